@@ -1,1 +1,5 @@
-fn main() {}
+//! One run of the alerter, run by cron.
+
+fn main() -> std::process::ExitCode {
+    fleet_health::app::alerter::main()
+}

@@ -1,1 +1,5 @@
-fn main() {}
+//! The person's command.
+
+fn main() -> std::process::ExitCode {
+    fleet_health::app::fleet::main()
+}

@@ -1,1 +1,28 @@
+//! fleet-health watches a fleet over plain SSH, with nothing installed on the machines.
+//!
+//! The rings, in reading order; `ARCHITECTURE.md` tells the reasons and `tests/tidy.rs` keeps them:
+//! `bin` calls [`app`]; only `app` names more than one service; services name only [`model`];
+//! `model` names nothing.
 
+pub mod model;
+
+// Lean: these build without the `server` feature and make up the probe.
+pub mod measure;
+pub mod wire;
+
+#[cfg(feature = "server")]
+pub mod alert;
+#[cfg(feature = "server")]
+pub mod config;
+#[cfg(feature = "server")]
+pub mod notify;
+#[cfg(feature = "server")]
+pub mod rule;
+#[cfg(feature = "server")]
+pub mod ssh;
+#[cfg(feature = "server")]
+pub mod store;
+#[cfg(feature = "server")]
+pub mod view;
+
+pub mod app;

@@ -1,0 +1,74 @@
+//! How programs end: exit codes that scripts rely on, and a text for the person.
+
+use std::process::ExitCode;
+
+/// The exit codes of design/config.md.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Everything was done.
+    Done,
+    /// Something unexpected.
+    Failed,
+    /// The command line is wrong.
+    Usage,
+    /// Partly done: some hosts failed.
+    Partly,
+    /// The store cannot be read or written.
+    Store,
+    /// Another run holds the lock.
+    Busy,
+    /// The configuration is wrong.
+    Config,
+    /// The code of a Nagios plugin: 0 ok, 1 warning, 2 critical, 3 unknown.
+    Nagios(u8),
+}
+
+impl Exit {
+    /// The number.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Partly => 3,
+            Self::Store => 74,
+            Self::Busy => 75,
+            Self::Config => 78,
+            Self::Nagios(code) => code,
+        }
+    }
+}
+
+/// An end that is not a success: what happened, where, and what to do next, in one text.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub exit: Exit,
+    /// For the person; empty where all was said already.
+    pub text: String,
+}
+
+impl Failure {
+    /// A failure with a text.
+    pub fn new(exit: Exit, text: impl Into<String>) -> Self {
+        Self { exit, text: text.into() }
+    }
+}
+
+/// The result of every command.
+pub type Outcome = std::result::Result<Exit, Failure>;
+
+/// Prints a failure to standard error and turns the outcome into the process's exit code.
+#[must_use]
+pub fn finish(program: &str, outcome: Outcome) -> ExitCode {
+    match outcome {
+        Ok(exit) => ExitCode::from(exit.code()),
+        Err(failure) => {
+            if !failure.text.is_empty() {
+                eprintln!("{program}: {}", failure.text);
+            }
+            ExitCode::from(failure.exit.code())
+        }
+    }
+}

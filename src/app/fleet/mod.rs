@@ -1,0 +1,105 @@
+//! `fleet`: the person's command. One file for each subcommand: its flags and its run.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use super::context::Common;
+use super::exit::{self, Outcome};
+use super::logging;
+
+mod backup;
+mod check_config;
+mod config;
+mod consent;
+mod generate;
+mod health;
+mod history;
+mod hosts;
+mod init;
+mod keys;
+mod mail;
+mod metrics;
+mod paths;
+mod prune;
+mod status;
+
+/// Watches a fleet over plain SSH, with nothing installed on the machines
+#[derive(Debug, Parser)]
+#[command(name = "fleet", version, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write a configuration, keys and the database, and add the first host
+    Init(init::Args),
+    /// List, add, remove and test hosts; look at and accept their host keys
+    Hosts(hosts::Args),
+    /// Make, list and rotate the age keys that seal the stats
+    Keys(keys::Args),
+    /// Read the configuration and print every mistake
+    CheckConfig(check_config::Args),
+    /// Show what results for a host, and from which line each value came
+    Config(config::Args),
+    /// The fleet in a table, worst first
+    Status(status::Args),
+    /// One metric of one host over time
+    History(history::Args),
+    /// The metrics that are known, with unit and meaning
+    Metrics(metrics::Args),
+    /// Whether collector and alerter do their job; exit code as Nagios plugins have
+    Health(health::Args),
+    /// Send a test mail and show the dialogue with the server
+    Mail(mail::Args),
+    /// Record, end and list the consents of machines' owners
+    Consent(consent::Args),
+    /// Take away or roll up what is older than the store's keep
+    Prune(prune::Args),
+    /// Write a consistent copy of the store
+    Backup(backup::Args),
+    /// The files that are used, and why
+    Paths(paths::Args),
+    /// Print a completion script
+    Completions(generate::CompletionsArgs),
+    /// Write man pages
+    Man(generate::ManArgs),
+}
+
+/// Runs `fleet`.
+#[must_use]
+pub fn main() -> ExitCode {
+    let matches = Cli::command().get_matches();
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    logging::start(&cli.common);
+    exit::finish("fleet", run(cli))
+}
+
+fn run(cli: Cli) -> Outcome {
+    let common = cli.common;
+    match cli.command {
+        Command::Init(args) => init::run(&common, args),
+        Command::Hosts(args) => hosts::run(&common, args),
+        Command::Keys(args) => keys::run(&common, args),
+        Command::CheckConfig(args) => check_config::run(&common, args),
+        Command::Config(args) => config::run(&common, args),
+        Command::Status(args) => status::run(&common, args),
+        Command::History(args) => history::run(&common, args),
+        Command::Metrics(args) => metrics::run(&common, args),
+        Command::Health(args) => health::run(&common, args),
+        Command::Mail(args) => mail::run(&common, args),
+        Command::Consent(args) => consent::run(&common, args),
+        Command::Prune(args) => prune::run(&common, args),
+        Command::Backup(args) => backup::run(&common, args),
+        Command::Paths(args) => paths::run(&common, args),
+        Command::Completions(args) => generate::completions::<Cli>(args),
+        Command::Man(args) => generate::man::<Cli>(args),
+    }
+}

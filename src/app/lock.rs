@@ -1,0 +1,1 @@
+//! The lock that keeps runs apart.

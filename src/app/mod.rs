@@ -1,0 +1,22 @@
+//! Ring 2: puts the services together. Clock, lock, threads, retry and exit codes live here, once.
+
+pub mod clock;
+pub mod exit;
+pub mod probe;
+
+#[cfg(feature = "server")]
+pub mod alerter;
+#[cfg(feature = "server")]
+pub mod collector;
+#[cfg(feature = "server")]
+pub mod context;
+#[cfg(feature = "server")]
+pub mod dialer;
+#[cfg(feature = "server")]
+pub mod fleet;
+#[cfg(feature = "server")]
+pub mod lock;
+#[cfg(feature = "server")]
+pub mod logging;
+#[cfg(feature = "server")]
+pub mod secrets;

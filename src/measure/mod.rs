@@ -1,0 +1,1 @@
+//! Collectors: each reads one subject of a host through a Root.

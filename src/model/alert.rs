@@ -1,0 +1,217 @@
+//! The truth about problems (incidents), what each destination was told of it, and the mail under way.
+
+use chrono::{DateTime, Utc};
+
+use super::level::Level;
+
+/// What is judged: one rule for one item of one host. `rule` is a metric's name, or `unreachable`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Subject {
+    /// The host.
+    pub host: String,
+    /// The rule.
+    pub rule: String,
+    /// The item, or empty.
+    pub item: String,
+}
+
+/// The fold's memory for one subject (design/alerting.md, "Evaluation").
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RuleState {
+    /// Level now.
+    pub level: Level,
+    /// Bit 0 is the newest sample: at or over warning.
+    pub warning_bits: u64,
+    /// Bit 0 is the newest sample: at or over critical.
+    pub critical_bits: u64,
+    /// Samples seen, up to 64: how many of the bits mean something.
+    pub seen: u32,
+    /// Samples in a row beyond the clear threshold of warning.
+    pub below_warning: u32,
+    /// Samples in a row beyond the clear threshold of critical.
+    pub below_critical: u32,
+    /// Since when every sample was at or over warning / critical, for `for=`.
+    pub warning_since: Option<DateTime<Utc>>,
+    /// As `warning_since`.
+    pub critical_since: Option<DateTime<Utc>>,
+    /// Time of the last sample; never goes back.
+    pub last: Option<DateTime<Utc>>,
+    /// Successful samples in a row in which the item was missing.
+    pub missing: u32,
+    /// The last value.
+    pub value: f64,
+    /// The open incident.
+    pub incident: Option<i64>,
+}
+
+/// Why an incident ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The value came back.
+    Recovered,
+    /// The item is gone from the host: no longer monitored.
+    Gone,
+    /// Rule or host was taken out of the configuration: no longer monitored.
+    Config,
+}
+
+impl Ending {
+    /// The word that is stored.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Recovered => "recovered",
+            Self::Gone => "gone",
+            Self::Config => "config",
+        }
+    }
+
+    /// The reverse of [`Ending::word`].
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Recovered, Self::Gone, Self::Config].into_iter().find(|ending| ending.word() == word)
+    }
+}
+
+/// A problem, from its opening to its end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Incident {
+    /// Number; given by the alerter, grows.
+    pub id: i64,
+    /// What it is about.
+    pub subject: Subject,
+    /// Level now; `Ok` once closed.
+    pub level: Level,
+    /// The worst it was.
+    pub worst: Level,
+    /// Event time of the opening.
+    pub opened: DateTime<Utc>,
+    /// Event time of the last change of level.
+    pub changed: DateTime<Utc>,
+    /// Event time of the end.
+    pub closed: Option<DateTime<Utc>>,
+    /// How it ended.
+    pub ending: Option<Ending>,
+    /// The value at the last change.
+    pub value: f64,
+    /// One sentence for people: what, value, threshold.
+    pub text: String,
+}
+
+/// A change of an incident, for its history.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// The incident.
+    pub incident: i64,
+    /// Event time.
+    pub at: DateTime<Utc>,
+    /// The new level.
+    pub level: Level,
+    /// The value.
+    pub value: f64,
+    /// For people.
+    pub text: String,
+}
+
+/// What one destination was last told of one incident.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The incident.
+    pub incident: i64,
+    /// Name of the destination.
+    pub destination: String,
+    /// The level that was told.
+    pub level: Level,
+    /// Wall time of the telling.
+    pub at: DateTime<Utc>,
+    /// How often it was repeated, for the doubling interval.
+    pub reminders: u32,
+}
+
+/// State of an outbox row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MailState {
+    /// Waits for its turn.
+    Queued,
+    /// Accepted by the server.
+    Sent,
+    /// Given up; what it told was restored.
+    Dead,
+    /// Replaced by the present truth before it was accepted.
+    Superseded,
+}
+
+impl MailState {
+    /// The word that is stored.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Sent => "sent",
+            Self::Dead => "dead",
+            Self::Superseded => "superseded",
+        }
+    }
+
+    /// The reverse of [`MailState::word`].
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Queued, Self::Sent, Self::Dead, Self::Superseded].into_iter().find(|state| state.word() == word)
+    }
+}
+
+/// One mail for one recipient, its bytes frozen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mail {
+    /// Number of the row; the store gives it when it is 0.
+    pub id: i64,
+    /// Name of the destination: mails of one destination go in the order of their numbers.
+    pub destination: String,
+    /// Mail address, or directory.
+    pub recipient: String,
+    /// Derived from the content, so that a second delivery is recognised.
+    pub message_id: String,
+    /// The subject, for lists.
+    pub subject: String,
+    /// The whole message as it goes over the wire (before dot-stuffing).
+    pub body: Vec<u8>,
+    /// Wall time of planning.
+    pub created: DateTime<Utc>,
+    /// State.
+    pub state: MailState,
+    /// Attempts that the server answered for this row.
+    pub attempts: u32,
+    /// Committed before a send: the server may have it.
+    pub maybe: bool,
+    /// Not before.
+    pub next: DateTime<Utc>,
+    /// The last error, for people.
+    pub error: String,
+    /// What each incident's telling was before this mail, to be restored if it dies: (incident, level, at, reminders);
+    /// `None` where nothing had been told.
+    pub before: Vec<(i64, Option<Told>)>,
+}
+
+/// Everything one evaluation step changes; committed in one transaction with the cursor.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Evaluation {
+    /// The id of the last row that was treated.
+    pub cursor: i64,
+    /// States that changed; `None` removes.
+    pub states: Vec<(Subject, Option<RuleState>)>,
+    /// Incidents that opened or changed.
+    pub incidents: Vec<Incident>,
+    /// What happened.
+    pub events: Vec<Event>,
+}
+
+/// Everything one plan changes; committed in one transaction.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// New truth about what was told; replaces (incident, destination).
+    pub told: Vec<Told>,
+    /// Tellings that are forgotten: (incident, destination).
+    pub untold: Vec<(i64, String)>,
+    /// New outbox rows (id 0) and old ones with a new state.
+    pub mails: Vec<Mail>,
+}

@@ -1,0 +1,140 @@
+//! What the store knows: attempts, samples and what views show of them.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::cause::Cause;
+use super::job::Traffic;
+use super::sample::Sample;
+
+/// How an attempt to collect from a host ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// At least the sample just measured arrived.
+    Collected,
+    /// It failed; samples that were spooled earlier may have arrived all the same.
+    Failed {
+        /// Why.
+        cause: Cause,
+        /// For people, cleaned.
+        text: String,
+    },
+}
+
+/// One attempt for one host in one sweep, as it is written down.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attempt {
+    /// The host.
+    pub host: String,
+    /// When the attempt ended, by the collector's clock: this orders rows.
+    pub at: DateTime<Utc>,
+    /// How long it took.
+    pub took: Duration,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What it cost.
+    pub traffic: Traffic,
+}
+
+/// An attempt and the samples it brought that were not stored before.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// Grows with each row; the alerter's cursor.
+    pub id: i64,
+    /// The sweep it belongs to.
+    pub sweep: i64,
+    /// The attempt.
+    pub attempt: Attempt,
+    /// In the order of boot and sequence as they were taken.
+    pub samples: Vec<Sample>,
+}
+
+/// One run of the collector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sweep {
+    /// Number of the sweep.
+    pub id: i64,
+    /// Start.
+    pub started: DateTime<Utc>,
+    /// End; `None` while it runs, or for ever where it was killed.
+    pub ended: Option<DateTime<Utc>>,
+    /// Hosts to visit.
+    pub hosts: u32,
+    /// Hosts that failed.
+    pub failed: u32,
+}
+
+/// What is known of one host now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostNow {
+    /// The host.
+    pub host: String,
+    /// The last attempt.
+    pub attempt: Option<Attempt>,
+    /// The newest sample that arrived, and when it was received.
+    pub sample: Option<(DateTime<Utc>, Sample)>,
+}
+
+/// One point of a series.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Point {
+    /// When it was measured (or the start of the hour).
+    pub at: DateTime<Utc>,
+    /// The value, or the hour's least.
+    pub min: f64,
+    /// The value, or the hour's mean.
+    pub mean: f64,
+    /// The value, or the hour's greatest.
+    pub max: f64,
+}
+
+/// The values of one metric and item over time, oldest first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Series {
+    /// The item, or empty.
+    pub item: String,
+    /// Oldest first.
+    pub points: Vec<Point>,
+}
+
+/// The last run of a program, so that others see whether it does its job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// `collector` or `alerter`.
+    pub role: String,
+    /// End of the last run.
+    pub at: DateTime<Utc>,
+    /// Whether that run did all it should.
+    pub ok: bool,
+    /// For people, when it did not.
+    pub text: String,
+}
+
+/// A recorded consent of a machine's owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consent {
+    /// The host.
+    pub host: String,
+    /// Who agreed.
+    pub by: String,
+    /// What for.
+    pub purpose: String,
+    /// When.
+    pub granted: DateTime<Utc>,
+    /// When it ended, if it did.
+    pub revoked: Option<DateTime<Utc>>,
+}
+
+/// What an upkeep run did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Samples taken away.
+    pub samples: u64,
+    /// Attempts taken away.
+    pub attempts: u64,
+    /// Hourly points written.
+    pub hours_written: u64,
+    /// Hourly points taken away.
+    pub hours_removed: u64,
+}

@@ -1,0 +1,13 @@
+//! Ring 0: the nouns that every service shares. Only std and chrono; no serde, no I/O, no clock.
+
+pub mod alert;
+pub mod catalogue;
+pub mod cause;
+pub mod clean;
+pub mod fleet;
+pub mod job;
+pub mod level;
+pub mod metric;
+pub mod sample;
+pub mod secret;
+pub mod spec;

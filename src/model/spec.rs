@@ -1,0 +1,254 @@
+//! The resolved configuration: what each service is told, with every default and inheritance already applied.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::level::Level;
+use super::secret::SecretSource;
+
+/// Where in the configuration something was written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The file, or empty for a default that ships with the program.
+    pub file: PathBuf,
+    /// Line, from 1; 0 for a default that ships.
+    pub line: usize,
+}
+
+/// The whole configuration, resolved.
+#[derive(Clone, Debug)]
+pub struct FleetSpec {
+    /// The main file that was read.
+    pub file: PathBuf,
+    /// How sweeps are made.
+    pub collector: CollectorSpec,
+    /// Where the age keys are.
+    pub keys: KeySpec,
+    /// Where samples go and how long they stay.
+    pub store: StoreSpec,
+    /// In the order of the file.
+    pub hosts: Vec<HostSpec>,
+    /// Who is told what.
+    pub alerts: AlertSpec,
+    /// `<consent require="true"/>`: hosts without a recorded consent are not collected.
+    pub consent_required: bool,
+}
+
+impl FleetSpec {
+    /// The host of that name.
+    #[must_use]
+    pub fn host(&self, name: &str) -> Option<&HostSpec> {
+        self.hosts.iter().find(|host| host.name == name)
+    }
+}
+
+/// `<collector>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CollectorSpec {
+    /// Hosts at once, 1 to 1024.
+    pub jobs: usize,
+    /// For one host, from connect to acknowledgement.
+    pub timeout: Duration,
+    /// For the whole sweep.
+    pub deadline: Duration,
+    /// Between two sweeps: what cron is set to.
+    pub interval: Duration,
+    /// Locks, spooled sealed files; created with mode 0700.
+    pub state_dir: PathBuf,
+    /// Folder with `<arch>-linux/fleet-probe`; `None`: beside the running program.
+    pub probe_dir: Option<PathBuf>,
+}
+
+/// `<keys>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeySpec {
+    /// Public keys to seal to, one a line.
+    pub recipient_file: PathBuf,
+    /// Private keys, one a line; only the collector opens it.
+    pub identity_file: PathBuf,
+}
+
+/// `<store>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreSpec {
+    /// Name of the backend: the scheme of the url (`sqlite`, `memory`).
+    pub backend: String,
+    /// What follows the scheme; for sqlite a path, already made absolute.
+    pub location: String,
+    /// Samples stay whole for this long.
+    pub keep: Duration,
+    /// Hourly minimum, mean and maximum stay for this long; zero keeps none.
+    pub keep_hourly: Duration,
+}
+
+/// One machine.
+#[derive(Clone, Debug)]
+pub struct HostSpec {
+    /// Unique; at most 64 bytes of letters, digits, `.`, `_`, `-`.
+    pub name: String,
+    /// The groups around it, outermost first.
+    pub groups: Vec<String>,
+    /// From groups and the host, the nearest wins.
+    pub labels: BTreeMap<String, String>,
+    /// How it is reached.
+    pub transport: Transport,
+    /// What it is judged by, defaults and inheritance applied; `off` rules are gone.
+    pub rules: Vec<RuleSpec>,
+    /// Where the host was written.
+    pub origin: Origin,
+}
+
+/// How a host is reached.
+#[derive(Clone, Debug)]
+pub enum Transport {
+    /// The monitoring machine itself, without SSH.
+    Local,
+    /// Over SSH.
+    Ssh(SshSpec),
+}
+
+/// What a connection to one host needs.
+#[derive(Clone, Debug)]
+pub struct SshSpec {
+    /// Name or IP address, without port.
+    pub address: String,
+    /// 1 to 65535.
+    pub port: u16,
+    /// The login name.
+    pub user: String,
+    /// Private key files, tried in this order.
+    pub key_files: Vec<PathBuf>,
+    /// For encrypted key files.
+    pub passphrase: Option<SecretSource>,
+    /// Password login, only when one is configured.
+    pub password: Option<SecretSource>,
+    /// Ask the agent of `SSH_AUTH_SOCK`.
+    pub agent: bool,
+    /// Files with known host keys; the first is the one that `fleet hosts accept` writes to.
+    pub known_hosts: Vec<PathBuf>,
+    /// What happens with a host whose key is not known.
+    pub unknown_hosts: UnknownHosts,
+    /// `SHA256:...` of the only key that is right for this host, if pinned.
+    pub fingerprint: Option<String>,
+}
+
+/// What happens with a host whose key is not known. There is no "accept any".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownHosts {
+    /// No connection.
+    Refuse,
+    /// The first key is written down and logged; a changed one is still refused.
+    AcceptNew,
+}
+
+/// One threshold for one metric on one host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RuleSpec {
+    /// The metric, which is also the rule's name in incidents.
+    pub metric: String,
+    /// Patterns of items it holds for (`*`, `/var*`); one of them must match. `["*"]` by default.
+    pub items: Vec<String>,
+    /// Patterns of items it does not hold for.
+    pub not_items: Vec<String>,
+    /// In base units.
+    pub warning: Option<f64>,
+    /// In base units.
+    pub critical: Option<f64>,
+    /// The value that ends a warning, in base units; `None`: by the engine's default hysteresis.
+    pub clear: Option<f64>,
+    /// How long it must hold; zero opens on the first sample; `None`: `raise` of `of` samples.
+    pub hold: Option<Duration>,
+    /// X of "X of the last Y samples"; default 2.
+    pub raise: u32,
+    /// Y of "X of the last Y samples"; default 3, at most 64.
+    pub of: u32,
+    /// Samples beyond the clear threshold that close it; default 2.
+    pub fall: u32,
+    /// For each attribute that was typed, where: `warning` -> config.xml:12.
+    pub origins: BTreeMap<String, Origin>,
+}
+
+/// `<alerts>`.
+#[derive(Clone, Debug, Default)]
+pub struct AlertSpec {
+    /// Until a standing problem is told again; `None`: critical 1 h, warning 4 h. Doubles up to 24 h.
+    pub repeat: Option<Duration>,
+    /// Threads for a destination and run before one digest takes their place; default 3.
+    pub cap: usize,
+    /// Whether the end of a problem is told.
+    pub recovered: bool,
+    /// The mail server.
+    pub smtp: Option<SmtpSpec>,
+    /// Who can be told.
+    pub destinations: Vec<DestinationSpec>,
+    /// First match wins, unless it says `continue`. Empty: everything to every destination.
+    pub routes: Vec<RouteSpec>,
+}
+
+/// `<smtp>`.
+#[derive(Clone, Debug)]
+pub struct SmtpSpec {
+    /// Server name; also the name that its certificate must carry.
+    pub host: String,
+    /// 465 for implicit TLS, 587 for STARTTLS, 25 without TLS, unless given.
+    pub port: u16,
+    /// How the line is protected.
+    pub tls: Tls,
+    /// Sender, as `Name <mail@example.net>` or bare.
+    pub from: String,
+    /// Login name; never sent over a line without TLS.
+    pub user: Option<String>,
+    /// Login password.
+    pub password: Option<SecretSource>,
+    /// A PEM file of certificates to trust besides the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// How the line to the mail server is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tls {
+    /// TLS from the first byte.
+    Implicit,
+    /// STARTTLS, required.
+    StartTls,
+    /// Plain; only when asked for.
+    None,
+}
+
+/// `<to>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DestinationSpec {
+    /// The name that routes use.
+    pub name: String,
+    /// How it is told.
+    pub channel: ChannelSpec,
+}
+
+/// How a destination is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChannelSpec {
+    /// By SMTP, one outbox row for each address.
+    Mail(Vec<String>),
+    /// As .eml files in a directory.
+    Directory(PathBuf),
+}
+
+/// `<route>`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RouteSpec {
+    /// Host name patterns; empty matches all.
+    pub hosts: Vec<String>,
+    /// Group names; empty matches all.
+    pub groups: Vec<String>,
+    /// Rule (metric) patterns; empty matches all.
+    pub rules: Vec<String>,
+    /// Only this level and above.
+    pub severity: Option<Level>,
+    /// Names of destinations.
+    pub to: Vec<String>,
+    /// Overrides the alerts' `repeat`.
+    pub repeat: Option<Duration>,
+    /// Go on with the next route after a match.
+    pub goes_on: bool,
+}

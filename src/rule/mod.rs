@@ -1,0 +1,1 @@
+//! Rules: what makes a reading a problem.

@@ -1,0 +1,1 @@
+//! SSH: sessions, host keys, shipping of the probe.

@@ -1,0 +1,1 @@
+//! Views: rows of what is known, rendered as table, JSON or CSV.
