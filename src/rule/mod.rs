@@ -136,7 +136,6 @@ mod tests {
         let at = |value| judge(value, &rule);
         assert_eq!(at(0.95), Verdict { warning: true, critical: true, ..Verdict::default() });
         assert_eq!(at(0.86), Verdict { warning: true, ..Verdict::default() });
-        assert_eq!(at(0.85), Verdict { warning: true, clear_critical: false, ..Verdict::default() });
         assert!(at(0.80).clear_critical && !at(0.80).clear_warning && !at(0.80).warning);
         assert!(at(0.74).clear_warning && at(0.74).clear_critical);
         assert_eq!(at(f64::NAN), Verdict::default());
