@@ -48,7 +48,8 @@ pub fn sweep(
     };
     let jobs = keeper.skip_or_keep(planned);
     keeper.run(jobs, stop, progress);
-    let result = SweepResult { id, hosts: keeper.results, took: begun.elapsed(), stopped: stop.load(Ordering::Relaxed) };
+    let result =
+        SweepResult { id, hosts: keeper.results, took: begun.elapsed(), stopped: stop.load(Ordering::Relaxed) };
     match keeper.error {
         Some(error) => Err(error),
         None => {
@@ -86,8 +87,10 @@ impl Keeper<'_> {
         let mut jobs = Vec::new();
         for entry in planned {
             match entry {
-                Planned::Visit(job) => jobs.push(job),
-                Planned::Skip { host, cause, text } => self.failed(&host, cause, text, Duration::ZERO, Traffic::default()),
+                Planned::Visit(job) => jobs.push(*job),
+                Planned::Skip { host, cause, text } => {
+                    self.failed(&host, cause, text, Duration::ZERO, Traffic::default())
+                }
             }
         }
         jobs

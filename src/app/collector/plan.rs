@@ -23,7 +23,7 @@ const PULL_FILES: u32 = 64;
 /// What is to be done for one host.
 pub enum Planned {
     /// Visit it.
-    Visit(Job),
+    Visit(Box<Job>),
     /// Do not, and write down why.
     Skip {
         /// The host.
@@ -56,7 +56,7 @@ pub fn jobs(
         } else if let Some(text) = held.get(&name) {
             Planned::Skip { host: name, cause: Cause::BackOff, text: text.clone() }
         } else {
-            Planned::Visit(job(spec, host, recipients, probes)?)
+            Planned::Visit(Box::new(job(spec, host, recipients, probes)?))
         });
     }
     shuffle(&mut planned)?;
@@ -100,7 +100,8 @@ pub fn probe_folder(spec: &CollectorSpec) -> Result<PathBuf, Failure> {
         return Ok(found.clone());
     }
     let looked: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
-    let text = format!("no probes at {}; build them with: make build, or set probe-dir= of <collector>", looked.join(", "));
+    let text =
+        format!("no probes at {}; build them with: make build, or set probe-dir= of <collector>", looked.join(", "));
     Err(Failure::new(Exit::Config, text))
 }
 

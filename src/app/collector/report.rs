@@ -95,9 +95,7 @@ impl SweepResult {
 
     /// Why the collector did not do its job, or nothing: hosts that fail are not the collector's fault.
     pub fn trouble(&self) -> String {
-        let late = |host: &&HostResult| {
-            matches!(&host.attempt.outcome, Outcome::Failed { cause, .. } if *cause == crate::model::cause::Cause::SweepDeadline)
-        };
+        let late = |host: &&HostResult| matches!(&host.attempt.outcome, Outcome::Failed { cause, .. } if *cause == crate::model::cause::Cause::SweepDeadline);
         match (self.stopped, self.hosts.iter().filter(late).count()) {
             (true, _) => "the sweep was ended by a signal".to_owned(),
             (false, 0) => String::new(),
