@@ -68,7 +68,7 @@ mail() {
     file=$(grep -lE -- "^Subject:.*$1" "$loop_dir"/mail/*.eml 2>/dev/null | tail -1) || true
     [[ -n $file ]] || loop_fail "no mail with a subject like: $1 ($(grep -h ^Subject: "$loop_dir"/mail/*.eml 2>/dev/null))"
     echo "--- ${file##*/}"
-    "$OLDPWD/target/venv/bin/python" - "$file" <<'PY'
+    "${bin%/dist}/target/venv/bin/python" - "$file" <<'PY'
 import email, email.policy, sys
 mail = email.message_from_binary_file(open(sys.argv[1], "rb"), policy=email.policy.default)
 for name in ("From", "X-Rcpt-To", "Subject"):
