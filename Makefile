@@ -1,0 +1,43 @@
+# fleet-health. Type `make` for the list.
+SHELL   := /bin/bash
+PREFIX  ?= /usr/local
+DESTDIR ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help deps build probes test demo bench install lint fmt doc clean
+
+help: ## This list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r what why; do printf '%-16s %s\n' "$$what" "$$why"; done
+
+deps: ## Install what tests and demo run against (Debian packages; a Python environment in target/venv)
+	@scripts/deps
+
+build: ## The runnable tree dist/: fleet, fleet-collector, fleet-alerter, probes/
+	@scripts/build
+
+probes: ## Only the static probe, into dist/probes/
+	@scripts/build probes
+
+test: deps ## All tests, against a real sshd and a real mail server on loopback
+	@scripts/test
+
+demo: deps ## The whole way in two minutes: hosts, sweep, alert mail, recovery mail
+	@scripts/demo.sh
+
+bench: deps ## Beside the plain ssh program: CPU, round trips, bytes; rewrites docs/benchmarks.md
+	@scripts/bench.sh
+
+install: ## Install under PREFIX (default /usr/local), staged under DESTDIR if that is set
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' scripts/install
+
+lint: ## Formatting, clippy with warnings as errors, documentation
+	@scripts/lint
+
+fmt: ## Format the source
+	@cargo fmt
+
+doc: ## The library's documentation, into target/doc
+	@cargo doc --locked --no-deps
+
+clean: ## Remove target/ and dist/
+	@cargo clean && rm -rf dist
