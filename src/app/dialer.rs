@@ -1,10 +1,168 @@
 //! Visits one host: connects, starts (and where missing ships) the probe, hands over what is pending.
 
+use std::io::{self, Cursor, ErrorKind, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
 
-use crate::model::job::{FromDialer, Job, ToDialer};
+use super::secrets;
+use crate::model::cause::Cause;
+use crate::model::clean::is_hostile;
+use crate::model::job::{FromDialer, Job, ToDialer, Traffic};
+use crate::model::spec::{SshSpec, Transport};
+use crate::ssh::{self, Secrets, SshError, Stream, deploy, local};
+use crate::wire::frame::{self, FrameError, Item, Limits, Reader};
+
+/// The longest text of a cause, in bytes (design/trust.md, A15).
+const MAX_REASON: usize = 512;
+
+/// What may arrive beyond the files themselves: banners, frames, SSH's own.
+const OVERHEAD: u64 = 1024 * 1024;
+
+/// How long the probe may take to end after its answer; what it deleted meanwhile does not depend on it.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Visits one host. Says [`FromDialer::Sealed`] for each file, then `Pulled`, waits for the answer, then `Finished`;
 /// or `Failed` at any point before `Pulled`. Exactly one of `Finished` and `Failed` is said, whatever happens, and no
 /// later than a second after the job's timeout.
-pub fn visit(_job: &Job, _say: &mut dyn FnMut(FromDialer), _answer: &Receiver<ToDialer>) {}
+pub fn visit(job: &Job, say: &mut dyn FnMut(FromDialer), answer: &Receiver<ToDialer>) {
+    let mut pulled = false;
+    let outcome = catch_unwind(AssertUnwindSafe(|| converse(job, say, answer, &mut pulled)));
+    let host = job.host.clone();
+    let last = match outcome {
+        Ok(Ok(traffic)) => FromDialer::Finished { host, traffic },
+        Ok(Err(error)) if pulled => FromDialer::Finished { host, traffic: error.traffic },
+        Ok(Err(error)) => {
+            FromDialer::Failed { host, cause: error.cause, text: one_line(&error.text), traffic: error.traffic }
+        }
+        Err(_) if pulled => FromDialer::Finished { host, traffic: Traffic::default() },
+        Err(_) => FromDialer::Failed {
+            host,
+            cause: Cause::Internal,
+            text: "the visit ended in a defect of fleet-health".to_owned(),
+            traffic: Traffic::default(),
+        },
+    };
+    say(last);
+}
+
+/// One line without control characters, at most [`MAX_REASON`] bytes.
+fn one_line(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars().map(|c| if is_hostile(c) { ' ' } else { c }) {
+        if out.len() + c.len_utf8() > MAX_REASON {
+            break;
+        }
+        out.push(c);
+    }
+    out.trim().to_owned()
+}
+
+/// The secrets of a host, read where its configuration says they are.
+///
+/// # Errors
+/// A text that names the source.
+pub fn secrets_of(spec: &SshSpec) -> Result<Secrets, String> {
+    let read = |source: &Option<_>| source.as_ref().map(secrets::read).transpose();
+    Ok(Secrets { password: read(&spec.password)?, passphrase: read(&spec.passphrase)? })
+}
+
+fn converse(
+    job: &Job,
+    say: &mut dyn FnMut(FromDialer),
+    answer: &Receiver<ToDialer>,
+    pulled: &mut bool,
+) -> Result<Traffic, SshError> {
+    let deadline = Instant::now() + job.timeout;
+    let allowance = Limits::default().total + OVERHEAD;
+    match &job.transport {
+        Transport::Local => {
+            let mut stream = local::start(&job.probes, deadline, allowance)?;
+            talk(job, &[], &mut stream, deadline, say, answer, pulled)
+        }
+        Transport::Ssh(spec) => {
+            let probes = deploy::probes(&job.probes)?;
+            let secrets = secrets_of(spec).map_err(|text| SshError::new(Cause::LocalSetup, text))?;
+            let mut session = ssh::connect(spec, &secrets, deadline)?;
+            session.exec(&deploy::command(&job.nonce, &probes))?;
+            session.bound(deadline, allowance);
+            log::debug!("{}: {}", job.host, session.agreed());
+            talk(job, &probes, &mut session, deadline, say, answer, pulled)
+        }
+    }
+}
+
+fn talk(
+    job: &Job,
+    probes: &[deploy::Probe],
+    stream: &mut dyn Stream,
+    deadline: Instant,
+    say: &mut dyn FnMut(FromDialer),
+    answer: &Receiver<ToDialer>,
+    pulled: &mut bool,
+) -> Result<Traffic, SshError> {
+    let host = &job.host;
+    let (begun, shipped) = match deploy::start(stream, &job.nonce, &job.task, probes) {
+        Ok(found) => found,
+        Err(error) => return Err(broken(stream, false, &error)),
+    };
+    let outcome = {
+        let mut reader = Reader::new(Cursor::new(begun).chain(&mut *stream), &job.nonce, Limits::default());
+        loop {
+            match reader.next() {
+                Ok(Item::File { name, bytes }) => say(FromDialer::Sealed { host: host.clone(), name, bytes }),
+                Ok(Item::End { left, dropped }) => break Ok((left, dropped)),
+                Err(error) => break Err((error, reader.noise())),
+            }
+        }
+    };
+    let (left, dropped) = outcome.map_err(|(error, noise)| misread(stream, shipped, error, &noise))?;
+    *pulled = true;
+    say(FromDialer::Pulled { host: host.clone(), left, dropped });
+    let until = deadline.saturating_duration_since(Instant::now());
+    if let Ok(ToDialer { acknowledged, .. }) = answer.recv_timeout(until) {
+        // A lost answer only means that the files come once more; the store knows them.
+        let until = deadline.min(Instant::now() + FAREWELL);
+        stream.bound(until, 64 * 1024);
+        if frame::write_answer(&mut &mut *stream, &acknowledged).and_then(|()| stream.flush()).is_ok() {
+            let mut rest = [0; 1024];
+            while matches!(stream.read(&mut rest), Ok(count) if count > 0) {}
+        }
+    }
+    Ok(Traffic { shipped, ..stream.traffic() })
+}
+
+/// What a stream's error means after login.
+fn broken(stream: &dyn Stream, shipped: bool, error: &io::Error) -> SshError {
+    let (cause, text) = match error.kind() {
+        ErrorKind::TimedOut => (Cause::Deadline, "the host did not finish before the deadline".to_owned()),
+        ErrorKind::FileTooLarge => (Cause::Oversize, error.to_string()),
+        ErrorKind::InvalidData => (Cause::BadEnvelope, error.to_string()),
+        _ => (Cause::Disconnected, format!("the connection broke: {error}")),
+    };
+    SshError { cause, text: with_complaint(text, stream, ""), traffic: Traffic { shipped, ..stream.traffic() } }
+}
+
+fn misread(stream: &mut dyn Stream, shipped: bool, error: FrameError, noise: &str) -> SshError {
+    let (cause, text) = match error {
+        FrameError::Io(error) => return broken(stream, shipped, &error),
+        FrameError::Noise(_) | FrameError::Oversize(_) => (Cause::Oversize, error.to_string()),
+        FrameError::Malformed(_) => (Cause::BadEnvelope, error.to_string()),
+        FrameError::Reported { cause, text } => {
+            return SshError { cause, text, traffic: Traffic { shipped, ..stream.traffic() } };
+        }
+        FrameError::Ended => {
+            let how = stream.ending().map(|how| format!(" ({how})")).unwrap_or_default();
+            (Cause::ProbeFailed, format!("the command ended without the probe's end marker{how}"))
+        }
+    };
+    SshError { cause, text: with_complaint(text, stream, noise), traffic: Traffic { shipped, ..stream.traffic() } }
+}
+
+/// Adds what the host had to say for itself.
+fn with_complaint(text: String, stream: &dyn Stream, noise: &str) -> String {
+    let bytes = stream.complaint();
+    let complaint = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_REASON)]);
+    let said = if complaint.trim().is_empty() { noise.trim() } else { complaint.trim() };
+    if said.is_empty() { text } else { format!("{text}; the host says: {said}") }
+}

@@ -8,6 +8,7 @@ pub mod fleet;
 pub mod job;
 pub mod level;
 pub mod metric;
+pub mod pattern;
 pub mod sample;
 pub mod secret;
 pub mod spec;

@@ -1,1 +1,63 @@
-//! SSH: sessions, host keys, shipping of the probe.
+//! SSH: sessions bounded by a deadline, host keys with OpenSSH's semantics, the probe's deployment, and the same
+//! conversation with a child process for the monitoring machine itself.
+
+use std::io::{Read, Write};
+use std::time::Instant;
+
+use crate::model::cause::Cause;
+use crate::model::job::Traffic;
+use crate::model::secret::Secret;
+
+mod auth;
+mod connect;
+pub mod deploy;
+pub mod hostkey;
+pub mod known_hosts;
+mod link;
+pub mod local;
+mod session;
+
+pub use session::{Session, connect, scan};
+
+/// Secrets for one host, read by `app` where the configuration says they are.
+#[derive(Clone, Debug, Default)]
+pub struct Secrets {
+    /// For password and keyboard-interactive login; without it neither is tried.
+    pub password: Option<Secret>,
+    /// For encrypted key files.
+    pub passphrase: Option<Secret>,
+}
+
+/// Why a host could not be reached, logged into, or talked to.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+pub struct SshError {
+    /// The cause, for the store.
+    pub cause: Cause,
+    /// For people; may hold bytes from the peer, so it must be cleaned before it is shown.
+    pub text: String,
+    /// What it cost until then.
+    pub traffic: Traffic,
+}
+
+impl SshError {
+    /// An error that cost nothing yet.
+    pub fn new(cause: Cause, text: impl Into<String>) -> Self {
+        Self { cause, text: text.into(), traffic: Traffic::default() }
+    }
+}
+
+/// A conversation with a command on a host; reads and writes end with `TimedOut` at the deadline.
+pub trait Stream: Read + Write {
+    /// Sets until when every further read and write must be done, and how many bytes more may arrive.
+    fn bound(&mut self, deadline: Instant, receive: u64);
+    /// What it cost so far.
+    fn traffic(&self) -> Traffic;
+    /// What arrived on standard error so far, at most 16 KiB, not cleaned.
+    fn complaint(&self) -> &[u8];
+    /// How the command ended, for people, if that is known: `signal KILL`, `exit status 126`.
+    fn ending(&mut self) -> Option<String>;
+}
+
+/// The most that is read of a command's standard error; more ends the visit.
+pub const MAX_COMPLAINT: usize = 16 * 1024;

@@ -1,0 +1,322 @@
+//! The keeper's side of a sweep: decrypts, checks and commits; only then may a host delete what it handed over.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use super::aside::set_aside;
+use super::plan::Planned;
+use super::pool::{Heard, Pool};
+use super::report::{HostResult, Progress, SweepResult};
+use crate::app::clock;
+use crate::model::cause::Cause;
+use crate::model::fleet::{Attempt, Outcome};
+use crate::model::job::{FromDialer, Job, ToDialer, Traffic};
+use crate::model::sample::Sample;
+use crate::model::spec::FleetSpec;
+use crate::store::{Result, Store, StoreError};
+use crate::wire::{seal, v1};
+
+/// The dialer promises an end a second after a job's timeout; a host that is silent beyond this is given up.
+const GRACE: Duration = Duration::from_secs(10);
+/// A clock that is off by more is said (design/trust.md, A8).
+const SKEW_SECONDS: i64 = 120;
+
+/// Makes one sweep. Returns what became of every host; the counts add up to the hosts planned.
+pub fn sweep(
+    spec: &FleetSpec,
+    planned: Vec<Planned>,
+    identities: &[String],
+    store: &mut dyn Store,
+    stop: &Arc<AtomicBool>,
+    progress: &mut Progress,
+) -> Result<SweepResult> {
+    let begun = Instant::now();
+    let hosts = u32::try_from(planned.len()).unwrap_or(u32::MAX);
+    let id = store.begin_sweep(clock::now(), hosts)?;
+    let mut keeper = Keeper {
+        id,
+        store,
+        identities,
+        spec,
+        visits: HashMap::new(),
+        results: Vec::with_capacity(planned.len()),
+        broken: Arc::new(AtomicBool::new(false)),
+        error: None,
+    };
+    let jobs = keeper.skip_or_keep(planned);
+    keeper.run(jobs, stop, progress);
+    let result =
+        SweepResult { id, hosts: keeper.results, took: begun.elapsed(), stopped: stop.load(Ordering::Relaxed) };
+    match keeper.error {
+        Some(error) => Err(error),
+        None => {
+            store.end_sweep(id, clock::now(), u32::try_from(result.failed()).unwrap_or(u32::MAX))?;
+            Ok(result)
+        }
+    }
+}
+
+/// A visit under way.
+struct Visit {
+    begun: Instant,
+    nonce: String,
+    answers: Option<Sender<ToDialer>>,
+    sealed: Vec<(String, Vec<u8>)>,
+    /// Set once the attempt is written; what it cost is added when the visit is over.
+    attempt: Option<(Attempt, usize)>,
+}
+
+struct Keeper<'a> {
+    id: i64,
+    store: &'a mut dyn Store,
+    identities: &'a [String],
+    spec: &'a FleetSpec,
+    visits: HashMap<String, Visit>,
+    results: Vec<HostResult>,
+    /// Seen by the pool: a store that takes nothing makes further visits pointless.
+    broken: Arc<AtomicBool>,
+    error: Option<StoreError>,
+}
+
+impl Keeper<'_> {
+    /// Writes down hosts that are not visited; returns the jobs of the others.
+    fn skip_or_keep(&mut self, planned: Vec<Planned>) -> Vec<Job> {
+        let mut jobs = Vec::new();
+        for entry in planned {
+            match entry {
+                Planned::Visit(job) => jobs.push(*job),
+                Planned::Skip { host, cause, text } => {
+                    self.failed(&host, cause, text, Duration::ZERO, Traffic::default())
+                }
+            }
+        }
+        jobs
+    }
+
+    fn run(&mut self, jobs: Vec<Job>, stop: &Arc<AtomicBool>, progress: &mut Progress) {
+        let total = self.results.len() + jobs.len();
+        let ends = Instant::now() + self.spec.collector.deadline;
+        let nobody_waits_after = ends + self.spec.collector.timeout + GRACE;
+        let (out, heard) = mpsc::channel();
+        for job in &jobs {
+            let visit = Visit {
+                begun: Instant::now(),
+                nonce: job.nonce.clone(),
+                answers: None,
+                sealed: Vec::new(),
+                attempt: None,
+            };
+            self.visits.insert(job.host.clone(), visit);
+        }
+        let (stop, broken) = (Arc::clone(stop), Arc::clone(&self.broken));
+        let ended = Box::new(move || stop.load(Ordering::Relaxed) || broken.load(Ordering::Relaxed));
+        if let Err(error) = Pool::start(jobs, self.spec.collector.jobs, ends, ended, &out) {
+            log::error!("no thread could be started: {error}");
+        }
+        // The workers hold the senders now: the channel ends with the last of them.
+        drop(out);
+        while self.results.len() < total {
+            progress.set(self.results.len());
+            let left = nobody_waits_after.saturating_duration_since(Instant::now());
+            match heard.recv_timeout(left) {
+                Ok(heard) => self.hear(heard),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        let lost: Vec<String> = self.visits.keys().cloned().collect();
+        for host in lost {
+            self.end(&host, Cause::Internal, "no answer of the worker thread".to_owned(), Traffic::default());
+        }
+        progress.set(self.results.len());
+    }
+
+    fn hear(&mut self, heard: Heard) {
+        match heard {
+            Heard::Started(host, answers) => {
+                if let Some(visit) = self.visits.get_mut(&host) {
+                    visit.begun = Instant::now();
+                    visit.answers = Some(answers);
+                }
+            }
+            Heard::NoTurn(host) => {
+                let text = "the sweep ended before its turn".to_owned();
+                if let Some(visit) = self.visits.get_mut(&host) {
+                    visit.begun = Instant::now();
+                }
+                self.end(&host, Cause::SweepDeadline, text, Traffic::default());
+            }
+            Heard::Said(FromDialer::Sealed { host, name, bytes }) => {
+                if let Some(visit) = self.visits.get_mut(&host) {
+                    visit.sealed.push((name, bytes));
+                }
+            }
+            Heard::Said(FromDialer::Pulled { host, left, dropped }) => self.pulled(&host, left, dropped),
+            Heard::Said(FromDialer::Finished { host, traffic }) => self.finished(&host, traffic),
+            Heard::Said(FromDialer::Failed { host, cause, text, traffic }) => self.end(&host, cause, text, traffic),
+        }
+    }
+
+    /// Everything of a host is here: open, check, commit, and tell the host what it may delete.
+    fn pulled(&mut self, host: &str, left: u32, dropped: u64) {
+        let Some(visit) = self.visits.get_mut(host) else { return };
+        let (nonce, begun) = (visit.nonce.clone(), visit.begun);
+        let (sealed, answers) = (std::mem::take(&mut visit.sealed), visit.answers.clone());
+        if dropped > 0 {
+            log::warn!("{host}: its spool was full; {dropped} old samples are gone for ever");
+        }
+        if left > 0 {
+            log::info!("{host}: {left} more files wait for the next sweep");
+        }
+        let opened = self.open(host, &nonce, sealed);
+        let attempt = Attempt {
+            host: host.to_owned(),
+            at: clock::now(),
+            took: begun.elapsed(),
+            outcome: opened.outcome(),
+            traffic: Traffic::default(),
+        };
+        let stored = self.record(&attempt, &opened.samples);
+        let acknowledged = if stored.is_some() { opened.settled } else { Vec::new() };
+        if let Some(answers) = answers {
+            // A visit that ended meanwhile hears nothing; its files come again and are recognised.
+            let _ = answers.send(ToDialer { host: host.to_owned(), acknowledged });
+        }
+        if let (Some(visit), Some(stored)) = (self.visits.get_mut(host), stored) {
+            visit.attempt = Some((attempt, stored));
+        }
+    }
+
+    /// Decrypts and decodes what a host sent.
+    fn open(&self, host: &str, nonce: &str, sealed: Vec<(String, Vec<u8>)>) -> Opened {
+        let mut opened = Opened::default();
+        for (name, bytes) in sealed {
+            let plain = match seal::open(self.identities, &bytes) {
+                Ok(plain) => plain,
+                Err(error) => {
+                    log::info!("{host}: {name}: {error}");
+                    if set_aside(&self.spec.collector.state_dir, host, &name, &bytes) {
+                        opened.settled.push(name);
+                    }
+                    opened.worst = Some((Cause::Undecryptable, format!("{error}; the sealed file was set aside")));
+                    continue;
+                }
+            };
+            match v1::decode(&plain) {
+                Ok((came, sample)) => {
+                    if came.as_deref() == Some(nonce) {
+                        opened.fresh = true;
+                        skew(host, &sample);
+                    }
+                    opened.samples.push(sample);
+                }
+                Err(error) => {
+                    log::info!("{host}: {name}: {error}");
+                    opened.worst = Some((Cause::BadEnvelope, error.to_string()));
+                }
+            }
+            // Committed, or never to be understood: either way the host need not keep it.
+            opened.settled.push(name);
+        }
+        opened
+    }
+
+    fn finished(&mut self, host: &str, traffic: Traffic) {
+        let Some(visit) = self.visits.remove(host) else { return };
+        match visit.attempt {
+            Some((mut attempt, stored)) => {
+                attempt.traffic = traffic;
+                attempt.took = visit.begun.elapsed();
+                if let Err(error) = self.store.settle(self.id, &attempt) {
+                    self.give_up(error);
+                }
+                self.results.push(HostResult::new(attempt, stored));
+            }
+            None if self.error.is_some() => {
+                self.result_only(host, Cause::Store, "the store took nothing", visit.begun.elapsed(), traffic);
+            }
+            None => {
+                let text = "the visit ended without its stats".to_owned();
+                self.failed(host, Cause::Internal, text, visit.begun.elapsed(), traffic);
+            }
+        }
+    }
+
+    /// A visit that came to no good end.
+    fn end(&mut self, host: &str, cause: Cause, text: String, traffic: Traffic) {
+        let Some(visit) = self.visits.remove(host) else { return };
+        match visit.attempt {
+            // The samples are committed: that the rest of the visit failed costs nothing.
+            Some((attempt, stored)) => self.results.push(HostResult::new(attempt, stored)),
+            None => self.failed(host, cause, text, visit.begun.elapsed(), traffic),
+        }
+    }
+
+    fn failed(&mut self, host: &str, cause: Cause, text: String, took: Duration, traffic: Traffic) {
+        let outcome = Outcome::Failed { cause, text };
+        let attempt = Attempt { host: host.to_owned(), at: clock::now(), took, outcome, traffic };
+        let _ = self.record(&attempt, &[]);
+        self.results.push(HostResult::new(attempt, 0));
+    }
+
+    fn result_only(&mut self, host: &str, cause: Cause, text: &str, took: Duration, traffic: Traffic) {
+        let outcome = Outcome::Failed { cause, text: text.to_owned() };
+        let attempt = Attempt { host: host.to_owned(), at: clock::now(), took, outcome, traffic };
+        self.results.push(HostResult::new(attempt, 0));
+    }
+
+    /// Commits an attempt; `None` where the store did not take it. After a first failure nothing more is tried: each
+    /// try may wait for a lock as long as the store does, and the samples are safe on their hosts.
+    fn record(&mut self, attempt: &Attempt, samples: &[Sample]) -> Option<usize> {
+        if self.error.is_some() {
+            return None;
+        }
+        match self.store.record(self.id, attempt, samples) {
+            Ok(stored) => Some(stored),
+            Err(error) => {
+                self.give_up(error);
+                None
+            }
+        }
+    }
+
+    fn give_up(&mut self, error: StoreError) {
+        self.broken.store(true, Ordering::Relaxed);
+        self.error.get_or_insert(error);
+    }
+}
+
+/// What came out of a host's files.
+#[derive(Default)]
+struct Opened {
+    samples: Vec<Sample>,
+    /// Names that the host may delete once the samples are committed.
+    settled: Vec<String>,
+    /// Whether the sample measured in this very run is among them.
+    fresh: bool,
+    worst: Option<(Cause, String)>,
+}
+
+impl Opened {
+    fn outcome(&self) -> Outcome {
+        if self.fresh {
+            return Outcome::Collected;
+        }
+        match self.worst.clone() {
+            Some((cause, text)) => Outcome::Failed { cause, text },
+            None => Outcome::Failed {
+                cause: Cause::BadEnvelope,
+                text: "what came was not measured in this run (a replay, or the probe did not measure)".to_owned(),
+            },
+        }
+    }
+}
+
+fn skew(host: &str, sample: &Sample) {
+    let off = (sample.taken - clock::now()).num_seconds();
+    if off.abs() > SKEW_SECONDS {
+        log::warn!("{host}: its clock is off by {off} s; check its time synchronisation");
+    }
+}

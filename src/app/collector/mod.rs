@@ -1,0 +1,117 @@
+//! `fleet-collector`: one sweep over the fleet, run by cron.
+//!
+//! Worker threads (the dialer's side, [`pool`]) speak with hosts; this thread (the keeper's, [`keeper`]) decrypts,
+//! checks and commits. They exchange only the messages of [`crate::model::job`].
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use clap::Parser;
+
+use super::context::{self, Common};
+use super::exit::{self, Exit, Failure, Outcome};
+use super::{clock, keyring, lock, logging};
+use crate::model::fleet::Heartbeat;
+use crate::model::pattern;
+use crate::model::spec::{FleetSpec, HostSpec};
+use crate::store::Store;
+
+mod aside;
+mod back_off;
+mod keeper;
+mod plan;
+mod pool;
+mod report;
+
+/// Collect from every host over SSH and store what comes
+#[derive(Debug, Parser)]
+#[command(name = "fleet-collector", version, max_term_width = 100)]
+struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// Only hosts whose name matches; may be given several times
+    #[arg(long, value_name = "GLOB")]
+    host: Vec<String>,
+    /// Check configuration, keys and probes and say what would be done; connect to nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print the result of every host as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the collector.
+#[must_use]
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    logging::start(&args.common);
+    exit::finish("fleet-collector", run(&args))
+}
+
+fn run(args: &Args) -> Outcome {
+    let spec = args.common.spec()?;
+    let hosts = chosen(&spec, &args.host)?;
+    let identities = keyring::identities(&spec.keys)?;
+    let recipients = keyring::recipients(&spec.keys)?;
+    let probes = plan::probe_folder(&spec.collector)?;
+    if args.dry_run {
+        return report::dry_run(&spec, &hosts, &recipients, &probes, args.json);
+    }
+
+    plan::state_folder(&spec.collector.state_dir)?;
+    let _lock = lock::acquire(&spec.collector.state_dir.join("collector.lock"), spec.collector.interval)?;
+    let mut store = context::open_store(&spec)?;
+    let stop = stop_flag()?;
+    let asked = !args.host.is_empty();
+    let planned = plan::jobs(&spec, &hosts, &recipients, &probes, store.as_ref(), asked)?;
+    let mut progress = report::Progress::new(&args.common, hosts.len());
+
+    let begun = keeper::sweep(&spec, planned, &identities, store.as_mut(), &stop, &mut progress);
+    progress.end();
+    let sweep = match begun {
+        Ok(sweep) => sweep,
+        Err(error) => {
+            beat(store.as_mut(), false, &error.to_string());
+            return Err(error.into());
+        }
+    };
+    let text = sweep.trouble();
+    beat(store.as_mut(), text.is_empty(), &text);
+    report::print(&args.common, &sweep, args.json)?;
+    sweep.exit()
+}
+
+/// The hosts that the globs choose, or all.
+fn chosen<'a>(spec: &'a FleetSpec, globs: &[String]) -> Result<Vec<&'a HostSpec>, Failure> {
+    if globs.is_empty() {
+        return Ok(spec.hosts.iter().collect());
+    }
+    for glob in globs {
+        if !spec.hosts.iter().any(|host| pattern::matches(glob, &host.name)) {
+            let text = format!("no host matches \"{glob}\"; see which there are: fleet hosts list");
+            return Err(Failure::new(Exit::Usage, text));
+        }
+    }
+    Ok(spec.hosts.iter().filter(|host| globs.iter().any(|glob| pattern::matches(glob, &host.name))).collect())
+}
+
+/// Raised by SIGINT and SIGTERM: no further host is started, those under way end by their own deadline.
+fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        // The second signal of a kind ends the process at once, for people in a hurry.
+        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
+            .map_err(|error| Failure::new(Exit::Failed, format!("signals cannot be handled: {error}")))?;
+    }
+    Ok(stop)
+}
+
+/// Others see by it whether the collector does its job; failing to write it is said and changes nothing else.
+fn beat(store: &mut dyn Store, ok: bool, text: &str) {
+    let beat = Heartbeat { role: "collector".to_owned(), at: clock::now(), ok, text: text.to_owned() };
+    if let Err(error) = store.beat(&beat) {
+        log::error!("heartbeat not written: {error}");
+    }
+}

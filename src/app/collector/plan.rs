@@ -1,0 +1,168 @@
+//! What a sweep will do, before it touches the network.
+
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use super::back_off;
+use crate::app::clock;
+use crate::app::exit::{Exit, Failure};
+use crate::model::cause::Cause;
+use crate::model::job::Job;
+use crate::model::spec::{CollectorSpec, FleetSpec, HostSpec};
+use crate::store::Store;
+use crate::wire::task::Task;
+
+/// What a host may keep for us between sweeps.
+const SPOOL_BYTES: u64 = 4 * 1024 * 1024;
+/// What one sweep takes from one host; the rest stays for the next.
+const PULL_BYTES: u64 = 2 * 1024 * 1024;
+/// As [`PULL_BYTES`].
+const PULL_FILES: u32 = 64;
+
+/// What is to be done for one host.
+pub enum Planned {
+    /// Visit it.
+    Visit(Box<Job>),
+    /// Do not, and write down why.
+    Skip {
+        /// The host.
+        host: String,
+        /// Why.
+        cause: Cause,
+        /// For people.
+        text: String,
+    },
+}
+
+/// One entry for each host, in random order: hosts do not meet the same neighbours in every sweep.
+pub fn jobs(
+    spec: &FleetSpec,
+    hosts: &[&HostSpec],
+    recipients: &[String],
+    probes: &Path,
+    store: &dyn Store,
+    asked: bool,
+) -> Result<Vec<Planned>, Failure> {
+    let consents = if spec.consent_required { store.consents()? } else { Vec::new() };
+    let held = if asked { Default::default() } else { back_off::held(store, clock::now())? };
+    let mut planned = Vec::with_capacity(hosts.len());
+    for host in hosts {
+        let consented = consents.iter().any(|consent| consent.host == host.name && consent.revoked.is_none());
+        let name = host.name.clone();
+        planned.push(if spec.consent_required && !consented {
+            let text = "no consent of the owner is recorded".to_owned();
+            Planned::Skip { host: name, cause: Cause::NoConsent, text }
+        } else if let Some(text) = held.get(&name) {
+            Planned::Skip { host: name, cause: Cause::BackOff, text: text.clone() }
+        } else {
+            Planned::Visit(Box::new(job(spec, host, recipients, probes)?))
+        });
+    }
+    shuffle(&mut planned)?;
+    Ok(planned)
+}
+
+fn job(spec: &FleetSpec, host: &HostSpec, recipients: &[String], probes: &Path) -> Result<Job, Failure> {
+    let nonce = random::<16>()?.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let task = Task {
+        v: 1,
+        nonce: nonce.clone(),
+        recipients: recipients.to_vec(),
+        pull_bytes: PULL_BYTES,
+        pull_files: PULL_FILES,
+        spool_bytes: SPOOL_BYTES,
+        deadline_secs: u32::try_from(spec.collector.timeout.as_secs()).unwrap_or(u32::MAX).max(1),
+    };
+    Ok(Job {
+        host: host.name.clone(),
+        transport: host.transport.clone(),
+        nonce,
+        task: task.encode(),
+        probes: probes.to_path_buf(),
+        timeout: spec.collector.timeout,
+    })
+}
+
+/// The folder of the probes: as configured, or beside the running program.
+pub fn probe_folder(spec: &CollectorSpec) -> Result<PathBuf, Failure> {
+    let mut places = Vec::new();
+    if let Some(folder) = &spec.probe_dir {
+        places.push(folder.clone());
+    } else if let Ok(program) = std::env::current_exe()
+        && let Some(folder) = program.parent()
+    {
+        places.push(folder.join("probes"));
+        // Where `make install` puts them.
+        places.push(folder.join("../lib/fleet-health/probes"));
+    }
+    if let Some(found) = places.iter().find(|place| place.is_dir()) {
+        return Ok(found.clone());
+    }
+    let looked: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
+    let text =
+        format!("no probes at {}; build them with: make build, or set probe-dir= of <collector>", looked.join(", "));
+    Err(Failure::new(Exit::Config, text))
+}
+
+/// Makes the state folder with mode 0700; refuses one that others may write to.
+pub fn state_folder(folder: &Path) -> Result<(), Failure> {
+    let shown = folder.display();
+    let failed = |text: String| Failure::new(Exit::Failed, text);
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|error| failed(format!("{shown}: cannot be made: {error}")))?;
+    let meta = fs::metadata(folder).map_err(|error| failed(format!("{shown}: {error}")))?;
+    if meta.uid() != rustix::process::geteuid().as_raw() {
+        return Err(failed(format!("{shown}: belongs to another user; type: chown {} {shown}", whoami())));
+    }
+    if meta.permissions().mode() & 0o077 != 0 {
+        return Err(failed(format!("{shown}: open to other users; type: chmod 700 {shown}")));
+    }
+    Ok(())
+}
+
+fn whoami() -> String {
+    rustix::process::geteuid().as_raw().to_string()
+}
+
+fn shuffle<T>(list: &mut [T]) -> Result<(), Failure> {
+    for i in (1..list.len()).rev() {
+        let other = (u64::from_le_bytes(random::<8>()?) % (i as u64 + 1)) as usize;
+        list.swap(i, other);
+    }
+    Ok(())
+}
+
+fn random<const N: usize>() -> Result<[u8; N], Failure> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| Failure::new(Exit::Failed, format!("no random numbers: {error}")))?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shuffling_keeps_everything() {
+        let mut list: Vec<u32> = (0..100).collect();
+        shuffle(&mut list).unwrap();
+        assert_ne!(list, (0..100).collect::<Vec<_>>());
+        list.sort_unstable();
+        assert_eq!(list, (0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_state_folder_that_others_may_enter_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("a/state");
+        state_folder(&state).unwrap();
+        assert_eq!(fs::metadata(&state).unwrap().permissions().mode() & 0o777, 0o700);
+        fs::set_permissions(&state, fs::Permissions::from_mode(0o755)).unwrap();
+        let failure = state_folder(&state).unwrap_err();
+        assert!(failure.text.contains("chmod 700"), "{}", failure.text);
+    }
+}

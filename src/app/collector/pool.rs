@@ -1,0 +1,104 @@
+//! The dialer's side: bounded threads that visit hosts one after the other.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::app::dialer;
+use crate::model::cause::Cause;
+use crate::model::job::{FromDialer, Job, Traffic};
+
+/// Enough for libssh2 and the age stream; thousands of threads then cost address space, not memory.
+const STACK: usize = 512 * 1024;
+/// The first hosts of the workers start spread over this long, so that a shared switch or bastion meets no burst.
+const SPREAD: Duration = Duration::from_millis(300);
+
+/// What the keeper hears.
+pub enum Heard {
+    /// A visit begins; answers for the host go to the sender.
+    Started(String, Sender<crate::model::job::ToDialer>),
+    /// The dialer says something.
+    Said(FromDialer),
+    /// The host's turn did not come before the sweep's end.
+    NoTurn(String),
+}
+
+/// What all workers share.
+pub struct Pool {
+    queue: Mutex<VecDeque<Job>>,
+    ends: Instant,
+    stop: Box<dyn Fn() -> bool + Send + Sync>,
+}
+
+impl Pool {
+    /// Starts at most `threads` workers over the jobs; they end by themselves once the queue is empty.
+    /// No job starts after `ends`, or once `stop` says so; what is left is reported as [`Heard::NoTurn`].
+    pub fn start(
+        jobs: Vec<Job>,
+        threads: usize,
+        ends: Instant,
+        stop: Box<dyn Fn() -> bool + Send + Sync>,
+        out: &Sender<Heard>,
+    ) -> std::io::Result<()> {
+        let threads = threads.min(jobs.len());
+        let pool = Arc::new(Self { queue: Mutex::new(jobs.into()), ends, stop });
+        for number in 0..threads {
+            let (mine, out) = (Arc::clone(&pool), out.clone());
+            let wait = SPREAD.mul_f64(number as f64 / threads as f64);
+            let started = std::thread::Builder::new().stack_size(STACK).spawn(move || {
+                std::thread::sleep(wait);
+                mine.work(&out);
+            });
+            match started {
+                Ok(_) => {}
+                // Fewer threads than asked for (a limit of the system) only make the sweep slower.
+                Err(error) if number > 0 => {
+                    log::warn!("{number} threads instead of {threads}: {error}");
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn work(&self, out: &Sender<Heard>) {
+        while let Some(mut job) = self.next() {
+            let left = self.ends.saturating_duration_since(Instant::now());
+            if left.is_zero() || (self.stop)() {
+                let _ = out.send(Heard::NoTurn(job.host));
+                continue;
+            }
+            job.timeout = job.timeout.min(left);
+            visit(&job, out);
+        }
+    }
+
+    fn next(&self) -> Option<Job> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+}
+
+/// One visit; whatever happens in it, exactly one end is heard.
+fn visit(job: &Job, out: &Sender<Heard>) {
+    let (answers, answer): (_, Receiver<_>) = std::sync::mpsc::channel();
+    // The keeper gone means the process is ending: there is nobody left to tell.
+    let _ = out.send(Heard::Started(job.host.clone(), answers));
+    let mut ended = false;
+    let mut say = |said: FromDialer| {
+        ended |= matches!(said, FromDialer::Finished { .. } | FromDialer::Failed { .. });
+        let _ = out.send(Heard::Said(said));
+    };
+    let result = catch_unwind(AssertUnwindSafe(|| dialer::visit(job, &mut say, &answer)));
+    if !ended {
+        let text = if result.is_err() { "the visit panicked" } else { "the visit ended without a word" };
+        let _ = out.send(Heard::Said(FromDialer::Failed {
+            host: job.host.clone(),
+            cause: Cause::Internal,
+            text: text.to_owned(),
+            traffic: Traffic::default(),
+        }));
+    }
+}

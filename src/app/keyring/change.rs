@@ -1,0 +1,229 @@
+//! Makes, adds and drops age keys; at every moment of it all files that were ever sealed can be opened.
+
+use std::fs::{DirBuilder, File};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use super::{Entry, entries};
+use crate::app::exit::{Exit, Failure};
+use crate::model::spec::KeySpec;
+use crate::wire::seal;
+
+/// Makes the first key pair, or writes the public key anew where only that file is gone; returns the public key.
+///
+/// # Errors
+/// [`Exit::Config`] where a private key is there already: nothing is overwritten.
+pub fn generate(keys: &KeySpec, now: DateTime<Utc>) -> Result<String, Failure> {
+    for file in [&keys.identity_file, &keys.recipient_file] {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder(file)).map_err(failed(file))?;
+    }
+    let _lock = lock(keys)?;
+    let there = keys.identity_file.symlink_metadata().is_ok();
+    if there && keys.recipient_file.symlink_metadata().is_ok() {
+        let text = format!(
+            "{}: there is a key already and it is not overwritten; for a new one type: fleet keys rotate",
+            keys.identity_file.display()
+        );
+        return Err(Failure::new(Exit::Config, text));
+    }
+    let entry = if there {
+        entries(keys)?.swap_remove(0)
+    } else {
+        let (identity, _) = seal::generate();
+        let entry = Entry { identity, created: Some(now) };
+        create(&keys.identity_file, &identity_text(std::slice::from_ref(&entry)), 0o600)?;
+        entry
+    };
+    let recipient = recipient_of(&entry)?;
+    // An older public key file may be there while the private one is lost; files sealed to it could never be opened.
+    replace(&keys.recipient_file, &recipient_text(&recipient), 0o644)?;
+    Ok(recipient)
+}
+
+/// Puts a new private key before the old ones, then makes its public key the only one; returns that.
+///
+/// # Errors
+/// [`Exit::Config`] where the present keys cannot be read or the files not written; then nothing has changed, or only
+/// a key more is known than is used.
+pub fn rotate(keys: &KeySpec, now: DateTime<Utc>) -> Result<String, Failure> {
+    let _lock = lock(keys)?;
+    let mut all = entries(keys)?;
+    let (identity, recipient) = seal::generate();
+    all.insert(0, Entry { identity, created: Some(now) });
+    replace(&keys.identity_file, &identity_text(&all), 0o600)?;
+    replace(&keys.recipient_file, &recipient_text(&recipient), 0o644)?;
+    Ok(recipient)
+}
+
+/// The private keys that [`retire`] would drop: created before `now - older`, never the newest one, never one whose
+/// public key is in use, never one without a date.
+///
+/// # Errors
+/// As [`entries`].
+pub fn retirable(keys: &KeySpec, now: DateTime<Utc>, older: Duration) -> Result<Vec<Entry>, Failure> {
+    let used = super::recipients(keys)?;
+    let mut old = Vec::new();
+    for entry in entries(keys)?.into_iter().skip(1) {
+        let age = entry.created.and_then(|created| (now - created).to_std().ok());
+        if age.is_some_and(|age| age > older) && !used.contains(&recipient_of(&entry)?) {
+            old.push(entry);
+        }
+    }
+    Ok(old)
+}
+
+/// Drops what [`retirable`] lists; returns how many. Files sealed to these keys can never be opened again.
+///
+/// # Errors
+/// As [`rotate`].
+pub fn retire(keys: &KeySpec, now: DateTime<Utc>, older: Duration) -> Result<usize, Failure> {
+    let _lock = lock(keys)?;
+    let old = retirable(keys, now, older)?;
+    if !old.is_empty() {
+        let rest: Vec<Entry> = entries(keys)?.into_iter().filter(|entry| !old.contains(entry)).collect();
+        replace(&keys.identity_file, &identity_text(&rest), 0o600)?;
+    }
+    Ok(old.len())
+}
+
+/// The public key of a private one.
+///
+/// # Errors
+/// [`Exit::Config`] where the private key is damaged; its text is not shown.
+pub fn recipient_of(entry: &Entry) -> Result<String, Failure> {
+    seal::recipient_of(&entry.identity)
+        .map_err(|error| Failure::new(Exit::Config, format!("a private key of the identity file: {error}")))
+}
+
+fn identity_text(all: &[Entry]) -> String {
+    let mut text = String::from("# Private keys of fleet-health, newest first. Keep a copy in a safe place.\n");
+    for entry in all {
+        if let Some(created) = entry.created {
+            text.push_str(&format!("# created: {}\n", created.to_rfc3339_opts(SecondsFormat::Secs, true)));
+        }
+        if let Ok(recipient) = seal::recipient_of(&entry.identity) {
+            text.push_str(&format!("# public key: {recipient}\n"));
+        }
+        text.push_str(&format!("{}\n", entry.identity));
+    }
+    text
+}
+
+fn recipient_text(recipient: &str) -> String {
+    format!("# Public keys that the probes seal to, one a line.\n{recipient}\n")
+}
+
+fn failed(file: &Path) -> impl Fn(std::io::Error) -> Failure {
+    let shown = file.display().to_string();
+    move |error| Failure::new(Exit::Config, format!("{shown}: {error}"))
+}
+
+fn folder(file: &Path) -> PathBuf {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// Two changes at once would lose the key that one of them made.
+fn lock(keys: &KeySpec) -> Result<File, Failure> {
+    let place = folder(&keys.identity_file);
+    let handle = File::open(&place).map_err(failed(&place))?;
+    handle.lock().map_err(failed(&place))?;
+    Ok(handle)
+}
+
+/// Writes a file that must not be there yet.
+fn create(file: &Path, text: &str, mode: u32) -> Result<(), Failure> {
+    let mut handle = File::options().write(true).create_new(true).mode(mode).open(file).map_err(failed(file))?;
+    handle.write_all(text.as_bytes()).and_then(|()| handle.sync_all()).map_err(|error| {
+        // Half a key is worse than none: the next attempt would refuse to overwrite it.
+        let _ = std::fs::remove_file(file);
+        failed(file)(error)
+    })?;
+    File::open(folder(file)).and_then(|place| place.sync_all()).map_err(failed(file))
+}
+
+/// Replaces a file in one step, by a temporary one beside it.
+fn replace(file: &Path, text: &str, mode: u32) -> Result<(), Failure> {
+    let mut random = [0u8; 8];
+    getrandom::fill(&mut random).map_err(|error| Failure::new(Exit::Failed, format!("random numbers: {error}")))?;
+    let mut name = file.as_os_str().to_owned();
+    name.push(format!(".{:016x}", u64::from_ne_bytes(random)));
+    let temporary = PathBuf::from(name);
+    create(&temporary, text, mode)?;
+    std::fs::rename(&temporary, file).map_err(|error| {
+        let _ = std::fs::remove_file(&temporary);
+        failed(file)(error)
+    })?;
+    File::open(folder(file)).and_then(|place| place.sync_all()).map_err(failed(file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::keyring::{identities, recipients};
+    use std::os::unix::fs::PermissionsExt;
+
+    fn at(day: u32) -> DateTime<Utc> {
+        format!("2026-11-{day:02}T00:00:00Z").parse().unwrap()
+    }
+
+    fn spec(folder: &Path) -> KeySpec {
+        KeySpec { recipient_file: folder.join("keys/fleet.pub"), identity_file: folder.join("keys/fleet.key") }
+    }
+
+    fn mode(file: &Path) -> u32 {
+        file.metadata().unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_first_key_is_private_and_never_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = spec(dir.path());
+        let recipient = generate(&keys, at(1)).unwrap();
+        assert_eq!(recipients(&keys).unwrap(), [recipient.clone()]);
+        assert_eq!((mode(&keys.identity_file), mode(&dir.path().join("keys"))), (0o600, 0o700));
+        let before = std::fs::read(&keys.identity_file).unwrap();
+        assert!(generate(&keys, at(2)).unwrap_err().text.contains("fleet keys rotate"));
+        assert_eq!(std::fs::read(&keys.identity_file).unwrap(), before);
+        std::fs::remove_file(&keys.recipient_file).unwrap();
+        assert_eq!(generate(&keys, at(2)).unwrap(), recipient);
+        assert_eq!(std::fs::read(&keys.identity_file).unwrap(), before);
+    }
+
+    #[test]
+    fn after_a_rotation_what_was_sealed_before_still_opens() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = spec(dir.path());
+        generate(&keys, at(1)).unwrap();
+        let old = seal::seal(&recipients(&keys).unwrap(), b"old").unwrap();
+        let newest = rotate(&keys, at(10)).unwrap();
+        assert_eq!(recipients(&keys).unwrap(), [newest]);
+        let new = seal::seal(&recipients(&keys).unwrap(), b"new").unwrap();
+        let all = identities(&keys).unwrap();
+        assert_eq!(seal::open(&all, &old).unwrap(), b"old");
+        assert_eq!(seal::open(&all[..1], &new).unwrap(), b"new");
+        assert_eq!(mode(&keys.identity_file), 0o600);
+        assert_eq!(std::fs::read_dir(dir.path().join("keys")).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn only_old_and_unused_keys_retire() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = spec(dir.path());
+        generate(&keys, at(1)).unwrap();
+        let week = Duration::from_secs(7 * 86400);
+        assert_eq!(retire(&keys, at(28), week).unwrap(), 0, "the one in use stays whatever its age");
+        rotate(&keys, at(10)).unwrap();
+        rotate(&keys, at(20)).unwrap();
+        assert_eq!(retire(&keys, at(16), week).unwrap(), 1);
+        assert_eq!(entries(&keys).unwrap().len(), 2);
+        assert_eq!(retire(&keys, at(28), week).unwrap(), 1);
+        assert_eq!(recipients(&keys).unwrap().len(), 1);
+    }
+}

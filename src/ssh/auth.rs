@@ -1,0 +1,148 @@
+//! Logging in: once for a host and run, with as few refused attempts as possible, because OpenSSH 9.8 and later locks out
+//! machines that fail often.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use ssh2::{KeyboardInteractivePrompt, Prompt};
+
+use super::session::{Problem, Session};
+use super::{Secrets, SshError};
+use crate::model::cause::Cause;
+use crate::model::spec::SshSpec;
+
+/// The largest key file that is read.
+const MAX_KEY: u64 = 64 * 1024;
+
+/// Keys of an agent that are offered; sshd cuts the connection after six refused ones (MaxAuthTries).
+const MAX_AGENT_KEYS: usize = 4;
+
+/// Logs in with the key files in their order, then the agent, then the password, whichever are configured.
+pub(super) fn log_in(session: &mut Session, spec: &SshSpec, secrets: &Secrets) -> Result<(), SshError> {
+    let mut refused: Vec<String> = Vec::new();
+    let mut unusable: Vec<String> = Vec::new();
+    for file in &spec.key_files {
+        let text = match read_key(file) {
+            Ok(text) => text,
+            Err(text) => {
+                unusable.push(text);
+                continue;
+            }
+        };
+        let passphrase = secrets.passphrase.as_ref().map(|secret| secret.expose());
+        let outcome = session.drive(|ssh| ssh.userauth_pubkey_memory(&spec.user, None, &text, passphrase));
+        match outcome {
+            Ok(()) => return Ok(()),
+            Err(Problem::Ssh(error)) if refusal(&error) => refused.push(format!("key {}", file.display())),
+            Err(Problem::Ssh(error)) if key_trouble(&error) => unusable.push(format!(
+                "{}: not a private key that can be used ({}); if it is encrypted, give its passphrase",
+                file.display(),
+                error.message()
+            )),
+            Err(problem) => return Err(session.error(Cause::Authentication, "while logging in", problem)),
+        }
+    }
+    if spec.agent {
+        match agent(session, &spec.user)? {
+            Ok(()) => return Ok(()),
+            Err(text) => refused.push(text),
+        }
+    }
+    if let Some(password) = &secrets.password {
+        let outcome = session.drive(|ssh| ssh.userauth_password(&spec.user, password.expose()));
+        match outcome {
+            Ok(()) => return Ok(()),
+            Err(Problem::Ssh(error)) if refusal(&error) => {}
+            Err(problem) => return Err(session.error(Cause::Authentication, "while logging in", problem)),
+        }
+        let outcome = session.drive(|ssh| {
+            ssh.userauth_keyboard_interactive(&spec.user, &mut Answer(password.expose()))
+        });
+        match outcome {
+            Ok(()) => return Ok(()),
+            Err(Problem::Ssh(error)) if refusal(&error) || key_trouble(&error) => refused.push("the password".to_owned()),
+            Err(problem) => return Err(session.error(Cause::Authentication, "while logging in", problem)),
+        }
+    }
+    if refused.is_empty() {
+        let why = if unusable.is_empty() {
+            "no key file, agent or password is configured".to_owned()
+        } else {
+            unusable.join("; ")
+        };
+        return Err(session.fail(Cause::LocalSetup, why));
+    }
+    let mut text = format!("the server refused for user {}: {}", spec.user, refused.join(", "));
+    if !unusable.is_empty() {
+        text.push_str(&format!("; not tried: {}", unusable.join("; ")));
+    }
+    Err(session.fail(Cause::Authentication, text))
+}
+
+/// libssh2's code for "the server says no" (LIBSSH2_ERROR_AUTHENTICATION_FAILED), and for a key that the server refuses.
+fn refusal(error: &ssh2::Error) -> bool {
+    matches!(error.code(), ssh2::ErrorCode::Session(-18 | -19))
+}
+
+/// libssh2's codes for a key that cannot be read (FILE) or a method that does not fit (METHOD_NONE, METHOD_NOT_SUPPORTED,
+/// ALGO_UNSUPPORTED, KEYFILE_AUTH_FAILED), all before anything was refused.
+fn key_trouble(error: &ssh2::Error) -> bool {
+    matches!(error.code(), ssh2::ErrorCode::Session(-16 | -17 | -33 | -48 | -51 | -1))
+}
+
+/// Reads a private key, if nobody else can.
+fn read_key(path: &Path) -> Result<String, String> {
+    let shown = path.display();
+    let file = File::open(path).map_err(|error| format!("{shown}: {error}"))?;
+    let facts = file.metadata().map_err(|error| format!("{shown}: {error}"))?;
+    if !facts.is_file() {
+        return Err(format!("{shown}: is not a file"));
+    }
+    let me = rustix::process::geteuid().as_raw();
+    if facts.uid() != me && facts.uid() != 0 {
+        return Err(format!("{shown}: belongs to another user; make it yours: chown {me} {shown}"));
+    }
+    if facts.mode() & 0o077 != 0 {
+        return Err(format!("{shown}: others may read this private key; mend it: chmod 600 {shown}"));
+    }
+    let mut text = String::new();
+    file.take(MAX_KEY).read_to_string(&mut text).map_err(|error| format!("{shown}: {error}"))?;
+    Ok(text)
+}
+
+/// The outer error ends the visit; the inner one says why the agent did not help.
+fn agent(session: &mut Session, user: &str) -> Result<Result<(), String>, SshError> {
+    let mut agent = match session.ssh().agent() {
+        Ok(agent) => agent,
+        Err(error) => return Ok(Err(format!("the agent ({})", error.message()))),
+    };
+    if let Err(error) = agent.connect().and_then(|()| agent.list_identities()) {
+        return Ok(Err(format!("the agent ({}; is SSH_AUTH_SOCK set?)", error.message())));
+    }
+    let keys = agent.identities().unwrap_or_default();
+    let mut tried = 0;
+    for key in keys.iter().take(MAX_AGENT_KEYS) {
+        tried += 1;
+        match session.drive(|_| agent.userauth(user, key)) {
+            Ok(()) => return Ok(Ok(())),
+            Err(Problem::Ssh(_)) => {}
+            Err(problem) => return Err(session.error(Cause::Authentication, "while logging in", problem)),
+        }
+    }
+    Ok(Err(format!("{tried} of {} keys of the agent", keys.len())))
+}
+
+/// Gives the password to a single hidden question and nothing to any other, so that a server cannot ask it out of us
+/// twice in one round.
+struct Answer<'a>(&'a str);
+
+impl KeyboardInteractivePrompt for Answer<'_> {
+    fn prompt<'a>(&mut self, _user: &str, _instructions: &str, prompts: &[Prompt<'a>]) -> Vec<String> {
+        match prompts {
+            [only] if !only.echo => vec![self.0.to_owned()],
+            other => vec![String::new(); other.len()],
+        }
+    }
+}

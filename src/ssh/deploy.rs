@@ -1,0 +1,183 @@
+//! Puts the probe on a host where it is missing and starts it, with one command on one channel.
+//!
+//! The command is a small script for `/bin/sh` (`deploy.sh`). Where the probe is in place the script becomes the probe and the
+//! task, sent at once, is read by it: no round trip is spent. Where it is missing, the script says `FLEET-NEED`, takes the
+//! probe's bytes from its input, says `FLEET-READY`, becomes the probe, and the task is sent once more. What goes
+//! wrong is said with the frame's own start and `fail` lines, so that only one reader is needed.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use sha2::{Digest, Sha256};
+
+use super::{SshError, Stream};
+use crate::model::cause::Cause;
+
+/// The largest probe that is shipped.
+const MAX_PROBE: u64 = 32 * 1024 * 1024;
+
+/// What may come before the probe's or the script's first line.
+const MAX_NOISE: usize = 64 * 1024;
+
+/// The longest line in which a word of the script is looked for.
+const MAX_LINE: usize = 4096;
+
+/// What `uname -m` says for the machines that a folder `<arch>-linux` serves.
+const MACHINES: &[(&str, &[&str])] = &[
+    ("x86_64", &["x86_64", "amd64"]),
+    ("aarch64", &["aarch64", "arm64"]),
+    ("armv7", &["armv7l", "armv8l"]),
+    ("arm", &["armv6l", "armv5tel"]),
+    ("i686", &["i686", "i586", "i386"]),
+];
+
+/// A probe that can be shipped.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// The folder's name without `-linux`.
+    pub arch: String,
+    /// SHA-256 of the content, in hexadecimal.
+    pub hash: String,
+    /// The content.
+    pub bytes: Arc<Vec<u8>>,
+}
+
+type Stamp = (PathBuf, SystemTime, u64);
+/// Probes that were read, so that a sweep over thousands of hosts hashes each once.
+static READ: Mutex<BTreeMap<Stamp, Probe>> = Mutex::new(BTreeMap::new());
+
+/// All probes of a folder.
+///
+/// # Errors
+/// [`Cause::NoProbe`] when there is none.
+pub fn probes(folder: &Path) -> Result<Vec<Probe>, SshError> {
+    let none = |text: String| SshError::new(Cause::NoProbe, format!("{}: {text}", folder.display()));
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(|error| none(error.to_string()))?.flatten().take(64) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let Some(arch) = name.strip_suffix("-linux") else { continue };
+        let file = entry.path().join("fleet-probe");
+        if file.is_file() {
+            found.push(load(arch, &file).map_err(|error| none(error.to_string()))?);
+        }
+    }
+    found.sort_by(|a, b| a.arch.cmp(&b.arch));
+    if found.is_empty() {
+        return Err(none("has no <arch>-linux/fleet-probe; build one with: make probes".to_owned()));
+    }
+    Ok(found)
+}
+
+fn load(arch: &str, file: &Path) -> io::Result<Probe> {
+    let mut opened = File::open(file)?;
+    let facts = opened.metadata()?;
+    let stamp = (file.to_owned(), facts.modified()?, facts.len());
+    let mut cache = READ.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(probe) = cache.get(&stamp) {
+        return Ok(probe.clone());
+    }
+    if facts.len() == 0 || facts.len() > MAX_PROBE {
+        return Err(io::Error::new(ErrorKind::InvalidData, format!("{} bytes are no probe", facts.len())));
+    }
+    let mut bytes = Vec::new();
+    opened.by_ref().take(MAX_PROBE).read_to_end(&mut bytes)?;
+    let hash = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let probe = Probe { arch: arch.to_owned(), hash, bytes: Arc::new(bytes) };
+    cache.insert(stamp, probe.clone());
+    Ok(probe)
+}
+
+/// The command that starts the probe wherever it is or can be put. It holds no `'`, `!`, line break or backslash, so that
+/// csh and fish hand it to `/bin/sh` as it is.
+#[must_use]
+pub fn command(nonce: &str, probes: &[Probe]) -> String {
+    let mut script = String::new();
+    for line in include_str!("deploy.sh").lines() {
+        // A line break is a separator, but not after a word that goes on.
+        let goes_on = ["then", "else", "do", "in", "{", "||", "&&", ";;", "() {"].iter().any(|word| line.ends_with(word));
+        script.push_str(line);
+        script.push_str(if goes_on { " " } else { "; " });
+    }
+    let mut table = Vec::new();
+    for probe in probes {
+        let own = [probe.arch.as_str()];
+        let machines = MACHINES.iter().find(|(arch, _)| *arch == probe.arch).map_or(&own[..], |(_, names)| names);
+        for machine in machines {
+            table.push(format!("{machine}:{}:{}", probe.hash, probe.bytes.len()));
+        }
+    }
+    format!("exec /bin/sh -c '{}' fleet {nonce} {}", script.trim_end(), table.join(" "))
+}
+
+/// Sends the task and, where the script asks for it, the probe. Returns what was read of the frame already, and whether
+/// the probe was shipped.
+///
+/// # Errors
+/// The stream's, and `InvalidData` for more noise than is allowed.
+pub fn start(stream: &mut dyn Stream, nonce: &str, task: &str, probes: &[Probe]) -> io::Result<(Vec<u8>, bool)> {
+    let line = format!("{task}\n");
+    stream.write_all(line.as_bytes())?;
+    let need = format!("FLEET-NEED {nonce} ");
+    let ready = format!("FLEET-READY {nonce}");
+    let begun = format!("FLEET1 {nonce}");
+    let mut noise = 0;
+    let mut seen = Vec::new();
+    let mut shipped = false;
+    let mut buffer = vec![0; 8192];
+    loop {
+        while let Some(end) = seen.iter().position(|&byte| byte == b'\n') {
+            let text = String::from_utf8_lossy(&seen[..end.min(MAX_LINE)]).trim_end().to_owned();
+            if text == begun {
+                return Ok((seen, shipped));
+            }
+            seen.drain(..=end);
+            noise += end + 1;
+            if let (Some(hash), false) = (text.strip_prefix(&need), shipped) {
+                let probe = probes.iter().find(|probe| probe.hash == hash);
+                let probe = probe.ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "the host asks for a probe that does not exist"))?;
+                stream.write_all(&probe.bytes)?;
+                stream.flush()?;
+                shipped = true;
+            } else if text == ready && shipped {
+                stream.write_all(line.as_bytes())?;
+            }
+        }
+        if noise + seen.len() > MAX_NOISE {
+            return Err(io::Error::new(ErrorKind::FileTooLarge, "over 64 KiB before the probe's first line"));
+        }
+        match stream.read(&mut buffer)? {
+            0 => return Ok((seen, shipped)),
+            count => seen.extend_from_slice(&buffer[..count]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_survives_every_login_shell() {
+        let probe = Probe { arch: "x86_64".into(), hash: "ab".repeat(32), bytes: Arc::new(vec![1; 9]) };
+        let text = command("00", &[probe]);
+        let script = text.strip_prefix("exec /bin/sh -c '").unwrap().rsplit_once('\'').unwrap().0;
+        assert!(!script.contains(['\'', '!', '\n', '\\']), "{script}");
+        assert!(text.ends_with(&format!("fleet 00 x86_64:{0}:9 amd64:{0}:9", "ab".repeat(32))));
+        assert!(text.len() < 8192, "sent on every visit");
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "asks the shells themselves")]
+    fn the_script_is_one_for_each_shell() {
+        let text = command("00", &[]);
+        let script = text.strip_prefix("exec /bin/sh -c '").unwrap().rsplit_once('\'').unwrap().0;
+        for shell in [&["dash"][..], &["bash", "--posix"], &["busybox", "sh"]] {
+            let done = std::process::Command::new(shell[0]).args(&shell[1..]).args(["-n", "-c", script]).output().unwrap();
+            assert!(done.status.success(), "{shell:?}: {}", String::from_utf8_lossy(&done.stderr));
+        }
+    }
+}

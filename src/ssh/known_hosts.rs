@@ -1,0 +1,355 @@
+//! known_hosts with OpenSSH's semantics, pure but for [`read`] and [`change`]: libssh2's own matcher says yes to revoked
+//! keys, ignores wildcards and negation, and refuses a file for one bad line (design/trust.md, point 4).
+//!
+//! `@cert-authority` lines are left out: the dialer does not ask servers for certificates.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, Mac};
+use sha1::Sha1;
+
+use super::hostkey::HostKey;
+
+/// The largest file that is read.
+const MAX_FILE: u64 = 4 * 1024 * 1024;
+
+/// What the files say of a host's key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// A line holds exactly this key for this host.
+    Known,
+    /// No line is for this host.
+    Unknown,
+    /// There are lines for this host, all with other keys.
+    Changed(Vec<HostKey>),
+    /// A line says that this key must never be trusted.
+    Revoked,
+}
+
+#[derive(Clone, Debug)]
+struct Line {
+    revoked: bool,
+    hosts: String,
+    key: HostKey,
+}
+
+/// The lines of one or several files that can be understood; others are passed over, as ssh does.
+#[derive(Clone, Debug, Default)]
+pub struct KnownHosts {
+    lines: Vec<Line>,
+}
+
+/// `host`, or `[host]:port` where the port is not 22, in lower case: the name under which lines are looked up.
+#[must_use]
+pub fn name(host: &str, port: u16) -> String {
+    let host = host.to_ascii_lowercase();
+    if port == 22 { host } else { format!("[{host}]:{port}") }
+}
+
+impl KnownHosts {
+    /// Adds the lines of a text.
+    pub fn add(&mut self, text: &str) {
+        self.lines.extend(text.lines().filter_map(parse));
+    }
+
+    /// Judges a key.
+    #[must_use]
+    pub fn check(&self, host: &str, port: u16, key: &HostKey) -> Verdict {
+        match self.check_name(&name(host, port), key) {
+            // As ssh does: a line without port serves a host on another port if the key is the same.
+            Verdict::Unknown if port != 22 => match self.check_name(&name(host, 22), key) {
+                Verdict::Changed(_) => Verdict::Unknown,
+                other => other,
+            },
+            other => other,
+        }
+    }
+
+    fn check_name(&self, name: &str, key: &HostKey) -> Verdict {
+        let mut others = Vec::new();
+        let mut known = false;
+        for line in self.lines.iter().filter(|line| matches(&line.hosts, name)) {
+            match (line.revoked, line.key == *key) {
+                (true, true) => return Verdict::Revoked,
+                (true, false) => {}
+                (false, true) => known = true,
+                (false, false) => others.push(line.key.clone()),
+            }
+        }
+        match (known, others.is_empty()) {
+            (true, _) => Verdict::Known,
+            (false, true) => Verdict::Unknown,
+            (false, false) => Verdict::Changed(others),
+        }
+    }
+
+    /// The types of the keys known for a host, so that the server is asked for one of these first.
+    #[must_use]
+    pub fn kinds(&self, host: &str, port: u16) -> Vec<&str> {
+        let full = name(host, port);
+        let bare = name(host, 22);
+        let of = |name: &str| -> Vec<&str> {
+            let mut kinds: Vec<&str> = Vec::new();
+            for line in self.lines.iter().filter(|line| !line.revoked && matches(&line.hosts, name)) {
+                if !kinds.contains(&line.key.kind()) {
+                    kinds.push(line.key.kind());
+                }
+            }
+            kinds
+        };
+        let found = of(&full);
+        if found.is_empty() { of(&bare) } else { found }
+    }
+}
+
+fn parse(line: &str) -> Option<Line> {
+    let line = line.trim_matches([' ', '\t', '\r']);
+    if line.is_empty() || line.starts_with('#') {
+        return None;
+    }
+    let mut words = line.split([' ', '\t']).filter(|word| !word.is_empty());
+    let mut hosts = words.next()?;
+    let mut revoked = false;
+    if hosts.starts_with('@') {
+        if hosts != "@revoked" {
+            return None;
+        }
+        revoked = true;
+        hosts = words.next()?;
+    }
+    let key = HostKey::from_words(words.next()?, words.next()?)?;
+    Some(Line { revoked, hosts: hosts.to_owned(), key })
+}
+
+/// Whether the hosts field of a line holds for a name, which is in lower case.
+fn matches(hosts: &str, name: &str) -> bool {
+    if let Some(hashed) = hosts.strip_prefix("|1|") {
+        return matches_hashed(hashed, name).unwrap_or(false);
+    }
+    let mut found = false;
+    for pattern in hosts.split(',') {
+        let (negated, pattern) = pattern.strip_prefix('!').map_or((false, pattern), |rest| (true, rest));
+        // ssh gives up on a list with an over-long pattern.
+        if pattern.len() >= 1023 {
+            return false;
+        }
+        if glob(pattern.to_ascii_lowercase().as_bytes(), name.as_bytes()) {
+            if negated {
+                return false;
+            }
+            found = true;
+        }
+    }
+    found
+}
+
+fn matches_hashed(hashed: &str, name: &str) -> Option<bool> {
+    let (salt, digest) = hashed.split_once('|')?;
+    let salt = STANDARD.decode(salt).ok()?;
+    if salt.len() != 20 {
+        return None;
+    }
+    let mut mac = Hmac::<Sha1>::new_from_slice(&salt).ok()?;
+    mac.update(name.as_bytes());
+    Some(mac.verify_slice(&STANDARD.decode(digest).ok()?).is_ok())
+}
+
+/// `*` and `?`, in time that does not explode.
+fn glob(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut p, mut t) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while t < text.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p, t));
+                p += 1;
+            }
+            Some(&c) if c == b'?' || c == text[t] => {
+                p += 1;
+                t += 1;
+            }
+            _ => {
+                let Some((at, from)) = star else { return false };
+                star = Some((at, from + 1));
+                p = at + 1;
+                t = from + 1;
+            }
+        }
+    }
+    pattern[p..].iter().all(|&c| c == b'*')
+}
+
+/// Reads files; one that is not there has no lines.
+///
+/// # Errors
+/// A text for people that names the file.
+pub fn read(files: &[PathBuf]) -> Result<KnownHosts, String> {
+    let mut known = KnownHosts::default();
+    for file in files {
+        known.add(&read_text(file)?);
+    }
+    Ok(known)
+}
+
+fn read_text(file: &Path) -> Result<String, String> {
+    let say = |error: io::Error| format!("{}: cannot be read: {error}", file.display());
+    let opened = match File::open(file) {
+        Ok(opened) => opened,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
+        Err(error) => return Err(say(error)),
+    };
+    let mut bytes = Vec::new();
+    opened.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(say)?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(format!("{}: is larger than {MAX_FILE} bytes", file.display()));
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Writes a key down as the one of a host. With `replace`, other keys of that host are taken away first: names are taken
+/// out of lists, hashed lines of the host go; wildcard and `@` lines stay. Under a lock, by renaming, so that no reader
+/// sees half a file.
+///
+/// # Errors
+/// A text for people that names the file.
+pub fn change(file: &Path, host: &str, port: u16, key: &HostKey, replace: bool) -> Result<(), String> {
+    let say = |error: io::Error| format!("{}: cannot be written: {error}", file.display());
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).map_err(say)?;
+    let file_name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let lock_file = folder.join(format!(".{file_name}.lock"));
+    let private = || -> OpenOptions {
+        let mut options = OpenOptions::new();
+        options.write(true).mode(0o600);
+        options
+    };
+    let lock = private().create(true).truncate(false).open(&lock_file).map_err(say)?;
+    lock.lock().map_err(say)?;
+    let name = name(host, port);
+    let mut text = String::new();
+    let old = read_text(file)?;
+    for line in old.lines() {
+        match replace.then(|| without(line, &name)) {
+            Some(None) => {}
+            Some(Some(kept)) => text.extend([kept.as_str(), "\n"]),
+            None => text.extend([line, "\n"]),
+        }
+    }
+    let mut known = KnownHosts::default();
+    known.add(&text);
+    if known.check_name(&name, key) != Verdict::Known {
+        text.push_str(&format!("{name} {}\n", key.words()));
+    }
+    let fresh = folder.join(format!(".{file_name}.new"));
+    // Only the holder of the lock uses this name; what is there was left by one that was killed.
+    let _ = fs::remove_file(&fresh);
+    let mut out = private().create_new(true).open(&fresh).map_err(say)?;
+    out.write_all(text.as_bytes()).and_then(|()| out.sync_all()).map_err(say)?;
+    fs::rename(&fresh, file).map_err(say)
+}
+
+/// The line without that name; `None` where nothing is left of it.
+fn without(line: &str, name: &str) -> Option<String> {
+    let trimmed = line.trim_start();
+    if parse(line).is_none() || trimmed.starts_with('@') {
+        return Some(line.to_owned());
+    }
+    let (hosts, rest) = trimmed.split_once([' ', '\t']).unwrap_or((trimmed, ""));
+    if hosts.starts_with("|1|") {
+        return (!matches(hosts, name)).then(|| line.to_owned());
+    }
+    let kept: Vec<&str> = hosts.split(',').filter(|one| !one.eq_ignore_ascii_case(name)).collect();
+    (!kept.is_empty()).then(|| format!("{} {rest}", kept.join(",")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(byte: u8) -> HostKey {
+        let mut blob = b"\0\0\0\x0bssh-ed25519\0\0\0\x20".to_vec();
+        blob.extend([byte; 32]);
+        HostKey::from_blob(&blob).unwrap()
+    }
+
+    fn verdict(text: &str, host: &str, port: u16) -> Verdict {
+        let mut known = KnownHosts::default();
+        known.add(text);
+        known.check(host, port, &key(1))
+    }
+
+    #[test]
+    fn openssh_semantics() {
+        let one = key(1).words();
+        let two = key(2).words();
+        let changed = || Verdict::Changed(vec![key(2)]);
+        let cases = [
+            (format!("h {one}"), "h", 22, Verdict::Known),
+            (format!("H {one} a comment"), "h", 22, Verdict::Known),
+            (format!("h {one}"), "H", 22, Verdict::Known),
+            (format!("\t h\t{one}\r\n"), "h", 22, Verdict::Known),
+            (format!("h {two}"), "h", 22, changed()),
+            (format!("h {two}\nh {one}"), "h", 22, Verdict::Known),
+            (format!("g {one}"), "h", 22, Verdict::Unknown),
+            (format!("# h {one}"), "h", 22, Verdict::Unknown),
+            (format!("a,b,h {one}"), "h", 22, Verdict::Known),
+            (format!("*.net,!bad.net {one}"), "good.net", 22, Verdict::Known),
+            (format!("*.net,!bad.net {one}"), "bad.net", 22, Verdict::Unknown),
+            (format!("!bad.net {one}"), "good.net", 22, Verdict::Unknown),
+            (format!("h? {one}"), "h1", 22, Verdict::Known),
+            (format!("[h]:2222 {one}"), "h", 2222, Verdict::Known),
+            (format!("[h]:2222 {one}"), "h", 22, Verdict::Unknown),
+            (format!("h {one}"), "h", 2222, Verdict::Known),
+            (format!("h {two}"), "h", 2222, Verdict::Unknown),
+            (format!("[h]:2222 {two}\nh {one}"), "h", 2222, changed()),
+            (format!("[*]:2222 {one}"), "h", 2222, Verdict::Known),
+            (format!("@revoked * {one}\nh {one}"), "h", 22, Verdict::Revoked),
+            (format!("h {one}\n@revoked h {one}"), "h", 22, Verdict::Revoked),
+            (format!("@revoked h {two}"), "h", 22, Verdict::Unknown),
+            (format!("@cert-authority h {one}"), "h", 22, Verdict::Unknown),
+            (format!("@odd h {one}"), "h", 22, Verdict::Unknown),
+            (format!("h ssh-ed25519 AAAA\nnonsense\n\u{fffd}\nh {one}"), "h", 22, Verdict::Known),
+            ("h".to_owned(), "h", 22, Verdict::Unknown),
+            (format!("{} {one}", "x".repeat(2000)), "h", 22, Verdict::Unknown),
+        ];
+        for (text, host, port, wanted) in cases {
+            assert_eq!(verdict(&text, host, port), wanted, "{text} for {host}:{port}");
+        }
+    }
+
+    #[test]
+    fn hashed_names() {
+        let mut mac = Hmac::<Sha1>::new_from_slice(&[9; 20]).unwrap();
+        mac.update(b"[h]:2222");
+        let hosts = format!("|1|{}|{}", STANDARD.encode([9; 20]), STANDARD.encode(mac.finalize().into_bytes()));
+        let text = format!("{hosts} {}", key(1).words());
+        assert_eq!(verdict(&text, "h", 2222), Verdict::Known);
+        assert_eq!(verdict(&text, "h", 22), Verdict::Unknown);
+        assert_eq!(verdict(&format!("|1|x|y {}", key(1).words()), "h", 22), Verdict::Unknown);
+    }
+
+    #[test]
+    fn change_replaces_only_this_host() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("known_hosts");
+        let text = format!("# mine\na,h {0}\n*.net {0}\nh {0}\n@revoked h {1}\n", key(2).words(), key(3).words());
+        fs::write(&file, text).unwrap();
+        change(&file, "h", 22, &key(1), true).unwrap();
+        let now = fs::read_to_string(&file).unwrap();
+        let wanted =
+            format!("# mine\na {0}\n*.net {0}\n@revoked h {2}\nh {1}\n", key(2).words(), key(1).words(), key(3).words());
+        assert_eq!(now, wanted);
+        change(&file, "h", 22, &key(1), false).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), wanted, "nothing doubles");
+    }
+
+    #[test]
+    fn a_glob_of_many_stars_is_quick() {
+        assert!(!glob("*a".repeat(200).as_bytes(), "b".repeat(5000).as_bytes()));
+    }
+}

@@ -1,0 +1,334 @@
+//! One SSH session to one host: connected, its key verified, logged in, one command.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::time::Instant;
+
+use ssh2::{BlockDirections, ErrorCode, MethodType};
+
+use super::hostkey::HostKey;
+use super::known_hosts::{self, Verdict};
+use super::link::{Break, Link};
+use super::{MAX_COMPLAINT, Secrets, SshError, Stream, auth, connect as tcp};
+use crate::model::cause::Cause;
+use crate::model::job::Traffic;
+use crate::model::spec::{SshSpec, UnknownHosts};
+
+/// What may arrive before login: an honest server sends about 5 kB.
+const BEFORE_LOGIN: u64 = 512 * 1024;
+
+/// Types of host keys in the order in which we ask for them when none is known; never SHA-1, DSA or certificates.
+const HOST_KEYS: &[&str] = &[
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+];
+
+/// Ciphers, best first; no CBC, no RC4, no 3DES.
+const CIPHERS: &str = "chacha20-poly1305@openssh.com,aes256-gcm@openssh.com,aes128-gcm@openssh.com,aes256-ctr,aes192-ctr,aes128-ctr";
+
+/// Authentication codes, used with the counter modes only; no MD5, no SHA-1.
+const MACS: &str = "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,hmac-sha2-256,hmac-sha2-512";
+
+/// Why a step of the protocol did not succeed.
+#[derive(Debug)]
+pub(super) enum Problem {
+    /// The line.
+    Line(Break),
+    /// What libssh2 says.
+    Ssh(ssh2::Error),
+}
+
+/// A session. Dropping it never blocks.
+pub struct Session {
+    // The order matters: the line is cut before libssh2 takes its leave, so that there is nothing to wait for.
+    link: Link,
+    channel: Option<ssh2::Channel>,
+    ssh: ssh2::Session,
+    complaint: Vec<u8>,
+    over: bool,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let _ = self.ssh.disconnect(None, "done", None);
+        self.link.close();
+    }
+}
+
+/// Connects, verifies the host key, and only then logs in.
+///
+/// # Errors
+/// [`SshError`] with the cause of the stage at which it ended.
+pub fn connect(spec: &SshSpec, secrets: &Secrets, deadline: Instant) -> Result<Session, SshError> {
+    let known = known_hosts::read(&spec.known_hosts).map_err(|text| SshError::new(Cause::LocalSetup, text))?;
+    let (mut session, key) = handshake(spec, &known.kinds(&spec.address, spec.port), deadline)?;
+    if let Err((cause, text)) = verify(spec, &known, &key) {
+        return Err(session.fail(cause, text));
+    }
+    auth::log_in(&mut session, spec, secrets)?;
+    Ok(session)
+}
+
+/// Looks at the key that a host shows, without logging in.
+///
+/// # Errors
+/// [`SshError`] when it cannot be reached or does not speak SSH.
+pub fn scan(spec: &SshSpec, deadline: Instant) -> Result<HostKey, SshError> {
+    let known = known_hosts::read(&spec.known_hosts).map_err(|text| SshError::new(Cause::LocalSetup, text))?;
+    handshake(spec, &known.kinds(&spec.address, spec.port), deadline).map(|(_, key)| key)
+}
+
+fn handshake(spec: &SshSpec, kinds: &[&str], deadline: Instant) -> Result<(Session, HostKey), SshError> {
+    let local = |error: &dyn std::fmt::Display| SshError::new(Cause::LocalSetup, format!("no session: {error}"));
+    let stream = tcp::connect(&spec.address, spec.port, deadline)?;
+    let (link, far) = Link::new(stream, deadline, BEFORE_LOGIN).map_err(|error| local(&error))?;
+    let mut ssh = ssh2::Session::new().map_err(|error| local(&error))?;
+    ssh.set_blocking(false);
+    ssh.set_tcp_stream(far);
+    let wanted = wanted_keys(kinds);
+    for (method, list) in [
+        (MethodType::HostKey, wanted.as_str()),
+        (MethodType::CryptCs, CIPHERS),
+        (MethodType::CryptSc, CIPHERS),
+        (MethodType::MacCs, MACS),
+        (MethodType::MacSc, MACS),
+    ] {
+        ssh.method_pref(method, list).map_err(|error| local(&error))?;
+    }
+    let mut session = Session { link, channel: None, ssh, complaint: Vec::new(), over: false };
+    if let Err(problem) = session.drive(ssh2::Session::handshake) {
+        return Err(session.error(Cause::Handshake, "during the SSH handshake", problem));
+    }
+    let key = session.ssh.host_key().and_then(|(blob, _)| HostKey::from_blob(blob));
+    match key {
+        Some(key) => Ok((session, key)),
+        None => Err(session.fail(Cause::Handshake, "the host shows a key of a type that is not supported")),
+    }
+}
+
+/// The types of known keys first, so that a host with a known key is not taken for changed because of another one.
+fn wanted_keys(kinds: &[&str]) -> String {
+    let is_known = |name: &str| {
+        let kind = if name.starts_with("rsa-") { "ssh-rsa" } else { name };
+        kinds.contains(&kind)
+    };
+    let (mut first, rest): (Vec<&str>, Vec<&str>) = HOST_KEYS.iter().partition(|name| is_known(name));
+    first.extend(rest);
+    first.join(",")
+}
+
+fn verify(spec: &SshSpec, known: &known_hosts::KnownHosts, key: &HostKey) -> Result<(), (Cause, String)> {
+    let at = known_hosts::name(&spec.address, spec.port);
+    let shown = format!("{} {}", key.kind(), key.fingerprint());
+    if let Some(weakness) = key.weakness() {
+        return Err((Cause::Handshake, format!("{at} shows {weakness}: refused; give the host an ed25519 key")));
+    }
+    let verdict = known.check(&spec.address, spec.port, key);
+    if verdict == Verdict::Revoked {
+        return Err((Cause::HostKeyRevoked, format!("{at} shows the key {shown}, which is marked @revoked")));
+    }
+    if let Some(pinned) = &spec.fingerprint {
+        // The pin is the configuration's word; known_hosts can only add a revocation.
+        if *pinned == key.fingerprint() {
+            return Ok(());
+        }
+        return Err((Cause::HostKeyChanged, format!("{at} shows {shown}, but the configuration pins {pinned}")));
+    }
+    match verdict {
+        Verdict::Known => Ok(()),
+        Verdict::Changed(old) => {
+            let old: Vec<String> = old.iter().take(4).map(|k| format!("{} {}", k.kind(), k.fingerprint())).collect();
+            Err((
+                Cause::HostKeyChanged,
+                format!(
+                    "{at} shows {shown}, but known is {}; once you know why: fleet hosts accept HOST",
+                    old.join(", ")
+                ),
+            ))
+        }
+        _ if spec.unknown_hosts == UnknownHosts::AcceptNew => {
+            let Some(file) = spec.known_hosts.first() else {
+                return Err((Cause::LocalSetup, "accept-new needs a known-hosts file to write to".to_owned()));
+            };
+            known_hosts::change(file, &spec.address, spec.port, key, false).map_err(|text| (Cause::LocalSetup, text))?;
+            log::warn!("{at}: first seen, accepted its key {shown}");
+            Ok(())
+        }
+        _ => Err((
+            Cause::HostKeyUnknown,
+            format!("{at} shows {shown}, which no known_hosts file has; compare it, then: fleet hosts accept HOST"),
+        )),
+    }
+}
+
+impl Session {
+    /// Runs one step of libssh2 to its end, moving bytes in between, until the deadline.
+    pub(super) fn drive<T>(
+        &mut self,
+        mut step: impl FnMut(&mut ssh2::Session) -> Result<T, ssh2::Error>,
+    ) -> Result<T, Problem> {
+        loop {
+            match step(&mut self.ssh) {
+                Ok(value) => return Ok(value),
+                Err(error) if error.code() == ErrorCode::Session(-37) => self.step().map_err(Problem::Line)?,
+                Err(error) => return Err(Problem::Ssh(error)),
+            }
+        }
+    }
+
+    fn step(&mut self) -> Result<(), Break> {
+        let outbound = matches!(self.ssh.block_directions(), BlockDirections::Outbound | BlockDirections::Both);
+        self.link.step(outbound)
+    }
+
+    pub(super) fn ssh(&self) -> &ssh2::Session {
+        &self.ssh
+    }
+
+    pub(super) fn fail(&self, cause: Cause, text: impl Into<String>) -> SshError {
+        SshError { cause, text: text.into(), traffic: self.link.traffic() }
+    }
+
+    /// Maps what happened at a stage; `cause` is the stage's own.
+    pub(super) fn error(&self, cause: Cause, stage: &str, problem: Problem) -> SshError {
+        let (cause, text) = match problem {
+            Problem::Line(Break::Deadline) => (cause, format!("no progress {stage} until the deadline")),
+            Problem::Line(Break::Closed) => (cause, format!("the server closed the connection {stage}")),
+            Problem::Line(Break::Oversize) => (Cause::Oversize, format!("far too many bytes {stage}")),
+            Problem::Line(Break::Io(error)) => (cause, format!("the connection broke {stage}: {error}")),
+            Problem::Ssh(error) => (cause, format!("{} {stage}", error.message())),
+        };
+        self.fail(cause, text)
+    }
+
+    /// The key exchange and ciphers that were agreed on, for logs and tests.
+    #[must_use]
+    pub fn agreed(&self) -> String {
+        [MethodType::Kex, MethodType::HostKey, MethodType::CryptCs]
+            .into_iter()
+            .filter_map(|method| self.ssh.methods(method))
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    /// Starts the session's one command.
+    ///
+    /// # Errors
+    /// [`Cause::Exec`] when the server does not allow it.
+    pub fn exec(&mut self, command: &str) -> Result<(), SshError> {
+        let mut channel = match self.drive(|ssh| ssh.channel_session()) {
+            Ok(channel) => channel,
+            Err(problem) => return Err(self.error(Cause::Exec, "while a channel was opened", problem)),
+        };
+        if let Err(problem) = self.drive(|_| channel.exec(command)) {
+            return Err(self.error(Cause::Exec, "while the command was started", problem));
+        }
+        self.channel = Some(channel);
+        Ok(())
+    }
+
+    /// Takes what is on standard error, so that a full window never stops standard output.
+    fn drain_complaint(&mut self) -> io::Result<()> {
+        let Some(channel) = &self.channel else { return Ok(()) };
+        let mut stderr = channel.stderr();
+        let mut buffer = [0; 4096];
+        while let Ok(count) = stderr.read(&mut buffer) {
+            if count == 0 {
+                break;
+            }
+            let room = MAX_COMPLAINT - self.complaint.len();
+            self.complaint.extend_from_slice(&buffer[..count.min(room)]);
+            if count > room {
+                return Err(io::Error::new(ErrorKind::FileTooLarge, "over 16 KiB on standard error"));
+            }
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self) -> io::Result<()> {
+        self.drain_complaint()?;
+        match self.step() {
+            Ok(()) => Ok(()),
+            Err(Break::Deadline) => Err(ErrorKind::TimedOut.into()),
+            Err(Break::Closed) => {
+                self.over = true;
+                Err(ErrorKind::ConnectionReset.into())
+            }
+            Err(Break::Oversize) => Err(io::Error::new(ErrorKind::FileTooLarge, "more bytes than allowed")),
+            Err(Break::Io(error)) => Err(error),
+        }
+    }
+}
+
+impl Read for Session {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let Some(channel) = &mut self.channel else { return Err(ErrorKind::NotConnected.into()) };
+            match channel.read(buffer) {
+                Ok(0) if buffer.is_empty() || channel.eof() => {
+                    self.drain_complaint()?;
+                    return Ok(0);
+                }
+                Ok(0) => self.wait()?,
+                Ok(count) => return Ok(count),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait()?,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl Write for Session {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            let Some(channel) = &mut self.channel else { return Err(ErrorKind::NotConnected.into()) };
+            match channel.write(bytes) {
+                Ok(0) if !bytes.is_empty() => self.wait()?,
+                Ok(count) => return Ok(count),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait()?,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self.link.flush() {
+            Ok(_) => Ok(()),
+            Err(Break::Deadline) => Err(ErrorKind::TimedOut.into()),
+            Err(Break::Closed) => Err(ErrorKind::ConnectionReset.into()),
+            Err(Break::Oversize) => Err(ErrorKind::FileTooLarge.into()),
+            Err(Break::Io(error)) => Err(error),
+        }
+    }
+}
+
+impl Stream for Session {
+    fn bound(&mut self, deadline: Instant, receive: u64) {
+        self.link.bound(deadline, receive);
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.link.traffic()
+    }
+
+    fn complaint(&self) -> &[u8] {
+        &self.complaint
+    }
+
+    fn ending(&mut self) -> Option<String> {
+        // The status comes between the end of the output and the close.
+        let mut channel = self.channel.take()?;
+        let _ = self.drive(|_| channel.wait_close());
+        let signal = channel.exit_signal().ok().and_then(|signal| signal.exit_signal);
+        let status = channel.exit_status().unwrap_or(0);
+        self.channel = Some(channel);
+        match (signal, status) {
+            (Some(signal), _) => Some(format!("signal {signal}")),
+            (None, 0) => None,
+            (None, status) => Some(format!("exit status {status}")),
+        }
+    }
+}
