@@ -1,5 +1,6 @@
 //! The configuration against its schema (xmllint as the oracle), its error report and its limits.
 #![cfg(feature = "server")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
