@@ -1,5 +1,7 @@
 //! `fleet check-config`.
 
+use std::io::IsTerminal;
+
 use crate::app::context::Common;
 use crate::app::exit::{Exit, Failure, Outcome};
 use crate::config;
@@ -21,7 +23,8 @@ pub fn run(common: &Common, _args: Args) -> Outcome {
     if let Some(warnings) = &loaded.warnings {
         eprintln!("{warnings}");
     }
-    if !common.quiet {
+    // Silent under cron.
+    if !common.quiet && (std::io::stdout().is_terminal() || common.verbose > 0) {
         let rules: usize = loaded.spec.hosts.iter().map(|host| host.rules.len()).sum();
         let (file, hosts) = (file.display(), loaded.spec.hosts.len());
         let s = |n: usize| if n == 1 { "" } else { "s" };

@@ -1,5 +1,7 @@
 //! `fleet config`: what results for a host, each value with the line it came from.
 
+use std::io::Write;
+
 use serde_json::{Value, json};
 
 use crate::app::context::Common;
@@ -35,11 +37,9 @@ pub fn run(common: &Common, args: Args) -> Outcome {
         let text = format!("there is no host {name} in {}; list them with: fleet hosts list", file.display());
         return Err(Failure::new(Exit::Usage, text));
     };
-    if json {
-        println!("{:#}", as_json(&loaded, host));
-    } else {
-        print!("{}", as_text(&loaded, host));
-    }
+    let text = if json { format!("{:#}\n", as_json(&loaded, host)) } else { as_text(&loaded, host) };
+    // A reader that has seen enough, such as head, is no failure.
+    let _ = std::io::stdout().write_all(text.as_bytes());
     Ok(Exit::Done)
 }
 

@@ -1,5 +1,6 @@
 //! `fleet paths`: the files that are used, and why.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::app::context::Common;
@@ -44,6 +45,8 @@ pub fn run(common: &Common, args: Args) -> Outcome {
         None => (beside_program(), "beside this program, for <collector probe-dir=> is not given".to_owned()),
     };
     lines.push(Line { what: "probes", path, why });
+    // A reader that has seen enough, such as head, is no failure.
+    let mut out = std::io::stdout();
     if args.json {
         let all: Vec<serde_json::Value> = lines
             .iter()
@@ -53,12 +56,12 @@ pub fn run(common: &Common, args: Args) -> Outcome {
                 })
             })
             .collect();
-        println!("{:#}", serde_json::json!({ "version": 1, "paths": all }));
+        let _ = writeln!(out, "{:#}", serde_json::json!({ "version": 1, "paths": all }));
     } else {
         let width = lines.iter().map(|line| line.path.to_string_lossy().chars().count()).max().unwrap_or(0);
         for line in lines {
             let missing = if line.path.exists() { "" } else { " (not there yet)" };
-            println!("{:<14} {:<width$}  {}{missing}", line.what, line.path.display(), line.why);
+            let _ = writeln!(out, "{:<14} {:<width$}  {}{missing}", line.what, line.path.display(), line.why);
         }
     }
     Ok(Exit::Done)

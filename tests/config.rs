@@ -1,0 +1,266 @@
+//! The configuration against its schema (xmllint as the oracle), its error report and its limits.
+#![cfg(feature = "server")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use fleet_health::config;
+use fleet_health::model::spec::{FleetSpec, RuleSpec, Transport};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Whether xmllint finds the file right by config.xsd.
+#[allow(clippy::disallowed_methods, reason = "the oracle is a program")]
+fn schema_takes(file: &Path) -> bool {
+    let output = Command::new("xmllint")
+        .args(["--noout", "--nonet", "--schema"])
+        .arg(root().join("config.xsd"))
+        .arg(file)
+        .output()
+        .expect("xmllint must be installed: apt-get install libxml2-utils");
+    output.status.success()
+}
+
+struct Home(tempfile::TempDir);
+
+impl Home {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn write(&self, name: &str, text: impl AsRef<[u8]>, mode: u32) -> PathBuf {
+        let path = self.0.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        path
+    }
+
+    fn good(&self, inside: &str) -> FleetSpec {
+        config::load(&self.write("config.xml", around(inside), 0o644)).unwrap_or_else(|report| panic!("{report}"))
+    }
+
+    fn bad(&self, inside: &str) -> String {
+        let file = self.write("config.xml", around(inside), 0o644);
+        config::load(&file).expect_err(inside).to_string()
+    }
+}
+
+fn around(inside: &str) -> String {
+    format!("<fleet-health version=\"1\">\n  <ssh user=\"fleet\"/>\n  {inside}\n</fleet-health>\n")
+}
+
+fn rules<'a>(spec: &'a FleetSpec, host: &str, metric: &str) -> Vec<&'a RuleSpec> {
+    spec.host(host).unwrap().rules.iter().filter(|rule| rule.metric == metric).collect()
+}
+
+#[test]
+fn the_example_is_right_by_program_and_schema() {
+    let file = root().join("config.xml");
+    let loaded = config::read(&file).unwrap_or_else(|report| panic!("{report}"));
+    assert!(loaded.warnings.is_none(), "{:?}", loaded.warnings);
+    let names: Vec<&str> = loaded.spec.hosts.iter().map(|host| host.name.as_str()).collect();
+    assert_eq!(names, ["web01", "web02", "db1", "self"]);
+    let Transport::Ssh(web02) = &loaded.spec.hosts[1].transport else { panic!("web02 is over SSH") };
+    assert_eq!(web02.address, "web02.example.net");
+    assert!(schema_takes(&file));
+}
+
+#[test]
+fn program_and_schema_refuse_the_same() {
+    let home = Home::new();
+    for inside in [
+        "<colector/>",
+        "<collector job=\"5\"/>",
+        "<collector jobs=\"0\"/>",
+        "<collector interval=\"5 min\"/>",
+        "<service name=\"x\"/>",
+        "<defaults><rule metric=\"cpu.used\" warning=\"97 percent\"/></defaults>",
+        "<defaults><host name=\"x\"/></defaults>",
+        "<host/>",
+        "<host name=\"a b\"/>",
+        "<host name=\"a\" port=\"70000\"/>",
+        "<host name=\"a\" jump=\"b\"/>",
+        "<host name=\"a\" fingerprint=\"MD5:00\"/>",
+        "<ssh unknown-hosts=\"accept-any\"/>",
+        "<alerts><to name=\"a\" webhook=\"http://x\"/></alerts>",
+        "<alerts><route/></alerts>",
+        "<consent/>",
+        "<consent require=\"yes\"/>",
+        "text",
+    ] {
+        let report = home.bad(inside);
+        assert!(report.contains("; nothing was done."), "{report}");
+        assert!(!schema_takes(&home.0.path().join("config.xml")), "the schema takes {inside}");
+    }
+}
+
+#[test]
+fn a_mistake_is_shown_with_place_line_and_mended_form() {
+    let home = Home::new();
+    let report = home.bad(
+        "<defaults>\n    <rule metric=\"cpu.used\" critical=\"97 percent\"/>\n    \
+         <rule metric=\"cpu.usd\" warning=\"5%\"/>\n  </defaults>",
+    );
+    let file = home.0.path().join("config.xml").display().to_string();
+    let expected = [
+        format!("{file}:4:39: error: \"97 percent\" is not a level for cpu.used"),
+        " 4 |     <rule metric=\"cpu.used\" critical=\"97 percent\"/>".to_owned(),
+        "   |                                       ^^^^^^^^^^ write it as 97%".to_owned(),
+        format!("{file}:5:19: error: \"cpu.usd\" is not a metric"),
+        " 5 |     <rule metric=\"cpu.usd\" warning=\"5%\"/>".to_owned(),
+        "   |                   ^^^^^^^ did you mean \"cpu.used\"?".to_owned(),
+        "2 errors, 0 warnings; nothing was done.".to_owned(),
+    ];
+    assert_eq!(report, expected.join("\n"));
+}
+
+#[test]
+fn rules_are_inherited_attribute_by_attribute() {
+    let home = Home::new();
+    let spec = home.good(
+        "<defaults><rule metric=\"cpu.used\" warning=\"85%\" clear=\"70%\"/></defaults>
+         <group name=\"g\"><rule metric=\"cpu.used\" critical=\"99%\"/>
+           <rule metric=\"filesystem.used\" item=\"/var\" critical=\"95%\"/>
+           <rule metric=\"filesystem.used\" item=\"/mnt/*\" off=\"true\"/>
+           <host name=\"a\"><rule metric=\"cpu.used\" for=\"1m\"/><rule metric=\"memory.used\" off=\"true\"/></host></group>
+         <host name=\"b\"/>",
+    );
+    let cpu = rules(&spec, "a", "cpu.used");
+    assert_eq!(cpu.len(), 1);
+    assert_eq!((cpu[0].warning, cpu[0].critical, cpu[0].clear), (Some(0.85), Some(0.99), Some(0.7)));
+    assert_eq!(cpu[0].hold.unwrap().as_secs(), 60);
+    assert_eq!(cpu[0].origins["warning"].line, 3);
+    assert_eq!(cpu[0].origins["critical"].line, 4);
+    assert_eq!(cpu[0].origins["for"].line, 7);
+    assert!(rules(&spec, "a", "memory.used").is_empty());
+    assert_eq!(rules(&spec, "b", "memory.used")[0].origins["warning"].line, 0);
+    assert_eq!(rules(&spec, "b", "host.silent")[0].critical, Some(1200.0));
+    let space = rules(&spec, "a", "filesystem.used");
+    assert_eq!(space[0].items, ["/var"]);
+    assert_eq!((space[0].warning, space[0].critical), (Some(0.8), Some(0.95)));
+    assert_eq!(space[1].not_items, ["/snap/*", "/run/*", "/mnt/*"]);
+    assert_eq!(space.len(), 2);
+}
+
+#[test]
+fn what_cannot_be_meant_is_an_error() {
+    let home = Home::new();
+    for (inside, says) in [
+        ("<host name=\"a\"/><host name=\"a\"/>", "config.xml:3"),
+        ("<group name=\"g\"/><group name=\"g\"/>", "second group"),
+        ("<host name=\"a[1-3]\" address=\"b[1-2]\"/>", "3 names but 2 addresses"),
+        ("<host name=\"a[1-9999]\"/><host name=\"b[1-9999]\"/>", "over 10000 hosts"),
+        ("<defaults><rule metric=\"cpu.used\" warning=\"99%\"/></defaults>", "built in"),
+        (
+            "<defaults><rule metric=\"filesystem.available\" warning=\"1GiB\" critical=\"5GiB\"/></defaults>",
+            "is under critical",
+        ),
+        ("<defaults><rule metric=\"cpu.used\" clear=\"95%\"/></defaults>", "clear 95%"),
+        ("<defaults><rule metric=\"uptime\"/></defaults>", "no level"),
+        ("<defaults><rule metric=\"cpu.used\" item=\"/\" warning=\"5%\"/></defaults>", "has no items"),
+        ("<defaults><rule metric=\"swap.in\" warning=\"5\"/></defaults>", "later version"),
+        ("<web listen=\"127.0.0.1:1\"/>", "comes with a later version"),
+        ("<host name=\"a\" adress=\"x\"/>", "did you mean \"address\"?"),
+        ("<store url=\"postgres://fleet:hunter2@db/fleet\"/>", "later version"),
+        ("<include file=\"none.xml\"/>", "no such file"),
+        ("<include file=\"config.xml\"/>", "included twice"),
+        ("<alerts><to name=\"ops\" directory=\"m\"/><route to=\"opps\"/></alerts>", "did you mean \"ops\"?"),
+        ("<alerts><to name=\"ops\" mail=\"a@b\"/></alerts>", "no mail server"),
+        (
+            "<group name=\"a\"><group name=\"b\"><group name=\"c\"><group name=\"d\"><group name=\"e\"/></group></group>\
+             </group></group>",
+            "over 4 deep",
+        ),
+    ] {
+        let report = home.bad(inside);
+        assert!(report.contains(says), "{inside}\n{report}");
+        assert!(!report.contains("hunter2"), "{report}");
+    }
+}
+
+#[test]
+fn an_inline_secret_needs_a_private_file_and_is_never_shown() {
+    let home = Home::new();
+    let text = around("<host name=\"a\" password=\"hunter2\"/>");
+    let report = config::load(&home.write("config.xml", &text, 0o644)).unwrap_err().to_string();
+    assert!(report.contains("chmod 600") && !report.contains("hunter2"), "{report}");
+    let spec = config::load(&home.write("config.xml", &text, 0o600)).unwrap();
+    assert!(!format!("{spec:?}").contains("hunter2"));
+    for broken in ["<host name=\"a\" nme=\"b\" pasword=\"hunter2\"/>", "<host password=\"hunter2\" x/>"] {
+        let report = home.bad(broken);
+        assert!(!report.contains("hunter2"), "{report}");
+    }
+}
+
+#[test]
+fn a_file_cut_anywhere_is_an_error() {
+    let text = std::fs::read_to_string(root().join("config.xml")).unwrap();
+    let home = Home::new();
+    for cut in 0..text.trim_end().len() {
+        let file = home.write("config.xml", &text.as_bytes()[..cut], 0o644);
+        let report = config::load(&file).expect_err(&format!("cut at {cut}"));
+        assert!(report.errors() > 0 && report.to_string().contains("nothing was done"));
+    }
+}
+
+#[test]
+fn bombs_are_bounded() {
+    let home = Home::new();
+    let entity = "<!DOCTYPE x [<!ENTITY a \"aaaa\">]><fleet-health version=\"1\"/>";
+    let huge = format!("<fleet-health version=\"1\"><host name=\"{}\"/></fleet-health>", "x".repeat(1_000_000));
+    let many: String = (0..500_000).map(|_| " a=\"\"").collect();
+    let binary = [b"<fleet-health version=\"1\">".as_slice(), &[0xff, 0xfe, 0]].concat();
+    for (text, says) in [
+        (entity.as_bytes().to_vec(), "DOCTYPE is refused"),
+        (b"<fleet-health version=\"1\">".iter().copied().chain("<group>".repeat(100_000).bytes()).collect(), "levels"),
+        (huge.into_bytes(), "a value over"),
+        (format!("<fleet-health version=\"1\"{many}/>").into_bytes(), "given twice"),
+        (vec![b' '; 4 * 1024 * 1024 + 1], "over 4 MiB"),
+        (binary, "not UTF-8"),
+        (Vec::new(), "no element"),
+    ] {
+        let report = config::load(&home.write("config.xml", text, 0o644)).unwrap_err().to_string();
+        assert!(report.contains(says), "{says}: {}", report.chars().take(500).collect::<String>());
+        assert!(report.len() < 100_000);
+    }
+}
+
+#[test]
+fn includes_bring_hosts_with_paths_of_their_own() {
+    let home = Home::new();
+    let file = "<fleet-health version=\"1\"><host name=\"two\" key-file=\"id\"/></fleet-health>";
+    home.write("conf.d/b.xml", file, 0o644);
+    home.write("conf.d/a.xml", "<fleet-health version=\"1\"><host name=\"one\"/></fleet-health>", 0o644);
+    home.write("conf.d/a.xml~", "garbage", 0o644);
+    let spec = home.good("<include file=\"conf.d/*.xml\"/>");
+    let names: Vec<&str> = spec.hosts.iter().map(|host| host.name.as_str()).collect();
+    assert_eq!(names, ["one", "two"]);
+    let Transport::Ssh(two) = &spec.hosts[1].transport else { panic!("two is over SSH") };
+    assert_eq!(two.key_files, [home.0.path().join("conf.d/id")]);
+    assert!(two.user == "fleet" && spec.hosts[1].origin.file.ends_with("conf.d/b.xml"));
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+    #[test]
+    fn no_text_makes_it_panic(text in r#"[<>/a-z "'=\n!\[\]&;%0-9é-]{0,120}"#, at in 0usize..2000) {
+        let home = Home::new();
+        let mut whole = std::fs::read_to_string(root().join("config.xml")).unwrap();
+        let mut at = at.min(whole.len());
+        while !whole.is_char_boundary(at) {
+            at -= 1;
+        }
+        whole.insert_str(at, &text);
+        if let Err(report) = config::load(&home.write("config.xml", whole, 0o644)) {
+            let _ = report.to_string();
+        }
+        if let Err(report) = config::load(&home.write("config.xml", around(&text), 0o644)) {
+            let _ = report.to_string();
+        }
+    }
+}
