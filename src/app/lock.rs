@@ -1,1 +1,99 @@
-//! The lock that keeps runs apart.
+//! The lock that keeps runs apart: an advisory lock on a file that the kernel drops with the process.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::clock;
+use super::exit::{Exit, Failure};
+
+/// Held until it is dropped, or the process ends in whatever way.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// Why there is no lock.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another run holds it.
+    #[error("another run holds the lock{}", .since.map_or_else(String::new, |since| format!(" since {}", since.to_rfc3339())))]
+    Busy {
+        /// Its process number, where it wrote one.
+        pid: Option<u32>,
+        /// When it started, where it wrote it.
+        since: Option<DateTime<Utc>>,
+    },
+    /// The file cannot be used.
+    #[error("{0}")]
+    Io(String),
+}
+
+impl LockError {
+    /// How a run ends that could not get the lock: quietly, unless the holder is older than three intervals and so
+    /// probably stuck.
+    #[must_use]
+    pub fn failure(&self, program: &str, interval: Duration) -> Failure {
+        match self {
+            Self::Io(text) => Failure::new(Exit::Failed, text.clone()),
+            Self::Busy { pid, since } => {
+                let age = since.and_then(|since| (clock::now() - since).to_std().ok()).unwrap_or_default();
+                if age <= interval * 3 {
+                    return Failure::new(Exit::Busy, "");
+                }
+                let pid = pid.map_or_else(String::new, |pid| format!(" (process {pid})"));
+                let text = format!("a run{pid} of the {program} has not ended for {} s; look what it waits for", age.as_secs());
+                Failure::new(Exit::Busy, text)
+            }
+        }
+    }
+}
+
+/// Takes the lock without waiting and writes process number and start into the file (mode 0600).
+///
+/// # Errors
+/// [`LockError`].
+pub fn acquire(path: &Path) -> Result<Lock, LockError> {
+    let failed = |error: std::io::Error| LockError::Io(format!("{}: {error}", path.display()));
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let mut file = options.open(path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut text = String::new();
+            // What it says is for people only; a half-written line is no error.
+            let _ = file.take(100).read_to_string(&mut text);
+            let mut words = text.split_whitespace();
+            let pid = words.next().and_then(|word| word.parse().ok());
+            let since = words.next().and_then(|word| DateTime::parse_from_rfc3339(word).ok()).map(|at| at.to_utc());
+            return Err(LockError::Busy { pid, since });
+        }
+        Err(TryLockError::Error(error)) => return Err(failed(error)),
+    }
+    file.set_len(0).map_err(failed)?;
+    file.rewind().map_err(failed)?;
+    writeln!(file, "{} {}", std::process::id(), clock::now().to_rfc3339()).map_err(failed)?;
+    Ok(Lock { _file: file })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.lock");
+        let lock = acquire(&path).unwrap();
+        let Err(LockError::Busy { pid, since }) = acquire(&path) else { panic!("taken twice") };
+        assert_eq!(pid, Some(std::process::id()));
+        assert!(since.is_some());
+        drop(lock);
+        acquire(&path).unwrap();
+    }
+}

@@ -15,6 +15,19 @@ pub struct Subject {
     pub item: String,
 }
 
+/// What a rule says of one value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// At or over warning (critical implies it).
+    pub warning: bool,
+    /// At or over critical.
+    pub critical: bool,
+    /// Beyond the threshold that ends a warning.
+    pub clear_warning: bool,
+    /// Beyond the threshold that ends a critical.
+    pub clear_critical: bool,
+}
+
 /// The fold's memory for one subject (design/alerting.md, "Evaluation").
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RuleState {

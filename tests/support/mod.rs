@@ -8,4 +8,5 @@
     reason = "helpers of tests: each test uses some, and a failure is the test's"
 )]
 
+pub mod fleet;
 pub mod run;

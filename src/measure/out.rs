@@ -1,0 +1,111 @@
+//! Where collectors put what they found.
+
+use std::io;
+
+use super::{Measured, Totals};
+use crate::model::clean::clean;
+use crate::model::sample::{Fault, FaultKind, Reading};
+
+/// Collects readings and faults; texts are cleaned on their way in.
+#[derive(Debug, Default)]
+pub struct Out {
+    section: &'static str,
+    readings: Vec<Reading>,
+    faults: Vec<Fault>,
+    /// Processor totals, once the cpu collector ran.
+    pub(super) totals: Option<Totals>,
+    /// Processors online, once the cpu collector ran.
+    pub(super) cores: Option<u32>,
+}
+
+impl Out {
+    /// The collector whose faults follow.
+    pub(super) fn section(&mut self, name: &'static str) {
+        self.section = name;
+    }
+
+    /// A value as it is: counters, bytes.
+    pub fn put(&mut self, metric: &str, item: &str, value: f64) {
+        if value.is_finite() {
+            self.readings.push(Reading { metric: metric.to_owned(), item: clean(item), value });
+        }
+    }
+
+    /// A whole number.
+    #[allow(clippy::cast_precision_loss, reason = "totals over 2^53 may lose their last bits")]
+    pub fn whole(&mut self, metric: &str, item: &str, value: u64) {
+        self.put(metric, item, value as f64);
+    }
+
+    /// A share, rounded to five significant digits so that stored samples stay small.
+    pub fn share(&mut self, metric: &str, item: &str, value: f64) {
+        self.put(metric, item, round5(value.clamp(0.0, 1.0)));
+    }
+
+    /// Seconds, rounded to hundredths.
+    pub fn seconds(&mut self, metric: &str, item: &str, value: f64) {
+        self.put(metric, item, (value * 100.0).round() / 100.0);
+    }
+
+    /// Something that could not be measured.
+    pub fn fault(&mut self, item: &str, kind: FaultKind, text: impl AsRef<str>) {
+        let (item, text) = (clean(item), clean(text.as_ref()));
+        self.faults.push(Fault { section: self.section.to_owned(), item, kind, text });
+    }
+
+    /// Something that was there and could not be understood.
+    pub fn malformed(&mut self, item: &str, text: impl AsRef<str>) {
+        self.fault(item, FaultKind::Malformed, text);
+    }
+
+    /// A file that could not be read.
+    pub fn unread(&mut self, item: &str, path: &str, error: &io::Error) {
+        self.fault(item, kind_of(error), format!("{path}: {error}"));
+    }
+
+    pub(super) fn into_measured(self) -> Measured {
+        Measured { readings: self.readings, faults: self.faults, totals: self.totals }
+    }
+}
+
+/// Absent, denied and unsupported are different answers.
+pub(super) fn kind_of(error: &io::Error) -> FaultKind {
+    match error.kind() {
+        io::ErrorKind::NotFound => FaultKind::Absent,
+        io::ErrorKind::PermissionDenied => FaultKind::Denied,
+        io::ErrorKind::Unsupported => FaultKind::Unsupported,
+        _ if error.raw_os_error() == Some(rustix::io::Errno::OPNOTSUPP.raw_os_error()) => FaultKind::Unsupported,
+        _ => FaultKind::Malformed,
+    }
+}
+
+fn round5(value: f64) -> f64 {
+    if value == 0.0 || !value.is_finite() {
+        return 0.0;
+    }
+    format!("{value:.4e}").parse().unwrap_or(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_have_five_digits() {
+        assert_eq!(round5(0.123_456_789), 0.123_46);
+        assert_eq!(round5(1.0), 1.0);
+        assert_eq!(round5(0.000_012_345_678), 0.000_012_346);
+        assert_eq!(round5(0.0), 0.0);
+    }
+
+    #[test]
+    fn errors_are_told_apart() {
+        use rustix::io::Errno;
+        let kind = |errno: Errno| kind_of(&errno.into());
+        assert_eq!(kind(Errno::NOENT), FaultKind::Absent);
+        assert_eq!(kind(Errno::ACCESS), FaultKind::Denied);
+        assert_eq!(kind(Errno::PERM), FaultKind::Denied);
+        assert_eq!(kind(Errno::OPNOTSUPP), FaultKind::Unsupported);
+        assert_eq!(kind(Errno::IO), FaultKind::Malformed);
+    }
+}

@@ -1,0 +1,58 @@
+//! The directory that stands for `/`, so that tests can measure a machine that is made of files.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// The most bytes that are read of one file unless a collector says otherwise.
+pub const MAX_READ: usize = 1 << 20;
+
+/// A directory that stands for `/`.
+#[derive(Clone, Debug)]
+pub struct Root(PathBuf);
+
+impl Default for Root {
+    fn default() -> Self {
+        Self::at("/")
+    }
+}
+
+impl Root {
+    /// A machine whose `/` is this directory.
+    pub fn at(prefix: impl Into<PathBuf>) -> Self {
+        Self(prefix.into())
+    }
+
+    /// Where an absolute path of the machine is found.
+    #[must_use]
+    pub fn path(&self, absolute: impl AsRef<Path>) -> PathBuf {
+        let absolute = absolute.as_ref();
+        self.0.join(absolute.strip_prefix("/").unwrap_or(absolute))
+    }
+
+    /// The first [`MAX_READ`] bytes of a file.
+    ///
+    /// # Errors
+    /// Those of opening and reading.
+    pub fn read(&self, absolute: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+        self.read_at_most(absolute, MAX_READ)
+    }
+
+    /// The first bytes of a file.
+    ///
+    /// # Errors
+    /// Those of opening and reading.
+    pub fn read_at_most(&self, absolute: impl AsRef<Path>, limit: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(limit.min(4096));
+        File::open(self.path(absolute))?.take(limit as u64).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// The entries of a directory.
+    ///
+    /// # Errors
+    /// Those of opening it.
+    pub fn list(&self, absolute: impl AsRef<Path>) -> io::Result<fs::ReadDir> {
+        fs::read_dir(self.path(absolute))
+    }
+}

@@ -1,0 +1,209 @@
+//! A mail as bytes: RFC 5322 headers that no text can break, a quoted-printable body, and a name made from its content.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, Utc};
+use sha2::{Digest, Sha256};
+
+use crate::model::clean::is_hostile;
+
+/// The longest subject, in characters.
+pub const MAX_SUBJECT: usize = 120;
+
+/// What a mail says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Letter {
+    /// Sender as configured: `Name <mail@example.net>` or bare.
+    pub from: String,
+    /// Addresses for the `To` header.
+    pub to: Vec<String>,
+    /// One line; cleaned and cut here.
+    pub subject: String,
+    /// Further headers; values are cleaned here.
+    pub headers: Vec<(&'static str, String)>,
+    /// What makes it part of a thread, e.g. `incident-7`.
+    pub thread: Option<String>,
+    /// Lines, any line ends.
+    pub text: String,
+}
+
+/// The address inside `Name <mail@example.net>`, or the text itself.
+#[must_use]
+pub fn address(text: &str) -> &str {
+    match text.rsplit_once('<').and_then(|(_, rest)| rest.split_once('>')) {
+        Some((address, _)) => address.trim(),
+        None => text.trim(),
+    }
+}
+
+fn line(text: &str) -> String {
+    text.chars().map(|c| if is_hostile(c) { '?' } else { c }).collect()
+}
+
+/// A header value: ASCII as it is (folded at spaces), everything else as RFC 2047 encoded words.
+fn value(text: &str) -> String {
+    let text = line(text);
+    let plain = text.is_ascii() && !text.contains("=?") && text.split(' ').all(|word| word.len() < 900);
+    if plain {
+        let mut out = String::new();
+        let mut column = 20;
+        for (n, word) in text.split(' ').enumerate() {
+            if n > 0 {
+                // Never fold before nothing: a line of blanks would end the headers for some readers.
+                let fold = column + word.len() > 76 && !word.is_empty();
+                out.push_str(if fold { "\r\n " } else { " " });
+                column = if fold { 0 } else { column };
+            }
+            out.push_str(word);
+            column += word.len() + 1;
+        }
+        return out;
+    }
+    let mut words: Vec<String> = Vec::new();
+    let mut chunk = String::new();
+    for c in text.chars() {
+        if chunk.len() + c.len_utf8() > 36 {
+            words.push(std::mem::take(&mut chunk));
+        }
+        chunk.push(c);
+    }
+    words.push(chunk);
+    let words: Vec<String> = words.iter().map(|word| format!("=?UTF-8?B?{}?=", STANDARD.encode(word))).collect();
+    words.join("\r\n ")
+}
+
+/// `Name <address>` with the name encoded and the address alone in its brackets.
+fn mailbox(text: &str) -> String {
+    let address: String = address(text).chars().filter(|c| c.is_ascii_graphic() && !"<>,;\"()".contains(*c)).collect();
+    let name = text.split_once('<').map_or("", |(name, _)| name).trim().trim_matches('"');
+    if name.is_empty() {
+        return address;
+    }
+    let simple = name.chars().all(|c| c.is_ascii_alphanumeric() || " -_".contains(c));
+    let name = if simple {
+        name.to_owned()
+    } else if name.is_ascii() && name.len() < 100 {
+        format!("\"{}\"", line(name).replace(['\\', '"'], "?"))
+    } else {
+        value(name)
+    };
+    format!("{name} <{address}>")
+}
+
+/// Quoted-printable (RFC 2045) with CRLF. A point at the start of a line is encoded, so that no dot-stuffing is needed.
+fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + text.len() / 8);
+    for row in text.lines() {
+        let row = row.strip_suffix('\r').unwrap_or(row);
+        let mut column = 0;
+        let bytes = row.as_bytes();
+        for (n, &byte) in bytes.iter().enumerate() {
+            let last = n + 1 == bytes.len();
+            let literal = match byte {
+                b'=' => false,
+                b'.' => column > 0,
+                b' ' | b'\t' => !last,
+                33..=126 => true,
+                _ => false,
+            };
+            let width = if literal { 1 } else { 3 };
+            if column + width > 75 {
+                out.push_str("=\r\n");
+                column = 0;
+            }
+            if literal && !(byte == b'.' && column == 0) {
+                out.push(char::from(byte));
+                column += 1;
+            } else {
+                out.push_str(&format!("={byte:02X}"));
+                column += 3;
+            }
+        }
+        out.push_str("\r\n");
+    }
+    out
+}
+
+/// The message and its Message-ID (without brackets), which depends on nothing but the content.
+#[must_use]
+pub fn compose(letter: &Letter, at: DateTime<Utc>) -> (String, Vec<u8>) {
+    let sender = address(&letter.from);
+    let domain: String = sender
+        .rsplit_once('@')
+        .map_or("fleet-health.invalid", |(_, domain)| domain)
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || ".-".contains(*c))
+        .collect();
+    let subject: String = letter.subject.chars().take(MAX_SUBJECT).collect();
+    let to: Vec<String> = letter.to.iter().map(|to| mailbox(to)).collect();
+    let mut head = vec![
+        ("Date", at.format("%a, %d %b %Y %H:%M:%S +0000").to_string()),
+        ("From", mailbox(&letter.from)),
+        ("To", to.join(",\r\n ")),
+        ("Subject", value(&subject)),
+    ];
+    if let Some(thread) = &letter.thread {
+        let root = format!("<{}@{domain}>", thread.replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "-"));
+        head.push(("In-Reply-To", root.clone()));
+        head.push(("References", root));
+    }
+    head.push(("Auto-Submitted", "auto-generated".to_owned()));
+    head.push(("X-Auto-Response-Suppress", "All".to_owned()));
+    head.push(("List-Id", format!("<fleet-health.{domain}>")));
+    for (name, text) in &letter.headers {
+        head.push((name, value(text)));
+    }
+    head.push(("MIME-Version", "1.0".to_owned()));
+    head.push(("Content-Type", "text/plain; charset=utf-8".to_owned()));
+    head.push(("Content-Transfer-Encoding", "quoted-printable".to_owned()));
+    let mut rest: String = head.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    rest.push_str("\r\n");
+    let clean: String = letter.text.chars().map(|c| if c != '\n' && is_hostile(c) { '?' } else { c }).collect();
+    rest.push_str(&quoted(&clean));
+    let digest = Sha256::digest(rest.as_bytes());
+    let name: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let message_id = format!("{name}@{domain}");
+    let bytes = format!("Message-ID: <{message_id}>\r\n{rest}").into_bytes();
+    (message_id, bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter(subject: &str, text: &str) -> String {
+        let letter = Letter {
+            from: "Flotte ü <fleet@example.net>".into(),
+            to: vec!["ops@example.net".into(), "x\r\nBcc: evil@example.net".into()],
+            subject: subject.into(),
+            headers: vec![("X-Fleet-Host", "a\r\nBcc: evil".into())],
+            thread: Some("incident-7".into()),
+            text: text.into(),
+        };
+        String::from_utf8(compose(&letter, DateTime::from_timestamp(1_700_000_000, 0).unwrap()).1).unwrap()
+    }
+
+    #[test]
+    fn nothing_injects_a_header_or_a_dot() {
+        let mail = letter("[CRIT] web01\r\nBcc: evil@example.net \u{1b}[31m", ".\n.. x\r\n=\u{2581} end \n");
+        assert!(!mail.contains("\r\nBcc:") && !mail.contains('\u{1b}'));
+        assert!(mail.lines().all(|line| !line.starts_with('.') && line.len() < 100));
+        assert!(!mail.replace("\r\n", "").contains(['\r', '\n']));
+        assert!(mail.is_ascii());
+        assert!(mail.ends_with("=2E\r\n=2E. x?\r\n=3D=E2=96=81 end=20\r\n"), "{mail}");
+    }
+
+    #[test]
+    fn long_and_foreign_subjects_are_encoded() {
+        let mail = letter(&format!("[OK] höst {}", "disk ".repeat(40)), "x");
+        let subject = mail.split("\r\n").find(|line| line.starts_with("Subject: ")).unwrap();
+        assert!(subject.starts_with("Subject: =?UTF-8?B?"));
+        assert!(mail.contains("From: =?UTF-8?B?RmxvdHRlIMO8?= <fleet@example.net>\r\n"), "{mail}");
+    }
+
+    #[test]
+    fn same_content_same_name() {
+        assert_eq!(letter("a", "b"), letter("a", "b"));
+        assert_ne!(letter("a", "b").lines().next(), letter("a", "c").lines().next());
+    }
+}

@@ -1,0 +1,196 @@
+//! What the programs refuse, seen from outside: open key files, secrets in readable files, damaged configurations,
+//! stores of a newer program, full disks; and that what they write is their owner's alone.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test helper may fail the test")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+mod support;
+
+use support::fleet::shown;
+use support::run::{Said, must, program, sqlite3};
+
+/// This machine as the only host, collected without SSH.
+struct Bench {
+    dir: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        // Not below /tmp: the probe refuses a directory whose parents others may write to.
+        let dir = tempfile::Builder::new().prefix("security").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let bench = Self { dir };
+        let folder = bench.path(&format!("probes/{}-linux", std::env::consts::ARCH));
+        fs::create_dir_all(&folder).unwrap();
+        fs::copy(program("fleet-probe"), folder.join("fleet-probe")).unwrap();
+        bench.configure("", 0o600);
+        bench.run("fleet", &["keys", "generate"]).ends_with(0);
+        bench
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn configure(&self, more: &str, mode: u32) {
+        self.write_config(&format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<fleet-health version=\"1\">\n\
+             <collector state-dir=\"state\" probe-dir=\"probes\"/>\n\
+             <keys recipient-file=\"keys/fleet.pub\" identity-file=\"keys/fleet.key\"/>\n\
+             <store url=\"sqlite:fleet.db\"/>\n{more}\n<host name=\"self\" transport=\"local\"/>\n</fleet-health>\n"
+        ));
+        fs::set_permissions(self.path("config.xml"), fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn write_config(&self, text: &str) {
+        fs::write(self.path("config.xml"), text).unwrap();
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "starts the program under test")]
+    fn run(&self, name: &str, args: &[&str]) -> Said {
+        // The usual umask of a login, which would leave files readable by everybody.
+        let line = "umask 022; exec \"$0\" \"$@\"";
+        let mut command = std::process::Command::new("/bin/sh");
+        command.arg("-c").arg(line).arg(program(name)).args(args).current_dir(self.dir.path());
+        command.env("FLEET_CONFIG", self.path("config.xml")).env("HOME", self.dir.path());
+        Said::of(command.output().unwrap())
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).permissions().mode() & 0o777
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files_below(&path)) } else { found.push(path) }
+    }
+    found
+}
+
+#[test]
+fn d1_a_password_in_a_file_that_others_read_is_refused_and_not_repeated() {
+    let bench = Bench::new();
+    let alerts = "<alerts><smtp host=\"mail.invalid\" tls=\"implicit\" from=\"a@example.net\" user=\"u\" \
+                  password=\"kanarienvogel\"/><to name=\"ops\" mail=\"ops@example.net\"/></alerts>";
+    bench.configure(alerts, 0o644);
+    for (name, args) in [("fleet-collector", &[][..]), ("fleet-alerter", &[]), ("fleet", &["check-config"])] {
+        let said = bench.run(name, args).ends_with(78);
+        assert!(!format!("{}{}", said.out, said.err).contains("kanarienvogel"), "{name} repeats the password");
+    }
+    bench.configure(alerts, 0o600);
+    bench.run("fleet", &["check-config"]).ends_with(0);
+}
+
+#[test]
+fn d2_an_identity_that_others_read_is_refused() {
+    let bench = Bench::new();
+    let key = bench.path("keys/fleet.key");
+    assert_eq!(mode(&key), 0o600);
+    bench.run("fleet-collector", &[]).ends_with(0);
+    for open in [0o640, 0o604, 0o660] {
+        fs::set_permissions(&key, fs::Permissions::from_mode(open)).unwrap();
+        let said = bench.run("fleet-collector", &[]);
+        assert!(!matches!(said.code, Some(0 | 3) | None), "{open:o}: {said:?}");
+        assert!(said.err.contains("chmod"), "the message does not say what to do: {}", said.err);
+        assert!(!said.err.contains("AGE-SECRET-KEY"), "{}", said.err);
+    }
+    // The alerter never opens it (D2): it runs even when it could not.
+    fs::remove_file(&key).unwrap();
+    bench.run("fleet-alerter", &[]).ends_with(0);
+}
+
+#[test]
+fn d3_what_is_written_is_its_owners_alone() {
+    let bench = Bench::new();
+    bench.run("fleet-collector", &[]).ends_with(0);
+    bench.run("fleet-alerter", &[]).ends_with(0);
+    bench.run("fleet", &["backup", &shown(&bench.path("copy.db"))]).ends_with(0);
+    bench.run("fleet", &["prune"]).ends_with(0);
+    assert_eq!(mode(&bench.path("copy.db")), 0o600);
+    assert_eq!(mode(&bench.path("state")), 0o700);
+    let mut looked = 0;
+    for file in files_below(bench.dir.path()) {
+        let name = shown(file.strip_prefix(bench.dir.path()).unwrap());
+        if name.starts_with("probes/") || name == "config.xml" || name.ends_with(".pub") {
+            continue;
+        }
+        looked += 1;
+        assert_eq!(mode(&file) & 0o077, 0, "{name} has mode {:o}", mode(&file));
+    }
+    assert!(looked >= 4, "only {looked} files were looked at");
+    // And the copy is whole.
+    let count = "select count(*) from reading";
+    assert_eq!(sqlite3(&bench.path("copy.db"), count), sqlite3(&bench.path("fleet.db"), count));
+}
+
+#[test]
+fn o12_a_configuration_half_written_is_refused_whole() {
+    let bench = Bench::new();
+    let whole = fs::read_to_string(bench.path("config.xml")).unwrap();
+    for cut in (0..whole.trim_end().len()).step_by(23) {
+        bench.write_config(&whole[..cut]);
+        let said = bench.run("fleet", &["check-config"]);
+        assert_eq!(said.code, Some(78), "cut at {cut}: {said:?}");
+        assert!(!said.err.contains("panicked"), "cut at {cut}: {}", said.err);
+    }
+    bench.write_config(
+        "<!DOCTYPE a [<!ENTITY b SYSTEM \"file:///etc/passwd\">]><fleet-health version=\"1\">&b;</fleet-health>",
+    );
+    let said = bench.run("fleet", &["check-config"]).ends_with(78);
+    assert!(!said.err.contains("root:"), "{}", said.err);
+    // Nothing was written meanwhile.
+    assert!(!bench.path("fleet.db").exists());
+}
+
+#[test]
+fn o20_a_store_of_a_newer_program_is_refused_and_left_as_it_is() {
+    let bench = Bench::new();
+    bench.run("fleet-collector", &[]).ends_with(0);
+    let database = shown(&bench.path("fleet.db"));
+    must("sqlite3", &[database.as_str(), "pragma user_version = 9999"]);
+    for name in ["fleet-collector", "fleet-alerter"] {
+        let said = bench.run(name, &[]).ends_with(74);
+        assert!(said.err.contains("9999") && said.err.contains("upgrade"), "{name}: {}", said.err);
+    }
+    assert_eq!(sqlite3(&bench.path("fleet.db"), "pragma user_version"), [["9999"]]);
+}
+
+#[test]
+fn o3_a_full_disk_keeps_old_rows_readable_and_says_74() {
+    assert_eq!(must("id", &["-u"]).trim(), "0", "this test mounts a small filesystem: run it as root");
+    let bench = Bench::new();
+    let small = bench.path("small");
+    fs::create_dir(&small).unwrap();
+    must("mount", &["-t", "tmpfs", "-o", "size=2m,mode=0700", "tmpfs", &shown(&small)]);
+    let _mounted = Mounted(small.clone());
+    let text = fs::read_to_string(bench.path("config.xml")).unwrap();
+    bench.write_config(&text.replace("sqlite:fleet.db", "sqlite:small/fleet.db"));
+    bench.run("fleet-collector", &[]).ends_with(0);
+    let before = sqlite3(&small.join("fleet.db"), "select count(*) from reading");
+
+    let ballast = fs::File::create(small.join("ballast")).unwrap();
+    rustix::fs::fallocate(&ballast, rustix::fs::FallocateFlags::empty(), 0, free(&small)).unwrap();
+    // The journal still has pages of its own to grow into: a few runs use them up.
+    let codes: Vec<Option<i32>> = (0..40).map(|_| bench.run("fleet-collector", &[]).code).collect();
+    assert!(codes.contains(&Some(74)), "{codes:?}");
+    let after = sqlite3(&small.join("fleet.db"), "select count(*) from reading");
+    assert!(after[0][0].parse::<u64>().unwrap() >= before[0][0].parse::<u64>().unwrap());
+    assert_eq!(sqlite3(&small.join("fleet.db"), "pragma integrity_check"), [["ok"]]);
+}
+
+fn free(place: &Path) -> u64 {
+    let told = rustix::fs::statvfs(place).unwrap();
+    told.f_bavail * told.f_frsize
+}
+
+struct Mounted(PathBuf);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        must("umount", &["-l", &shown(&self.0)]);
+    }
+}
