@@ -93,7 +93,10 @@ pub fn entries(keys: &KeySpec) -> Result<Vec<Entry>, Failure> {
 fn empty(file: &Path) -> Failure {
     Failure::new(
         Exit::Config,
-        format!("{}: holds no key; put the backup back, or remove the file and run: fleet keys generate", file.display()),
+        format!(
+            "{}: holds no key; put the backup back, or remove the file and run: fleet keys generate",
+            file.display()
+        ),
     )
 }
 

@@ -7,8 +7,11 @@ use crate::app::exit::{Exit, Failure, Outcome};
 use crate::model::pattern;
 use crate::model::spec::{FleetSpec, HostSpec, SshSpec, Transport};
 
+mod edit;
 mod keys;
 mod test;
+
+pub use edit::{AddArgs, add};
 
 /// Flags.
 #[derive(Debug, clap::Args)]
@@ -25,6 +28,10 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show the host key and ask, log in, show the first readings, and add the host
+    Add(AddArgs),
+    /// Take a host out of the configuration
+    Remove(edit::RemoveArgs),
     /// Log in, run the probe and show the first readings; nothing is stored
     Test {
         /// Names, with * and ?
@@ -43,8 +50,14 @@ enum Command {
 
 /// Runs `fleet hosts`.
 pub fn run(common: &Common, args: Args) -> Outcome {
+    let command = match args.command {
+        Command::Add(args) => return add(common, &args),
+        Command::Remove(args) => return edit::remove(common, &args),
+        other => other,
+    };
     let spec = common.spec()?;
-    match args.command {
+    match command {
+        Command::Add(_) | Command::Remove(_) => Ok(Exit::Done),
         Command::List { json } => list(&spec, json),
         Command::Test { hosts } => test::run(&spec, &hosts),
         Command::Scan { hosts } => keys::scan(&spec, &hosts),
