@@ -345,7 +345,7 @@ fn verdicts_are_those_of_ssh() {
         hashed(&full, &other),
         hashed(address, &mine),
         format!("|1|AAAA|BBBB {mine}"),
-        full.to_string(),
+        full.clone(),
         format!("{full},{} {mine}", "x".repeat(1500)),
     ];
     let blob = HostKey::from_words(mine.split(' ').next().unwrap(), mine.split(' ').nth(1).unwrap()).unwrap();

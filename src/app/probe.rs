@@ -1,9 +1,36 @@
 //! The probe's run.
 
+mod args;
+mod fail;
+mod guard;
+mod sample;
+mod serve;
+mod show;
+mod spool;
+mod state;
+
 use std::process::ExitCode;
+
+use args::Mode;
+
+use super::exit::{self, Exit, Failure, Outcome};
+use crate::measure::Root;
 
 /// Runs the probe with the process's arguments and standard streams.
 #[must_use]
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    exit::finish("fleet-probe", run())
+}
+
+fn run() -> Outcome {
+    let mode = args::parse(std::env::args_os().skip(1)).map_err(|text| Failure::new(Exit::Usage, text))?;
+    let root = Root::default();
+    match mode {
+        Mode::Help => show::print(&args::help()),
+        Mode::Version => show::print(&format!("fleet-probe {}\n", env!("CARGO_PKG_VERSION"))),
+        Mode::Print => show::print(&show::table(&sample::take(&root, None, 0).sample)),
+        Mode::Json => show::print(&show::json(&sample::take(&root, None, 0).sample)),
+        Mode::Serve { spool } => serve::serve(&root, &spool),
+        Mode::Spool { spool, recipients } => serve::spool_only(&root, &spool, &recipients),
+    }
 }

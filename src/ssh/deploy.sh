@@ -35,7 +35,7 @@ safe || continue
 f=$d/.new-$n
 o=$( (set -C; head -c "$((z + 262144))" /dev/zero > "$f") 2>&1) || { rm -f "$f"; why "$o" no-exec; continue; }
 rm -f "$f"
-o=$( (set -C; echo "#!/bin/sh" > "$f") 2>&1 && chmod 700 "$f" 2>&1) || { rm -f "$f"; why "$o" no-exec; continue; }
+o=$( (set -C; echo : > "$f") 2>&1 && chmod 700 "$f" 2>&1) || { rm -f "$f"; why "$o" no-exec; continue; }
 if "$f" >/dev/null 2>&1 </dev/null; then rm -f "$f"; else rm -f "$f"; bad no-exec "programs cannot run here (noexec)"; continue; fi
 echo; echo "FLEET-NEED $n $h"
 o=$( (set -C; head -c "$z" > "$f") 2>&1) || { rm -f "$f"; w=; why "$o" disk-full; break; }

@@ -20,7 +20,7 @@ use crate::store::Store;
 mod aside;
 mod back_off;
 mod keeper;
-mod plan;
+pub(super) mod plan;
 mod pool;
 mod report;
 

@@ -1,0 +1,102 @@
+//! The command line; by hand, because the probe stays small.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// What is to be done.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Measure and print a table.
+    Print,
+    /// Measure and print JSON.
+    Json,
+    /// Do the task on standard input.
+    Serve { spool: PathBuf },
+    /// Measure into the spool.
+    Spool { spool: PathBuf, recipients: Vec<String> },
+    /// Print the version.
+    Version,
+    /// Print the help.
+    Help,
+}
+
+/// The help.
+pub fn help() -> String {
+    let mut text = String::from(
+        "Measures the machine it runs on; fleet-collector ships and drives it\n\n\
+         Usage: fleet-probe --print | --json\n       \
+                fleet-probe --spool DIR --recipient KEY [--recipient KEY]...\n       \
+                fleet-probe --serve --spool DIR\n\n\
+         Options:\n  \
+           --print          Print what this machine measures, for a person\n  \
+           --json           The same as JSON\n  \
+           --spool DIR      Where sealed stats wait for the collector; made with mode 0700\n  \
+           --recipient KEY  Public key (age1...) to seal to; for runs by this machine's own cron\n  \
+           --serve          Do the task on standard input; the collector's use\n  \
+           --version        Print the version\n  \
+           --help           Print this help\n\nSections:\n",
+    );
+    for collector in crate::measure::COLLECTORS {
+        text.push_str(&format!("  {:<11} {}\n", collector.name, collector.help));
+    }
+    text
+}
+
+/// Reads the arguments behind the program's name.
+///
+/// # Errors
+/// A text for the person.
+pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Mode, String> {
+    const HINT: &str = "see: fleet-probe --help";
+    let (mut spool, mut recipients, mut modes) = (None, Vec::new(), Vec::new());
+    let mut args = args;
+    while let Some(arg) = args.next() {
+        let text = arg.to_string_lossy().into_owned();
+        let (name, inline) = match text.split_once('=') {
+            Some((name, value)) if name.starts_with("--") => (name, Some(OsString::from(value))),
+            _ => (text.as_str(), None),
+        };
+        let mut value =
+            || inline.clone().or_else(|| args.next()).ok_or_else(|| format!("{name} needs a value; {HINT}"));
+        match name {
+            "--spool" => spool = Some(PathBuf::from(value()?)),
+            "--recipient" => recipients.push(value()?.to_string_lossy().into_owned()),
+            "--print" | "--json" | "--serve" if inline.is_none() => modes.push(name.to_owned()),
+            "--version" | "-V" => return Ok(Mode::Version),
+            "--help" | "-h" => return Ok(Mode::Help),
+            _ => return Err(format!("unknown argument {:?}; {HINT}", crate::model::clean::clean(&text))),
+        }
+    }
+    let modes: Vec<&str> = modes.iter().map(String::as_str).collect();
+    match (modes.as_slice(), spool, recipients.is_empty()) {
+        (["--print"], None, true) => Ok(Mode::Print),
+        (["--json"], None, true) => Ok(Mode::Json),
+        (["--serve"], Some(spool), true) => Ok(Mode::Serve { spool }),
+        (["--serve"], None, _) => Err(format!("--serve needs --spool DIR; {HINT}")),
+        ([], Some(spool), false) => Ok(Mode::Spool { spool, recipients }),
+        ([], Some(_), true) => Err(format!("--spool needs --recipient KEY or --serve; {HINT}")),
+        _ => Err(format!("say one of --print, --json, --serve and --spool; {HINT}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Mode, String> {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn modes() {
+        assert_eq!(parsed("--print"), Ok(Mode::Print));
+        assert_eq!(parsed("--serve --spool=/x"), Ok(Mode::Serve { spool: "/x".into() }));
+        let spool = Mode::Spool { spool: "/x".into(), recipients: vec!["a".into(), "b".into()] };
+        assert_eq!(parsed("--recipient a --spool /x --recipient b"), Ok(spool));
+        for bad in
+            ["", "--serve", "--spool", "--spool /x", "--print --json", "--print=1", "x", "--serve --spool /x --json"]
+        {
+            assert!(parsed(bad).is_err(), "{bad}");
+        }
+    }
+}

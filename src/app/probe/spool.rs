@@ -1,0 +1,181 @@
+//! The spool: where sealed stats wait for the collector. Every file is whole or absent, ours alone, never a link.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, OFlags, flock};
+
+use super::fail::Fail;
+use super::state::State;
+use crate::model::cause::Cause;
+use crate::wire::MAX_FILE;
+use crate::wire::frame::is_file_name;
+
+/// How long another probe may keep the lock.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+/// A sealed file is its plain text and at most 5 KiB.
+const MAX_SEALED: u64 = MAX_FILE as u64 + 5 * 1024;
+const TEMPORARY: &str = ".new";
+
+/// A spool directory that was found safe, locked for this process.
+pub struct Spool {
+    dir: PathBuf,
+    _lock: File,
+}
+
+/// A file that waits.
+#[derive(Clone, Debug)]
+pub struct Pending {
+    /// Its name; the strict form of `wire::frame`.
+    pub name: String,
+    /// Its bytes.
+    pub size: u64,
+    age: (i64, i64),
+}
+
+impl Spool {
+    /// Checks (or makes) the directory and takes its lock.
+    pub fn open(path: &Path) -> Result<Self, Fail> {
+        let dir = safe_dir(path)?;
+        let lock_path = dir.join("lock");
+        let lock = ours(OpenOptions::new().write(true).create(true).truncate(false)).open(&lock_path);
+        let lock = lock.map_err(|error| Fail::io(&lock_path, &error))?;
+        let end = Instant::now() + LOCK_PATIENCE;
+        while let Err(error) = flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            if error != rustix::io::Errno::WOULDBLOCK && error != rustix::io::Errno::INTR {
+                return Err(Fail::io(&lock_path, &error.into()));
+            }
+            if Instant::now() >= end {
+                let text = format!("{}: another probe holds it", lock_path.display());
+                return Err(Fail::new(Cause::Deadline, text));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        // Left by a run that was killed; under the lock nobody is writing it.
+        let _ = fs::remove_file(dir.join(TEMPORARY));
+        Ok(Self { dir, _lock: lock })
+    }
+
+    /// What was remembered.
+    pub fn state(&self) -> State {
+        State::parse(&self.read_bounded("state", 4096).unwrap_or_default())
+    }
+
+    /// Remembers, durably.
+    pub fn set_state(&self, state: &State) -> Result<(), Fail> {
+        self.write("state", &state.bytes())
+    }
+
+    /// Writes a file: temporary name, flushed to the disk, renamed, the directory flushed.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Fail> {
+        let (temporary, target) = (self.dir.join(TEMPORARY), self.dir.join(name));
+        let written = || -> io::Result<()> {
+            let mut file = ours(OpenOptions::new().write(true).create_new(true)).open(&temporary)?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            fs::rename(&temporary, &target)?;
+            File::open(&self.dir)?.sync_all()
+        };
+        written().map_err(|error| {
+            let _ = fs::remove_file(&temporary);
+            Fail::io(&target, &error)
+        })
+    }
+
+    /// All files that wait, oldest first.
+    pub fn pending(&self) -> Result<Vec<Pending>, Fail> {
+        let entries = fs::read_dir(&self.dir).map_err(|error| Fail::io(&self.dir, &error))?;
+        let mut files = Vec::new();
+        for entry in entries.flatten().take(100_000) {
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let Ok(meta) = entry.metadata() else { continue };
+            if is_file_name(&name) && meta.is_file() {
+                files.push(Pending { name, size: meta.len(), age: (meta.mtime(), meta.mtime_nsec()) });
+            }
+        }
+        files.sort_by(|a, b| (a.age, &a.name).cmp(&(b.age, &b.name)));
+        Ok(files)
+    }
+
+    /// Drops the oldest until `more` bytes fit into `room`; returns how many went.
+    pub fn make_room(&self, room: u64, more: u64) -> Result<u64, Fail> {
+        let files = self.pending()?;
+        let mut total = files.iter().fold(more, |sum, file| sum.saturating_add(file.size));
+        let mut dropped = 0;
+        for file in &files {
+            if total <= room {
+                break;
+            }
+            self.remove(&file.name);
+            total = total.saturating_sub(file.size);
+            dropped += 1;
+        }
+        Ok(dropped)
+    }
+
+    /// A waiting file's bytes; `None` where it is not what a probe wrote.
+    pub fn read(&self, name: &str) -> Option<Vec<u8>> {
+        self.read_bounded(name, MAX_SEALED).ok()
+    }
+
+    /// Removes a waiting file; one that is gone already is no matter.
+    pub fn remove(&self, name: &str) {
+        if is_file_name(name) {
+            let _ = fs::remove_file(self.dir.join(name));
+        }
+    }
+
+    fn read_bounded(&self, name: &str, limit: u64) -> io::Result<Vec<u8>> {
+        let file = ours(OpenOptions::new().read(true)).open(self.dir.join(name))?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("not a file"));
+        }
+        let mut bytes = Vec::new();
+        file.take(limit + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > limit { Err(io::Error::other("too long")) } else { Ok(bytes) }
+    }
+}
+
+/// Mode 0600, never through a link, never waiting for the other end of a pipe.
+fn ours(options: &mut OpenOptions) -> &mut OpenOptions {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    options.mode(0o600).custom_flags(flags.bits().cast_signed())
+}
+
+/// The directory's real path: ours, writable by nobody else, and so are the directories above it.
+fn safe_dir(path: &Path) -> Result<PathBuf, Fail> {
+    let unsafe_dir = |path: &Path, text: &str| Fail::new(Cause::UnsafeDirectory, format!("{}: {text}", path.display()));
+    let name = path.file_name().ok_or_else(|| unsafe_dir(path, "has no name"))?;
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let above = fs::canonicalize(above).map_err(|error| Fail::io(above, &error))?;
+    let me = rustix::process::geteuid().as_raw();
+    for dir in above.ancestors() {
+        let meta = fs::symlink_metadata(dir).map_err(|error| Fail::io(dir, &error))?;
+        if meta.uid() != me && meta.uid() != 0 {
+            return Err(unsafe_dir(dir, "belongs to another user"));
+        }
+        // In a sticky directory others cannot rename or remove what is ours.
+        if meta.mode() & 0o022 != 0 && meta.mode() & 0o1000 == 0 {
+            return Err(unsafe_dir(dir, "is writable by others; chmod go-w it"));
+        }
+    }
+    let dir = above.join(name);
+    match DirBuilder::new().mode(0o700).create(&dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(Fail::io(&dir, &error)),
+        _ => {}
+    }
+    let meta = fs::symlink_metadata(&dir).map_err(|error| Fail::io(&dir, &error))?;
+    if !meta.is_dir() {
+        return Err(unsafe_dir(&dir, "is a link or a file, not a directory"));
+    }
+    if meta.uid() != me {
+        return Err(unsafe_dir(&dir, "belongs to another user"));
+    }
+    if meta.mode() & 0o022 != 0 {
+        return Err(unsafe_dir(&dir, "is writable by others; chmod 0700 it"));
+    }
+    Ok(dir)
+}

@@ -1,0 +1,74 @@
+//! What the probe remembers between runs: the sequence, processor totals, and how many files the spool dropped.
+
+use serde::{Deserialize, Serialize};
+
+use crate::measure::Totals;
+
+/// The file `state` of a spool.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct State {
+    /// The boot that the rest belongs to.
+    pub boot: String,
+    /// The last sequence that was given away.
+    pub sequence: u64,
+    /// Files dropped for want of room since the collector was last told.
+    pub dropped: u64,
+    ticks: [u64; 8],
+    at_millis: u64,
+}
+
+impl State {
+    /// From the file's bytes; a damaged file is as none.
+    pub fn parse(bytes: &[u8]) -> Self {
+        serde_json::from_slice(bytes).unwrap_or_default()
+    }
+
+    /// The file's bytes.
+    pub fn bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Moves to the next sequence of this boot and returns the processor totals to start from.
+    ///
+    /// Without a memory of this boot the sequence starts at its age in tenths of seconds: so it is never given twice,
+    /// even where the state was lost or a machine has two spools.
+    pub fn advance(&mut self, boot: &str, uptime_millis: u64) -> Option<Totals> {
+        // File names have ten digits.
+        if self.boot == boot && self.sequence < 9_999_999_999 {
+            self.sequence += 1;
+            return (self.at_millis > 0).then(|| Totals::kept(self.ticks, self.at_millis));
+        }
+        self.boot = boot.to_owned();
+        self.sequence = (uptime_millis / 100).clamp(1, 9_000_000_000);
+        self.at_millis = 0;
+        None
+    }
+
+    /// Keeps totals for the next run.
+    pub fn keep(&mut self, totals: &Totals) {
+        self.ticks = totals.ticks;
+        self.at_millis = totals.at_millis;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sequence_grows_by_one_and_a_lost_state_never_repeats_one() {
+        let mut state = State::default();
+        assert_eq!(state.advance("boot", 100_000), None);
+        assert_eq!(state.sequence, 1000);
+        state.keep(&Totals::kept([1; 8], 100_000));
+        let mut again = State::parse(&state.bytes());
+        assert_eq!(again.advance("boot", 102_000), Some(Totals::kept([1; 8], 100_000)));
+        assert_eq!(again.sequence, 1001);
+        let mut lost = State::parse(b"{\"boot\":");
+        lost.advance("boot", 103_000);
+        assert!(lost.sequence > again.sequence);
+        again.advance("next", 5);
+        assert_eq!((again.boot.as_str(), again.sequence), ("next", 1));
+    }
+}
