@@ -1,12 +1,48 @@
-//! `fleet health`.
+//! `fleet health`: exits as Nagios plugins do, so every failure is 3 (unknown).
 
-use crate::app::context::Common;
-use crate::app::exit::{Exit, Outcome};
+use serde_json::json;
+
+use super::show;
+use crate::app::clock;
+use crate::app::context::{Common, open_store};
+use crate::app::exit::{Exit, Failure, Outcome};
+use crate::view::{health, json};
 
 /// Flags.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Print the parts as JSON
+    #[arg(long)]
+    json: bool,
+}
 
-pub fn run(_common: &Common, _args: Args) -> Outcome {
-    Ok(Exit::Done)
+pub fn run(common: &Common, args: Args) -> Outcome {
+    judge(common, &args).or_else(|failure| unknown(&failure.text))
+}
+
+/// Says on standard output, where Nagios looks, that nothing can be told.
+pub fn unknown(text: &str) -> Outcome {
+    let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("no reason given");
+    show::print(&format!("UNKNOWN - {}\n", crate::model::clean::clean(line)))?;
+    Ok(Exit::Nagios(3))
+}
+
+fn judge(common: &Common, args: &Args) -> Result<Exit, Failure> {
+    let spec = common.spec()?;
+    let store = open_store(&spec)?;
+    let sweeps = store.sweeps(8)?;
+    // The newest may still be under way.
+    let sweep = sweeps.iter().find(|sweep| sweep.ended.is_some());
+    let parts = health::judge(clock::now(), spec.collector.interval, &store.beats()?, sweep, &store.queued()?);
+    let (level, line) = health::line(&parts);
+    if args.json {
+        let rows: Vec<_> = parts
+            .iter()
+            .map(|part| json!({"part": part.name, "level": part.level.word(), "text": part.text}))
+            .collect();
+        show::print(&json::text(&json!({"version": 1, "level": level.word(), "text": line, "rows": rows})))?;
+    } else {
+        show::print(&format!("{line}\n"))?;
+    }
+    Ok(Exit::Nagios(level.number()))
 }

@@ -1,12 +1,17 @@
 //! `fleet metrics`.
 
+use super::show;
 use crate::app::context::Common;
-use crate::app::exit::{Exit, Outcome};
+use crate::app::exit::Outcome;
+use crate::view::metrics;
 
 /// Flags.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    #[command(flatten)]
+    format: show::FormatArgs,
+}
 
-pub fn run(_common: &Common, _args: Args) -> Outcome {
-    Ok(Exit::Done)
+pub fn run(common: &Common, args: Args) -> Outcome {
+    show::view(common, args.format.format(), &metrics::view())
 }

@@ -22,6 +22,7 @@ mod mail;
 mod metrics;
 mod paths;
 mod prune;
+mod show;
 mod status;
 
 /// Watches a fleet over plain SSH, with nothing installed on the machines
@@ -73,13 +74,24 @@ enum Command {
 /// Runs `fleet`.
 #[must_use]
 pub fn main() -> ExitCode {
-    let matches = Cli::command().get_matches();
-    let cli = match Cli::from_arg_matches(&matches) {
+    let parsed = Cli::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
+        // Nagios reads standard output, and takes the 2 of a usage error for "critical".
+        Err(error) if error.use_stderr() && asks_for_health(std::env::args_os().skip(1)) => {
+            return exit::finish("fleet", health::unknown(&error.to_string()));
+        }
         Err(error) => error.exit(),
     };
     logging::start(&cli.common);
     exit::finish("fleet", run(cli))
+}
+
+/// Whether a command line that could not be understood was meant for `fleet health`.
+fn asks_for_health(args: impl Iterator<Item = std::ffi::OsString>) -> bool {
+    let known = Cli::command();
+    let mut words = args.filter(|arg| known.get_subcommands().any(|command| arg.as_os_str() == command.get_name()));
+    words.next().is_some_and(|first| first == "health")
 }
 
 fn run(cli: Cli) -> Outcome {

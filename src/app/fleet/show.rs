@@ -1,0 +1,83 @@
+//! How the reading commands answer: format flags, colour, and standard output that may be closed early.
+
+use std::io::{ErrorKind, IsTerminal, Write};
+
+use clap::ValueEnum;
+
+use crate::app::context::{Color, Common};
+use crate::app::exit::{Exit, Failure, Outcome};
+use crate::view::{View, csv, json, table};
+
+/// How rows are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Aligned text for people
+    #[default]
+    Table,
+    /// {"version":1,"rows":[...]}, values in base units
+    Json,
+    /// RFC 4180 with a line of names
+    Csv,
+}
+
+/// Flags of every reading command.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct FormatArgs {
+    /// How rows are written
+    #[arg(long, value_enum, default_value = "table", value_name = "FORMAT")]
+    format: Format,
+    /// Short for --format json
+    #[arg(long, conflicts_with_all = ["csv", "format"])]
+    json: bool,
+    /// Short for --format csv
+    #[arg(long, conflicts_with = "format")]
+    csv: bool,
+}
+
+impl FormatArgs {
+    /// The format that is meant.
+    pub fn format(self) -> Format {
+        match (self.json, self.csv) {
+            (true, _) => Format::Json,
+            (_, true) => Format::Csv,
+            _ => self.format,
+        }
+    }
+}
+
+/// Whether to colour standard output.
+pub fn color(common: &Common) -> bool {
+    match common.color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => {
+            std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        }
+    }
+}
+
+/// The width of the terminal, or 80.
+pub fn width() -> usize {
+    let known = comfy_table::Table::new().width().map(usize::from);
+    known.filter(|_| std::io::stdout().is_terminal()).unwrap_or(80).clamp(40, 250)
+}
+
+/// Prints a view.
+pub fn view(common: &Common, format: Format, view: &View) -> Outcome {
+    print(&match format {
+        Format::Table => table::render(view, width(), color(common)),
+        Format::Json => json::render(view),
+        Format::Csv => csv::render(view),
+    })
+}
+
+/// Writes to standard output; a reader that has seen enough (`| head`) is no failure.
+pub fn print(text: &str) -> Outcome {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::new(Exit::Failed, format!("standard output: {error}")))
+        }
+        _ => Ok(Exit::Done),
+    }
+}

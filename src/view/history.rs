@@ -1,0 +1,150 @@
+//! One metric of one host over time: a line of bars, and a table of points.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::model::fleet::{Point, Series};
+use crate::model::metric::{Kind, Metric};
+
+use super::units::cell;
+use super::{Cell, Column, Place, View, column};
+
+const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+const COLUMNS: &[Column] = &[
+    column("item", "ITEM", Place::Left),
+    column("at", "TIME (UTC)", Place::Left),
+    column("min", "MIN", Place::Right),
+    column("mean", "MEAN", Place::Right),
+    column("max", "MAX", Place::Right),
+];
+
+const SUMMARY: &[Column] = &[
+    column("item", "ITEM", Place::Left),
+    column("points", "POINTS", Place::Right),
+    column("min", "MIN", Place::Right),
+    column("mean", "MEAN", Place::Right),
+    column("max", "MAX", Place::Right),
+    column("last", "LAST", Place::Right),
+];
+
+/// The series as they are shown: a counter becomes its rate per second between one point and the next. A drop means
+/// that the host booted in between: no rate can be told for that step.
+#[must_use]
+pub fn shown(metric: Option<&Metric>, series: Vec<Series>) -> Vec<Series> {
+    if metric.is_none_or(|metric| metric.kind == Kind::Gauge) {
+        return series;
+    }
+    let rate = |pair: &[Point]| {
+        let [before, after] = pair else { return None };
+        let seconds = (after.at - before.at).num_milliseconds() as f64 / 1000.0;
+        let grown = after.mean - before.mean;
+        (seconds > 0.0 && grown >= 0.0).then(|| {
+            let rate = grown / seconds;
+            Point { at: after.at, min: rate, mean: rate, max: rate }
+        })
+    };
+    series
+        .into_iter()
+        .map(|series| Series { item: series.item, points: series.points.windows(2).filter_map(rate).collect() })
+        .collect()
+}
+
+/// All points, for programs.
+#[must_use]
+pub fn points(metric: Option<&Metric>, series: &[Series]) -> View {
+    let row = |item: &str, point: &Point| {
+        let value = |value: f64| cell(metric, value);
+        vec![Cell::Text(item.to_owned()), Cell::Time(point.at), value(point.min), value(point.mean), value(point.max)]
+    };
+    let rows = series.iter().flat_map(|series| series.points.iter().map(move |point| row(&series.item, point)));
+    View { columns: COLUMNS, rows: rows.collect() }
+}
+
+/// One row an item: least, mean, greatest and last value.
+#[must_use]
+pub fn summary(metric: Option<&Metric>, series: &[Series]) -> View {
+    let row = |series: &Series| {
+        let (least, mean, greatest) = extent(&series.points)?;
+        let last = series.points.last()?.mean;
+        let mut row = vec![Cell::Text(series.item.clone()), Cell::Number(series.points.len() as f64)];
+        row.extend([least, mean, greatest, last].map(|value| cell(metric, value)));
+        Some(row)
+    };
+    View { columns: SUMMARY, rows: series.iter().filter_map(row).collect() }
+}
+
+/// The points of `[since, until)` merged into at most `count` spans of equal length; an empty span is `None`.
+#[must_use]
+pub fn buckets(points: &[Point], since: DateTime<Utc>, until: DateTime<Utc>, count: usize) -> Vec<Option<Point>> {
+    let count = count.max(1);
+    let whole = (until - since).num_milliseconds().max(1) as f64;
+    let mut filled: Vec<Vec<Point>> = vec![Vec::new(); count];
+    for point in points.iter().filter(|point| point.at >= since && point.at < until) {
+        let share = (point.at - since).num_milliseconds() as f64 / whole;
+        let place = ((share * count as f64) as usize).min(count - 1);
+        filled[place].push(*point);
+    }
+    let start = |i: usize| since + TimeDelta::milliseconds((whole * i as f64 / count as f64) as i64);
+    let merge = |(i, points): (usize, Vec<Point>)| {
+        extent(&points).map(|(min, mean, max)| Point { at: start(i), min, mean, max })
+    };
+    filled.into_iter().enumerate().map(merge).collect()
+}
+
+/// A line of bars, the greatest mean as high as a line allows; a gap where nothing was measured. Ratios are drawn
+/// from 0 to 1, so that two hosts can be compared by eye.
+#[must_use]
+pub fn bars(metric: Option<&Metric>, points: &[Option<Point>]) -> String {
+    let ratio = metric.is_some_and(|metric| metric.unit == crate::model::metric::Unit::Ratio);
+    let top = points.iter().flatten().map(|point| point.mean).fold(0.0, f64::max);
+    let top = if ratio { top.max(1.0) } else { top };
+    let bar = |point: &Option<Point>| match point {
+        None => ' ',
+        Some(point) if top > 0.0 => BARS[((point.mean / top * 8.0) as usize).min(7)],
+        Some(_) => BARS[0],
+    };
+    points.iter().map(bar).collect::<String>()
+}
+
+fn extent(points: &[Point]) -> Option<(f64, f64, f64)> {
+    if points.is_empty() {
+        return None;
+    }
+    let min = points.iter().map(|point| point.min).fold(f64::INFINITY, f64::min);
+    let max = points.iter().map(|point| point.max).fold(f64::NEG_INFINITY, f64::max);
+    Some((min, points.iter().map(|point| point.mean).sum::<f64>() / points.len() as f64, max))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::catalogue;
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_790_000_000 + second, 0).unwrap()
+    }
+
+    fn series(values: &[(i64, f64)]) -> Vec<Series> {
+        let point = |&(second, v): &(i64, f64)| Point { at: at(second), min: v, mean: v, max: v };
+        vec![Series { item: String::new(), points: values.iter().map(point).collect() }]
+    }
+
+    #[test]
+    fn counters_are_rates_and_a_boot_leaves_no_negative_one() {
+        let metric = catalogue::find("network.receive.bytes");
+        let rates = shown(metric, series(&[(0, 100.0), (10, 300.0), (20, 50.0), (30, 150.0), (30, 160.0)]));
+        let rates: Vec<f64> = rates[0].points.iter().map(|point| point.mean).collect();
+        assert_eq!(rates, [20.0, 10.0]);
+    }
+
+    #[test]
+    fn buckets_keep_extremes_and_gaps() {
+        let points = &series(&[(0, 1.0), (1, 3.0), (9, 5.0), (10, 99.0)])[0].points;
+        let merged = buckets(points, at(0), at(10), 5);
+        assert_eq!(merged.len(), 5);
+        let first = merged[0].unwrap();
+        assert_eq!((first.min, first.mean, first.max), (1.0, 2.0, 3.0));
+        assert!(merged[1].is_none() && merged[4].unwrap().max == 5.0);
+        assert_eq!(bars(None, &merged), "▄   █");
+    }
+}

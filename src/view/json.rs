@@ -1,0 +1,67 @@
+//! JSON for programs: versioned, base units, and it only ever grows.
+
+use chrono::SecondsFormat;
+use serde_json::{Map, Value, json};
+
+use crate::model::clean::is_hostile;
+use crate::model::level::Level;
+
+use super::{Cell, View};
+
+/// Renders a view; ends with a line break.
+#[must_use]
+pub fn render(view: &View) -> String {
+    let rows: Vec<Value> = view
+        .rows
+        .iter()
+        .map(|row| {
+            let pairs = view.columns.iter().zip(row).map(|(column, cell)| (column.name.to_owned(), value(cell)));
+            Value::Object(pairs.collect::<Map<String, Value>>())
+        })
+        .collect();
+    text(&json!({"version": 1, "rows": rows}))
+}
+
+/// A value as text in which no character steers a terminal; ends with a line break.
+#[must_use]
+pub fn text(value: &Value) -> String {
+    let mut out = String::new();
+    for c in value.to_string().chars() {
+        // Outside of strings JSON has none of these, and all of them fit one escape.
+        if is_hostile(c) {
+            out.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+    }
+    out.push('\n');
+    out
+}
+
+fn value(cell: &Cell) -> Value {
+    match cell {
+        Cell::Empty => Value::Null,
+        Cell::Text(text) => json!(text),
+        Cell::Level(level) => json!(level.map_or("unknown", Level::word)),
+        Cell::Time(at) => json!(at.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
+        Cell::Ratio(value) | Cell::Bytes(value) | Cell::Seconds(value) | Cell::Number(value) => json!(value),
+        Cell::Rate(inner) => value(inner),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Place, column};
+    use super::*;
+
+    #[test]
+    fn hostile_text_survives_as_escapes() {
+        const COLUMNS: &[super::super::Column] = &[column("host", "HOST", Place::Left)];
+        let text = "a\"\\\u{1b}\u{9b}\u{202e}\n";
+        let out = render(&View { columns: COLUMNS, rows: vec![vec![Cell::Text(text.to_owned())]] });
+        assert!(!out.trim_end().chars().any(is_hostile), "{out}");
+        let back: Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(back["rows"][0]["host"], text);
+        assert_eq!(back["version"], 1);
+    }
+}
