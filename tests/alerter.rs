@@ -1,5 +1,5 @@
 //! Mail through a real SMTP server (aiosmtpd in target/venv), with TLS and login.
-#![allow(clippy::disallowed_methods, reason = "tests start programs")]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests start programs and fail loudly")]
 #![cfg(feature = "server")]
 
 use std::io::{BufRead, BufReader};
