@@ -46,7 +46,10 @@ impl LockError {
                     return Failure::new(Exit::Busy, "");
                 }
                 let pid = pid.map_or_else(String::new, |pid| format!(" (process {pid})"));
-                let text = format!("a run{pid} of the {program} has not ended for {} s; look what it waits for", age.as_secs());
+                let text = format!(
+                    "a run{pid} of the {program} has not ended for {} s; look what it waits for",
+                    age.as_secs()
+                );
                 Failure::new(Exit::Busy, text)
             }
         }

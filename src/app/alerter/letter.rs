@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::alert::reconcile::Action;
 use crate::alert::words;
 use crate::model::alert::{Ending, Incident, Told};
+use crate::model::clean::is_hostile;
 use crate::model::level::Level;
 use crate::model::spec::{ChannelSpec, DestinationSpec, FleetSpec};
 use crate::notify::message::Letter;
@@ -59,7 +60,14 @@ fn line(entry: &Entry) -> String {
         (action, _) => action.word(),
     };
     let ended = incident.closed.map_or_else(String::new, |at| format!(" until {}", at.format("%Y-%m-%d %H:%M UTC")));
-    format!("{:<4} {}: {} ({news}, since {since}{ended})", tag(entry), words::name(&incident.subject), incident.text)
+    let text = format!(
+        "{:<4} {}: {} ({news}, since {since}{ended})",
+        tag(entry),
+        words::name(&incident.subject),
+        incident.text
+    );
+    // One problem is one line, whatever a host calls its things.
+    text.chars().map(|c| if is_hostile(c) { '?' } else { c }).collect()
 }
 
 /// The letter of one destination.

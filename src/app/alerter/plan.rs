@@ -149,7 +149,7 @@ fn mails(
             attempts: 0,
             maybe: false,
             next: old.clone().map(|mail| mail.next).max().unwrap_or(now),
-            error: old.next_back().map(|mail| mail.error.clone()).unwrap_or_default(),
+            error: old.clone().next_back().map(|mail| mail.error.clone()).unwrap_or_default(),
             before: before.clone(),
             recipient,
         }

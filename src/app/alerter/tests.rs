@@ -1,1 +1,415 @@
+//! Whole runs against a store in memory and a scripted SMTP server.
 
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use proptest::prelude::*;
+
+use super::world::World;
+use super::*;
+use crate::model::alert::{Evaluation, Event, RuleState, Subject, Told};
+use crate::model::cause::Cause;
+use crate::model::fleet::{Attempt, Consent, HostNow, Outcome as Ended, Pruned, Row, Series, Sweep};
+use crate::model::job::Traffic;
+use crate::model::level::Level;
+use crate::model::sample::{Reading, Sample, SampleKey};
+use crate::model::spec::*;
+use crate::store::Result;
+
+#[allow(dead_code, reason = "shared with the tests of whole programs")]
+#[path = "../../../tests/support/smtp.rs"]
+mod smtp;
+
+/// What the alerter needs of a store; what it must not call answers nothing.
+#[derive(Default)]
+struct Fake {
+    rows: Vec<Row>,
+    cursor: i64,
+    states: BTreeMap<Subject, RuleState>,
+    incidents: BTreeMap<i64, Incident>,
+    events: Vec<Event>,
+    told: BTreeMap<(i64, String), Told>,
+    mails: Vec<Mail>,
+}
+
+impl Store for Fake {
+    fn begin_sweep(&mut self, _: DateTime<Utc>, _: u32) -> Result<i64> {
+        Ok(1)
+    }
+    fn end_sweep(&mut self, _: i64, _: DateTime<Utc>, _: u32) -> Result<()> {
+        Ok(())
+    }
+    fn sweeps(&self, _: usize) -> Result<Vec<Sweep>> {
+        Ok(Vec::new())
+    }
+    fn record(&mut self, sweep: i64, attempt: &Attempt, samples: &[Sample]) -> Result<usize> {
+        let id = self.rows.len() as i64 + 1;
+        self.rows.push(Row { id, sweep, attempt: attempt.clone(), samples: samples.to_vec() });
+        Ok(samples.len())
+    }
+    fn settle(&mut self, _: i64, _: &Attempt) -> Result<()> {
+        Ok(())
+    }
+    fn rows_after(&self, after: i64, limit: usize) -> Result<Vec<Row>> {
+        Ok(self.rows.iter().filter(|row| row.id > after).take(limit).cloned().collect())
+    }
+    fn now(&self) -> Result<Vec<HostNow>> {
+        Ok(Vec::new())
+    }
+    fn attempts(&self, _: &str, _: usize) -> Result<Vec<Attempt>> {
+        Ok(Vec::new())
+    }
+    fn series(&self, _: &str, _: &str, _: DateTime<Utc>, _: DateTime<Utc>) -> Result<Vec<Series>> {
+        Ok(Vec::new())
+    }
+    fn cursor(&self) -> Result<i64> {
+        Ok(self.cursor)
+    }
+    fn states(&self) -> Result<Vec<(Subject, RuleState)>> {
+        Ok(self.states.clone().into_iter().collect())
+    }
+    fn open_incidents(&self) -> Result<Vec<Incident>> {
+        Ok(self.incidents.values().filter(|incident| incident.closed.is_none()).cloned().collect())
+    }
+    fn incidents(&self, _: usize) -> Result<Vec<Incident>> {
+        Ok(self.incidents.values().rev().cloned().collect())
+    }
+    fn last_incident(&self) -> Result<i64> {
+        Ok(self.incidents.keys().next_back().copied().unwrap_or(0))
+    }
+    fn commit_evaluation(&mut self, evaluation: &Evaluation) -> Result<()> {
+        self.cursor = evaluation.cursor;
+        for (subject, state) in &evaluation.states {
+            match state {
+                Some(state) => self.states.insert(subject.clone(), state.clone()),
+                None => self.states.remove(subject),
+            };
+        }
+        self.incidents.extend(evaluation.incidents.iter().map(|incident| (incident.id, incident.clone())));
+        self.events.extend(evaluation.events.iter().cloned());
+        Ok(())
+    }
+    fn told(&self) -> Result<Vec<(Told, Incident)>> {
+        Ok(self.told.values().map(|told| (told.clone(), self.incidents[&told.incident].clone())).collect())
+    }
+    fn commit_plan(&mut self, plan: &Plan) -> Result<()> {
+        for told in &plan.told {
+            self.told.insert((told.incident, told.destination.clone()), told.clone());
+        }
+        for key in &plan.untold {
+            self.told.remove(key);
+        }
+        for mail in &plan.mails {
+            if mail.id == 0 {
+                let id = self.mails.len() as i64 + 1;
+                self.mails.push(Mail { id, ..mail.clone() });
+            } else {
+                self.update_mail(mail)?;
+            }
+        }
+        Ok(())
+    }
+    fn queued(&self) -> Result<Vec<Mail>> {
+        Ok(self.mails.iter().filter(|mail| mail.state == MailState::Queued).cloned().collect())
+    }
+    fn update_mail(&mut self, mail: &Mail) -> Result<()> {
+        self.mails[mail.id as usize - 1] = mail.clone();
+        Ok(())
+    }
+    fn beat(&mut self, _: &Heartbeat) -> Result<()> {
+        Ok(())
+    }
+    fn beats(&self) -> Result<Vec<Heartbeat>> {
+        Ok(Vec::new())
+    }
+    fn grant(&mut self, _: &Consent) -> Result<()> {
+        Ok(())
+    }
+    fn revoke(&mut self, _: &str, _: DateTime<Utc>) -> Result<bool> {
+        Ok(false)
+    }
+    fn consents(&self) -> Result<Vec<Consent>> {
+        Ok(Vec::new())
+    }
+    fn forget(&mut self, _: &str) -> Result<u64> {
+        Ok(0)
+    }
+    fn prune(&mut self, _: DateTime<Utc>, _: Duration, _: Duration) -> Result<Pruned> {
+        Ok(Pruned::default())
+    }
+    fn backup(&self, _: &Path) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn at(minutes: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_700_000_000 + minutes * 60, 0).unwrap()
+}
+
+fn spec(port: u16, addresses: &[&str]) -> FleetSpec {
+    let rule = RuleSpec {
+        metric: "filesystem.used".into(),
+        items: vec!["*".into()],
+        not_items: Vec::new(),
+        warning: Some(0.8),
+        critical: Some(0.9),
+        clear: None,
+        hold: None,
+        raise: 2,
+        of: 3,
+        fall: 2,
+        origins: BTreeMap::new(),
+    };
+    let host = |name: &str| HostSpec {
+        name: name.into(),
+        groups: Vec::new(),
+        labels: BTreeMap::new(),
+        transport: Transport::Local,
+        rules: vec![rule.clone()],
+        origin: Origin::default(),
+    };
+    let second = Duration::from_secs(1);
+    FleetSpec {
+        file: "config.xml".into(),
+        collector: CollectorSpec {
+            jobs: 1,
+            timeout: second,
+            deadline: second * 240,
+            interval: second * 300,
+            state_dir: "state".into(),
+            probe_dir: None,
+        },
+        keys: KeySpec { recipient_file: "a".into(), identity_file: "b".into() },
+        store: StoreSpec { backend: "memory".into(), location: String::new(), keep: second, keep_hourly: second },
+        hosts: vec![host("web01"), host("web02")],
+        alerts: AlertSpec {
+            recovered: true,
+            cap: 3,
+            smtp: Some(SmtpSpec {
+                host: "127.0.0.1".into(),
+                port,
+                tls: Tls::None,
+                from: "Fleet <fleet@example.net>".into(),
+                user: None,
+                password: None,
+                ca_file: None,
+            }),
+            destinations: vec![DestinationSpec {
+                name: "ops".into(),
+                channel: ChannelSpec::Mail(addresses.iter().map(|&to| to.into()).collect()),
+            }],
+            ..AlertSpec::default()
+        },
+        consent_required: false,
+    }
+}
+
+fn attempt(host: &str, minutes: i64, failed: Option<Cause>) -> Attempt {
+    let outcome = failed.map_or(Ended::Collected, |cause| Ended::Failed { cause, text: "no".into() });
+    Attempt { host: host.into(), at: at(minutes), took: Duration::ZERO, outcome, traffic: Traffic::default() }
+}
+
+fn disk(store: &mut Fake, host: &str, minutes: i64, item: &str, value: f64) {
+    let reading = Reading { metric: "filesystem.used".into(), item: item.into(), value };
+    let sample = Sample {
+        key: SampleKey { boot: "b".into(), sequence: minutes as u64 },
+        taken: at(minutes),
+        hostname: host.into(),
+        probe: "1".into(),
+        readings: vec![reading],
+        faults: Vec::new(),
+    };
+    store.record(1, &attempt(host, minutes, None), &[sample]).unwrap();
+}
+
+fn go(store: &mut Fake, spec: &FleetSpec, minutes: i64) -> Report {
+    let now = Cell::new(at(minutes));
+    turn(store, spec, &|| now.get(), false).unwrap()
+}
+
+fn subjects(server: &smtp::Server) -> Vec<String> {
+    let subject = |got: smtp::Got| got.data.lines().find_map(|line| line.strip_prefix("Subject: ").map(str::to_owned));
+    server.accepted().into_iter().filter_map(subject).collect()
+}
+
+#[test]
+fn a_problem_is_told_once_then_its_end() {
+    let server = smtp::Server::start();
+    let spec = spec(server.port, &["ops@example.net"]);
+    let mut store = Fake::default();
+    disk(&mut store, "web01", 0, "/var", 0.95);
+    disk(&mut store, "web01", 5, "/var", 0.95);
+    assert_eq!(go(&mut store, &spec, 6).sent, 1);
+    assert_eq!(go(&mut store, &spec, 7).mails.len(), 0);
+    assert_eq!(go(&mut store, &spec, 67).sent, 1);
+    disk(&mut store, "web01", 70, "/var", 0.2);
+    disk(&mut store, "web01", 75, "/var", 0.2);
+    go(&mut store, &spec, 76);
+    go(&mut store, &spec, 500);
+    assert_eq!(subjects(&server), ["[CRIT] web01 disk /var", "[CRIT] web01 disk /var", "[OK] web01 disk /var"]);
+    assert!(store.told.is_empty());
+}
+
+#[test]
+fn an_outage_catches_up_in_one_mail_and_a_name_injects_nothing() {
+    let server = smtp::Server::start();
+    let spec = spec(server.port, &["ops@example.net"]);
+    let mut store = Fake::default();
+    for minutes in 0..50 {
+        disk(&mut store, "web01", minutes * 5, "/a\r\nBcc: evil@example.net\u{1b}[2J", 0.95);
+        disk(&mut store, "web02", minutes * 5, "/b", 0.85);
+    }
+    assert_eq!(go(&mut store, &spec, 250).sent, 1);
+    let mail = server.accepted().remove(0).data;
+    assert_eq!(subjects(&server), ["[CRIT] 2 problems on 2 hosts"]);
+    assert!(!mail.contains("\r\nBcc:") && !mail.contains('\u{1b}'));
+}
+
+#[test]
+fn a_dead_server_loses_nothing_and_what_passed_meanwhile_is_not_told() {
+    let server = smtp::Server::start();
+    let spec = spec(server.port, &["ops@example.net"]);
+    server.script.lock().unwrap().answers.insert("BANNER".into(), "421 not now".into());
+    let mut store = Fake::default();
+    disk(&mut store, "web01", 0, "/var", 0.95);
+    disk(&mut store, "web01", 5, "/var", 0.95);
+    let report = go(&mut store, &spec, 6);
+    assert_eq!((report.sent, report.waiting), (0, 1));
+    disk(&mut store, "web02", 10, "/b", 0.95);
+    disk(&mut store, "web02", 15, "/b", 0.95);
+    assert!(!go(&mut store, &spec, 40).errors.is_empty());
+    server.script.lock().unwrap().answers.clear();
+    go(&mut store, &spec, 100);
+    assert_eq!(subjects(&server), ["[CRIT] 2 problems on 2 hosts"]);
+}
+
+#[test]
+fn a_wrong_setting_exits_with_errors_and_keeps_the_mail() {
+    let server = smtp::Server::start();
+    let mut spec = spec(server.port, &["ops@example.net"]);
+    if let Some(smtp) = &mut spec.alerts.smtp {
+        smtp.user = Some("fleet".into());
+    }
+    let mut store = Fake::default();
+    disk(&mut store, "web01", 0, "/var", 0.95);
+    disk(&mut store, "web01", 5, "/var", 0.95);
+    let report = go(&mut store, &spec, 6);
+    assert!(report.errors[0].contains("never sent over a line without TLS"), "{:?}", report.errors);
+    if let Some(smtp) = &mut spec.alerts.smtp {
+        smtp.user = None;
+    }
+    assert_eq!(go(&mut store, &spec, 8).sent, 1);
+}
+
+#[test]
+fn one_bad_recipient_of_three_stops_nobody() {
+    let server = smtp::Server::start();
+    let spec = spec(server.port, &["a@example.net", "bad@example.net", "c@example.net"]);
+    server.script.lock().unwrap().answers.insert("RCPT TO:<bad@".into(), "550 no such user".into());
+    let mut store = Fake::default();
+    disk(&mut store, "web01", 0, "/var", 0.95);
+    disk(&mut store, "web01", 5, "/var", 0.95);
+    for minutes in [6, 26, 46, 50] {
+        go(&mut store, &spec, minutes);
+    }
+    let to: Vec<String> = server.accepted().into_iter().map(|got| got.to).collect();
+    assert_eq!(to, ["a@example.net", "c@example.net"]);
+    assert_eq!(store.mails[1].state, MailState::Dead);
+}
+
+#[test]
+fn a_lost_answer_sends_the_same_bytes_again() {
+    let server = smtp::Server::start();
+    let spec = spec(server.port, &["ops@example.net"]);
+    server.script.lock().unwrap().drop_after_dot = true;
+    let mut store = Fake::default();
+    disk(&mut store, "web01", 0, "/var", 0.95);
+    disk(&mut store, "web01", 5, "/var", 0.95);
+    go(&mut store, &spec, 6);
+    server.script.lock().unwrap().drop_after_dot = false;
+    go(&mut store, &spec, 10);
+    go(&mut store, &spec, 11);
+    let mails = server.accepted();
+    assert_eq!(mails.len(), 2);
+    assert_eq!(mails[0].data, mails[1].data);
+}
+
+#[test]
+fn an_unreachable_host_is_one_problem_and_its_metrics_hold() {
+    let server = smtp::Server::start();
+    let spec = spec(server.port, &["ops@example.net"]);
+    let mut store = Fake::default();
+    disk(&mut store, "web01", 0, "/var", 0.95);
+    store.record(1, &attempt("web01", 5, Some(Cause::Refused)), &[]).unwrap();
+    assert_eq!(go(&mut store, &spec, 6).mails.len(), 0);
+    store.record(1, &attempt("web01", 10, Some(Cause::BackOff)), &[]).unwrap();
+    store.record(1, &attempt("web01", 15, Some(Cause::Refused)), &[]).unwrap();
+    go(&mut store, &spec, 16);
+    store.record(1, &attempt("web02", 16, Some(Cause::HostKeyChanged)), &[]).unwrap();
+    go(&mut store, &spec, 17);
+    disk(&mut store, "web01", 20, "/var", 0.95);
+    go(&mut store, &spec, 21);
+    let all = ["[CRIT] web01 unreachable", "[CRIT] web02 unreachable", "[CRIT] web01 disk /var, 1 ended"];
+    assert_eq!(subjects(&server), all);
+}
+
+#[test]
+fn what_leaves_host_or_configuration_is_no_recovery() {
+    let server = smtp::Server::start();
+    let mut spec = spec(server.port, &["ops@example.net"]);
+    let mut store = Fake::default();
+    for (host, item) in [("web01", "/a"), ("web02", "/b")] {
+        disk(&mut store, host, 0, item, 0.95);
+        disk(&mut store, host, 5, item, 0.95);
+    }
+    go(&mut store, &spec, 6);
+    (7..10).for_each(|minutes| disk(&mut store, "web01", minutes, "/other", 0.1));
+    go(&mut store, &spec, 11);
+    spec.hosts.pop();
+    go(&mut store, &spec, 12);
+    let mails = server.accepted();
+    assert_eq!(mails.len(), 3);
+    assert!(mails[1..].iter().all(|mail| mail.data.contains("no longer monitored")));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    // I1: state, incidents and events do not depend on how rows are cut into batches.
+    #[test]
+    fn batches_change_nothing(
+        kinds in prop::collection::vec((0u8..2, 0u8..8), 1..60), cuts in prop::collection::vec(any::<bool>(), 60),
+    ) {
+        let spec = spec(1, &[]);
+        let mut store = Fake::default();
+        for (n, (host, kind)) in kinds.iter().enumerate() {
+            let (host, minutes) = (if *host == 0 { "web01" } else { "web02" }, n as i64 * 5);
+            match kind {
+                0 | 1 => { store.record(1, &attempt(host, minutes, Some(Cause::Dns)), &[]).unwrap(); }
+                2 => disk(&mut store, host, minutes, "/other", 0.5),
+                kind => disk(&mut store, host, minutes, "/var", 0.6 + f64::from(*kind) / 20.0),
+            }
+        }
+        let rows = std::mem::take(&mut store.rows);
+        let mut whole = Fake::default();
+        let mut world = World::default();
+        rows.iter().for_each(|row| world.row(&spec, row));
+        whole.commit_evaluation(&world.take(rows.len() as i64, true).unwrap()).unwrap();
+        let mut world = World::default();
+        for (row, cut) in rows.iter().zip(&cuts) {
+            world.row(&spec, row);
+            if *cut {
+                store.commit_evaluation(&world.take(row.id, true).unwrap()).unwrap();
+                let (states, open) = (store.states().unwrap(), store.open_incidents().unwrap());
+                world = World::new(states, open, store.last_incident().unwrap());
+            }
+        }
+        store.commit_evaluation(&world.take(rows.len() as i64, true).unwrap()).unwrap();
+        prop_assert_eq!(&whole.states, &store.states);
+        prop_assert_eq!(&whole.incidents, &store.incidents);
+        prop_assert_eq!(&whole.events, &store.events);
+        prop_assert!(store.incidents.values().all(|i| i.closed.is_none() || i.level == Level::Ok));
+    }
+}

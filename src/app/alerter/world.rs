@@ -30,15 +30,13 @@ pub struct World {
     events: Vec<Event>,
 }
 
-/// The rule for a metric and item: one that names the item literally, else the last that fits.
+/// The rule for a metric and item: the first that fits; the configuration puts the most specific first.
 pub fn rule_for<'a>(host: &'a HostSpec, metric: &str, item: &str) -> Option<&'a RuleSpec> {
-    let fits = |rule: &&RuleSpec| {
+    host.rules.iter().find(|rule| {
         rule.metric == metric
             && rule.items.iter().any(|pattern| matches(pattern, item))
             && !rule.not_items.iter().any(|pattern| matches(pattern, item))
-    };
-    let fitting = || host.rules.iter().filter(fits);
-    fitting().find(|rule| rule.items.iter().any(|name| name == item)).or_else(|| fitting().next_back())
+    })
 }
 
 fn delta(duration: std::time::Duration) -> TimeDelta {
