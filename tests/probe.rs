@@ -1,4 +1,5 @@
 //! The real probe, driven as the collector drives it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on panics")]
 
 use std::fs;
 use std::io::{BufReader, Read, Write};
