@@ -1,0 +1,265 @@
+//! The real probe, driven as the collector drives it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on panics")]
+
+use std::fs;
+use std::io::{BufReader, Read, Write};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use fleet_health::model::cause::Cause;
+use fleet_health::model::sample::Sample;
+use fleet_health::wire::frame::{FrameError, Item, Limits, Reader, is_file_name, write_answer};
+use fleet_health::wire::task::Task;
+use fleet_health::wire::{seal, v1};
+
+const NONCE: &str = "0123456789abcdef0123456789abcdef";
+
+struct Bench {
+    folder: tempfile::TempDir,
+    identity: String,
+    task: Task,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let (identity, recipient) = seal::generate();
+        let task = Task {
+            v: 1,
+            nonce: NONCE.into(),
+            recipients: vec![recipient],
+            pull_bytes: 4 << 20,
+            pull_files: 100,
+            spool_bytes: 4 << 20,
+            deadline_secs: 20,
+        };
+        Self { folder: tempfile::tempdir().unwrap(), identity, task }
+    }
+
+    fn spool(&self) -> std::path::PathBuf {
+        self.folder.path().join("spool")
+    }
+
+    fn files(&self) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(self.spool())
+            .map(|dir| dir.flatten().map(|e| e.file_name().into_string().unwrap()).collect())
+            .unwrap_or_default();
+        names.retain(|name| is_file_name(name));
+        names.sort();
+        names
+    }
+
+    fn open(&self, bytes: &[u8]) -> (Option<String>, Sample) {
+        v1::decode(&seal::open(std::slice::from_ref(&self.identity), bytes).unwrap()).unwrap()
+    }
+
+    /// One visit; acknowledges what `ack` makes of the names, and answers at all only if `bye`.
+    fn visit(&self, ack: impl Fn(&[String]) -> Vec<String>, bye: bool) -> (Vec<(String, Vec<u8>)>, u32, u64) {
+        let mut child = start(&self.spool(), &self.task.encode());
+        let mut reader = frames(&mut child);
+        let mut files = Vec::new();
+        loop {
+            match reader.next().unwrap() {
+                Item::File { name, bytes } => files.push((name, bytes)),
+                Item::End { left, dropped } => {
+                    let names: Vec<String> = files.iter().map(|(name, _)| name.clone()).collect();
+                    let mut input = child.stdin.take().unwrap();
+                    if bye {
+                        write_answer(&mut input, &ack(&names)).unwrap();
+                    }
+                    drop(input);
+                    assert!(child.wait().unwrap().success());
+                    return (files, left, dropped);
+                }
+            }
+        }
+    }
+
+    fn reported(&self, spool: &Path) -> Cause {
+        let mut child = start(spool, &self.task.encode());
+        let result = frames(&mut child).next();
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        match result {
+            Err(FrameError::Reported { cause, .. }) => cause,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "the test drives the real program")]
+fn command(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn probe() -> Command {
+    command(env!("CARGO_BIN_EXE_fleet-probe"))
+}
+
+fn start(spool: &Path, line: &str) -> Child {
+    let mut child = probe().args(["--serve", "--spool"]).arg(spool).spawn().unwrap();
+    writeln!(child.stdin.as_mut().unwrap(), "{line}").unwrap();
+    child
+}
+
+fn frames(child: &mut Child) -> Reader<BufReader<ChildStdout>> {
+    Reader::new(BufReader::new(child.stdout.take().unwrap()), NONCE, Limits::default())
+}
+
+#[test]
+fn a_visit_hands_over_the_sealed_sample_and_deletes_what_is_acknowledged() {
+    let bench = Bench::new();
+    let (files, left, dropped) = bench.visit(<[String]>::to_vec, true);
+    assert_eq!((files.len(), left, dropped), (1, 0, 0));
+    let (nonce, sample) = bench.open(&files[0].1);
+    assert_eq!(nonce.as_deref(), Some(NONCE));
+    assert!(sample.value("uptime", "").unwrap() > 0.0 && sample.value("cpu.used", "").is_some());
+    assert!(bench.files().is_empty());
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&bench.spool()), mode(&bench.spool().join("state"))), (0o700, 0o600));
+    let (next, ..) = bench.visit(<[String]>::to_vec, true);
+    assert_eq!(bench.open(&next[0].1).1.key.sequence, sample.key.sequence + 1);
+}
+
+#[test]
+fn without_acknowledgement_files_stay_and_are_sent_again_oldest_first() {
+    let bench = Bench::new();
+    let (first, ..) = bench.visit(|_| vec![], true);
+    let (second, ..) = bench.visit(|_| vec![], false);
+    assert_eq!(second[0], first[0]);
+    assert_eq!((second.len(), bench.files().len()), (2, 2));
+    let (third, ..) = bench.visit(|names| vec![names[0].clone(), "../spool/state".into()], true);
+    assert_eq!((third.len(), bench.files().len()), (3, 2));
+    assert!(!bench.files().contains(&first[0].0) && bench.spool().join("state").exists());
+}
+
+#[test]
+fn limits_leave_the_rest_for_later_but_always_send_the_newest() {
+    let mut bench = Bench::new();
+    for _ in 0..3 {
+        bench.visit(|_| vec![], true);
+    }
+    bench.task.pull_files = 2;
+    let (files, left, _) = bench.visit(|_| vec![], true);
+    assert_eq!((files.len(), left), (2, 2));
+    let waiting = bench.files();
+    assert_eq!((&files[0].0, &files[1].0), (&waiting[0], &waiting[3]));
+}
+
+#[test]
+fn a_full_spool_drops_the_oldest_and_tells_until_it_is_acknowledged() {
+    let mut bench = Bench::new();
+    let (files, ..) = bench.visit(|_| vec![], true);
+    bench.task.spool_bytes = files[0].1.len() as u64 * 5 / 2;
+    bench.visit(|_| vec![], true);
+    let (_, _, dropped) = bench.visit(|_| vec![], true);
+    assert_eq!((bench.files().len(), dropped), (2, 1));
+    assert!(!bench.files().contains(&files[0].0));
+    assert_eq!(bench.visit(<[String]>::to_vec, true).2, 2);
+    assert_eq!(bench.visit(<[String]>::to_vec, true).2, 0);
+}
+
+#[test]
+fn the_machines_own_cron_fills_the_spool() {
+    let bench = Bench::new();
+    let args = ["--recipient", &bench.task.recipients[0], "--spool"];
+    assert!(probe().args(args).arg(bench.spool()).status().unwrap().success());
+    let (files, ..) = bench.visit(<[String]>::to_vec, true);
+    assert_eq!((files.len(), bench.open(&files[0].1).0), (2, None));
+}
+
+#[test]
+fn unsafe_directories_are_refused() {
+    let bench = Bench::new();
+    let base = bench.folder.path();
+    for (name, mode) in [("open", 0o777), ("mine", 0o700)] {
+        fs::create_dir(base.join(name)).unwrap();
+        fs::set_permissions(base.join(name), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    symlink(base.join("mine"), base.join("link")).unwrap();
+    for path in ["open", "open/spool", "link"] {
+        assert_eq!(bench.reported(&base.join(path)), Cause::UnsafeDirectory, "{path}");
+    }
+    assert!(fs::read_dir(base.join("mine")).unwrap().next().is_none());
+}
+
+#[test]
+fn another_probe_at_work_is_a_deadline() {
+    let bench = Bench::new();
+    let mut holder = start(&bench.spool(), &bench.task.encode());
+    let mut reader = frames(&mut holder);
+    while !matches!(reader.next().unwrap(), Item::End { .. }) {}
+    assert_eq!(bench.reported(&bench.spool()), Cause::Deadline);
+    drop(holder.stdin.take());
+    assert!(holder.wait().unwrap().success());
+}
+
+#[test]
+fn hostile_task_lines_get_a_reason_or_an_end() {
+    let bench = Bench::new();
+    let foreign = bench.task.encode().replace("\"v\":1", "\"v\":9");
+    let broken = bench.task.encode().replace("age1", "age1\\u001b");
+    let long = "x".repeat(65_000);
+    for (line, told) in [(foreign.as_str(), true), (&broken, true), ("", false), ("{}", false), (&long, false)] {
+        let output = start(&bench.spool(), line).wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(!output.status.success());
+        assert_eq!(text.contains("\nfail probe-failed "), told, "{text:?}");
+        assert!(!text.contains('\u{1b}'));
+    }
+    assert!(bench.files().is_empty());
+}
+
+#[test]
+fn killed_at_any_moment_files_are_whole_or_absent_and_no_sequence_is_used_twice() {
+    let bench = Bench::new();
+    let mut seen = std::collections::BTreeMap::new();
+    for round in 0..40_u64 {
+        let mut child = start(&bench.spool(), &bench.task.encode());
+        std::thread::sleep(Duration::from_millis(round * 37 % 400));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        for name in bench.files() {
+            let bytes = fs::read(bench.spool().join(&name)).unwrap();
+            bench.open(&bytes);
+            assert_eq!(*seen.entry(name).or_insert_with(|| bytes.clone()), bytes);
+        }
+    }
+    let (files, ..) = bench.visit(<[String]>::to_vec, true);
+    assert!(files.len() > 1, "no run was killed after its file was written");
+    assert!(bench.files().is_empty() && !bench.spool().join(".new").exists());
+}
+
+#[test]
+fn a_person_sees_a_table_and_json() {
+    let run = |arg: &str| probe().arg(arg).output().unwrap();
+    let table = String::from_utf8(run("--print").stdout).unwrap();
+    assert!(table.contains("memory.used") && table.contains(" GiB"));
+    assert!(table.lines().all(|line| line.chars().count() <= 80 || line.starts_with("  ")));
+    let json: serde_json::Value = serde_json::from_slice(&run("--json").stdout).unwrap();
+    assert!(json["readings"].as_array().unwrap().len() > 20);
+    assert_eq!(run("--nonsense").status.code(), Some(2));
+    assert!(run("--help").status.success() && run("--version").status.success());
+}
+
+/// Needs root: a full and a read-only filesystem, mounted in a namespace of their own.
+#[test]
+fn full_and_read_only_disks_are_told_apart() {
+    let bench = Bench::new();
+    for (options, fill, told) in [("size=16k", "true", "fail disk-full "), ("ro", "false", "fail read-only ")] {
+        let script = "mkdir -p \"$1\" && mount -t tmpfs -o \"mode=0755,$3\" tmpfs \"$1\" || exit 9; \
+             ! $4 || head -c 1048576 /dev/zero > \"$1/fill\" 2>/dev/null; exec \"$2\" --serve --spool \"$1/spool\"";
+        let disk = bench.folder.path().join("disk");
+        let mut unshare = command("unshare");
+        unshare.args(["-m", "sh", "-c", script, "sh"]).arg(disk);
+        let mut child = unshare.args([env!("CARGO_BIN_EXE_fleet-probe"), options, fill]).spawn().unwrap();
+        writeln!(child.stdin.as_mut().unwrap(), "{}", bench.task.encode()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let mut text = String::new();
+        output.stdout.as_slice().read_to_string(&mut text).unwrap();
+        assert!(text.contains(told), "{text} {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
