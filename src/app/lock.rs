@@ -4,10 +4,12 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 use super::clock;
+use super::exit::{Exit, Failure};
 
 /// Held until it is dropped, or the process ends in whatever way.
 #[derive(Debug)]
@@ -29,6 +31,26 @@ pub enum LockError {
     /// The file cannot be used.
     #[error("{0}")]
     Io(String),
+}
+
+impl LockError {
+    /// How a run ends that could not get the lock: quietly, unless the holder is older than three intervals and so
+    /// probably stuck.
+    #[must_use]
+    pub fn failure(&self, program: &str, interval: Duration) -> Failure {
+        match self {
+            Self::Io(text) => Failure::new(Exit::Failed, text.clone()),
+            Self::Busy { pid, since } => {
+                let age = since.and_then(|since| (clock::now() - since).to_std().ok()).unwrap_or_default();
+                if age <= interval * 3 {
+                    return Failure::new(Exit::Busy, "");
+                }
+                let pid = pid.map_or_else(String::new, |pid| format!(" (process {pid})"));
+                let text = format!("a run{pid} of the {program} has not ended for {} s; look what it waits for", age.as_secs());
+                Failure::new(Exit::Busy, text)
+            }
+        }
+    }
 }
 
 /// Takes the lock without waiting and writes process number and start into the file (mode 0600).

@@ -60,7 +60,8 @@ fn run(args: &Args) -> Outcome {
     }
 
     plan::state_folder(&spec.collector.state_dir)?;
-    let _lock = lock::acquire(&spec.collector.state_dir.join("collector.lock"), spec.collector.interval)?;
+    let _lock = lock::acquire(&spec.collector.state_dir.join("collector.lock"))
+        .map_err(|error| error.failure("collector", spec.collector.interval))?;
     let mut store = context::open_store(&spec)?;
     let stop = stop_flag()?;
     let asked = !args.host.is_empty();

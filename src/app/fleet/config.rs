@@ -1,12 +1,119 @@
-//! `fleet config`.
+//! `fleet config`: what results for a host, each value with the line it came from.
+
+use serde_json::{Value, json};
 
 use crate::app::context::Common;
-use crate::app::exit::{Exit, Outcome};
+use crate::app::exit::{Exit, Failure, Outcome};
+use crate::config::{self, Loaded};
+use crate::model::catalogue;
+use crate::model::spec::{HostSpec, Origin, RuleSpec};
 
 /// Flags.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    #[command(subcommand)]
+    command: Sub,
+}
 
-pub fn run(_common: &Common, _args: Args) -> Outcome {
+#[derive(Debug, clap::Subcommand)]
+enum Sub {
+    /// Everything that holds for a host, and the file and line of each value
+    Show {
+        /// The host's name
+        host: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub fn run(common: &Common, args: Args) -> Outcome {
+    let Sub::Show { host: name, json } = args.command;
+    let file = common.config_file()?;
+    let loaded = config::read(&file).map_err(|report| Failure::new(Exit::Config, report.to_string()))?;
+    let Some(host) = loaded.spec.host(&name) else {
+        let text = format!("there is no host {name} in {}; list them with: fleet hosts list", file.display());
+        return Err(Failure::new(Exit::Usage, text));
+    };
+    if json {
+        println!("{:#}", as_json(&loaded, host));
+    } else {
+        print!("{}", as_text(&loaded, host));
+    }
     Ok(Exit::Done)
+}
+
+fn place(origin: &Origin) -> String {
+    if origin.line == 0 { "built in".to_owned() } else { format!("{}:{}", origin.file.display(), origin.line) }
+}
+
+/// The attributes of a rule as they are written, in the order of the documentation.
+fn attributes(rule: &RuleSpec) -> Vec<(&'static str, String)> {
+    let unit = catalogue::find(&rule.metric).map(|metric| metric.unit);
+    let level = |value: Option<f64>| value.zip(unit).map(|(value, unit)| config::show_level(value, unit));
+    let mut all = vec![("item", Some(rule.items.join(" ")))];
+    all.push(("not-item", (!rule.not_items.is_empty()).then(|| rule.not_items.join(" "))));
+    all.push(("warning", level(rule.warning)));
+    all.push(("critical", level(rule.critical)));
+    all.push(("clear", level(rule.clear)));
+    match rule.hold {
+        Some(hold) => all.push(("for", Some(config::show_duration(hold)))),
+        None => {
+            all.push(("raise", Some(rule.raise.to_string())));
+            all.push(("of", Some(rule.of.to_string())));
+        }
+    }
+    all.push(("fall", Some(rule.fall.to_string())));
+    all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+fn origin_of(rule: &RuleSpec, name: &str) -> String {
+    rule.origins.get(name).map_or_else(|| "built in".to_owned(), place)
+}
+
+fn as_text(loaded: &Loaded, host: &HostSpec) -> String {
+    let mut out = format!("{}   {}\n", host.name, place(&host.origin));
+    let mut line = |name: &str, value: &str, from: &str| {
+        out.push_str(format!("  {name:<24} {value:<32} {from}").trim_end());
+        out.push('\n');
+    };
+    if !host.groups.is_empty() {
+        line("groups", &host.groups.join(" > "), "");
+    }
+    for shown in loaded.origins.get(&host.name).into_iter().flatten() {
+        let value = if shown.value.is_empty() { "-" } else { &shown.value };
+        line(shown.name, value, &place(&shown.origin));
+    }
+    for rule in &host.rules {
+        line(&format!("rule {}", rule.metric), "", "");
+        for (name, value) in attributes(rule) {
+            line(&format!("  {name}"), &value, &origin_of(rule, name));
+        }
+    }
+    out
+}
+
+fn as_json(loaded: &Loaded, host: &HostSpec) -> Value {
+    let value = |text: &str, from: &str| json!({ "value": text, "from": from });
+    let shown = loaded.origins.get(&host.name).into_iter().flatten();
+    let connection: Vec<Value> =
+        shown.map(|shown| json!({ "name": shown.name, "value": shown.value, "from": place(&shown.origin) })).collect();
+    let rules: Vec<Value> = host
+        .rules
+        .iter()
+        .map(|rule| {
+            let all = attributes(rule).into_iter();
+            let attributes: serde_json::Map<String, Value> =
+                all.map(|(name, text)| (name.to_owned(), value(&text, &origin_of(rule, name)))).collect();
+            json!({ "metric": rule.metric, "attributes": attributes })
+        })
+        .collect();
+    json!({
+        "version": 1,
+        "host": host.name,
+        "from": place(&host.origin),
+        "groups": host.groups,
+        "values": connection,
+        "rules": rules,
+    })
 }

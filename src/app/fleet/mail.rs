@@ -1,12 +1,75 @@
 //! `fleet mail`.
 
+use crate::app::alerter::deliver;
+use crate::app::clock;
 use crate::app::context::Common;
-use crate::app::exit::{Exit, Outcome};
+use crate::app::exit::{Exit, Failure, Outcome};
+use crate::notify::message::{Letter, compose};
+use crate::notify::{self, Parcel, Setup};
 
 /// Flags.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
 
-pub fn run(_common: &Common, _args: Args) -> Outcome {
-    Ok(Exit::Done)
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Send a test mail and show the dialogue, without its secrets
+    Test {
+        /// The destination [default: all]
+        #[arg(long, value_name = "NAME")]
+        to: Option<String>,
+    },
+}
+
+pub fn run(common: &Common, args: Args) -> Outcome {
+    let Command::Test { to } = args.command;
+    let spec = common.spec()?;
+    let chosen = || spec.alerts.destinations.iter().filter(|known| to.as_ref().is_none_or(|name| *name == known.name));
+    if chosen().next().is_none() {
+        let known: Vec<&str> = spec.alerts.destinations.iter().map(|to| to.name.as_str()).collect();
+        let text = match &to {
+            Some(name) => format!("no destination \"{name}\"; config.xml has: {}", known.join(", ")),
+            None => "no <to> in <alerts>: add <to name=\"ops\" mail=\"you@example.net\"/> to config.xml".to_owned(),
+        };
+        return Err(Failure::new(Exit::Usage, text));
+    }
+    let password = deliver::password(&spec.alerts).map_err(|text| Failure::new(Exit::Failed, text))?;
+    let from = spec.alerts.smtp.as_ref().map_or("fleet@fleet-health.invalid", |smtp| smtp.from.as_str());
+    let mut failed = Vec::new();
+    for destination in chosen() {
+        let Some((channel, recipients)) = notify::of(&destination.channel) else { continue };
+        let setup = Setup { smtp: spec.alerts.smtp.as_ref(), password: password.as_ref(), timeout: deliver::STAGE };
+        let letter = Letter {
+            from: from.to_owned(),
+            to: recipients.clone(),
+            subject: "[OK] fleet-health test mail".to_owned(),
+            text: format!("This is the test that `fleet mail test` sent to {}.", destination.name),
+            ..Letter::default()
+        };
+        let (message_id, bytes) = compose(&letter, clock::now());
+        println!("{} ({}):", destination.name, channel.name());
+        let mut say = |line: &str| println!("  {line}");
+        let mut refuse = |recipient: &str, refusal: &notify::Refusal| {
+            println!("  FAILED at {}: {}", refusal.stage, refusal.text);
+            failed.push(format!("{recipient}: failed at {}: {}", refusal.stage, refusal.text));
+        };
+        let mut session = match channel.open(&setup, &mut say) {
+            Ok(session) => session,
+            Err(refusal) => {
+                refuse(&destination.name, &refusal);
+                continue;
+            }
+        };
+        for recipient in &recipients {
+            let parcel = Parcel { recipient, message_id: &message_id, bytes: &bytes };
+            if let Err(refusal) = session.send(&parcel, &mut say) {
+                refuse(recipient, &refusal);
+            }
+        }
+        session.close(&mut say);
+    }
+    if failed.is_empty() { Ok(Exit::Done) } else { Err(Failure::new(Exit::Failed, failed.join("\n"))) }
 }

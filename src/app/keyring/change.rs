@@ -186,7 +186,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let keys = spec(dir.path());
         let recipient = generate(&keys, at(1)).unwrap();
-        assert_eq!(recipients(&keys).unwrap(), [recipient.clone()]);
+        assert_eq!(recipients(&keys).unwrap(), std::slice::from_ref(&recipient));
         assert_eq!((mode(&keys.identity_file), mode(&dir.path().join("keys"))), (0o600, 0o700));
         let before = std::fs::read(&keys.identity_file).unwrap();
         assert!(generate(&keys, at(2)).unwrap_err().text.contains("fleet keys rotate"));

@@ -1,0 +1,331 @@
+//! The configuration as typed: each value with its type and its place, nothing inherited yet.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::files::resolve_path;
+use super::report::{At, Report};
+use super::suggest::did_you_mean;
+use super::tree::{Attr, Node};
+use super::units::{self, Wrong, wrong};
+use crate::model::catalogue;
+use crate::model::metric::{Kind, Metric};
+use crate::model::secret::{Secret, SecretSource};
+use crate::model::spec::UnknownHosts;
+
+/// A value and where it was typed.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Typed<T> {
+    pub value: T,
+    pub at: At,
+}
+
+impl<T> Typed<T> {
+    pub fn built_in(value: T) -> Self {
+        Self { value, at: At::BUILT_IN }
+    }
+}
+
+/// An attribute through a parser; what the parser does not take is reported.
+pub(super) fn parsed<T>(
+    node: &Node,
+    name: &str,
+    report: &mut Report,
+    parse: impl FnOnce(&str) -> Result<T, Wrong>,
+) -> Option<Typed<T>> {
+    let attr = node.attr(name)?;
+    match parse(&attr.value) {
+        Ok(value) => Some(Typed { value, at: attr.value_at }),
+        Err(Wrong { text, mend }) => {
+            report.error(attr.value_at, text, mend);
+            None
+        }
+    }
+}
+
+/// An attribute that is any text but nothing.
+pub(super) fn text(node: &Node, name: &str, report: &mut Report) -> Option<Typed<String>> {
+    parsed(node, name, report, |value| {
+        if value.trim().is_empty() {
+            return wrong(format!("{name}= is empty"), "give a value or remove it");
+        }
+        Ok(value.trim().to_owned())
+    })
+}
+
+/// [`text`] that must be there.
+pub(super) fn required(node: &Node, name: &str, report: &mut Report) -> Option<Typed<String>> {
+    if node.attr(name).is_none() {
+        report.error(node.at, format!("<{}> has no {name}=", node.name), format!("give {name}=\"...\""));
+    }
+    text(node, name, report)
+}
+
+/// A path, absolute.
+pub(super) fn path(node: &Node, name: &str, report: &mut Report) -> Option<Typed<PathBuf>> {
+    let folder = folder(node.attr(name)?, report);
+    parsed(node, name, report, |value| resolve_path(&folder, value))
+}
+
+/// Paths between spaces.
+fn paths(node: &Node, name: &str, report: &mut Report) -> Option<Typed<Vec<PathBuf>>> {
+    let folder = folder(node.attr(name)?, report);
+    parsed(node, name, report, |value| {
+        if value.trim().is_empty() {
+            return wrong(format!("{name}= is empty"), "name a file or remove it");
+        }
+        units::words(value).iter().map(|word| resolve_path(&folder, word)).collect()
+    })
+}
+
+fn folder(attr: &Attr, report: &Report) -> PathBuf {
+    report.source(attr.value_at.file as usize).map(|source| source.folder.clone()).unwrap_or_default()
+}
+
+/// A name of a host, group or destination.
+pub(super) fn name(value: &str) -> Result<String, Wrong> {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    if value.is_empty() || value.len() > 64 || !value.bytes().all(fits) || value.starts_with(['-', '.']) {
+        return wrong(
+            format!("\"{value}\" is not a name"),
+            "at most 64 letters, digits, . _ and -, not starting with . or -",
+        );
+    }
+    Ok(value.to_owned())
+}
+
+/// `password` or `passphrase` and their kin: at most one of them.
+pub(super) fn secret(node: &Node, stem: &str, report: &mut Report) -> Option<Typed<SecretSource>> {
+    let mut found: Option<Typed<SecretSource>> = None;
+    for kind in ["", "-file", "-env", "-command", "-credential"] {
+        let name = format!("{stem}{kind}");
+        let Some(attr) = node.attr(&name) else { continue };
+        let at = attr.value_at;
+        if found.is_some() {
+            report.error(attr.name_at, format!("several sources for one {stem}"), "keep one of them");
+            continue;
+        }
+        if attr.value.trim().is_empty() {
+            report.error(at, format!("{name}= is empty"), "give a value or remove it");
+            continue;
+        }
+        let folder = folder(attr, report);
+        let source = match kind {
+            "" => {
+                let source = report.source(at.file as usize);
+                if source.is_some_and(|source| !source.private) {
+                    let file = source.map(|source| source.path.display().to_string()).unwrap_or_default();
+                    let text = format!("a {stem} in a file that others can read");
+                    report.error(attr.name_at, text, format!("use {stem}-file=, or type: chmod 600 {file}"));
+                }
+                SecretSource::Inline(Secret::new(attr.value.clone()))
+            }
+            "-file" => match resolve_path(&folder, &attr.value) {
+                Ok(path) => SecretSource::File(path),
+                Err(Wrong { text, mend }) => {
+                    report.error(at, text, mend);
+                    continue;
+                }
+            },
+            "-env" if attr.value.contains(['=', ' ']) => {
+                report.error(at, format!("\"{}\" is not the name of a variable", attr.value), "");
+                continue;
+            }
+            "-env" => SecretSource::Environment(attr.value.clone()),
+            "-command" => SecretSource::Command(attr.value.clone()),
+            _ if attr.value.contains('/') || attr.value.starts_with('.') => {
+                report.error(at, format!("\"{}\" is not the name of a credential", attr.value), "a name without /");
+                continue;
+            }
+            _ => SecretSource::Credential(attr.value.clone()),
+        };
+        found = Some(Typed { value: source, at });
+    }
+    found
+}
+
+/// What `<ssh>`, and a `<host>` itself, say about connections.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ssh {
+    pub user: Option<Typed<String>>,
+    pub port: Option<Typed<u16>>,
+    pub key_files: Option<Typed<Vec<PathBuf>>>,
+    pub passphrase: Option<Typed<SecretSource>>,
+    pub password: Option<Typed<SecretSource>>,
+    pub agent: Option<Typed<bool>>,
+    pub known_hosts: Option<Typed<Vec<PathBuf>>>,
+    pub unknown_hosts: Option<Typed<UnknownHosts>>,
+}
+
+impl Ssh {
+    pub fn read(node: &Node, report: &mut Report) -> Self {
+        let one = path(node, "key-file", report).map(|typed| Typed { value: vec![typed.value], at: typed.at });
+        let many = paths(node, "key-files", report);
+        if let (Some(_), Some(many)) = (&one, &many) {
+            report.error(many.at, "key-file= and key-files= at once", "keep one of them");
+        }
+        Self {
+            user: parsed(node, "user", report, |value| {
+                if value.is_empty() || value.len() > 255 || value.contains(char::is_whitespace) {
+                    return wrong(format!("\"{value}\" is not a login name"), "");
+                }
+                Ok(value.to_owned())
+            }),
+            port: port(node, report),
+            key_files: one.or(many),
+            passphrase: secret(node, "passphrase", report),
+            password: secret(node, "password", report),
+            agent: parsed(node, "agent", report, units::flag),
+            known_hosts: paths(node, "known-hosts", report),
+            unknown_hosts: parsed(node, "unknown-hosts", report, |value| match value {
+                "refuse" => Ok(UnknownHosts::Refuse),
+                "accept-new" => Ok(UnknownHosts::AcceptNew),
+                _ => wrong(
+                    format!("\"{value}\" is not a way to treat unknown hosts"),
+                    "write refuse or accept-new; there is no \"accept any\"",
+                ),
+            }),
+        }
+    }
+
+    /// What the nearer says wins, attribute by attribute.
+    pub fn under(&self, near: &Ssh) -> Ssh {
+        Ssh {
+            user: near.user.clone().or_else(|| self.user.clone()),
+            port: near.port.clone().or_else(|| self.port.clone()),
+            key_files: near.key_files.clone().or_else(|| self.key_files.clone()),
+            passphrase: near.passphrase.clone().or_else(|| self.passphrase.clone()),
+            password: near.password.clone().or_else(|| self.password.clone()),
+            agent: near.agent.clone().or_else(|| self.agent.clone()),
+            known_hosts: near.known_hosts.clone().or_else(|| self.known_hosts.clone()),
+            unknown_hosts: near.unknown_hosts.clone().or_else(|| self.unknown_hosts.clone()),
+        }
+    }
+}
+
+pub(super) fn port(node: &Node, report: &mut Report) -> Option<Typed<u16>> {
+    parsed(node, "port", report, |value| {
+        let number = units::whole(value, 1, 65535)?;
+        u16::try_from(number).or_else(|_| wrong("the port is too large", ""))
+    })
+}
+
+/// `<rule>`.
+#[derive(Clone, Debug)]
+pub(super) struct Rule {
+    pub metric: &'static Metric,
+    pub at: At,
+    pub items: Option<Typed<Vec<String>>>,
+    pub not_items: Option<Typed<Vec<String>>>,
+    pub warning: Option<Typed<f64>>,
+    pub critical: Option<Typed<f64>>,
+    pub clear: Option<Typed<f64>>,
+    pub hold: Option<Typed<Duration>>,
+    pub raise: Option<Typed<u32>>,
+    pub of: Option<Typed<u32>>,
+    pub fall: Option<Typed<u32>>,
+    pub off: bool,
+}
+
+impl Rule {
+    /// A rule for a metric that says nothing yet.
+    pub fn blank(metric: &'static Metric, at: At) -> Self {
+        Self {
+            metric,
+            at,
+            items: None,
+            not_items: None,
+            warning: None,
+            critical: None,
+            clear: None,
+            hold: None,
+            raise: None,
+            of: None,
+            fall: None,
+            off: false,
+        }
+    }
+
+    pub fn read(node: &Node, report: &mut Report) -> Option<Self> {
+        let named = required(node, "metric", report)?;
+        let Some(metric) = catalogue::find(&named.value) else {
+            let names = catalogue::METRICS.iter().map(|metric| metric.name);
+            let mend = did_you_mean(&named.value, names, "list them with: fleet metrics");
+            report.error(named.at, format!("\"{}\" is not a metric", named.value), mend);
+            return None;
+        };
+        if metric.kind == Kind::Counter {
+            let text = format!("{} is a counter; rules on rates come with a later version", metric.name);
+            report.error(named.at, text, "choose a gauge from: fleet metrics");
+            return None;
+        }
+        let mut level = |name: &str| parsed(node, name, report, |value| units::level(value, metric));
+        let (warning, critical, clear) = (level("warning"), level("critical"), level("clear"));
+        let mut count = |name: &str| {
+            let typed = parsed(node, name, report, |value| units::whole(value, 1, 64))?;
+            Some(Typed { value: u32::try_from(typed.value).unwrap_or(64), at: typed.at })
+        };
+        let (raise, of, fall) = (count("raise"), count("of"), count("fall"));
+        let patterns = |value: &str| Ok(units::words(value));
+        let items = parsed(node, "item", report, |value| {
+            if value.trim().is_empty() {
+                return wrong("item= is empty", "write * for all items");
+            }
+            patterns(value)
+        });
+        let not_items = parsed(node, "not-item", report, patterns);
+        for typed in [&items, &not_items].into_iter().flatten() {
+            if metric.item.is_empty() {
+                report.error(typed.at, format!("{} has no items", metric.name), "remove it");
+            }
+        }
+        let hold = parsed(node, "for", report, units::duration);
+        let off = parsed(node, "off", report, units::flag).is_some_and(|typed| typed.value);
+        let rule = Self { metric, at: node.at, items, not_items, warning, critical, clear, hold, raise, of, fall, off };
+        if off && node.attrs.iter().any(|attr| !matches!(attr.name.as_str(), "metric" | "item" | "off")) {
+            report.error(node.at, "off=\"true\" together with levels", "a removed rule has only metric and item");
+        }
+        Some(rule)
+    }
+
+    /// What makes two rules the same: the metric and its item patterns.
+    pub fn key(&self) -> Vec<String> {
+        match &self.items {
+            Some(items) => {
+                let mut key = items.value.clone();
+                key.sort();
+                key.dedup();
+                key
+            }
+            None => vec!["*".to_owned()],
+        }
+    }
+}
+
+/// The rules directly inside of an element; the same rule twice is a mistake.
+pub(super) fn rules(node: &Node, report: &mut Report) -> Vec<Rule> {
+    let mut rules: Vec<Rule> = Vec::new();
+    for child in node.children.iter().filter(|child| child.name == "rule") {
+        let Some(rule) = Rule::read(child, report) else { continue };
+        let same = |other: &&Rule| std::ptr::eq(other.metric, rule.metric) && other.key() == rule.key();
+        if let Some(first) = rules.iter().find(same) {
+            let first = report.named(first.at);
+            let text = format!("a second rule for {} and the same items, first at {first}", rule.metric.name);
+            report.error(child.at, text, "put both into one");
+            continue;
+        }
+        rules.push(rule);
+    }
+    rules
+}
+
+/// The one child of that name; a second is a mistake.
+pub(super) fn only<'a>(children: &'a [Node], name: &str, report: &mut Report) -> Option<&'a Node> {
+    let mut all = children.iter().filter(|child| child.name == name);
+    let first = all.next()?;
+    for second in all {
+        let named = report.named(first.at);
+        report.error(second.at, format!("a second <{name}>, first at {named}"), "put both into one");
+    }
+    Some(first)
+}

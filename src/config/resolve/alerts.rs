@@ -1,0 +1,230 @@
+//! `<alerts>`: the mail server, who can be told, and who is told what.
+
+use super::super::raw::{self, Typed, parsed, path, required, secret, text};
+use super::super::report::{At, Report};
+use super::super::suggest::did_you_mean;
+use super::super::tree::Node;
+use super::super::units::{self, Wrong, words, wrong};
+use crate::model::catalogue::METRICS;
+use crate::model::level::Level;
+use crate::model::spec::{AlertSpec, ChannelSpec, DestinationSpec, HostSpec, RouteSpec, SmtpSpec, Tls};
+
+/// Rules besides metric thresholds (design/alerting.md).
+const OWN_RULES: &[&str] = &["unreachable", "probe-stale", "collector-stalled", "clock-skew", "mass-unreachable"];
+
+pub(super) fn alerts(node: Option<&Node>, hosts: &[HostSpec], groups: &[String], report: &mut Report) -> AlertSpec {
+    let mut spec = AlertSpec { cap: 3, recovered: true, ..AlertSpec::default() };
+    let Some(node) = node else { return spec };
+    spec.repeat = parsed(node, "repeat", report, interval).map(|typed| typed.value);
+    if let Some(typed) = parsed(node, "cap", report, |text| units::whole(text, 1, 1000)) {
+        spec.cap = usize::try_from(typed.value).unwrap_or(3);
+    }
+    if let Some(typed) = parsed(node, "recovered", report, units::flag) {
+        spec.recovered = typed.value;
+    }
+    let server = raw::only(&node.children, "smtp", report);
+    spec.smtp = server.and_then(|node| smtp(node, report));
+    let mut places: Vec<At> = Vec::new();
+    for child in node.children.iter().filter(|child| child.name == "to") {
+        let Some((found, at)) = destination(child, report) else { continue };
+        if let Some(first) = spec.destinations.iter().position(|other| other.name == found.name) {
+            let first = places.get(first).map(|at| report.named(*at)).unwrap_or_default();
+            report.error(at, format!("a second destination \"{}\", first at {first}", found.name), "rename it");
+            continue;
+        }
+        if matches!(found.channel, ChannelSpec::Mail(_)) && server.is_none() {
+            report.error(child.at, "a mail destination, but no mail server", "add <smtp host=\"...\" from=\"...\"/>");
+        }
+        spec.destinations.push(found);
+        places.push(at);
+    }
+    let mut all: Option<At> = None;
+    for child in node.children.iter().filter(|child| child.name == "route") {
+        let Some(route) = route(child, &spec.destinations, hosts, groups, report) else { continue };
+        if let Some(first) = all {
+            let named = report.named(first);
+            report.warning(child.at, format!("this route is never reached: {named} takes everything"), "move it up");
+        }
+        let takes_all = route.hosts.iter().all(|host| host == "*")
+            && route.groups.is_empty()
+            && route.rules.iter().all(|rule| rule == "*")
+            && route.severity.is_none_or(|level| level == Level::Warning);
+        if takes_all && !route.goes_on && all.is_none() {
+            all = Some(child.at);
+        }
+        spec.routes.push(route);
+    }
+    if !spec.routes.is_empty() {
+        for (unused, at) in spec.destinations.iter().zip(places) {
+            if !spec.routes.iter().any(|route| route.to.contains(&unused.name)) {
+                report.warning(at, format!("no route leads to \"{}\"", unused.name), "it is never told");
+            }
+        }
+    }
+    spec
+}
+
+fn interval(value: &str) -> Result<std::time::Duration, Wrong> {
+    let time = units::duration(value)?;
+    if time < std::time::Duration::from_secs(60) {
+        return wrong(format!("repeating after {value} would flood a mailbox"), "write at least 1m");
+    }
+    Ok(time)
+}
+
+fn smtp(node: &Node, report: &mut Report) -> Option<SmtpSpec> {
+    let host = required(node, "host", report);
+    let from = required(node, "from", report).and_then(|_| parsed(node, "from", report, sender));
+    let tls = parsed(node, "tls", report, |value| match value {
+        "implicit" => Ok(Tls::Implicit),
+        "starttls" => Ok(Tls::StartTls),
+        "none" => Ok(Tls::None),
+        _ => wrong(
+            format!("\"{value}\" is not a kind of TLS"),
+            did_you_mean(value, ["implicit", "starttls", "none"], "write implicit, starttls or none"),
+        ),
+    });
+    let tls = tls.unwrap_or(Typed::built_in(Tls::Implicit));
+    let port = raw::port(node, report).map_or(
+        match tls.value {
+            Tls::Implicit => 465,
+            Tls::StartTls => 587,
+            Tls::None => 25,
+        },
+        |typed| typed.value,
+    );
+    let user = text(node, "user", report);
+    let password = secret(node, "password", report);
+    match (&user, &password) {
+        (Some(user), None) if !node.attrs.iter().any(|attr| attr.name.starts_with("password")) => {
+            report.error(user.at, "a login name without a password", "give password-file=");
+        }
+        (None, Some(password)) => report.error(password.at, "a password without a login name", "give user="),
+        (Some(user), Some(_)) if tls.value == Tls::None => {
+            report.error(user.at, "a login over a line without TLS is refused", "write tls=\"starttls\" or remove it");
+        }
+        _ => {}
+    }
+    let ca_file = path(node, "ca-file", report).map(|typed| typed.value);
+    let host = parsed(node, "host", report, |_| match &host {
+        Some(host) => super::connection::address(&host.value),
+        None => Ok(String::new()),
+    });
+    Some(SmtpSpec {
+        host: host?.value,
+        port,
+        tls: tls.value,
+        from: from?.value,
+        user: user.map(|typed| typed.value),
+        password: password.map(|typed| typed.value),
+        ca_file,
+    })
+}
+
+/// One address, as it can stand in an envelope.
+fn mailbox(value: &str) -> Result<String, Wrong> {
+    let fits = |b: u8| b.is_ascii_graphic() && !b"<>()[],;:\\\"@".contains(&b);
+    let good = value.len() <= 254
+        && value.split_once('@').is_some_and(|(user, domain)| {
+            !user.is_empty()
+                && user.len() <= 64
+                && user.bytes().all(fits)
+                && !domain.is_empty()
+                && domain.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'))
+                && !domain.starts_with('.')
+                && !domain.ends_with('.')
+        });
+    if good {
+        return Ok(value.to_owned());
+    }
+    wrong(format!("\"{value}\" is not a mail address"), "write it as ops@example.net")
+}
+
+/// `Name <mail@example.net>` or the address alone.
+fn sender(value: &str) -> Result<String, Wrong> {
+    let value = value.trim();
+    match value.strip_suffix('>').and_then(|rest| rest.rsplit_once('<')) {
+        Some((name, address)) if !name.contains(['<', '>', '"']) => mailbox(address).map(|_| value.to_owned()),
+        Some(_) => wrong(format!("\"{value}\" is not a sender"), "write it as Fleet &lt;fleet@example.net&gt;"),
+        None => mailbox(value),
+    }
+}
+
+fn destination(node: &Node, report: &mut Report) -> Option<(DestinationSpec, At)> {
+    let _ = required(node, "name", report);
+    let name = parsed(node, "name", report, raw::name);
+    let mail = parsed(node, "mail", report, |value| {
+        let all: Vec<String> = value.split([' ', ',']).filter(|word| !word.is_empty()).map(str::to_owned).collect();
+        if all.is_empty() {
+            return wrong("mail= is empty", "write mail=\"ops@example.net\"");
+        }
+        all.iter().map(|word| mailbox(word)).collect()
+    });
+    let directory = path(node, "directory", report);
+    let channels = node.attrs.iter().filter(|attr| matches!(attr.name.as_str(), "mail" | "directory")).count();
+    if channels != 1 {
+        report.error(node.at, "a destination has exactly one of mail= and directory=", "write one <to> for each");
+        return None;
+    }
+    let channel = match (mail, directory) {
+        (Some(mail), _) => ChannelSpec::Mail(mail.value),
+        (None, Some(directory)) => ChannelSpec::Directory(directory.value),
+        (None, None) => return None,
+    };
+    let name = name?;
+    Some((DestinationSpec { name: name.value, channel }, name.at))
+}
+
+fn route(
+    node: &Node,
+    destinations: &[DestinationSpec],
+    hosts: &[HostSpec],
+    groups: &[String],
+    report: &mut Report,
+) -> Option<RouteSpec> {
+    // Each word is a pattern, or the name of something that is there.
+    let list = |name: &str, wild: bool, known: &mut dyn Iterator<Item = &str>, report: &mut Report| {
+        let known: Vec<&str> = known.collect();
+        let typed = parsed(node, name, report, |value| {
+            let all = words(value);
+            if all.is_empty() {
+                return wrong(format!("{name}= is empty"), "give a value or remove it");
+            }
+            for word in &all {
+                let fits = known.contains(&word.as_str()) || (wild && word.contains(['*', '?']));
+                if !fits {
+                    let what = if name == "to" { "destination" } else { name };
+                    let mend = did_you_mean(word, known.iter().copied(), "it is nowhere in the configuration");
+                    return wrong(format!("there is no {what} \"{word}\""), mend);
+                }
+            }
+            Ok(all)
+        });
+        typed.map(|typed| typed.value).unwrap_or_default()
+    };
+    let host_patterns = list("host", true, &mut hosts.iter().map(|host| host.name.as_str()), report);
+    let group_names = list("group", false, &mut groups.iter().map(String::as_str), report);
+    let rule_names = METRICS.iter().map(|metric| metric.name).chain(OWN_RULES.iter().copied());
+    let rules = list("rule", true, &mut rule_names.into_iter(), report);
+    let _ = required(node, "to", report);
+    let to = list("to", false, &mut destinations.iter().map(|to| to.name.as_str()), report);
+    let severity = parsed(node, "severity", report, |value| match value {
+        "warning" => Ok(Level::Warning),
+        "critical" => Ok(Level::Critical),
+        _ => wrong(
+            format!("\"{value}\" is not a severity"),
+            did_you_mean(value, ["warning", "critical"], "write warning or critical"),
+        ),
+    });
+    let repeat = parsed(node, "repeat", report, interval);
+    let goes_on = parsed(node, "continue", report, units::flag);
+    Some(RouteSpec {
+        hosts: host_patterns,
+        groups: group_names,
+        rules,
+        severity: severity.map(|typed| typed.value),
+        to,
+        repeat: repeat.map(|typed| typed.value),
+        goes_on: goes_on.is_some_and(|typed| typed.value),
+    })
+}

@@ -1,0 +1,218 @@
+//! Groups and hosts: ranges expanded, what is around them inherited.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use super::super::range::{self, MAX_HOSTS};
+use super::super::raw::{self, Ssh, Typed, parsed};
+use super::super::report::{At, Report};
+use super::super::tree::Node;
+use super::super::units::{Wrong, words, wrong};
+use super::Origins;
+use super::rules::Stack;
+use super::{connection, connection::Reach};
+use crate::model::spec::{HostSpec, RuleSpec};
+
+const MAX_GROUP_DEPTH: usize = 4;
+const MAX_LABELS: usize = 32;
+
+/// What a host inherits where it stands.
+pub(super) struct Around {
+    groups: Vec<String>,
+    labels: BTreeMap<String, Typed<String>>,
+    ssh: Ssh,
+    stack: Stack,
+}
+
+impl Around {
+    pub fn top(ssh: Ssh, stack: Stack) -> Self {
+        Self { groups: Vec::new(), labels: BTreeMap::new(), ssh, stack }
+    }
+}
+
+/// A host's name and address.
+type Named = (String, Typed<String>);
+
+/// What a walk over all groups found.
+pub(super) struct Found {
+    pub hosts: Vec<HostSpec>,
+    pub groups: Vec<String>,
+    pub origins: Origins,
+}
+
+/// A walk over groups and hosts in the order of the files.
+pub(super) struct Walk<'a> {
+    folder: PathBuf,
+    report: &'a mut Report,
+    hosts: Vec<HostSpec>,
+    seen: HashMap<String, At>,
+    groups: HashMap<String, At>,
+    origins: Origins,
+    full: bool,
+}
+
+impl<'a> Walk<'a> {
+    pub fn new(folder: &Path, report: &'a mut Report) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            report,
+            hosts: Vec::new(),
+            seen: HashMap::new(),
+            groups: HashMap::new(),
+            origins: Origins::new(),
+            full: false,
+        }
+    }
+
+    pub fn done(self) -> Found {
+        Found { hosts: self.hosts, groups: self.groups.into_keys().collect(), origins: self.origins }
+    }
+
+    pub fn children(&mut self, nodes: &[Node], around: &Around) {
+        let mut plain: Option<Vec<RuleSpec>> = None;
+        for node in nodes {
+            match node.name.as_str() {
+                "group" => self.group(node, around),
+                "host" => self.host(node, around, &mut plain),
+                _ => {}
+            }
+        }
+    }
+
+    fn group(&mut self, node: &Node, around: &Around) {
+        if around.groups.len() >= MAX_GROUP_DEPTH {
+            let text = format!("groups inside of groups, over {MAX_GROUP_DEPTH} deep");
+            return self.report.error(node.at, text, "use labels instead");
+        }
+        let _ = raw::required(node, "name", self.report);
+        let name = parsed(node, "name", self.report, raw::name);
+        let mut groups = around.groups.clone();
+        if let Some(name) = name {
+            if let Some(first) = self.groups.get(&name.value) {
+                let text = format!("a second group \"{}\", first at {}", name.value, self.report.named(*first));
+                self.report.error(name.at, text, "give it another name");
+            } else {
+                self.groups.insert(name.value.clone(), name.at);
+            }
+            groups.push(name.value);
+        }
+        let near = raw::only(&node.children, "ssh", self.report).map(|ssh| Ssh::read(ssh, self.report));
+        let rules = raw::rules(node, self.report);
+        let inside = Around {
+            groups,
+            labels: self.labels(node, &around.labels),
+            ssh: near.map_or_else(|| around.ssh.clone(), |near| around.ssh.under(&near)),
+            stack: around.stack.with(&rules),
+        };
+        let _ = inside.stack.finish(self.report);
+        self.children(&node.children, &inside);
+    }
+
+    fn labels(&mut self, node: &Node, far: &BTreeMap<String, Typed<String>>) -> BTreeMap<String, Typed<String>> {
+        let mut all = far.clone();
+        let typed = parsed(node, "labels", self.report, |value| {
+            let mut labels: Vec<(String, String)> = Vec::new();
+            for word in words(value) {
+                let Some((key, value)) = word.split_once('=') else {
+                    return wrong(format!("\"{word}\" is not a label"), "write labels as tier=db owner=dba");
+                };
+                let key = raw::name(key)?;
+                if value.len() > 128 {
+                    return wrong(format!("the value of label {key} is over 128 bytes"), "");
+                }
+                if labels.iter().any(|(other, _)| *other == key) {
+                    return wrong(format!("label {key} is given twice"), "keep one");
+                }
+                labels.push((key, value.to_owned()));
+            }
+            Ok(labels)
+        });
+        if let Some(Typed { value, at }) = typed {
+            all.extend(value.into_iter().map(|(key, value)| (key, Typed { value, at })));
+            if all.len() > MAX_LABELS {
+                self.report.error(at, format!("over {MAX_LABELS} labels for one host"), "");
+            }
+        }
+        all
+    }
+
+    fn host(&mut self, node: &Node, around: &Around, plain: &mut Option<Vec<RuleSpec>>) {
+        let labels = self.labels(node, &around.labels);
+        let near = raw::only(&node.children, "ssh", self.report).map(|ssh| Ssh::read(ssh, self.report));
+        let far = near.map_or_else(|| around.ssh.clone(), |near| around.ssh.under(&near));
+        let own = Ssh::read(node, self.report);
+        let reach = Reach::read(node, far.under(&own), self.report);
+        let rules = raw::rules(node, self.report);
+        let rules = if rules.is_empty() {
+            plain.get_or_insert_with(|| around.stack.finish(self.report)).clone()
+        } else {
+            around.stack.with(&rules).finish(self.report)
+        };
+        let Some((name_at, pairs)) = self.names(node, &reach) else { return };
+        let origin = self.report.origin(node.at);
+        for (name, address) in pairs {
+            if let Some(first) = self.seen.get(&name) {
+                let text = format!("a second host \"{name}\", first at {}", self.report.named(*first));
+                self.report.error(name_at, text, "give it another name");
+                continue;
+            }
+            if self.hosts.len() >= MAX_HOSTS {
+                if !self.full {
+                    self.report.error(name_at, format!("over {MAX_HOSTS} hosts in all"), "");
+                    self.full = true;
+                }
+                return;
+            }
+            self.seen.insert(name.clone(), name_at);
+            let (transport, mut shown) = connection::resolve(&reach, address, &self.folder, self.report);
+            for (key, typed) in &labels {
+                let value = format!("{key}={}", typed.value);
+                shown.push(connection::shown("label", value, typed.at, self.report));
+            }
+            self.origins.insert(name.clone(), shown);
+            self.hosts.push(HostSpec {
+                name,
+                groups: around.groups.clone(),
+                labels: labels.iter().map(|(key, typed)| (key.clone(), typed.value.clone())).collect(),
+                transport,
+                rules: rules.clone(),
+                origin: origin.clone(),
+            });
+        }
+    }
+
+    /// Names and addresses, ranges expanded together.
+    fn names(&mut self, node: &Node, reach: &Reach) -> Option<(At, Vec<Named>)> {
+        let typed = raw::required(node, "name", self.report)?;
+        let names = match range::expand(&typed.value)
+            .and_then(|names| names.iter().map(|name| raw::name(name)).collect::<Result<Vec<_>, Wrong>>())
+        {
+            Ok(names) => names,
+            Err(Wrong { text, mend }) => {
+                self.report.error(typed.at, text, mend);
+                return None;
+            }
+        };
+        let Some(address) = &reach.address else {
+            let pairs = names.into_iter().map(|name| (name.clone(), Typed { value: name, at: typed.at })).collect();
+            return Some((typed.at, pairs));
+        };
+        let addresses = match range::expand(&address.value)
+            .and_then(|all| all.iter().map(|one| connection::address(one)).collect::<Result<Vec<_>, Wrong>>())
+        {
+            Ok(addresses) => addresses,
+            Err(Wrong { text, mend }) => {
+                self.report.error(address.at, text, mend);
+                return None;
+            }
+        };
+        if names.len() != addresses.len() {
+            let text = format!("{} names but {} addresses", names.len(), addresses.len());
+            self.report.error(address.at, text, "write a range of the same length in name and address");
+            return None;
+        }
+        let at = address.at;
+        let pairs = names.into_iter().zip(addresses.into_iter().map(|value| Typed { value, at })).collect();
+        Some((typed.at, pairs))
+    }
+}

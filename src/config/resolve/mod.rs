@@ -1,0 +1,40 @@
+//! From as typed to resolved: defaults and inheritance applied, so that no other part of the program does it again.
+
+mod alerts;
+mod connection;
+mod globals;
+mod hosts;
+mod rules;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::report::Report;
+use super::tree::Node;
+use super::{Loaded, defaults, raw};
+use crate::model::spec::FleetSpec;
+
+/// Resolves the top-level elements of all files; the result means nothing while the report has errors.
+pub(super) fn resolve(main: &Path, nodes: &[Node], report: &mut Report) -> Loaded {
+    let absolute = std::path::absolute(main).unwrap_or_else(|_| main.to_owned());
+    let folder = absolute.parent().unwrap_or(Path::new("/"));
+    let collector = globals::collector(raw::only(nodes, "collector", report), folder, report);
+    let keys = globals::keys(raw::only(nodes, "keys", report), folder, report);
+    let store = globals::store(raw::only(nodes, "store", report), folder, report);
+    let consent_required = globals::consent(raw::only(nodes, "consent", report), report);
+    let typed = raw::only(nodes, "defaults", report).map(|node| raw::rules(node, report)).unwrap_or_default();
+    let shipped = rules::Stack::default().with(&defaults::rules(collector.interval));
+    let stack = shipped.with(&typed);
+    // Read even where no host uses it: its mistakes are mistakes.
+    let _ = stack.finish(report);
+    let ssh = raw::only(nodes, "ssh", report).map(|node| raw::Ssh::read(node, report)).unwrap_or_default();
+    let mut walk = hosts::Walk::new(folder, report);
+    walk.children(nodes, &hosts::Around::top(ssh, stack));
+    let hosts::Found { hosts, groups, origins } = walk.done();
+    let alerts = alerts::alerts(raw::only(nodes, "alerts", report), &hosts, &groups, report);
+    let spec = FleetSpec { file: main.to_owned(), collector, keys, store, hosts, alerts, consent_required };
+    Loaded { spec, origins, files: report.files().map(Path::to_owned).collect(), warnings: None }
+}
+
+/// For each host, attribute -> (value as shown, where it was written).
+pub(super) type Origins = BTreeMap<String, Vec<super::Shown>>;

@@ -1,0 +1,210 @@
+//! `fleet-collector` over the one host that needs no SSH: this machine.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test may stop where something is wrong, and starts programs"
+)]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use fleet_health::model::spec::StoreSpec;
+use fleet_health::store::{self, Store};
+use fleet_health::wire::seal;
+
+/// A folder with configuration, keys and the probe, as `fleet init` and `make build` leave them.
+struct Home {
+    folder: tempfile::TempDir,
+}
+
+impl Home {
+    fn new(more: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        let probe = path.join("probes").join(format!("{}-linux", std::env::consts::ARCH));
+        fs::create_dir_all(&probe).unwrap();
+        fs::copy(env!("CARGO_BIN_EXE_fleet-probe"), probe.join("fleet-probe")).unwrap();
+        let (identity, recipient) = seal::generate();
+        write(&path.join("fleet.key"), &format!("{identity}\n"), 0o600);
+        write(&path.join("fleet.pub"), &format!("{recipient}\n"), 0o644);
+        let home = Self { folder };
+        home.configure(more);
+        home
+    }
+
+    fn configure(&self, more: &str) {
+        let text = format!(
+            r#"<?xml version="1.0" encoding="UTF-8"?>
+<fleet-health version="1">
+  <collector state-dir="state" probe-dir="probes" timeout="20s"/>
+  <keys recipient-file="fleet.pub" identity-file="fleet.key"/>
+  <store url="sqlite:fleet.db"/>
+  <host name="self" transport="local"/>
+  {more}
+</fleet-health>
+"#
+        );
+        write(&self.path().join("config.xml"), &text, 0o600);
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn collector(&self, flags: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fleet-collector"));
+        // The probe's spool is below the user's cache: each test has a user's home of its own.
+        command.arg("--config").arg(self.path().join("config.xml")).args(flags);
+        command.env("HOME", self.path()).env_remove("XDG_CACHE_HOME").env_remove("RUST_LOG");
+        command.output().unwrap()
+    }
+
+    fn fleet(&self, flags: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fleet"));
+        command.arg("--config").arg(self.path().join("config.xml")).args(flags);
+        command.env("HOME", self.path()).output().unwrap()
+    }
+
+    fn store(&self) -> Box<dyn Store> {
+        let location = self.path().join("fleet.db").display().to_string();
+        let day = std::time::Duration::from_secs(86_400);
+        store::open(&StoreSpec { backend: "sqlite".into(), location, keep: day, keep_hourly: day }).unwrap()
+    }
+
+    fn spooled(&self) -> Vec<PathBuf> {
+        let spool = self.path().join(".cache/fleet-health/spool");
+        let Ok(entries) = fs::read_dir(&spool) else { return Vec::new() };
+        entries.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "age")).collect()
+    }
+}
+
+fn write(path: &Path, text: &str, mode: u32) {
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn code(output: &Output) -> i32 {
+    println!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    output.status.code().unwrap()
+}
+
+#[test]
+fn two_sweeps_store_two_samples_and_are_silent() {
+    let home = Home::new("");
+    for sweep in 1..=2 {
+        let output = home.collector(&[]);
+        assert_eq!(code(&output), 0);
+        assert!(output.stdout.is_empty() && output.stderr.is_empty(), "cron would mail this");
+        let store = home.store();
+        assert_eq!(store.sweeps(10).unwrap().len(), sweep);
+        assert_eq!(store.rows_after(0, 100).unwrap().iter().map(|row| row.samples.len()).sum::<usize>(), sweep);
+    }
+    let now = home.store().now().unwrap();
+    let (_, sample) = now[0].sample.clone().unwrap();
+    assert!(sample.value("memory.total", "").unwrap() > 1e6);
+    assert!(sample.value("cpu.used", "").is_some());
+    assert_eq!(home.spooled(), Vec::<PathBuf>::new(), "what was acknowledged is deleted");
+}
+
+#[test]
+fn json_tells_of_every_host() {
+    let home = Home::new("");
+    let output = home.collector(&["--json"]);
+    assert_eq!(code(&output), 0);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["version"], 1);
+    assert_eq!(json["hosts"][0]["host"], "self");
+    assert_eq!(json["hosts"][0]["outcome"], "collected");
+    assert_eq!(json["hosts"][0]["samples"], 1);
+}
+
+#[test]
+fn a_dry_run_touches_nothing() {
+    let home = Home::new("");
+    let output = home.collector(&["--dry-run"]);
+    assert_eq!(code(&output), 0);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("self: this machine"));
+    assert!(!home.path().join("fleet.db").exists() && !home.path().join("state").exists());
+}
+
+#[test]
+fn a_host_that_does_not_exist_is_a_usage_error_with_the_next_command() {
+    let home = Home::new("");
+    let output = home.collector(&["--host", "web*"]);
+    assert_eq!(code(&output), 2);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("fleet hosts list"));
+}
+
+#[test]
+fn files_for_another_key_are_set_aside_and_leave_the_host() {
+    let home = Home::new("");
+    let (_, stranger) = seal::generate();
+    write(&home.path().join("fleet.pub"), &format!("{stranger}\n"), 0o644);
+    let output = home.collector(&["--json"]);
+    assert_eq!(code(&output), 3);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["hosts"][0]["cause"], "undecryptable");
+    assert_eq!(fs::read_dir(home.path().join("state/undecryptable")).unwrap().count(), 1);
+    assert_eq!(home.spooled(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn without_consent_nothing_is_collected() {
+    let home = Home::new("<consent require=\"true\"/>");
+    let output = home.collector(&["--json"]);
+    assert_eq!(code(&output), 3);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["hosts"][0]["cause"], "no-consent");
+    assert!(!home.path().join(".cache/fleet-health").exists(), "the host was not touched");
+
+    assert_eq!(code(&home.fleet(&["consent", "grant", "self", "--by", "Ann Owner", "--purpose", "watching"])), 0);
+    assert_eq!(code(&home.collector(&[])), 0);
+
+    assert_eq!(code(&home.fleet(&["consent", "revoke", "self", "--erase"])), 0);
+    assert!(home.store().now().unwrap().iter().all(|host| host.sample.is_none()), "revoking erased what was stored");
+    assert_eq!(code(&home.collector(&[])), 3);
+}
+
+#[test]
+fn the_second_of_two_runs_leaves_quietly() {
+    let home = Home::new("");
+    assert_eq!(code(&home.collector(&[])), 0);
+    let lock = fs::OpenOptions::new().write(true).open(home.path().join("state/collector.lock")).unwrap();
+    lock.lock().unwrap();
+    let output = home.collector(&[]);
+    assert_eq!(code(&output), 75);
+    assert!(output.stdout.is_empty() && output.stderr.is_empty());
+}
+
+#[test]
+fn a_store_that_takes_nothing_ends_with_74_and_the_sample_waits_on_the_host() {
+    let home = Home::new("");
+    assert_eq!(code(&home.collector(&[])), 0);
+    let connection = rusqlite::Connection::open(home.path().join("fleet.db")).unwrap();
+    connection
+        .execute_batch("CREATE TRIGGER broken BEFORE INSERT ON sample BEGIN SELECT RAISE(ABORT, 'made to fail'); END")
+        .unwrap();
+    let output = home.collector(&[]);
+    assert_eq!(code(&output), 74);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("made to fail"));
+    assert_eq!(home.spooled().len(), 1, "not acknowledged, so kept");
+
+    connection.execute_batch("DROP TRIGGER broken").unwrap();
+    assert_eq!(code(&home.collector(&[])), 0);
+    let samples: usize = home.store().rows_after(0, 100).unwrap().iter().map(|row| row.samples.len()).sum();
+    assert_eq!(samples, 3, "the one that waited came too");
+}
+
+#[test]
+fn keys_that_others_may_read_are_refused() {
+    let home = Home::new("");
+    fs::set_permissions(home.path().join("fleet.key"), fs::Permissions::from_mode(0o644)).unwrap();
+    let output = home.collector(&[]);
+    assert_ne!(code(&output), 0);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("chmod 600"));
+    assert!(!home.path().join("fleet.db").exists());
+}
