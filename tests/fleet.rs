@@ -1,5 +1,6 @@
 //! What `fleet` shows, byte for byte: golden files, regenerated with UPDATE_GOLDEN=1; and its generated texts.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::disallowed_methods, reason = "the tests start the program")]
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -126,7 +127,13 @@ fn history_draws_gauges_and_turns_counters_into_rates() {
     let gauge = catalogue::find("cpu.used");
     let one = [series("", (0..24).map(|i| f64::from(i) / 24.0))];
     let since = now() - TimeDelta::hours(2);
-    golden("history-bars.txt", &history::bars(gauge, &history::buckets(&one[0].points, since, now(), 60)));
+    golden(
+        "history-bars.txt",
+        &history::bars(
+            gauge,
+            &history::buckets(&one[0].points, since, now(), history::fitting(&one[0].points, since, now(), 78)),
+        ),
+    );
     formats("history", &history::points(gauge, &one));
     formats("history-summary", &history::summary(gauge, &one));
 

@@ -169,6 +169,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_is_a_configuration_and_says_what_was_answered() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config.xml");
+        let login = Some(("u<&>\"'", Path::new("/etc/smtp.pw")));
+        let mail = Mail::new(Some("a&b@x.net"), Some("mx:465"), None, login, Some("F <f@x.net>")).unwrap();
+        for (mail, watch_self) in [(mail.as_ref(), true), (None, false), (None, true)] {
+            std::fs::write(&file, config(mail, watch_self).unwrap()).unwrap();
+            let spec = crate::config::load(&file).map_err(|report| report.to_string()).unwrap();
+            assert_eq!(spec.hosts.len(), usize::from(watch_self));
+            let smtp = spec.alerts.smtp.as_ref().map(|smtp| (smtp.user.as_deref(), smtp.from.as_str()));
+            assert_eq!(smtp, mail.map(|_| (Some("u<&>\"'"), "F <f@x.net>")));
+        }
+    }
+
+    #[test]
     fn the_line_is_protected_unless_it_stays_on_this_machine_or_port_25() {
         let tls = |smtp, word| Mail::new(Some("a@b"), Some(smtp), word, None, None).unwrap().unwrap().tls;
         assert_eq!(
