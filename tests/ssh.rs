@@ -58,16 +58,10 @@ fn visit_with(transport: Transport, probes: &Path, timeout: Duration) -> Seen {
         spool_bytes: 16 << 20,
         deadline_secs: 20,
     };
-    let job =
-        Job { host: "h".into(), transport, nonce, task: task.encode(), probes: probes.to_owned(), timeout };
+    let job = Job { host: "h".into(), transport, nonce, task: task.encode(), probes: probes.to_owned(), timeout };
     let (sender, receiver) = mpsc::channel();
-    let mut seen = Seen {
-        files: Vec::new(),
-        pulled: false,
-        failed: None,
-        traffic: Traffic::default(),
-        took: Duration::ZERO,
-    };
+    let mut seen =
+        Seen { files: Vec::new(), pulled: false, failed: None, traffic: Traffic::default(), took: Duration::ZERO };
     let mut ends = 0;
     let begun = Instant::now();
     dialer::visit(
@@ -193,7 +187,11 @@ fn logins() {
     assert!(seen.failed.unwrap().1.contains("chmod 600"));
     let locked = folder.path().join("locked");
     let sshd = Sshd::start(&Options::default());
-    sh(&format!("cp {0} {1} && chmod 600 {1} && ssh-keygen -q -p -N secret1 -f {1}", sshd.key.display(), locked.display()));
+    sh(&format!(
+        "cp {0} {1} && chmod 600 {1} && ssh-keygen -q -p -N secret1 -f {1}",
+        sshd.key.display(),
+        locked.display()
+    ));
     let seen = visit(SshSpec { key_files: vec![locked], ..spec(&sshd) }, &probes);
     assert_eq!(cause(&seen), Cause::LocalSetup, "{seen:?}");
 }
@@ -269,7 +267,8 @@ fn odd_servers_end_with_the_deadline() {
         stream.write_all(b"x")
     });
     let flood = odd_server(|stream| stream.write_all(&b"no ssh here\r\n".repeat(500)));
-    for (spec, wanted) in [(silent, &[Cause::Handshake][..]), (drip, &[Cause::Handshake]), (flood, &[Cause::Handshake, Cause::Oversize])]
+    for (spec, wanted) in
+        [(silent, &[Cause::Handshake][..]), (drip, &[Cause::Handshake]), (flood, &[Cause::Handshake, Cause::Oversize])]
     {
         let seen = visit_with(Transport::Ssh(spec), &probes, timeout);
         assert!(wanted.contains(&cause(&seen)), "{seen:?}");
@@ -346,7 +345,7 @@ fn verdicts_are_those_of_ssh() {
         hashed(&full, &other),
         hashed(address, &mine),
         format!("|1|AAAA|BBBB {mine}"),
-        format!("{full}"),
+        full.to_string(),
         format!("{full},{} {mine}", "x".repeat(1500)),
     ];
     let blob = HostKey::from_words(mine.split(' ').next().unwrap(), mine.split(' ').nth(1).unwrap()).unwrap();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 #[path = "support/source.rs"]
 mod source;
 
-use source::{crate_named, modules_named, shipped, words};
+use source::{crate_named, modules_named, shipped, test_modules, words};
 
 const SERVICES: &[&str] =
     &["measure", "check", "wire", "config", "ssh", "store", "rule", "alert", "notify", "view", "web"];
@@ -53,6 +53,13 @@ fn files_below(folder: &Path, ending: &str) -> Vec<File> {
     assert!(!found.is_empty(), "no *{ending} below {}", folder.display());
     found.sort_by(|a, b| a.path.cmp(&b.path));
     found
+}
+
+/// The source that is shipped: without files that are test modules as a whole.
+fn shipped_files(folder: &str) -> Vec<File> {
+    let all = files_below(&root().join(folder), ".rs");
+    let tests: Vec<String> = all.iter().flat_map(|file| test_modules(&file.path, &file.text)).collect();
+    all.into_iter().filter(|file| !tests.contains(&file.path)).collect()
 }
 
 fn ok(complaints: Vec<String>) {
@@ -129,11 +136,11 @@ fn bin_complaints(file: &File) -> Vec<String> {
 fn rings_are_kept() {
     let dependencies = dependencies(&fs::read_to_string(root().join("Cargo.toml")).unwrap());
     let mut complaints = Vec::new();
-    for file in files_below(&root().join("src"), ".rs") {
+    for file in shipped_files("src") {
         complaints.extend(ring_complaints(&file));
         complaints.extend(crate_complaints(&file, &dependencies));
     }
-    for file in files_below(&root().join("bin"), ".rs") {
+    for file in shipped_files("bin") {
         complaints.extend(bin_complaints(&file));
     }
     ok(complaints);
@@ -218,7 +225,7 @@ fn word_complaints(file: &File) -> Vec<String> {
 fn shipped_code_does_not_panic_on_purpose() {
     let mut complaints = Vec::new();
     for folder in ["src", "bin"] {
-        for file in files_below(&root().join(folder), ".rs") {
+        for file in shipped_files(folder) {
             complaints.extend(word_complaints(&file));
         }
     }
@@ -256,6 +263,18 @@ fn the_word_check_sees_what_it_looks_for() {
     }
 }
 
+#[test]
+fn only_modules_declared_for_tests_are_left_out() {
+    let declares = |path: &str, text: &str| test_modules(path, text).join(" ");
+    assert_eq!(declares("wire/v1.rs", "#[cfg(test)]\n#[path = \"v1_tests.rs\"]\nmod tests;\n"), "wire/v1_tests.rs");
+    assert_eq!(declares("measure/mod.rs", "#[cfg(test)]\nmod tests;\n"), "measure/tests.rs measure/tests/mod.rs");
+    assert_eq!(
+        declares("wire/frame.rs", "    #[cfg(test)]\n    mod more;\n"),
+        "wire/frame/more.rs wire/frame/more/mod.rs"
+    );
+    assert_eq!(declares("wire/v1.rs", "mod tests;\n#[cfg(test)]\nmod inline {\n}\n#[cfg(test)]\nuse x;\n"), "");
+}
+
 // --- length ---
 
 /// Lines before the tests at the end of the file.
@@ -266,7 +285,7 @@ fn own_lines(text: &str) -> usize {
 
 #[test]
 fn files_are_about_one_idea() {
-    let files = files_below(&root().join("src"), ".rs");
+    let files = shipped_files("src");
     let mut lengths: Vec<usize> = files.iter().map(|file| own_lines(&file.text)).collect();
     let long: Vec<String> = files
         .iter()

@@ -57,12 +57,13 @@ pub(super) fn log_in(session: &mut Session, spec: &SshSpec, secrets: &Secrets) -
             Err(Problem::Ssh(error)) if refusal(&error) => {}
             Err(problem) => return Err(session.error(Cause::Authentication, "while logging in", problem)),
         }
-        let outcome = session.drive(|ssh| {
-            ssh.userauth_keyboard_interactive(&spec.user, &mut Answer(password.expose()))
-        });
+        let outcome =
+            session.drive(|ssh| ssh.userauth_keyboard_interactive(&spec.user, &mut Answer(password.expose())));
         match outcome {
             Ok(()) => return Ok(()),
-            Err(Problem::Ssh(error)) if refusal(&error) || key_trouble(&error) => refused.push("the password".to_owned()),
+            Err(Problem::Ssh(error)) if refusal(&error) || key_trouble(&error) => {
+                refused.push("the password".to_owned())
+            }
             Err(problem) => return Err(session.error(Cause::Authentication, "while logging in", problem)),
         }
     }

@@ -98,7 +98,8 @@ pub fn command(nonce: &str, probes: &[Probe]) -> String {
     let mut script = String::new();
     for line in include_str!("deploy.sh").lines() {
         // A line break is a separator, but not after a word that goes on.
-        let goes_on = ["then", "else", "do", "in", "{", "||", "&&", ";;", "() {"].iter().any(|word| line.ends_with(word));
+        let goes_on =
+            ["then", "else", "do", "in", "{", "||", "&&", ";;", "() {"].iter().any(|word| line.ends_with(word));
         script.push_str(line);
         script.push_str(if goes_on { " " } else { "; " });
     }
@@ -138,7 +139,9 @@ pub fn start(stream: &mut dyn Stream, nonce: &str, task: &str, probes: &[Probe])
             noise += end + 1;
             if let (Some(hash), false) = (text.strip_prefix(&need), shipped) {
                 let probe = probes.iter().find(|probe| probe.hash == hash);
-                let probe = probe.ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "the host asks for a probe that does not exist"))?;
+                let probe = probe.ok_or_else(|| {
+                    io::Error::new(ErrorKind::InvalidData, "the host asks for a probe that does not exist")
+                })?;
                 stream.write_all(&probe.bytes)?;
                 stream.flush()?;
                 shipped = true;
@@ -176,7 +179,8 @@ mod tests {
         let text = command("00", &[]);
         let script = text.strip_prefix("exec /bin/sh -c '").unwrap().rsplit_once('\'').unwrap().0;
         for shell in [&["dash"][..], &["bash", "--posix"], &["busybox", "sh"]] {
-            let done = std::process::Command::new(shell[0]).args(&shell[1..]).args(["-n", "-c", script]).output().unwrap();
+            let done =
+                std::process::Command::new(shell[0]).args(&shell[1..]).args(["-n", "-c", script]).output().unwrap();
             assert!(done.status.success(), "{shell:?}: {}", String::from_utf8_lossy(&done.stderr));
         }
     }

@@ -118,11 +118,9 @@ mod tests {
     #[test]
     fn fingerprint_is_the_one_of_ssh_keygen() {
         // ssh-keygen -lf of GitHub's published key.
-        let key = HostKey::from_words(
-            "ssh-ed25519",
-            "AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl",
-        )
-        .unwrap();
+        let key =
+            HostKey::from_words("ssh-ed25519", "AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl")
+                .unwrap();
         assert_eq!(key.fingerprint(), "SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU");
     }
 

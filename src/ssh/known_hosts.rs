@@ -341,8 +341,12 @@ mod tests {
         fs::write(&file, text).unwrap();
         change(&file, "h", 22, &key(1), true).unwrap();
         let now = fs::read_to_string(&file).unwrap();
-        let wanted =
-            format!("# mine\na {0}\n*.net {0}\n@revoked h {2}\nh {1}\n", key(2).words(), key(1).words(), key(3).words());
+        let wanted = format!(
+            "# mine\na {0}\n*.net {0}\n@revoked h {2}\nh {1}\n",
+            key(2).words(),
+            key(1).words(),
+            key(3).words()
+        );
         assert_eq!(now, wanted);
         change(&file, "h", 22, &key(1), false).unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), wanted, "nothing doubles");

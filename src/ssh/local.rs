@@ -33,7 +33,10 @@ pub struct Local {
 pub fn start(probes: &Path, deadline: Instant, receive: u64) -> Result<Local, SshError> {
     let file = probes.join(format!("{}-linux/fleet-probe", std::env::consts::ARCH));
     if !file.is_file() {
-        return Err(SshError::new(Cause::NoProbe, format!("{}: is not there; build it with: make build", file.display())));
+        return Err(SshError::new(
+            Cause::NoProbe,
+            format!("{}: is not there; build it with: make build", file.display()),
+        ));
     }
     let spool = spool().map_err(|text| SshError::new(Cause::LocalSetup, text))?;
     let setup = |error: io::Error| SshError::new(Cause::LocalSetup, format!("{}: {error}", file.display()));

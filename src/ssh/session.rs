@@ -27,7 +27,8 @@ const HOST_KEYS: &[&str] = &[
 ];
 
 /// Ciphers, best first; no CBC, no RC4, no 3DES.
-const CIPHERS: &str = "chacha20-poly1305@openssh.com,aes256-gcm@openssh.com,aes128-gcm@openssh.com,aes256-ctr,aes192-ctr,aes128-ctr";
+const CIPHERS: &str =
+    "chacha20-poly1305@openssh.com,aes256-gcm@openssh.com,aes128-gcm@openssh.com,aes256-ctr,aes192-ctr,aes128-ctr";
 
 /// Authentication codes, used with the counter modes only; no MD5, no SHA-1.
 const MACS: &str = "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,hmac-sha2-256,hmac-sha2-512";
@@ -153,7 +154,8 @@ fn verify(spec: &SshSpec, known: &known_hosts::KnownHosts, key: &HostKey) -> Res
             let Some(file) = spec.known_hosts.first() else {
                 return Err((Cause::LocalSetup, "accept-new needs a known-hosts file to write to".to_owned()));
             };
-            known_hosts::change(file, &spec.address, spec.port, key, false).map_err(|text| (Cause::LocalSetup, text))?;
+            known_hosts::change(file, &spec.address, spec.port, key, false)
+                .map_err(|text| (Cause::LocalSetup, text))?;
             log::warn!("{at}: first seen, accepted its key {shown}");
             Ok(())
         }

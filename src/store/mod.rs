@@ -5,10 +5,17 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::model::alert::{Evaluation, Incident, Mail, Plan, RuleState, Subject, Told};
+use crate::model::alert::{Evaluation, Event, Incident, Mail, Plan, RuleState, Subject, Told};
 use crate::model::fleet::{Attempt, Consent, Heartbeat, HostNow, Pruned, Row, Series, Sweep};
 use crate::model::sample::Sample;
 use crate::model::spec::StoreSpec;
+
+pub mod memory;
+mod shape;
+pub mod sqlite;
+
+#[cfg(test)]
+mod contract;
 
 /// What went wrong with the store.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +100,8 @@ pub trait Store: Send {
     fn incidents(&self, limit: usize) -> Result<Vec<Incident>>;
     /// The greatest incident number given so far; 0 at first.
     fn last_incident(&self) -> Result<i64>;
+    /// What happened to an incident, oldest first.
+    fn events(&self, incident: i64) -> Result<Vec<Event>>;
     /// Commits an evaluation. The incidents it names that are unknown are created with the id they carry.
     fn commit_evaluation(&mut self, evaluation: &Evaluation) -> Result<()>;
     /// Everything told of incidents that are open, or that were told at a level above ok.
@@ -119,8 +128,11 @@ pub trait Store: Send {
     fn forget(&mut self, host: &str) -> Result<u64>;
 
     /// Rolls samples older than `keep` up to hours and removes them; removes hours older than `keep_hourly`.
-    /// Rows that the alerter has not treated stay whole, and so does the newest sample of each host.
+    /// Rows that the alerter has not treated stay whole, and so does the newest sample of each host. Age is counted from
+    /// receipt. Mail that is not queued goes after `keep`; sweeps and closed incidents after the longer of the two.
     fn prune(&mut self, now: DateTime<Utc>, keep: Duration, keep_hourly: Duration) -> Result<Pruned>;
+    /// What [`Store::prune`] would take away and write, changing nothing.
+    fn would_prune(&mut self, now: DateTime<Utc>, keep: Duration, keep_hourly: Duration) -> Result<Pruned>;
     /// Writes a consistent copy with mode 0600; refuses to replace a file.
     fn backup(&self, target: &Path) -> Result<()>;
 }
@@ -134,7 +146,7 @@ pub struct Backend {
 }
 
 /// Every backend.
-pub const STORES: &[Backend] = &[];
+pub const STORES: &[Backend] = &[sqlite::BACKEND, memory::BACKEND];
 
 /// Opens the store of a configuration.
 ///

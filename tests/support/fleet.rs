@@ -30,9 +30,11 @@ pub enum Kind {
     ChangedKey,
     /// Does not take our key.
     RejectsKey,
-    /// Home is mounted noexec.
+    /// Home is mounted noexec, but another directory serves.
+    NoExecHome,
+    /// Home is mounted noexec, and no other directory serves.
     NoExec,
-    /// Home is full.
+    /// Home is full, and no other directory serves.
     DiskFull,
 }
 
@@ -44,6 +46,7 @@ pub struct Host {
     pub address: String,
     pub user: String,
     pub home: PathBuf,
+    pub uid: String,
 }
 
 /// The whole bench; everything is gone when it is dropped.
@@ -88,7 +91,15 @@ impl Fleet {
         fleet.install_probe();
         fleet.start_sshd(
             "main",
-            &[Kind::Good, Kind::Noisy, Kind::HangsAfterLogin, Kind::RejectsKey, Kind::NoExec, Kind::DiskFull],
+            &[
+                Kind::Good,
+                Kind::Noisy,
+                Kind::HangsAfterLogin,
+                Kind::RejectsKey,
+                Kind::NoExecHome,
+                Kind::NoExec,
+                Kind::DiskFull,
+            ],
         );
         fleet.start_sshd("other", &[Kind::ChangedKey]);
         fleet.start_black_holes();
@@ -104,7 +115,7 @@ impl Fleet {
         must("useradd", &["-M", "-p", "*", "-s", shell, "-d", &shown(&home), user]);
         fs::create_dir(&home).unwrap();
         let options = match kind {
-            Kind::NoExec => Some("size=16m,mode=0700,noexec"),
+            Kind::NoExec | Kind::NoExecHome => Some("size=16m,mode=0700,noexec"),
             Kind::DiskFull => Some("size=256k,mode=0700"),
             _ => None,
         };
@@ -121,6 +132,13 @@ impl Fleet {
         }
         must("chown", &["-R", &format!("{user}:"), &shown(&home)]);
         fs::set_permissions(&home, fs::Permissions::from_mode(0o700)).unwrap();
+        let uid = must("id", &["-u", user]).trim().to_owned();
+        if matches!(kind, Kind::NoExec | Kind::DiskFull) {
+            // Where the probe would go next belongs to somebody else.
+            for place in elsewhere(&uid) {
+                fs::write(place, "").unwrap();
+            }
+        }
         if kind != Kind::RejectsKey {
             fs::copy(self.dir.join("keys/id_ed25519.pub"), self.dir.join("authorized").join(user)).unwrap();
         }
@@ -130,6 +148,7 @@ impl Fleet {
             address: format!("127.0.1.{number}"),
             user: user.to_owned(),
             home,
+            uid,
         });
     }
 
@@ -306,6 +325,9 @@ impl Drop for Fleet {
         }
         for host in &self.hosts {
             system("userdel", &["-f", &host.user]);
+            for place in elsewhere(&host.uid) {
+                system("rm", &["-rf", &shown(&place)]);
+            }
         }
         if std::thread::panicking() {
             eprintln!("left for you to look at: {}", self.dir.display());
@@ -313,6 +335,11 @@ impl Drop for Fleet {
             let _ = fs::remove_dir_all(&self.dir);
         }
     }
+}
+
+/// Directories outside home that the probe may be put into.
+fn elsewhere(uid: &str) -> [PathBuf; 2] {
+    [format!("/var/tmp/fleet-health-{uid}").into(), format!("/dev/shm/fleet-health-{uid}").into()]
 }
 
 pub fn shown(path: &Path) -> String {

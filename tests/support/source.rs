@@ -209,3 +209,27 @@ pub fn crate_named(shipped: &str, name: &str) -> Option<usize> {
         })
         .map(|at| shipped[..at].matches('\n').count() + 1)
 }
+
+/// Files that are modules for tests only: `#[cfg(test)] mod name;`, with or without a `#[path]`. `path` is the file that
+/// declares them, below `src/`.
+pub fn test_modules(path: &str, source: &str) -> Vec<String> {
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let stem = path.trim_end_matches(".rs").rsplit('/').next().unwrap_or_default();
+    let own = if matches!(stem, "mod" | "lib") { folder.to_owned() } else { join(folder, stem) };
+    let lines: Vec<&str> = source.lines().map(str::trim).collect();
+    let mut found = Vec::new();
+    for at in lines.iter().enumerate().filter(|(_, line)| **line == "#[cfg(test)]").map(|(at, _)| at) {
+        let given = lines.get(at + 1).and_then(|line| line.strip_prefix("#[path = \"")?.strip_suffix("\"]"));
+        let declared = lines.get(at + 1 + usize::from(given.is_some())).copied().unwrap_or_default();
+        let Some(name) = declared.strip_prefix("mod ").and_then(|rest| rest.strip_suffix(';')) else { continue };
+        match given {
+            Some(given) => found.push(join(folder, given)),
+            None => found.extend([join(&own, &format!("{name}.rs")), join(&own, &format!("{name}/mod.rs"))]),
+        }
+    }
+    found
+}
+
+fn join(folder: &str, name: &str) -> String {
+    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+}

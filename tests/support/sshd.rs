@@ -190,7 +190,10 @@ impl Drop for Sshd {
         };
         let id = sh(&format!("id -u {} || true", self.user)).trim().to_owned();
         // Sessions of the user outlive their sshd; they end by the user's id, which nobody else has.
-        quietly(format!("pkill -KILL -u {id}; sleep 0.05; userdel {}; rm -rf /var/tmp/fleet-health-{id} /dev/shm/fleet-health-{id}", self.user));
+        quietly(format!(
+            "pkill -KILL -u {id}; sleep 0.05; userdel {}; rm -rf /var/tmp/fleet-health-{id} /dev/shm/fleet-health-{id}",
+            self.user
+        ));
         for mount in &self.mounts {
             quietly(format!("umount -l {0} 2>/dev/null", mount.display()));
         }

@@ -137,7 +137,7 @@ fn mails(
         entries.iter().map(|entry| (entry.incident.id, entry.before.clone())).collect();
     let row = |recipient: String| {
         // What takes the place of waiting mail has waited as long, and keeps its distance from a dead server.
-        let old = waited.iter().filter(|mail| mail.recipient == recipient);
+        let mut old = waited.iter().filter(|mail| mail.recipient == recipient);
         Mail {
             id: 0,
             destination: destination.name.clone(),
@@ -149,7 +149,7 @@ fn mails(
             attempts: 0,
             maybe: false,
             next: old.clone().map(|mail| mail.next).max().unwrap_or(now),
-            error: old.last().map(|mail| mail.error.clone()).unwrap_or_default(),
+            error: old.next_back().map(|mail| mail.error.clone()).unwrap_or_default(),
             before: before.clone(),
             recipient,
         }

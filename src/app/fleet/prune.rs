@@ -1,12 +1,34 @@
 //! `fleet prune`.
 
-use crate::app::context::Common;
+use std::io::IsTerminal;
+
+use crate::app::clock;
+use crate::app::context::{Common, open_store};
 use crate::app::exit::{Exit, Outcome};
 
 /// Flags.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Change nothing; say what would go
+    #[arg(long)]
+    dry_run: bool,
+}
 
-pub fn run(_common: &Common, _args: Args) -> Outcome {
+pub fn run(common: &Common, args: Args) -> Outcome {
+    let spec = common.spec()?;
+    let mut store = open_store(&spec)?;
+    let (now, keep, hourly) = (clock::now(), spec.store.keep, spec.store.keep_hourly);
+    let done = if args.dry_run { store.would_prune(now, keep, hourly)? } else { store.prune(now, keep, hourly)? };
+    // Under cron there is nothing to tell: what it prints becomes a mail.
+    if args.dry_run || (std::io::stdout().is_terminal() && !common.quiet) {
+        println!(
+            "{}{} samples and {} attempts removed, {} hourly points written, {} removed",
+            if args.dry_run { "would be: " } else { "" },
+            done.samples,
+            done.attempts,
+            done.hours_written,
+            done.hours_removed
+        );
+    }
     Ok(Exit::Done)
 }

@@ -1,0 +1,318 @@
+//! What every backend must do: run for each; and random operations must leave SQLite as they leave the model.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use proptest::prelude::*;
+
+use super::memory::Memory;
+use super::sqlite::Sqlite;
+use super::{Result, Store};
+use crate::model::alert::{Ending, Evaluation, Event, Incident, Mail, MailState, Plan, RuleState, Subject, Told};
+use crate::model::cause::Cause;
+use crate::model::fleet::{Attempt, Consent, Heartbeat, Outcome};
+use crate::model::job::Traffic;
+use crate::model::level::Level;
+use crate::model::sample::{Fault, FaultKind, Reading, Sample, SampleKey};
+
+const BASE: i64 = 1_700_000_000;
+
+fn at(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_millis((BASE + seconds) * 1000 + 123).unwrap()
+}
+
+fn span(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn sample(boot: &str, sequence: u64, taken: i64, value: f64) -> Sample {
+    let reading = |metric: &str, item: &str, value| Reading { metric: metric.into(), item: item.into(), value };
+    let faults = if sequence.is_multiple_of(3) {
+        vec![Fault { section: "swap".into(), item: "x".into(), kind: FaultKind::Absent, text: "no swap".into() }]
+    } else {
+        Vec::new()
+    };
+    Sample {
+        key: SampleKey { boot: boot.into(), sequence },
+        taken: at(taken),
+        hostname: "me".into(),
+        probe: "0.1.0".into(),
+        readings: vec![
+            reading("cpu.used", "", value),
+            reading("filesystem.used", "/", 0.25),
+            reading("filesystem.used", "/var \"x\"", value / 3.0),
+        ],
+        faults,
+    }
+}
+
+fn attempt(host: &str, ended: i64, cause: Option<Cause>) -> Attempt {
+    Attempt {
+        host: host.into(),
+        at: at(ended),
+        took: Duration::from_micros(1_234_567),
+        outcome: cause.map_or(Outcome::Collected, |cause| Outcome::Failed { cause, text: "text".into() }),
+        traffic: Traffic { sent: 1, received: 2, round_trips: 3, shipped: true },
+    }
+}
+
+fn incident(id: i64, host: &str, closed: Option<i64>) -> Incident {
+    Incident {
+        id,
+        subject: Subject { host: host.into(), rule: "cpu.used".into(), item: String::new() },
+        level: if closed.is_some() { Level::Ok } else { Level::Critical },
+        worst: Level::Critical,
+        opened: at(id),
+        changed: at(id + 1),
+        closed: closed.map(at),
+        ending: closed.map(|_| Ending::Recovered),
+        value: 0.5,
+        text: "cpu".into(),
+    }
+}
+
+fn mail(id: i64, state: MailState) -> Mail {
+    Mail {
+        id,
+        destination: "ops".into(),
+        recipient: "a@example.net".into(),
+        message_id: "<1@x>".into(),
+        subject: "[CRIT]".into(),
+        body: vec![0, 255, 13, 10],
+        created: at(5),
+        state,
+        attempts: 2,
+        maybe: true,
+        next: at(9),
+        error: "e".into(),
+        before: vec![(1, None), (2, Some(told(2, Level::Warning)))],
+    }
+}
+
+fn told(incident: i64, level: Level) -> Told {
+    Told { incident, destination: "ops".into(), level, at: at(7), reminders: 4 }
+}
+
+fn evaluation(cursor: i64) -> Evaluation {
+    Evaluation { cursor, ..Evaluation::default() }
+}
+
+/// Each backend, empty.
+fn each(test: impl Fn(&mut dyn Store)) {
+    test(&mut Memory::default());
+    let dir = tempfile::tempdir().unwrap();
+    test(&mut Sqlite::open(&dir.path().join("fleet.db")).unwrap());
+}
+
+#[test]
+fn a_sample_is_stored_once_and_comes_back_whole() {
+    each(|store| {
+        let sweep = store.begin_sweep(at(0), 2).unwrap();
+        let list = [sample("b", 2, 20, 1e-9), sample("b", 1, 10, 0.1), sample("b", 2, 20, 7.0)];
+        assert_eq!(store.record(sweep, &attempt("a", 30, None), &list).unwrap(), 2);
+        assert_eq!(store.record(sweep, &attempt("a", 40, Some(Cause::Deadline)), &list).unwrap(), 0);
+        assert_eq!(store.record(sweep, &attempt("b", 41, None), &list[..1]).unwrap(), 1, "keys are a host's own");
+        let rows = store.rows_after(0, 10).unwrap();
+        assert_eq!(rows[0].samples, [sample("b", 1, 10, 0.1), sample("b", 2, 20, 1e-9)]);
+        assert_eq!(rows[1].attempt, attempt("a", 40, Some(Cause::Deadline)));
+        assert!(rows[1].samples.is_empty());
+        assert_eq!(store.rows_after(rows[0].id, 1).unwrap()[0].id, rows[1].id);
+        let now = store.now().unwrap();
+        assert_eq!(now[0].attempt, Some(attempt("a", 40, Some(Cause::Deadline))));
+        assert_eq!(now[0].sample, Some((at(30), sample("b", 2, 20, 1e-9))));
+        let mut cost = attempt("a", 40, None);
+        cost.traffic.sent = 99;
+        store.settle(sweep, &cost).unwrap();
+        let newest = store.attempts("a", 1).unwrap().remove(0);
+        assert_eq!((newest.traffic.sent, newest.outcome), (99, attempt("a", 40, Some(Cause::Deadline)).outcome));
+        store.end_sweep(sweep, at(50), 1).unwrap();
+        assert_eq!(store.sweeps(5).unwrap()[0].ended, Some(at(50)));
+    });
+}
+
+#[test]
+fn a_sequence_that_nobody_counted_and_numbers_that_are_none_are_left_out() {
+    each(|store| {
+        assert_eq!(store.record(1, &attempt("a", 1, None), &[sample("b", u64::MAX, 1, 1.0)]).unwrap(), 0);
+        store.record(1, &attempt("a", 2, None), &[sample("b", 1, 1, f64::NAN)]).unwrap();
+        assert_eq!(store.rows_after(0, 9).unwrap()[1].samples[0].readings.len(), 1);
+    });
+}
+
+#[test]
+fn a_clock_ahead_neither_leaves_the_series_nor_stays_the_newest() {
+    each(|store| {
+        store.record(1, &attempt("a", 100, None), &[sample("b", 1, 400_000_000, 0.5)]).unwrap();
+        store.record(1, &attempt("a", 200, None), &[sample("c", 1, 150, 0.6)]).unwrap();
+        let series = store.series("a", "cpu.used", at(0), at(1000)).unwrap();
+        assert_eq!(series[0].points.iter().map(|p| p.at).collect::<Vec<_>>(), [at(100), at(150)]);
+        assert_eq!(store.now().unwrap()[0].sample.as_ref().unwrap().1.key.boot, "c");
+        assert_eq!(store.rows_after(0, 1).unwrap()[0].samples[0].taken, at(400_000_000));
+    });
+}
+
+#[test]
+fn pruned_samples_become_hours_and_never_come_back() {
+    each(|store| {
+        let day = 86_400;
+        for n in 0..40i64 {
+            let taken = n * 600;
+            store.record(1, &attempt("a", taken, None), &[sample("b", n as u64, taken, n as f64)]).unwrap();
+        }
+        let untreated = store.prune(at(10 * day), span(60), span(400 * 86_400)).unwrap();
+        assert_eq!(untreated.samples, 0, "rows that the alerter has not treated stay");
+        store.commit_evaluation(&evaluation(40)).unwrap();
+        let expected = store.would_prune(at(10 * day), span(60), span(400 * 86_400)).unwrap();
+        assert_eq!(store.rows_after(0, 99).unwrap().len(), 40, "a dry run changes nothing");
+        let done = store.prune(at(10 * day), span(60), span(400 * 86_400)).unwrap();
+        assert_eq!(done, expected);
+        assert_eq!((done.samples, done.attempts), (39, 39), "the newest stays");
+        let series = store.series("a", "cpu.used", at(-day), at(day)).unwrap();
+        let whole: usize = series[0].points.len();
+        assert_eq!(whole as u64 - 1, done.hours_written / 3);
+        assert!(series[0].points.iter().any(|p| p.min < p.mean && p.mean < p.max));
+        let again = store.prune(at(10 * day), span(60), span(400 * 86_400)).unwrap();
+        assert_eq!((again.samples, again.hours_written), (0, 0));
+        assert_eq!(store.record(1, &attempt("a", 50_000, None), &[sample("b", 3, 1800, 3.0)]).unwrap(), 0, "a replay");
+        let late = store.prune(at(900 * day), span(60), span(60)).unwrap();
+        assert_eq!(late.hours_removed, done.hours_written);
+    });
+}
+
+#[test]
+fn evaluations_plans_and_mail_come_back() {
+    each(|store| {
+        let subject = incident(1, "a", None).subject;
+        let state = RuleState { warning_bits: u64::MAX, last: Some(at(3)), incident: Some(1), ..RuleState::default() };
+        let event = Event { incident: 1, at: at(2), level: Level::Warning, value: 1.5, text: "t".into() };
+        let it = Evaluation {
+            cursor: 7,
+            states: vec![(subject.clone(), Some(state.clone()))],
+            incidents: vec![incident(1, "a", None), incident(2, "b", Some(60))],
+            events: vec![event.clone()],
+        };
+        store.commit_evaluation(&it).unwrap();
+        assert_eq!((store.cursor().unwrap(), store.last_incident().unwrap()), (7, 2));
+        assert_eq!(store.states().unwrap(), [(subject.clone(), state)]);
+        assert_eq!(store.open_incidents().unwrap(), [incident(1, "a", None)]);
+        assert_eq!(store.incidents(1).unwrap(), [incident(2, "b", Some(60))]);
+        assert_eq!(store.events(1).unwrap(), [event]);
+        let told = vec![told(1, Level::Ok), told(2, Level::Ok)];
+        let plan = Plan { told, untold: vec![], mails: vec![mail(0, MailState::Queued), mail(0, MailState::Queued)] };
+        store.commit_plan(&plan).unwrap();
+        assert_eq!(store.told().unwrap().len(), 1, "what ended and was told so is no news");
+        assert_eq!(store.queued().unwrap(), [mail(1, MailState::Queued), mail(2, MailState::Queued)]);
+        store.update_mail(&mail(1, MailState::Sent)).unwrap();
+        assert_eq!(store.queued().unwrap().len(), 1);
+        store.commit_evaluation(&Evaluation { cursor: 8, states: vec![(subject, None)], ..it }).unwrap();
+        assert!(store.states().unwrap().is_empty());
+    });
+}
+
+#[test]
+fn consents_stay_when_a_host_is_forgotten() {
+    each(|store| {
+        let consent =
+            Consent { host: "a".into(), by: "Ada".into(), purpose: "tests".into(), granted: at(1), revoked: None };
+        store.grant(&consent).unwrap();
+        store.record(1, &attempt("a", 1, None), &[sample("b", 1, 1, 1.0)]).unwrap();
+        store.record(1, &attempt("z", 1, None), &[sample("b", 1, 1, 1.0)]).unwrap();
+        assert!(store.revoke("a", at(2)).unwrap());
+        assert!(!store.revoke("a", at(3)).unwrap());
+        assert_eq!(store.forget("a").unwrap(), 1);
+        assert_eq!(store.consents().unwrap(), [Consent { revoked: Some(at(2)), ..consent }]);
+        assert_eq!(store.now().unwrap().len(), 1);
+        assert_eq!(store.rows_after(0, 9).unwrap().len(), 1);
+        let beat = Heartbeat { role: "collector".into(), at: at(4), ok: true, text: String::new() };
+        store.beat(&beat).unwrap();
+        assert_eq!(store.beats().unwrap(), [beat]);
+    });
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Record { host: u8, at: i64, samples: Vec<(u8, u64, i64, f64)> },
+    Treat(i64),
+    Close(i64, u8, Option<i64>),
+    Tell(i64, bool),
+    Prune(i64, u64, u64),
+    Forget(u8),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let samples = prop::collection::vec((0u8..3, 0u64..12, -9000i64..90_000, any::<f64>()), 0..5);
+    prop_oneof![
+        6 => (0u8..3, 0i64..90_000, samples).prop_map(|(host, at, samples)| Step::Record { host, at, samples }),
+        2 => (0i64..40).prop_map(Step::Treat),
+        1 => (1i64..6, 0u8..3, prop::option::of(0i64..90_000)).prop_map(|(i, h, c)| Step::Close(i, h, c)),
+        1 => (1i64..6, any::<bool>()).prop_map(|(i, b)| Step::Tell(i, b)),
+        2 => (0i64..120_000, 0u64..60_000, prop_oneof![Just(0u64), 0u64..90_000])
+            .prop_map(|(n, k, h)| Step::Prune(n, k, h)),
+        1 => (0u8..3).prop_map(Step::Forget),
+    ]
+}
+
+fn play(store: &mut dyn Store, step: &Step) -> Result<String> {
+    let host = |n: &u8| format!("h{n}");
+    Ok(match step {
+        Step::Record { host: h, at: ended, samples } => {
+            let list: Vec<Sample> =
+                samples.iter().map(|(boot, sequence, taken, v)| sample(&host(boot), *sequence, *taken, *v)).collect();
+            format!("{}", store.record(1, &attempt(&host(h), *ended, None), &list)?)
+        }
+        Step::Treat(cursor) => format!("{:?}", store.commit_evaluation(&evaluation(*cursor))?),
+        Step::Close(id, h, closed) => {
+            let event = Event { incident: *id, at: at(1), level: Level::Ok, value: 1.0, text: String::new() };
+            let incidents = vec![incident(*id, &host(h), *closed)];
+            let cursor = store.cursor()?;
+            let it = Evaluation { cursor, states: Vec::new(), incidents, events: vec![event] };
+            format!("{:?}", store.commit_evaluation(&it)?)
+        }
+        Step::Tell(id, up) => {
+            let level = if *up { Level::Critical } else { Level::Ok };
+            let mails = vec![mail(0, if *up { MailState::Queued } else { MailState::Dead })];
+            format!("{:?}", store.commit_plan(&Plan { told: vec![told(*id, level)], untold: vec![], mails })?)
+        }
+        Step::Prune(now, keep, hourly) => {
+            let expected = store.would_prune(at(*now), span(*keep), span(*hourly))?;
+            let done = store.prune(at(*now), span(*keep), span(*hourly))?;
+            assert_eq!(expected, done, "the dry run foretells");
+            format!("{done:?}")
+        }
+        Step::Forget(h) => format!("{}", store.forget(&host(h))?),
+    })
+}
+
+fn all(store: &dyn Store) -> String {
+    let mut series = Vec::new();
+    for host in ["h0", "h1", "h2"] {
+        for metric in ["cpu.used", "filesystem.used"] {
+            series.push(store.series(host, metric, at(-20_000), at(200_000)).unwrap());
+        }
+    }
+    let events: Vec<_> = (1..6).map(|id| store.events(id).unwrap()).collect();
+    format!(
+        "{:?}\n{:?}\n{series:?}\n{:?}\n{events:?}\n{:?}\n{:?}\n{:?}",
+        store.rows_after(0, 1000).unwrap(),
+        store.now().unwrap(),
+        store.incidents(99).unwrap(),
+        store.told().unwrap(),
+        store.queued().unwrap(),
+        store.last_incident().unwrap(),
+    )
+    .replace("-0.0", "0.0")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn sqlite_does_what_the_model_does(steps in prop::collection::vec(step(), 1..25)) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut sqlite = Sqlite::open(&dir.path().join("fleet.db")).unwrap();
+        let mut model = Memory::default();
+        for step in &steps {
+            prop_assert_eq!(play(&mut sqlite, step).unwrap(), play(&mut model, step).unwrap(), "{:?}", step);
+        }
+        prop_assert_eq!(all(&sqlite), all(&model));
+    }
+}

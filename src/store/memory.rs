@@ -1,0 +1,433 @@
+//! Everything in memory: for tests, and the model that the other backends are compared with.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::shape::{HOUR_MS, Hour, arrange, before, event_ms, first_hour, ms, time};
+use super::{Backend, Result, Store, StoreError};
+use crate::model::alert::{Evaluation, Event, Incident, Mail, MailState, Plan, RuleState, Subject, Told};
+use crate::model::fleet::{Attempt, Consent, Heartbeat, HostNow, Point, Pruned, Row, Series, Sweep};
+use crate::model::level::Level;
+use crate::model::sample::Sample;
+
+/// The backend `memory:`; each opening is a store of its own.
+pub const BACKEND: Backend = Backend { name: "memory", open: |_| Ok(Box::new(Memory::default())) };
+
+#[derive(Clone, Debug)]
+struct Kept {
+    attempt: i64,
+    host: String,
+    at: i64,
+    sample: Sample,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Newest {
+    attempt: Option<i64>,
+    sample: Option<i64>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Boot {
+    seen: i64,
+    pruned: Option<u64>,
+}
+
+/// A store that ends with its process.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    sweeps: BTreeMap<i64, Sweep>,
+    attempts: BTreeMap<i64, (i64, Attempt)>,
+    samples: BTreeMap<i64, Kept>,
+    hosts: BTreeMap<String, Newest>,
+    boots: BTreeMap<(String, String), Boot>,
+    hours: BTreeMap<(String, String, String, i64), Hour>,
+    last_sweep: i64,
+    last_attempt: i64,
+    last_sample: i64,
+    last_mail: i64,
+    last_incident: i64,
+    cursor: i64,
+    states: BTreeMap<Subject, RuleState>,
+    incidents: BTreeMap<i64, Incident>,
+    events: Vec<Event>,
+    told: BTreeMap<(i64, String), Told>,
+    mails: BTreeMap<i64, Mail>,
+    beats: BTreeMap<String, Heartbeat>,
+    consents: BTreeMap<String, Consent>,
+}
+
+/// With the precision of a store.
+fn cut(at: DateTime<Utc>) -> DateTime<Utc> {
+    time(ms(at))
+}
+
+fn micros(took: Duration) -> Duration {
+    Duration::from_micros(u64::try_from(took.as_micros()).unwrap_or(u64::MAX))
+}
+
+impl Memory {
+    fn newest_key(&self, host: &str) -> Option<(&str, u64)> {
+        let id = self.hosts.get(host)?.sample?;
+        let kept = self.samples.get(&id)?;
+        Some((kept.sample.key.boot.as_str(), kept.sample.key.sequence))
+    }
+
+    fn known(&self, host: &str, sample: &Sample) -> bool {
+        let boot = self.boots.get(&(host.to_string(), sample.key.boot.clone()));
+        boot.and_then(|boot| boot.pruned).is_some_and(|highest| sample.key.sequence <= highest)
+            || self.samples.values().any(|kept| kept.host == host && kept.sample.key == sample.key)
+    }
+
+    fn samples_of(&self, attempt: i64) -> impl Iterator<Item = (i64, &Kept)> {
+        self.samples.iter().filter(move |(_, kept)| kept.attempt == attempt).map(|(id, kept)| (*id, kept))
+    }
+
+    fn roll(&mut self, host: &str, bound: i64, hours: Option<i64>, done: &mut Pruned) {
+        let newest = self.hosts.get(host).cloned().unwrap_or_default();
+        let mut old: Vec<(i64, i64)> = self
+            .attempts
+            .iter()
+            .filter(|(id, (_, a))| a.host == host && ms(a.at) < bound && **id <= self.cursor)
+            .map(|(id, (_, a))| (ms(a.at), *id))
+            .collect();
+        old.sort_unstable();
+        for (_, attempt) in old {
+            let mut stays = newest.attempt == Some(attempt);
+            let ids: Vec<i64> = self.samples_of(attempt).map(|(id, _)| id).collect();
+            for id in ids {
+                if newest.sample == Some(id) {
+                    stays = true;
+                    continue;
+                }
+                let Some(kept) = self.samples.remove(&id) else { continue };
+                done.samples += 1;
+                let boot = self.boots.entry((host.to_string(), kept.sample.key.boot.clone())).or_default();
+                boot.pruned = boot.pruned.max(Some(kept.sample.key.sequence));
+                let hour = kept.at.div_euclid(HOUR_MS);
+                if hours.is_none_or(|first| hour < first) {
+                    continue;
+                }
+                for reading in kept.sample.readings {
+                    let key = (host.to_string(), reading.metric, reading.item, hour);
+                    match self.hours.get_mut(&key) {
+                        Some(known) => known.add(reading.value),
+                        None => {
+                            done.hours_written += 1;
+                            self.hours.insert(key, Hour::new(reading.value));
+                        }
+                    }
+                }
+            }
+            if !stays {
+                done.attempts += 1;
+                self.attempts.remove(&attempt);
+            }
+        }
+    }
+
+    fn drop_history(&mut self, samples: i64, oldest: i64) {
+        self.sweeps.retain(|_, sweep| ms(sweep.started) >= oldest);
+        self.mails.retain(|_, mail| mail.state == MailState::Queued || ms(mail.created) >= samples);
+        let kept = &self.samples;
+        self.boots.retain(|(host, boot), it| {
+            it.seen >= oldest || kept.values().any(|k| k.host == *host && k.sample.key.boot == *boot)
+        });
+        let told = &self.told;
+        let gone: Vec<i64> = self
+            .incidents
+            .values()
+            .filter(|incident| incident.closed.is_some_and(|at| ms(at) < oldest))
+            .filter(|incident| !told.values().any(|t| t.incident == incident.id && t.level > Level::Ok))
+            .map(|incident| incident.id)
+            .collect();
+        self.incidents.retain(|id, _| !gone.contains(id));
+        self.events.retain(|event| !gone.contains(&event.incident));
+        let left = &self.incidents;
+        self.told.retain(|(id, _), t| t.level > Level::Ok || left.contains_key(id));
+    }
+}
+
+impl Store for Memory {
+    fn begin_sweep(&mut self, started: DateTime<Utc>, hosts: u32) -> Result<i64> {
+        self.last_sweep += 1;
+        let sweep = Sweep { id: self.last_sweep, started: cut(started), ended: None, hosts, failed: 0 };
+        self.sweeps.insert(sweep.id, sweep);
+        Ok(self.last_sweep)
+    }
+
+    fn end_sweep(&mut self, sweep: i64, ended: DateTime<Utc>, failed: u32) -> Result<()> {
+        if let Some(sweep) = self.sweeps.get_mut(&sweep) {
+            sweep.ended = Some(cut(ended));
+            sweep.failed = failed;
+        }
+        Ok(())
+    }
+
+    fn sweeps(&self, limit: usize) -> Result<Vec<Sweep>> {
+        Ok(self.sweeps.values().rev().take(limit).cloned().collect())
+    }
+
+    fn record(&mut self, sweep: i64, attempt: &Attempt, samples: &[Sample]) -> Result<usize> {
+        let host = attempt.host.clone();
+        self.last_attempt += 1;
+        let row = self.last_attempt;
+        let received = ms(attempt.at);
+        let stored = Attempt { at: cut(attempt.at), took: micros(attempt.took), ..attempt.clone() };
+        self.attempts.insert(row, (sweep, stored));
+        self.hosts.entry(host.clone()).or_default().attempt = Some(row);
+        let mut added = 0;
+        for sample in arrange(samples) {
+            if self.known(&host, sample) {
+                continue;
+            }
+            let boot = self.boots.entry((host.clone(), sample.key.boot.clone())).or_default();
+            boot.seen = boot.seen.max(received);
+            let newer = self.newest_key(&host).is_none_or(|(b, s)| b != sample.key.boot || s < sample.key.sequence);
+            self.last_sample += 1;
+            let mut sample = sample.clone();
+            sample.taken = cut(sample.taken);
+            sample.readings.retain(|reading| reading.value.is_finite());
+            let at = event_ms(ms(sample.taken), received);
+            self.samples.insert(self.last_sample, Kept { attempt: row, host: host.clone(), at, sample });
+            if newer {
+                self.hosts.entry(host.clone()).or_default().sample = Some(self.last_sample);
+            }
+            added += 1;
+        }
+        Ok(added)
+    }
+
+    fn settle(&mut self, sweep: i64, attempt: &Attempt) -> Result<()> {
+        let found = self.attempts.values_mut().rev().find(|(s, a)| *s == sweep && a.host == attempt.host);
+        if let Some((_, known)) = found {
+            known.took = micros(attempt.took);
+            known.traffic = attempt.traffic;
+        }
+        Ok(())
+    }
+
+    fn rows_after(&self, after: i64, limit: usize) -> Result<Vec<Row>> {
+        let rows = self.attempts.iter().filter(|(id, _)| **id > after).take(limit);
+        Ok(rows
+            .map(|(id, (sweep, attempt))| Row {
+                id: *id,
+                sweep: *sweep,
+                attempt: attempt.clone(),
+                samples: self.samples_of(*id).map(|(_, kept)| kept.sample.clone()).collect(),
+            })
+            .collect())
+    }
+
+    fn now(&self) -> Result<Vec<HostNow>> {
+        let list = self.hosts.iter().map(|(host, newest)| {
+            let kept = newest.sample.and_then(|id| self.samples.get(&id));
+            let received = kept.and_then(|kept| self.attempts.get(&kept.attempt));
+            HostNow {
+                host: host.clone(),
+                attempt: newest.attempt.and_then(|id| self.attempts.get(&id)).map(|(_, a)| a.clone()),
+                sample: kept.zip(received).map(|(kept, (_, a))| (a.at, kept.sample.clone())),
+            }
+        });
+        Ok(list.collect())
+    }
+
+    fn attempts(&self, host: &str, limit: usize) -> Result<Vec<Attempt>> {
+        let list = self.attempts.values().rev().map(|(_, attempt)| attempt);
+        Ok(list.filter(|attempt| attempt.host == host).take(limit).cloned().collect())
+    }
+
+    fn series(&self, host: &str, metric: &str, since: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<Series>> {
+        let mut found: BTreeMap<String, Vec<Point>> = BTreeMap::new();
+        let (first, end) = (first_hour(ms(since)), first_hour(ms(until)));
+        for ((h, m, item, hour), it) in &self.hours {
+            if h == host && m == metric && *hour >= first && *hour < end {
+                let at = time(hour.saturating_mul(HOUR_MS));
+                let point = Point { at, min: it.min, mean: it.mean, max: it.max };
+                found.entry(item.clone()).or_default().push(point);
+            }
+        }
+        for kept in self.samples.values().filter(|k| k.host == host && k.at >= ms(since) && k.at < ms(until)) {
+            let mut seen: Vec<&str> = Vec::new();
+            for reading in kept.sample.readings.iter().filter(|reading| reading.metric == metric) {
+                if seen.contains(&reading.item.as_str()) {
+                    continue;
+                }
+                seen.push(&reading.item);
+                let point = Point { at: time(kept.at), min: reading.value, mean: reading.value, max: reading.value };
+                found.entry(reading.item.clone()).or_default().push(point);
+            }
+        }
+        let mut list: Vec<Series> = found.into_iter().map(|(item, points)| Series { item, points }).collect();
+        list.iter_mut().for_each(|series| series.points.sort_by_key(|point| point.at));
+        Ok(list)
+    }
+
+    fn cursor(&self) -> Result<i64> {
+        Ok(self.cursor)
+    }
+
+    fn states(&self) -> Result<Vec<(Subject, RuleState)>> {
+        Ok(self.states.iter().map(|(subject, state)| (subject.clone(), state.clone())).collect())
+    }
+
+    fn open_incidents(&self) -> Result<Vec<Incident>> {
+        Ok(self.incidents.values().filter(|incident| incident.closed.is_none()).cloned().collect())
+    }
+
+    fn incidents(&self, limit: usize) -> Result<Vec<Incident>> {
+        Ok(self.incidents.values().rev().take(limit).cloned().collect())
+    }
+
+    fn last_incident(&self) -> Result<i64> {
+        Ok(self.last_incident)
+    }
+
+    fn events(&self, incident: i64) -> Result<Vec<Event>> {
+        Ok(self.events.iter().filter(|event| event.incident == incident).cloned().collect())
+    }
+
+    fn commit_evaluation(&mut self, evaluation: &Evaluation) -> Result<()> {
+        self.cursor = evaluation.cursor;
+        for (subject, state) in &evaluation.states {
+            match state {
+                Some(state) => {
+                    let mut state = state.clone();
+                    for at in [&mut state.warning_since, &mut state.critical_since, &mut state.last] {
+                        *at = at.map(cut);
+                    }
+                    self.states.insert(subject.clone(), state);
+                }
+                None => {
+                    self.states.remove(subject);
+                }
+            }
+        }
+        for incident in &evaluation.incidents {
+            let mut incident = incident.clone();
+            incident.opened = cut(incident.opened);
+            incident.changed = cut(incident.changed);
+            incident.closed = incident.closed.map(cut);
+            self.last_incident = self.last_incident.max(incident.id);
+            self.incidents.insert(incident.id, incident);
+        }
+        self.events.extend(evaluation.events.iter().map(|event| Event { at: cut(event.at), ..event.clone() }));
+        Ok(())
+    }
+
+    fn told(&self) -> Result<Vec<(Told, Incident)>> {
+        let list = self.told.values().filter_map(|told| Some((told, self.incidents.get(&told.incident)?)));
+        let list = list.filter(|(told, incident)| incident.closed.is_none() || told.level > Level::Ok);
+        Ok(list.map(|(told, incident)| (told.clone(), incident.clone())).collect())
+    }
+
+    fn commit_plan(&mut self, plan: &Plan) -> Result<()> {
+        for told in &plan.told {
+            let key = (told.incident, told.destination.clone());
+            self.told.insert(key, Told { at: cut(told.at), ..told.clone() });
+        }
+        for key in &plan.untold {
+            self.told.remove(key);
+        }
+        for mail in &plan.mails {
+            if mail.id == 0 {
+                self.last_mail += 1;
+                let mut mail = mail.clone();
+                mail.id = self.last_mail;
+                mail.created = cut(mail.created);
+                mail.next = cut(mail.next);
+                mail.before.iter_mut().filter_map(|(_, told)| told.as_mut()).for_each(|told| told.at = cut(told.at));
+                self.mails.insert(mail.id, mail);
+            } else {
+                self.update_mail(mail)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn queued(&self) -> Result<Vec<Mail>> {
+        Ok(self.mails.values().filter(|mail| mail.state == MailState::Queued).cloned().collect())
+    }
+
+    fn update_mail(&mut self, mail: &Mail) -> Result<()> {
+        if let Some(known) = self.mails.get_mut(&mail.id) {
+            known.state = mail.state;
+            known.attempts = mail.attempts;
+            known.maybe = mail.maybe;
+            known.next = cut(mail.next);
+            known.error.clone_from(&mail.error);
+        }
+        Ok(())
+    }
+
+    fn beat(&mut self, beat: &Heartbeat) -> Result<()> {
+        self.beats.insert(beat.role.clone(), Heartbeat { at: cut(beat.at), ..beat.clone() });
+        Ok(())
+    }
+
+    fn beats(&self) -> Result<Vec<Heartbeat>> {
+        Ok(self.beats.values().cloned().collect())
+    }
+
+    fn grant(&mut self, consent: &Consent) -> Result<()> {
+        let stored = Consent { granted: cut(consent.granted), revoked: consent.revoked.map(cut), ..consent.clone() };
+        self.consents.insert(consent.host.clone(), stored);
+        Ok(())
+    }
+
+    fn revoke(&mut self, host: &str, at: DateTime<Utc>) -> Result<bool> {
+        match self.consents.get_mut(host) {
+            Some(consent) if consent.revoked.is_none() => {
+                consent.revoked = Some(cut(at));
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    fn consents(&self) -> Result<Vec<Consent>> {
+        Ok(self.consents.values().cloned().collect())
+    }
+
+    fn forget(&mut self, host: &str) -> Result<u64> {
+        let had = self.samples.len();
+        self.samples.retain(|_, kept| kept.host != host);
+        self.attempts.retain(|_, (_, attempt)| attempt.host != host);
+        self.hosts.remove(host);
+        self.boots.retain(|(h, _), _| h != host);
+        self.hours.retain(|(h, ..), _| h != host);
+        self.states.retain(|subject, _| subject.host != host);
+        let gone: Vec<i64> = self.incidents.values().filter(|i| i.subject.host == host).map(|i| i.id).collect();
+        self.incidents.retain(|id, _| !gone.contains(id));
+        self.events.retain(|event| !gone.contains(&event.incident));
+        self.told.retain(|(id, _), _| !gone.contains(id));
+        Ok((had - self.samples.len()) as u64)
+    }
+
+    fn prune(&mut self, now: DateTime<Utc>, keep: Duration, keep_hourly: Duration) -> Result<Pruned> {
+        let mut done = Pruned::default();
+        let bound = before(now, keep);
+        let first = (!keep_hourly.is_zero()).then(|| first_hour(before(now, keep_hourly)));
+        let hosts: Vec<String> = self.hosts.keys().cloned().collect();
+        for host in hosts {
+            self.roll(&host, bound, first, &mut done);
+        }
+        let had = self.hours.len();
+        self.hours.retain(|key, _| first.is_some_and(|first| key.3 >= first));
+        done.hours_removed = (had - self.hours.len()) as u64;
+        self.drop_history(bound, before(now, keep.max(keep_hourly)));
+        Ok(done)
+    }
+
+    fn would_prune(&mut self, now: DateTime<Utc>, keep: Duration, keep_hourly: Duration) -> Result<Pruned> {
+        self.clone().prune(now, keep, keep_hourly)
+    }
+
+    fn backup(&self, target: &Path) -> Result<()> {
+        let text = format!("a store in memory has nothing to copy to {}", target.display());
+        Err(StoreError::Other { location: "memory".to_string(), text })
+    }
+}

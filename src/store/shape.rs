@@ -1,0 +1,80 @@
+//! What every backend does alike: precision of times, order and selection of samples, hours.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::model::sample::Sample;
+
+/// A sample this much ahead of its receipt counts as taken when it was received; its own time is kept beside it.
+const AHEAD_MS: i64 = 300_000;
+/// One hour.
+pub(super) const HOUR_MS: i64 = 3_600_000;
+
+/// Stored precision of all times.
+pub(super) fn ms(at: DateTime<Utc>) -> i64 {
+    at.timestamp_millis()
+}
+
+/// The reverse; what no calendar can hold becomes 1970.
+pub(super) fn time(ms: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(ms).unwrap_or_default()
+}
+
+/// The time by which a sample stands in a series.
+pub(super) fn event_ms(taken: i64, received: i64) -> i64 {
+    if taken > received.saturating_add(AHEAD_MS) { received } else { taken }
+}
+
+/// `now - span`, for bounds.
+pub(super) fn before(now: DateTime<Utc>, span: Duration) -> i64 {
+    ms(now).saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// The first hour that begins at or after a time.
+pub(super) fn first_hour(ms: i64) -> i64 {
+    ms.saturating_add(HOUR_MS - 1).div_euclid(HOUR_MS)
+}
+
+/// The samples of one visit in the order in which they were taken: boots by their earliest sample, inside a boot by
+/// sequence. Each key once. A sequence over 2^63 was never counted by anybody: it is left out.
+pub(super) fn arrange(samples: &[Sample]) -> Vec<&Sample> {
+    let mut first: HashMap<&str, DateTime<Utc>> = HashMap::new();
+    for sample in samples {
+        let at = first.entry(sample.key.boot.as_str()).or_insert(sample.taken);
+        *at = (*at).min(sample.taken);
+    }
+    let mut seen = HashSet::new();
+    let mut list: Vec<&Sample> = samples
+        .iter()
+        .filter(|sample| i64::try_from(sample.key.sequence).is_ok() && seen.insert(&sample.key))
+        .collect();
+    list.sort_by_key(|s| (first.get(s.key.boot.as_str()).copied(), s.key.boot.as_str(), s.key.sequence));
+    list
+}
+
+/// What remains of one hour of one metric.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Hour {
+    pub min: f64,
+    pub mean: f64,
+    pub max: f64,
+    pub count: i64,
+}
+
+impl Hour {
+    /// An hour with one value.
+    pub fn new(value: f64) -> Self {
+        Self { min: value, mean: value, max: value, count: 1 }
+    }
+
+    /// One value more; written so that no intermediate overflows.
+    pub fn add(&mut self, value: f64) {
+        self.count += 1;
+        let n = self.count as f64;
+        self.mean = self.mean - self.mean / n + value / n;
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
+    }
+}

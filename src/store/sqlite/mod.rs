@@ -1,0 +1,200 @@
+//! SQLite: one file, several programs.
+//!
+//! # Layout
+//! A sample is one row: its values are a JSON array, and `layout` names metric and item of each position once for all
+//! samples that have the same. So a reading costs its digits and a comma, and any `sqlite3` reads the view
+//! `reading(host, metric, item, at, value)`. Boots, host names with probe versions (`maker`) and lists of faults are
+//! kept once too and named by number. Times are milliseconds since 1970.
+//!
+//! `host` points to the newest attempt and sample of each host, so that the state of the fleet is one look-up a host.
+//! The newest sample is the one that arrived last; inside a boot it never goes back to a lower sequence. A sample whose
+//! clock is more than five minutes ahead stands in series at the time of its receipt (`at`), with its own time beside
+//! it (`taken`). Keeping goes by the time of receipt, so that no host's clock makes its rows stay or vanish.
+//!
+//! `hourly` is what remains of pruned samples. A batch of pruning adds samples to their hours and removes them in one
+//! transaction: each sample counts once, wherever the program is killed.
+//!
+//! **Replays.** `sample_key` makes a key one row. When samples are pruned, their boot remembers the highest sequence
+//! (`boot.pruned`): nothing at or under it is taken as new. A boot is forgotten when nothing of it came for longer than
+//! `keep` and `keep-hourly`.
+//!
+//! # Rules
+//! Writers begin IMMEDIATE, because a transaction that starts as a reader and then writes fails at once when another
+//! wrote in between; readers see one snapshot in a deferred transaction. WAL, synchronous FULL: what returned is on the
+//! disk. Files have mode 0600 whatever the umask. A damaged file is set aside, never deleted (see `open.rs`): a file up
+//! to 8 MiB is checked whole at each opening; where a call meets damage in a greater one, `<db>.suspect` makes the next
+//! opening check it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::{Backend, Result, Store, StoreError};
+use crate::model::alert::{Evaluation, Event, Incident, Mail, Plan, RuleState, Subject, Told};
+use crate::model::fleet::{Attempt, Consent, Heartbeat, HostNow, Pruned, Row, Series, Sweep};
+use crate::model::sample::Sample;
+use crate::model::spec::StoreSpec;
+
+mod codec;
+mod copy;
+mod error;
+mod migrate;
+mod open;
+mod people;
+mod samples;
+mod truth;
+mod upkeep;
+
+/// The backend `sqlite:PATH`.
+pub const BACKEND: Backend =
+    Backend { name: "sqlite", open: |spec: &StoreSpec| Ok(Box::new(Sqlite::open(Path::new(&spec.location))?)) };
+
+/// An open database.
+#[derive(Debug)]
+pub struct Sqlite {
+    conn: Connection,
+    path: PathBuf,
+}
+
+impl Sqlite {
+    /// Opens the database, creating and migrating as needed; sets a damaged one aside.
+    ///
+    /// # Errors
+    /// [`StoreError`]: locked, not writable, of a newer program, or not a store.
+    pub fn open(path: &Path) -> Result<Self> {
+        Ok(Self { conn: open::open(path)?, path: path.to_path_buf() })
+    }
+
+    fn fail(&self, error: &rusqlite::Error) -> StoreError {
+        let error = error::translate(&self.path, error);
+        if let StoreError::Corrupt { text, .. } = &error {
+            // The next opening looks through the whole file.
+            let _ = std::fs::write(open::beside(&self.path, ".suspect"), text);
+        }
+        error
+    }
+
+    /// One snapshot for all that a call reads.
+    fn read<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        let run = || {
+            let tx = self.conn.unchecked_transaction()?;
+            work(&tx)
+        };
+        run().map_err(|error| self.fail(&error))
+    }
+
+    /// One transaction that is durable when this returns.
+    fn write<T>(&mut self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        let conn = &mut self.conn;
+        let run = || {
+            let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let result = work(&tx)?;
+            tx.commit()?;
+            Ok(result)
+        };
+        run().map_err(|error| self.fail(&error))
+    }
+}
+
+impl Store for Sqlite {
+    fn begin_sweep(&mut self, started: DateTime<Utc>, hosts: u32) -> Result<i64> {
+        self.write(|c| samples::begin_sweep(c, started, hosts))
+    }
+    fn end_sweep(&mut self, sweep: i64, ended: DateTime<Utc>, failed: u32) -> Result<()> {
+        self.write(|c| samples::end_sweep(c, sweep, ended, failed))
+    }
+    fn sweeps(&self, limit: usize) -> Result<Vec<Sweep>> {
+        self.read(|c| samples::sweeps(c, limit))
+    }
+    fn record(&mut self, sweep: i64, attempt: &Attempt, list: &[Sample]) -> Result<usize> {
+        self.write(|c| samples::record(c, sweep, attempt, list))
+    }
+    fn settle(&mut self, sweep: i64, attempt: &Attempt) -> Result<()> {
+        self.write(|c| samples::settle(c, sweep, attempt))
+    }
+    fn rows_after(&self, after: i64, limit: usize) -> Result<Vec<Row>> {
+        self.read(|c| samples::rows_after(c, after, limit))
+    }
+    fn now(&self) -> Result<Vec<HostNow>> {
+        self.read(samples::now)
+    }
+    fn attempts(&self, host: &str, limit: usize) -> Result<Vec<Attempt>> {
+        self.read(|c| samples::attempts(c, host, limit))
+    }
+    fn series(&self, host: &str, metric: &str, since: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<Series>> {
+        self.read(|c| samples::series(c, host, metric, since, until))
+    }
+    fn cursor(&self) -> Result<i64> {
+        self.read(|c| truth::number(c, "cursor"))
+    }
+    fn states(&self) -> Result<Vec<(Subject, RuleState)>> {
+        self.read(truth::states)
+    }
+    fn open_incidents(&self) -> Result<Vec<Incident>> {
+        self.read(truth::open_incidents)
+    }
+    fn incidents(&self, limit: usize) -> Result<Vec<Incident>> {
+        self.read(|c| truth::incidents(c, limit))
+    }
+    fn last_incident(&self) -> Result<i64> {
+        self.read(|c| truth::number(c, "incident"))
+    }
+    fn events(&self, incident: i64) -> Result<Vec<Event>> {
+        self.read(|c| truth::events(c, incident))
+    }
+    fn commit_evaluation(&mut self, evaluation: &Evaluation) -> Result<()> {
+        self.write(|c| truth::commit_evaluation(c, evaluation))
+    }
+    fn told(&self) -> Result<Vec<(Told, Incident)>> {
+        self.read(truth::told)
+    }
+    fn commit_plan(&mut self, plan: &Plan) -> Result<()> {
+        self.write(|c| truth::commit_plan(c, plan))
+    }
+    fn queued(&self) -> Result<Vec<Mail>> {
+        self.read(truth::queued)
+    }
+    fn update_mail(&mut self, mail: &Mail) -> Result<()> {
+        self.write(|c| truth::update_mail(c, mail))
+    }
+    fn beat(&mut self, beat: &Heartbeat) -> Result<()> {
+        self.write(|c| people::beat(c, beat))
+    }
+    fn beats(&self) -> Result<Vec<Heartbeat>> {
+        self.read(people::beats)
+    }
+    fn grant(&mut self, consent: &Consent) -> Result<()> {
+        self.write(|c| people::grant(c, consent))
+    }
+    fn revoke(&mut self, host: &str, at: DateTime<Utc>) -> Result<bool> {
+        self.write(|c| people::revoke(c, host, at))
+    }
+    fn consents(&self) -> Result<Vec<Consent>> {
+        self.read(people::consents)
+    }
+    fn forget(&mut self, host: &str) -> Result<u64> {
+        // Freed pages are overwritten, and the WAL that held them is emptied, so that the content is gone from the files.
+        let secure = |c: &Connection, on: bool| c.pragma_update(None, "secure_delete", on);
+        secure(&self.conn, true).map_err(|e| self.fail(&e))?;
+        let result = self.write(|c| people::forget(c, host));
+        secure(&self.conn, false).map_err(|e| self.fail(&e))?;
+        if result.is_ok() {
+            let emptied = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |r| r.get::<_, i64>(0));
+            if !matches!(emptied, Ok(0)) {
+                log::warn!("{}: others read the store; its log is emptied later", self.path.display());
+            }
+        }
+        result
+    }
+    fn prune(&mut self, now: DateTime<Utc>, keep: Duration, keep_hourly: Duration) -> Result<Pruned> {
+        upkeep::prune(&mut self.conn, now, keep, keep_hourly, false).map_err(|e| self.fail(&e))
+    }
+    fn would_prune(&mut self, now: DateTime<Utc>, keep: Duration, keep_hourly: Duration) -> Result<Pruned> {
+        upkeep::prune(&mut self.conn, now, keep, keep_hourly, true).map_err(|e| self.fail(&e))
+    }
+    fn backup(&self, target: &Path) -> Result<()> {
+        copy::copy(&self.path, target, copy::Replace::No)
+    }
+}

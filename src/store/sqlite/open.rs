@@ -1,0 +1,198 @@
+//! Opens the file: with the right mode, the right settings, and a damaged one set aside.
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OpenFlags};
+
+use super::error::{WAIT, file, translate};
+use super::migrate::{MIGRATIONS, migrate, version};
+use crate::store::{Result, StoreError};
+
+/// SQLite before this one can lose rows of a WAL that is reset while it is written.
+const OLDEST: i32 = 3_051_003;
+/// A file up to this size is checked whole at each opening; a greater one when a call found damage in it.
+const CHECKED: u64 = 8 << 20;
+
+/// Opens, creates, migrates; a damaged file is set aside and replaced.
+pub(super) fn open(path: &Path) -> Result<Connection> {
+    refuse_old(rusqlite::version_number(), path)?;
+    match attempt(path) {
+        Err(StoreError::Corrupt { text, .. }) => replace(path, &text),
+        other => other,
+    }
+}
+
+fn refuse_old(number: i32, path: &Path) -> Result<()> {
+    if number >= OLDEST {
+        return Ok(());
+    }
+    let text =
+        format!("SQLite {number} is linked; before {OLDEST} it can lose rows (WAL reset); build with the bundled");
+    Err(StoreError::Other { location: path.display().to_string(), text })
+}
+
+/// The name of a file beside the database.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_os_string();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn attempt(path: &Path) -> Result<Connection> {
+    create(path)?;
+    match connect(path, false) {
+        // On a full disk the shared index of the WAL cannot be made; alone, SQLite keeps it in memory: old rows stay
+        // readable.
+        Err(StoreError::Full { .. }) => connect(path, true),
+        other => other,
+    }
+}
+
+/// SQLite gives -wal and -shm the mode of the database, so this one mode is the mode of all three.
+fn create(path: &Path) -> Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        // A read-only folder may still hold a readable database.
+        Err(error) if path.exists() => log::debug!("{}: {error}", path.display()),
+        Err(error) => return Err(file(path, &error)),
+    }
+    for suffix in ["", "-wal", "-shm"] {
+        let name = beside(path, suffix);
+        let Ok(found) = std::fs::metadata(&name) else { continue };
+        if found.is_file() && found.permissions().mode() & 0o077 != 0 {
+            log::warn!("{}: was open to other users; now 0600", name.display());
+            std::fs::set_permissions(&name, Permissions::from_mode(0o600)).map_err(|e| file(&name, &e))?;
+        }
+    }
+    Ok(())
+}
+
+fn connect(path: &Path, alone: bool) -> Result<Connection> {
+    let sql = |error: rusqlite::Error| translate(path, &error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut conn = Connection::open_with_flags(path, flags).map_err(sql)?;
+    conn.busy_timeout(WAIT).map_err(sql)?;
+    if alone {
+        conn.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(sql)?;
+    }
+    conn.pragma_update(None, "foreign_keys", true).map_err(sql)?;
+    conn.pragma_update(None, "synchronous", "FULL").map_err(sql)?;
+    conn.pragma_update(None, "journal_size_limit", 32 << 20).map_err(sql)?;
+    // A damaged file must not run code that stands in its schema.
+    conn.pragma_update(None, "trusted_schema", false).map_err(sql)?;
+    let found = version(&conn).map_err(sql)?;
+    let known = MIGRATIONS.len() as i64;
+    if found > known {
+        return Err(StoreError::Newer { location: path.display().to_string(), found, known });
+    }
+    if found == 0 {
+        conn.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(sql)?;
+    }
+    wal(&conn, path)?;
+    look_through(&conn, path)?;
+    migrate(&mut conn, path, MIGRATIONS)?;
+    Ok(conn)
+}
+
+/// Two programs that open a new file at once get "busy" here without SQLite waiting.
+fn wal(conn: &Connection, path: &Path) -> Result<()> {
+    let started = Instant::now();
+    loop {
+        match conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0)) {
+            Ok(mode) if mode == "wal" => return Ok(()),
+            Ok(mode) => {
+                let text = format!("journal mode is {mode}, not wal; this file system cannot hold a store");
+                return Err(StoreError::Other { location: path.display().to_string(), text });
+            }
+            Err(error) => match translate(path, &error) {
+                StoreError::Busy { .. } if started.elapsed() < WAIT => {
+                    std::thread::sleep(std::time::Duration::from_millis(10));
+                }
+                other => return Err(other),
+            },
+        }
+    }
+}
+
+/// Small files whole; others only after a call met damage, which leaves a mark beside the file.
+fn look_through(conn: &Connection, path: &Path) -> Result<()> {
+    let mark = beside(path, ".suspect");
+    let marked = mark.exists();
+    if marked || std::fs::metadata(path).is_ok_and(|m| m.len() <= CHECKED) {
+        let said: String =
+            conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(|e| translate(path, &e))?;
+        if said != "ok" {
+            return Err(StoreError::Corrupt { location: path.display().to_string(), text: said });
+        }
+        if marked {
+            let _ = std::fs::remove_file(&mark);
+        }
+    }
+    Ok(())
+}
+
+/// Moves the damaged files away and starts a new one, which carries the news in its heartbeats.
+fn replace(path: &Path, text: &str) -> Result<Connection> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // One program at a time; it ends with the descriptor, so with the process too.
+    let guard = File::open(folder).map_err(|e| file(folder, &e))?;
+    rustix::fs::flock(&guard, rustix::fs::FlockOperation::LockExclusive).map_err(|e| file(folder, &e.into()))?;
+    // Another program may have replaced it while we waited.
+    match attempt(path) {
+        Err(StoreError::Corrupt { .. }) => {}
+        other => return other,
+    }
+    let aside = set_aside(path).map_err(|e| file(path, &e))?;
+    let news = format!(
+        "{} was damaged ({text}); it is kept as {} and a new store was begun; a copy by fleet backup can take its place",
+        path.display(),
+        aside.display()
+    );
+    log::error!("{news}");
+    let conn = attempt(path)?;
+    // The time of day is what the new file has; the store has no clock of its own.
+    let at = modified(path).map_err(|e| file(path, &e))?;
+    conn.execute("INSERT OR REPLACE INTO heartbeat VALUES ('store', ?1, 0, ?2)", (at.timestamp_millis(), news))
+        .map_err(|e| translate(path, &e))?;
+    let _ = std::fs::remove_file(beside(path, ".suspect"));
+    Ok(conn)
+}
+
+fn modified(path: &Path) -> std::io::Result<DateTime<Utc>> {
+    Ok(DateTime::from(std::fs::metadata(path)?.modified()?))
+}
+
+fn set_aside(path: &Path) -> std::io::Result<PathBuf> {
+    let stamp = modified(path)?.format("%Y%m%dT%H%M%SZ").to_string();
+    let mut name = beside(path, &format!(".corrupt-{stamp}"));
+    let mut number = 1;
+    while name.symlink_metadata().is_ok() {
+        number += 1;
+        name = beside(path, &format!(".corrupt-{stamp}-{number}"));
+    }
+    // The WAL first: were we killed between, a database without its WAL is damaged still and found again, while a
+    // new database beside an old WAL would mix the two.
+    for suffix in ["-wal", "-shm", ""] {
+        match std::fs::rename(beside(path, suffix), beside(&name, suffix)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_sqlite_is_refused_and_ours_is_not() {
+        assert!(refuse_old(3_051_002, Path::new("x")).is_err());
+        assert!(refuse_old(rusqlite::version_number(), Path::new("x")).is_ok());
+    }
+}

@@ -1,0 +1,264 @@
+//! What gets old: samples become hours, hours go. A batch is one transaction, so that others get their turn and a run
+//! that is killed leaves each sample either whole or in its hours, never in both.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+
+use super::codec;
+use crate::model::fleet::Pruned;
+use crate::store::shape::{HOUR_MS, Hour, before, first_hour};
+
+/// Attempts in one transaction: a day of one host.
+const BATCH: i64 = 288;
+
+/// What a run goes by.
+#[derive(Clone, Copy)]
+struct Bounds {
+    samples: i64,
+    hours: i64,
+    hourly: bool,
+    dry: bool,
+}
+
+/// Prunes, or with `dry` only counts.
+pub(super) fn prune(
+    conn: &mut Connection,
+    now: DateTime<Utc>,
+    keep: Duration,
+    keep_hourly: Duration,
+    dry: bool,
+) -> rusqlite::Result<Pruned> {
+    let bounds = Bounds {
+        samples: before(now, keep),
+        hours: first_hour(before(now, keep_hourly)),
+        hourly: !keep_hourly.is_zero(),
+        dry,
+    };
+    let hosts: Vec<i64> =
+        conn.prepare("SELECT id FROM host ORDER BY id")?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let mut done = Pruned::default();
+    for host in hosts {
+        let mut place = (i64::MIN, 0);
+        let mut counted = HashSet::new();
+        while let Some(next) = batch(conn, host, place, bounds, &mut counted, &mut done)? {
+            place = next;
+        }
+        done.hours_removed += old_hours(conn, host, bounds)?;
+    }
+    if !dry {
+        let oldest = before(now, keep.max(keep_hourly));
+        let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        drop_unused(&tx)?;
+        drop_history(&tx, bounds.samples, oldest)?;
+        tx.commit()?;
+        // Pages go back to the file system in bounded steps.
+        let free = |conn: &Connection| conn.query_row("PRAGMA freelist_count", [], |r| r.get::<_, i64>(0));
+        let mut left = free(conn)?;
+        while left > 0 {
+            conn.execute_batch("PRAGMA incremental_vacuum(2000)")?;
+            let now = free(conn)?;
+            if now >= left {
+                break;
+            }
+            left = now;
+        }
+    }
+    Ok(done)
+}
+
+/// Shared texts that no sample names any more.
+pub(super) fn drop_unused(conn: &Connection) -> rusqlite::Result<()> {
+    for table in ["layout", "maker", "fault"] {
+        let sql =
+            format!("DELETE FROM {table} WHERE NOT EXISTS (SELECT 1 FROM sample WHERE sample.{table} = {table}.id)");
+        conn.execute(&sql, [])?;
+    }
+    Ok(())
+}
+
+fn drop_history(conn: &Connection, samples: i64, oldest: i64) -> rusqlite::Result<()> {
+    conn.execute("DELETE FROM sweep WHERE started < ?1", [oldest])?;
+    conn.execute("DELETE FROM mail WHERE state <> 'queued' AND created < ?1", [samples])?;
+    conn.execute(
+        "DELETE FROM boot WHERE seen < ?1 AND NOT EXISTS (SELECT 1 FROM sample WHERE boot = boot.id)",
+        [oldest],
+    )?;
+    let gone = "closed < ?1 AND NOT EXISTS (SELECT 1 FROM told WHERE told.incident = incident.id AND told.level > 0)";
+    conn.execute(&format!("DELETE FROM event WHERE incident IN (SELECT id FROM incident WHERE {gone})"), [oldest])?;
+    conn.execute(&format!("DELETE FROM incident WHERE {gone}"), [oldest])?;
+    conn.execute("DELETE FROM told WHERE level = 0 AND incident NOT IN (SELECT id FROM incident)", []).map(|_| ())
+}
+
+type Place = (i64, i64);
+
+/// One batch of a host; returns where the next begins, none at the end.
+fn batch(
+    conn: &mut Connection,
+    host: i64,
+    after: Place,
+    bounds: Bounds,
+    counted: &mut HashSet<(usize, i64)>,
+    done: &mut Pruned,
+) -> rusqlite::Result<Option<Place>> {
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let cursor = super::truth::number(&tx, "cursor")?;
+    let pins: Option<(Option<i64>, Option<i64>)> = tx
+        .prepare_cached("SELECT attempt, sample FROM host WHERE id = ?1")?
+        .query_row([host], |r| Ok((r.get(0)?, r.get(1)?)))
+        .optional()?;
+    let Some((newest_attempt, newest_sample)) = pins else { return Ok(None) };
+    let rows: Vec<Place> = tx
+        .prepare_cached(
+            "SELECT at, id FROM attempt INDEXED BY attempt_at WHERE host = ?1 AND at < ?2 AND id <= ?3
+             AND (at, id) > (?4, ?5) ORDER BY at, id LIMIT ?6",
+        )?
+        .query_map(params![host, bounds.samples, cursor, after.0, after.1, BATCH], |r| Ok((r.get(0)?, r.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    let Some(&last) = rows.last() else { return Ok(None) };
+    let mut work = Work { names: Vec::new(), places: HashMap::new(), layouts: HashMap::new(), hours: BTreeMap::new() };
+    for (_, attempt) in rows {
+        let mut stays = newest_attempt == Some(attempt);
+        let mut statement = tx.prepare_cached(
+            "SELECT id, boot, sequence, at, layout, readings FROM sample WHERE attempt = ?1 ORDER BY id",
+        )?;
+        let mut samples = statement.query([attempt])?;
+        while let Some(row) = samples.next()? {
+            let id: i64 = row.get(0)?;
+            if newest_sample == Some(id) {
+                stays = true;
+                continue;
+            }
+            let hour = row.get::<_, i64>(3)?.div_euclid(HOUR_MS);
+            if bounds.hourly && hour >= bounds.hours {
+                work.add(&tx, host, hour, row.get(4)?, row.get_ref(5)?.as_str()?)?;
+            }
+            done.samples += 1;
+            if !bounds.dry {
+                tx.prepare_cached("UPDATE boot SET pruned = max(coalesce(pruned, -1), ?2) WHERE id = ?1")?
+                    .execute(params![row.get::<_, i64>(1)?, row.get::<_, i64>(2)?])?;
+                tx.prepare_cached("DELETE FROM sample WHERE id = ?1")?.execute([id])?;
+            }
+        }
+        if !stays {
+            done.attempts += 1;
+            if !bounds.dry {
+                tx.prepare_cached("DELETE FROM attempt WHERE id = ?1")?.execute([attempt])?;
+            }
+        }
+    }
+    done.hours_written += work.write(&tx, host, bounds.dry, counted)?;
+    tx.commit()?;
+    Ok(Some(last))
+}
+
+/// The hours that a batch touches.
+struct Work {
+    names: Vec<i64>,
+    places: HashMap<(String, String), usize>,
+    layouts: HashMap<i64, Vec<usize>>,
+    /// By position in `names` and hour: the hour, and whether it is new.
+    hours: BTreeMap<(usize, i64), (Hour, bool)>,
+}
+
+impl Work {
+    fn add(&mut self, conn: &Connection, host: i64, hour: i64, layout: i64, readings: &str) -> rusqlite::Result<()> {
+        if !self.layouts.contains_key(&layout) {
+            let mut places = Vec::new();
+            for pair in codec::names(conn, layout)? {
+                places.push(self.place(conn, pair)?);
+            }
+            self.layouts.insert(layout, places);
+        }
+        let places = self.layouts.get(&layout).map(Vec::as_slice).unwrap_or_default();
+        for (value, &place) in codec::values(readings).zip(places) {
+            let value = value?;
+            match self.hours.get_mut(&(place, hour)) {
+                Some((known, _)) => known.add(value),
+                None => {
+                    let name = self.names.get(place).copied().unwrap_or_default();
+                    let entry = match stored(conn, host, name, hour)? {
+                        Some(mut known) => {
+                            known.add(value);
+                            (known, false)
+                        }
+                        None => (Hour::new(value), true),
+                    };
+                    self.hours.insert((place, hour), entry);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The position of a metric and item in `names`.
+    fn place(&mut self, conn: &Connection, pair: (String, String)) -> rusqlite::Result<usize> {
+        if let Some(&place) = self.places.get(&pair) {
+            return Ok(place);
+        }
+        conn.prepare_cached("INSERT OR IGNORE INTO name (metric, item) VALUES (?1, ?2)")?
+            .execute([&pair.0, &pair.1])?;
+        let id = conn
+            .prepare_cached("SELECT id FROM name WHERE metric = ?1 AND item = ?2")?
+            .query_row([&pair.0, &pair.1], |row| row.get(0))?;
+        self.names.push(id);
+        self.places.insert(pair, self.names.len() - 1);
+        Ok(self.names.len() - 1)
+    }
+
+    fn write(
+        self,
+        conn: &Connection,
+        host: i64,
+        dry: bool,
+        counted: &mut HashSet<(usize, i64)>,
+    ) -> rusqlite::Result<u64> {
+        let mut new = 0;
+        for ((place, hour), (it, fresh)) in self.hours {
+            let name = self.names.get(place).copied().unwrap_or_default();
+            let key = (usize::try_from(name).unwrap_or_default(), hour);
+            // A dry run writes nothing, so an hour over two batches would look new twice.
+            new += u64::from(fresh && counted.insert(key));
+            if !dry {
+                conn.prepare_cached("INSERT OR REPLACE INTO hourly VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
+                    .execute(params![host, name, hour, it.min, it.mean, it.max, it.count])?;
+            }
+        }
+        Ok(new)
+    }
+}
+
+fn stored(conn: &Connection, host: i64, name: i64, hour: i64) -> rusqlite::Result<Option<Hour>> {
+    conn.prepare_cached("SELECT min, mean, max, count FROM hourly WHERE host = ?1 AND name = ?2 AND hour = ?3")?
+        .query_row([host, name, hour], |r| {
+            Ok(Hour { min: r.get(0)?, mean: r.get(1)?, max: r.get(2)?, count: r.get(3)? })
+        })
+        .optional()
+}
+
+/// Removes (or counts) the hours of a host that are too old, name by name along the primary key.
+fn old_hours(conn: &mut Connection, host: i64, bounds: Bounds) -> rusqlite::Result<u64> {
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let bound = if bounds.hourly { bounds.hours } else { i64::MAX };
+    let mut name = i64::MIN;
+    let mut removed = 0;
+    loop {
+        let next = tx
+            .prepare_cached("SELECT name FROM hourly WHERE host = ?1 AND name > ?2 ORDER BY name LIMIT 1")?
+            .query_row([host, name], |row| row.get::<_, i64>(0))
+            .optional()?;
+        let Some(next) = next else { break };
+        name = next;
+        removed += if bounds.dry {
+            let sql = "SELECT count(*) FROM hourly WHERE host = ?1 AND name = ?2 AND hour < ?3";
+            tx.prepare_cached(sql)?.query_row([host, name, bound], |row| row.get::<_, i64>(0))?.unsigned_abs()
+        } else {
+            let sql = "DELETE FROM hourly WHERE host = ?1 AND name = ?2 AND hour < ?3";
+            tx.prepare_cached(sql)?.execute([host, name, bound])? as u64
+        };
+    }
+    tx.commit()?;
+    Ok(removed)
+}
