@@ -91,6 +91,15 @@ pub fn buckets(points: &[Point], since: DateTime<Utc>, until: DateTime<Utc>, cou
     filled.into_iter().enumerate().map(merge).collect()
 }
 
+/// How many spans suit the points: one for each usual step between two points, at most `most`.
+#[must_use]
+pub fn fitting(points: &[Point], since: DateTime<Utc>, until: DateTime<Utc>, most: usize) -> usize {
+    let mut steps: Vec<i64> = points.windows(2).map(|pair| (pair[1].at - pair[0].at).num_milliseconds()).collect();
+    steps.sort_unstable();
+    let usual = steps.get(steps.len() / 2).copied().unwrap_or(0).max(1);
+    usize::try_from((until - since).num_milliseconds() / usual).unwrap_or(0).clamp(1, most.max(1))
+}
+
 /// A line of bars, the greatest mean as high as a line allows; a gap where nothing was measured. Ratios are drawn
 /// from 0 to 1, so that two hosts can be compared by eye.
 #[must_use]
@@ -103,7 +112,13 @@ pub fn bars(metric: Option<&Metric>, points: &[Option<Point>]) -> String {
         Some(point) if top > 0.0 => BARS[((point.mean / top * 8.0) as usize).min(7)],
         Some(_) => BARS[0],
     };
-    points.iter().map(bar).collect::<String>()
+    let full = |i: usize| points.get(i).is_some_and(Option::is_some);
+    let shown = |(i, point): (usize, &Option<Point>)| {
+        // One empty span between two full ones is a sample that came a little late.
+        let late = point.is_none() && i > 0 && full(i - 1) && full(i + 1);
+        bar(if late { &points[i - 1] } else { point })
+    };
+    points.iter().enumerate().map(shown).collect()
 }
 
 fn extent(points: &[Point]) -> Option<(f64, f64, f64)> {

@@ -81,7 +81,8 @@ fn page(
     let rate = if metric.is_some_and(|metric| metric.kind == Kind::Counter) { ", per second" } else { "" };
     let mut out = format!("{} of {}, last {back}{rate}\n", args.metric, args.host);
     for series in &full {
-        let bars = history::bars(metric, &history::buckets(&series.points, since, until, width.saturating_sub(2)));
+        let spans = history::fitting(&series.points, since, until, width.saturating_sub(2));
+        let bars = history::bars(metric, &history::buckets(&series.points, since, until, spans));
         if !series.item.is_empty() {
             out.push_str(&format!("{}\n", table::text(&crate::view::Cell::Text(series.item.clone()))));
         }

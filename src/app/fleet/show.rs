@@ -21,7 +21,7 @@ pub enum Format {
 }
 
 /// Flags of every reading command.
-#[derive(Clone, Copy, Debug, clap::Args)]
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub struct FormatArgs {
     /// How rows are written
     #[arg(long, value_enum, default_value = "table", value_name = "FORMAT")]

@@ -20,6 +20,11 @@ pub struct Args {
     format: show::FormatArgs,
 }
 
+/// The whole fleet as a table, for other commands.
+pub fn all(common: &Common) -> Outcome {
+    run(common, Args { host: Vec::new(), group: Vec::new(), format: show::FormatArgs::default() })
+}
+
 pub fn run(common: &Common, args: Args) -> Outcome {
     let spec = common.spec()?;
     let hosts: Vec<&str> = spec

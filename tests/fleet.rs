@@ -1,0 +1,214 @@
+//! What `fleet` shows, byte for byte: golden files, regenerated with UPDATE_GOLDEN=1; and its generated texts.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::disallowed_methods, reason = "the tests start the program")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use fleet_health::model::alert::{Incident, Subject};
+use fleet_health::model::catalogue;
+use fleet_health::model::cause::Cause;
+use fleet_health::model::fleet::{Attempt, Heartbeat, HostNow, Outcome, Point, Series, Sweep};
+use fleet_health::model::job::Traffic;
+use fleet_health::model::level::Level;
+use fleet_health::model::sample::{Reading, Sample, SampleKey};
+use fleet_health::view::{View, csv, health, history, json, metrics, status, table};
+
+fn now() -> DateTime<Utc> {
+    "2026-11-21T12:00:00Z".parse().unwrap()
+}
+
+fn golden(name: &str, found: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&file, found).unwrap();
+    }
+    let wanted = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(
+        found == wanted,
+        "{name} differs; if it is meant so: UPDATE_GOLDEN=1\n--- found\n{found}\n--- wanted\n{wanted}"
+    );
+}
+
+/// All three formats of a view; the table fits 80 columns and no format lets a terminal be steered.
+fn formats(name: &str, view: &View) {
+    let text = table::render(view, 80, false);
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    let (json, csv) = (json::render(view), csv::render(view));
+    for out in [&text, &json, &csv] {
+        assert!(!out.chars().any(|c| c != '\n' && c != '\r' && fleet_health::model::clean::is_hostile(c)), "{out}");
+    }
+    serde_json::from_str::<serde_json::Value>(&json).unwrap();
+    golden(&format!("{name}.txt"), &text);
+    golden(&format!("{name}.json.txt"), &json);
+    golden(&format!("{name}.csv.txt"), &csv);
+}
+
+fn known(host: &str, ago: i64, cpu: f64, mount: &str, outcome: Outcome) -> HostNow {
+    let at = now() - TimeDelta::seconds(ago);
+    let reading = |metric: &str, item: &str, value| Reading { metric: metric.to_owned(), item: item.to_owned(), value };
+    let sample = Sample {
+        key: SampleKey { boot: "b".to_owned(), sequence: 1 },
+        taken: at,
+        hostname: host.to_owned(),
+        probe: "0.1.0".to_owned(),
+        readings: vec![
+            reading("cpu.used", "", cpu),
+            reading("memory.used", "", 0.5),
+            reading("load.1m", "", 1.25),
+            reading("filesystem.used", "/", 0.4),
+            reading("filesystem.used", mount, 0.91),
+            reading("uptime", "", 864_000.0),
+        ],
+        faults: Vec::new(),
+    };
+    let attempt = Attempt {
+        host: host.to_owned(),
+        at: now(),
+        took: Duration::from_secs(1),
+        outcome,
+        traffic: Traffic::default(),
+    };
+    HostNow { host: host.to_owned(), attempt: Some(attempt), sample: Some((at, sample)) }
+}
+
+fn incident(host: &str, text: &str) -> Incident {
+    Incident {
+        id: 1,
+        subject: Subject { host: host.to_owned(), rule: "filesystem.used".to_owned(), item: "/".to_owned() },
+        level: Level::Critical,
+        worst: Level::Critical,
+        opened: now(),
+        changed: now(),
+        closed: None,
+        ending: None,
+        value: 0.91,
+        text: text.to_owned(),
+    }
+}
+
+#[test]
+fn status_shows_the_worst_first_and_hosts_never_collected() {
+    let refused = Outcome::Failed { cause: Cause::Refused, text: "10.0.0.3:22: connection refused".to_owned() };
+    let stored = [
+        known("calm", 60, 0.031, "/var", Outcome::Collected),
+        known("full", 90, 0.85, "/srv", Outcome::Collected),
+        known("gone", 7200, 0.2, "/home", refused),
+        known("not-configured", 60, 0.5, "/", Outcome::Collected),
+    ];
+    let incidents = [incident("full", "/srv is 91% full, critical from 90%")];
+    formats("status", &status::view(now(), &["calm", "new", "gone", "full"], &stored, &incidents));
+}
+
+#[test]
+fn what_hosts_send_steers_no_terminal_and_no_spreadsheet() {
+    let evil = "\u{1b}]0;x\u{7}\u{1b}[2J\u{9b}31m\u{202e}gnp.exe\r\nhost,=1+1";
+    let failed = Outcome::Failed { cause: Cause::Exec, text: format!("{evil}{}", "A".repeat(300)) };
+    let stored = [
+        known("one", 60, 0.1, evil, failed),
+        known("two", 60, 0.1, "=HYPERLINK(\"http://x\",\"y\")", Outcome::Collected),
+        known("six", -60, f64::MAX, &"/long".repeat(40), Outcome::Collected),
+    ];
+    formats("hostile", &status::view(now(), &["one", "two", "six"], &stored, &[incident("two", "@SUM(A1)\u{2028}")]));
+}
+
+fn series(item: &str, values: impl Iterator<Item = f64>) -> Series {
+    let point = |(i, v): (usize, f64)| {
+        let at = now() - TimeDelta::hours(2) + TimeDelta::minutes(5 * i as i64);
+        Point { at, min: v, mean: v, max: v }
+    };
+    Series { item: item.to_owned(), points: values.enumerate().map(point).collect() }
+}
+
+#[test]
+fn history_draws_gauges_and_turns_counters_into_rates() {
+    let gauge = catalogue::find("cpu.used");
+    let one = [series("", (0..24).map(|i| f64::from(i) / 24.0))];
+    let since = now() - TimeDelta::hours(2);
+    golden(
+        "history-bars.txt",
+        &history::bars(
+            gauge,
+            &history::buckets(&one[0].points, since, now(), history::fitting(&one[0].points, since, now(), 78)),
+        ),
+    );
+    formats("history", &history::points(gauge, &one));
+    formats("history-summary", &history::summary(gauge, &one));
+
+    let counter = catalogue::find("network.receive.bytes");
+    // The host boots after the eighth sample, and its counter begins anew.
+    let total = |i: i32| f64::from(if i < 8 { i } else { i - 8 }) * 300.0 * 1024.0;
+    let rates = history::shown(counter, vec![series("eth0", (0..16).map(total)), series("lo", (0..3).map(f64::from))]);
+    assert_eq!(rates[0].points.len(), 14);
+    formats("history-rates", &history::points(counter, &rates));
+}
+
+#[test]
+fn health_says_who_does_not_do_its_job() {
+    let beat = |role: &str, minutes, ok, text: &str| Heartbeat {
+        role: role.to_owned(),
+        at: now() - TimeDelta::minutes(minutes),
+        ok,
+        text: text.to_owned(),
+    };
+    let sweep = Sweep { id: 1, started: now(), ended: Some(now()), hosts: 20, failed: 0 };
+    let judge = |beats: &[Heartbeat]| {
+        let (level, line) = health::line(&health::judge(now(), Duration::from_secs(300), beats, Some(&sweep), &[]));
+        format!("{}: {line}\n", level.number())
+    };
+    let mut out = judge(&[beat("collector", 3, true, ""), beat("alerter", 2, true, "")]);
+    out += &judge(&[beat("collector", 11, true, ""), beat("alerter", 2, true, "")]);
+    out += &judge(&[beat("collector", 3, true, ""), beat("alerter", 16, true, "")]);
+    out += &judge(&[beat("collector", 3, false, "2 of 20 hosts | failed\nx"), beat("alerter", 2, true, "")]);
+    out += &judge(&[beat("collector", 3, true, "")]);
+    out += &judge(&[beat("collector", 3, true, ""), beat("alerter", 2, true, ""), beat("store", 99, false, "page 7")]);
+    golden("health.txt", &out);
+}
+
+#[test]
+fn metrics_lists_the_catalogue() {
+    formats("metrics", &metrics::view());
+}
+
+fn fleet(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_fleet")).args(args).env_remove("FLEET_CONFIG").output().unwrap()
+}
+
+#[test]
+fn completions_and_man_pages_come_from_the_commands() {
+    for shell in ["bash", "zsh", "fish"] {
+        let out = fleet(&["completions", shell]);
+        assert!(out.status.success() && String::from_utf8_lossy(&out.stdout).contains("status"), "{shell}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    assert!(fleet(&["man", "--output", dir.path().to_str().unwrap()]).status.success());
+    for page in ["fleet.1", "fleet-status.1", "fleet-keys-rotate.1"] {
+        assert!(std::fs::read_to_string(dir.path().join(page)).unwrap().contains(".TH"), "{page}");
+    }
+}
+
+#[test]
+fn health_is_unknown_where_nothing_can_be_told() {
+    for args in [&["health", "--nonsense"][..], &["--config", "/nowhere.xml", "health"]] {
+        let out = fleet(args);
+        assert_eq!(out.status.code(), Some(3), "{args:?}");
+        assert!(String::from_utf8_lossy(&out.stdout).starts_with("UNKNOWN - "), "{args:?}");
+    }
+    assert_eq!(fleet(&["status", "--nonsense"]).status.code(), Some(2));
+    assert_eq!(fleet(&["health", "--help"]).status.code(), Some(0));
+}
+
+#[test]
+fn init_without_terminal_and_flags_says_which_flags() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = Command::new(env!("CARGO_BIN_EXE_fleet"))
+        .args(["init", "--dir", dir.path().to_str().unwrap()])
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(out.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&out.stderr).contains("--mail"));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
