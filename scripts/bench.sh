@@ -31,7 +31,7 @@ cat >"$FLEET_CONFIG" <<XML
   <collector jobs="$jobs" timeout="60s" deadline="10m" interval="5m" state-dir="state" probe-dir="$bin/probes"/>
   <keys recipient-file="keys/fleet.pub" identity-file="keys/fleet.key"/>
   <store url="sqlite:fleet.db" keep="14d"/>
-  <ssh key-file="keys/id_ed25519" known-hosts="keys/known_hosts" port="$port" use-ssh-config="false"/>
+  <ssh key-file="keys/id_ed25519" known-hosts="keys/known_hosts" port="$port"/>
 $lines</fleet-health>
 XML
 chmod 0600 "$FLEET_CONFIG"

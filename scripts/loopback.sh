@@ -45,8 +45,17 @@ loop_user() {
     install -m 0644 "$loop_dir/keys/id_ed25519.pub" "$loop_dir/authorized/$loop_name"
 }
 
-# loop_sshd PORT ADDRESS...: one sshd for all of them; its key goes into known_hosts.
+# loop_sshd PORT ADDRESS...: sshd for all of them; the host key goes into known_hosts. One listens on at most 16.
 loop_sshd() {
+    local port=$1
+    shift
+    while (($#)); do
+        loop_one_sshd "$port" "${@:1:16}"
+        shift "$(($# < 16 ? $# : 16))"
+    done
+}
+
+loop_one_sshd() {
     local port=$1 address config="$loop_dir/sshd.$1.$2.conf"
     shift
     {

@@ -159,11 +159,15 @@ impl Fleet {
         fs::copy(program("fleet-probe"), folder.join("fleet-probe")).unwrap();
     }
 
+    /// As many sshd as it takes: one listens on at most 16 addresses.
     fn start_sshd(&mut self, name: &str, kinds: &[Kind]) {
-        let hosts: Vec<&Host> = self.hosts.iter().filter(|host| kinds.contains(&host.kind)).collect();
-        if hosts.is_empty() {
-            return;
+        let hosts: Vec<Host> = self.hosts.iter().filter(|host| kinds.contains(&host.kind)).cloned().collect();
+        for (number, hosts) in hosts.chunks(16).enumerate() {
+            self.start_one_sshd(name, number, hosts);
         }
+    }
+
+    fn start_one_sshd(&mut self, name: &str, number: usize, hosts: &[Host]) {
         let dir = shown(&self.dir);
         let key = if name == "main" { "host_key" } else { "other_host_key" };
         fs::write(self.dir.join("banner"), "Authorized use only.\n".repeat(20)).unwrap();
@@ -172,10 +176,10 @@ impl Fleet {
              PasswordAuthentication no\nKbdInteractiveAuthentication no\nMaxStartups 1000\nPrintMotd no\n",
             self.port
         );
-        for host in &hosts {
+        for host in hosts {
             config.push_str(&format!("ListenAddress {}\n", host.address));
         }
-        for host in &hosts {
+        for host in hosts {
             match host.kind {
                 Kind::Noisy => config.push_str(&format!("Match User {}\n  Banner {dir}/banner\n", host.user)),
                 Kind::HangsAfterLogin => {
@@ -184,8 +188,8 @@ impl Fleet {
                 _ => {}
             }
         }
-        let file = self.dir.join(format!("sshd.{name}.conf"));
-        let log = shown(&self.dir.join(format!("sshd.{name}.log")));
+        let file = self.dir.join(format!("sshd.{name}{number}.conf"));
+        let log = shown(&self.dir.join(format!("sshd.{name}{number}.log")));
         fs::write(&file, config).unwrap();
         fs::create_dir_all("/run/sshd").unwrap();
         // sshd runs itself again by its absolute path.
@@ -245,8 +249,7 @@ impl Fleet {
              <collector jobs=\"8\" timeout=\"20s\" deadline=\"4m\" interval=\"5m\" state-dir=\"state\" probe-dir=\"probes\"/>\n\
              <keys recipient-file=\"keys/fleet.pub\" identity-file=\"keys/fleet.key\"/>\n\
              <store url=\"sqlite:fleet.db\" keep=\"14d\" keep-hourly=\"400d\"/>\n\
-             <ssh key-file=\"keys/id_ed25519\" known-hosts=\"keys/known_hosts\" unknown-hosts=\"refuse\" port=\"{}\" \
-             use-ssh-config=\"false\"/>\n{hosts}{more}</fleet-health>\n",
+             <ssh key-file=\"keys/id_ed25519\" known-hosts=\"keys/known_hosts\" unknown-hosts=\"refuse\" port=\"{}\"/>\n{hosts}{more}</fleet-health>\n",
             self.port
         );
         let file = self.config();
