@@ -137,7 +137,7 @@ fn mails(
         entries.iter().map(|entry| (entry.incident.id, entry.before.clone())).collect();
     let row = |recipient: String| {
         // What takes the place of waiting mail has waited as long, and keeps its distance from a dead server.
-        let mut old = waited.iter().filter(|mail| mail.recipient == recipient);
+        let old = waited.iter().filter(|mail| mail.recipient == recipient);
         Mail {
             id: 0,
             destination: destination.name.clone(),
