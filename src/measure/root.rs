@@ -30,7 +30,7 @@ impl Root {
         self.0.join(absolute.strip_prefix("/").unwrap_or(absolute))
     }
 
-    /// The first [`MAX_READ`] bytes of a file.
+    /// The first `MAX_READ` bytes of a file.
     ///
     /// # Errors
     /// Those of opening and reading.

@@ -1,6 +1,6 @@
 //! `fleet-collector`: one sweep over the fleet, run by cron.
 //!
-//! Worker threads (the dialer's side, [`pool`]) speak with hosts; this thread (the keeper's, [`keeper`]) decrypts,
+//! Worker threads (the dialer's side, `pool`) speak with hosts; this thread (the keeper's, `keeper`) decrypts,
 //! checks and commits. They exchange only the messages of [`crate::model::job`].
 
 use std::process::ExitCode;
