@@ -142,13 +142,7 @@ fn verify(spec: &SshSpec, known: &known_hosts::KnownHosts, key: &HostKey) -> Res
         Verdict::Known => Ok(()),
         Verdict::Changed(old) => {
             let old: Vec<String> = old.iter().take(4).map(|k| format!("{} {}", k.kind(), k.fingerprint())).collect();
-            Err((
-                Cause::HostKeyChanged,
-                format!(
-                    "{at} shows {shown}, but known is {}; once you know why: fleet hosts accept HOST",
-                    old.join(", ")
-                ),
-            ))
+            Err((Cause::HostKeyChanged, format!("{at} shows {shown}, but known is {}", old.join(", "))))
         }
         _ if spec.unknown_hosts == UnknownHosts::AcceptNew => {
             let Some(file) = spec.known_hosts.first() else {
@@ -159,10 +153,7 @@ fn verify(spec: &SshSpec, known: &known_hosts::KnownHosts, key: &HostKey) -> Res
             log::warn!("{at}: first seen, accepted its key {shown}");
             Ok(())
         }
-        _ => Err((
-            Cause::HostKeyUnknown,
-            format!("{at} shows {shown}, which no known_hosts file has; compare it, then: fleet hosts accept HOST"),
-        )),
+        _ => Err((Cause::HostKeyUnknown, format!("{at} shows {shown}, which no known_hosts file has"))),
     }
 }
 

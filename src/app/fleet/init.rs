@@ -173,7 +173,7 @@ fn next(file: &Path, mails: bool) -> String {
     if mails {
         text.push_str(&format!("  fleet mail test {config}\n"));
     }
-    text.push_str(&format!("  fleet-collector {config} && fleet-alerter {config}   # then into cron\n"));
+    text.push_str(&format!("  fleet-collector {config}; fleet-alerter {config}   # then into cron\n"));
     text.push_str(&format!("  fleet status {config}\n"));
     text
 }

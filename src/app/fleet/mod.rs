@@ -37,7 +37,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Write a configuration, keys and the database, and add the first host
+    /// Write a configuration, keys and the database, and take the first readings of this machine
     Init(init::Args),
     /// List, add, remove and test hosts; look at and accept their host keys
     Hosts(hosts::Args),

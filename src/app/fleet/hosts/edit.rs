@@ -22,7 +22,7 @@ pub struct AddArgs {
     #[arg(long)]
     pub name: Option<String>,
     /// The fingerprint that the host key must have; then nothing is asked
-    #[arg(long, value_name = "SHA256:...")]
+    #[arg(long = "fingerprint", alias = "accept-fingerprint", value_name = "SHA256:...")]
     pub accept_fingerprint: Option<String>,
 }
 

@@ -112,7 +112,7 @@ pub fn confirm(
         Some(wanted) if wanted == key.fingerprint() => {}
         Some(wanted) => return Err(failed(format!("{name} shows {}, not {wanted}", key.fingerprint()))),
         None if !io::stdin().is_terminal() => {
-            let text = format!("nobody to ask; give it after comparing: --fingerprint {}", key.fingerprint());
+            let text = format!("nobody to ask; compare, then give it: --fingerprint {}", key.fingerprint());
             return Err(Failure::new(Exit::Usage, text));
         }
         None => {
