@@ -149,9 +149,9 @@ fn host_keys_are_verified_before_login() {
     fs::write(&sshd.known_hosts, "").unwrap();
     let unknown = visit(spec(&sshd), &probes);
     assert_eq!(cause(&unknown), Cause::HostKeyUnknown);
-    let (cause, text) = unknown.failed.unwrap();
+    let (why, text) = unknown.failed.unwrap();
     assert!(text.contains("SHA256:"), "the fingerprint to compare is missing: {text}");
-    assert!(cause.remedy().contains("fleet hosts accept"));
+    assert!(why.remedy().contains("fleet hosts accept"));
     assert!(!sshd.log_text().contains(&format!("for {}", sshd.user)), "nobody logged in: {}", sshd.log_text());
     assert_eq!(fs::read_to_string(&sshd.known_hosts).unwrap(), "", "nothing is accepted by itself");
     let pinned = SshSpec { fingerprint: Some("SHA256:wrong".into()), ..spec(&sshd) };
