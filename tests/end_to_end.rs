@@ -102,8 +102,8 @@ fn each_bad_host_has_its_cause_and_the_others_do_not_notice() {
         let told = &hosts[&host.name];
         assert_eq!(told["cause"].as_str(), expected(host.kind), "{:?}: {told}", host.kind);
         assert_eq!(told["outcome"], if expected(host.kind).is_none() { "collected" } else { "failed" });
-        // The host's own deadline and a second: 20 s are configured.
-        assert!(told["seconds"].as_f64().unwrap() < 21.5, "{told}");
+        // 20 s are configured. How exactly that is kept is tests/ssh.rs's matter; here two processors serve a whole fleet.
+        assert!(told["seconds"].as_f64().unwrap() < 25.0, "{told}");
     }
     // The store says the same to anybody.
     let causes = "select host.name, attempt.cause from attempt join host on host.id = attempt.host order by 1";
@@ -251,19 +251,30 @@ fn told(fleet: &Fleet) -> Vec<(String, String)> {
     fleet.mails().iter().map(|mail| (header(mail, "Subject"), header(mail, "Message-ID"))).collect()
 }
 
-/// A rule that `disk` crosses when it is more than 70 % full, on the first host only.
+/// A rule that `disk` crosses when it is more than 70 % full, on the first host only. All hosts are this machine, so
+/// the rules that ship are off, lest its load or the same disk raises them as well.
 fn with_disk(fleet: &Fleet, disk: &Path) {
-    let rule = format!(
+    let shipped =
+        ["cpu.used", "memory.used", "swap.used", "filesystem.inodes.used", "load.per-core", "process.zombies"];
+    let mut off: String = shipped.iter().map(|name| format!("<rule metric=\"{name}\" off=\"true\"/>")).collect();
+    for (name, item) in [("pressure.full", "memory"), ("pressure.full", "io"), ("pressure.some", "cpu")] {
+        off.push_str(&format!("<rule metric=\"{name}\" item=\"{item}\" off=\"true\"/>"));
+    }
+    let on = format!(
         "<rule metric=\"filesystem.used\" item=\"{}\" warning=\"70%\" critical=\"85%\" for=\"0s\"/>",
         shown(disk)
     );
-    fleet.configure(|host| if host.name == "h01" { rule.clone() } else { String::new() }, &fleet.alerts());
+    off.push_str("<rule metric=\"filesystem.used\" off=\"true\"/>");
+    fleet.configure(|host| off.clone() + if host.name == "h01" { &on } else { "" }, &fleet.alerts());
 }
 
-fn fill(disk: &Path, mebibytes: u32) -> PathBuf {
+/// Takes nineteen of twenty bytes that are free.
+fn fill(disk: &Path) -> PathBuf {
     let ballast = disk.join("ballast");
     let file = fs::File::create(&ballast).unwrap();
-    rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, u64::from(mebibytes) << 20).unwrap();
+    let told = rustix::fs::statvfs(disk).unwrap();
+    let size = told.f_bavail * told.f_frsize / 20 * 19;
+    rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, size).unwrap();
     file.sync_all().unwrap();
     ballast
 }
@@ -277,7 +288,7 @@ fn a_full_disk_is_mailed_and_so_is_its_recovery() {
     fleet.run("fleet-alerter", &[]).ends_with(0);
     assert_eq!(told(&fleet), [], "a mail without a problem");
 
-    let ballast = fill(&disk, 27);
+    let ballast = fill(&disk);
     fleet.run("fleet-collector", &[]).ends_with(0);
     fleet.run("fleet-alerter", &[]).ends_with(0);
     let mails = fleet.mails();
@@ -300,8 +311,11 @@ fn a_full_disk_is_mailed_and_so_is_its_recovery() {
     let mails = fleet.mails();
     assert_eq!(mails.len(), 2, "{:?}", told(&fleet));
     assert!(header(&mails[1], "Subject").starts_with("[OK] h01"), "{:?}", told(&fleet));
-    let thread = format!("{} {}", header(&mails[1], "In-Reply-To"), header(&mails[1], "References"));
-    assert!(thread.contains(&header(&mails[0], "Message-ID")), "the recovery is not in the problem's thread");
+    // Mail clients show one thread: the problem itself is the root, or both hang from the same one.
+    let root = header(&mails[1], "References");
+    assert!(!root.is_empty());
+    let of_problem = [header(&mails[0], "Message-ID"), header(&mails[0], "References")];
+    assert!(of_problem.contains(&root), "the recovery is not in the problem's thread: {root} {of_problem:?}");
 }
 
 #[test]
@@ -311,7 +325,7 @@ fn an_alerter_killed_at_random_tells_everything() {
     with_disk(&fleet, &disk);
     let mut dice = Dice(0xD1B5_4A32_D192_ED03);
     for cycle in 1..=4 {
-        let ballast = fill(&disk, 27);
+        let ballast = fill(&disk);
         fleet.run("fleet-collector", &[]).ends_with(0);
         killed_then_whole(&fleet, &mut dice);
         fs::remove_file(ballast).unwrap();

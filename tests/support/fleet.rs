@@ -115,7 +115,7 @@ impl Fleet {
         must("useradd", &["-M", "-p", "*", "-s", shell, "-d", &shown(&home), user]);
         fs::create_dir(&home).unwrap();
         let options = match kind {
-            Kind::NoExec | Kind::NoExecHome => Some("size=16m,mode=0700,noexec"),
+            Kind::NoExec | Kind::NoExecHome => Some("size=64m,mode=0700,noexec"),
             Kind::DiskFull => Some("size=256k,mode=0700"),
             _ => None,
         };
