@@ -7,8 +7,7 @@ use clap::Parser;
 
 use super::context::{Common, open_store};
 use super::exit::{self, Exit, Failure, Outcome};
-use super::lock::{self, LockError};
-use super::{clock, logging};
+use super::{clock, lock, logging, state};
 use crate::alert::words;
 use crate::model::alert::{Incident, Mail, MailState, Plan};
 use crate::model::fleet::Heartbeat;
@@ -52,13 +51,9 @@ fn run(cli: &Cli) -> Outcome {
     let mut _lock = None;
     if !cli.dry_run {
         let folder = &spec.collector.state_dir;
-        let failed = |text: String| Failure::new(Exit::Failed, text);
-        std::fs::create_dir_all(folder).map_err(|error| failed(format!("{}: {error}", folder.display())))?;
-        match lock::acquire(&folder.join("alerter.lock")) {
-            Ok(lock) => _lock = Some(lock),
-            Err(LockError::Busy { pid, since }) => return busy(&spec, pid, since),
-            Err(LockError::Io(text)) => return Err(failed(text)),
-        }
+        state::ready(folder)?;
+        let lock = lock::acquire(&folder.join("alerter.lock"));
+        _lock = Some(lock.map_err(|error| error.failure("alerter", spec.collector.interval))?);
     }
     let mut store = open_store(&spec)?;
     if spec.alerts.destinations.is_empty() {
@@ -67,19 +62,6 @@ fn run(cli: &Cli) -> Outcome {
     let report = turn(store.as_mut(), &spec, &clock::now, cli.dry_run)?;
     show(cli, &report);
     if report.errors.is_empty() { Ok(Exit::Done) } else { Err(Failure::new(Exit::Failed, report.errors.join("\n"))) }
-}
-
-/// Quiet, unless the other run holds on for too long: then cron mails this line.
-fn busy(spec: &FleetSpec, pid: Option<u32>, since: Option<DateTime<Utc>>) -> Outcome {
-    let long = TimeDelta::from_std(spec.collector.interval).unwrap_or(TimeDelta::hours(1)) * 3;
-    match since {
-        Some(since) if clock::now() - since > long => {
-            let pid = pid.map_or_else(String::new, |pid| format!(" (process {pid})"));
-            let text = format!("another run{pid} works since {}; look what it waits for", since.to_rfc3339());
-            Err(Failure::new(Exit::Busy, text))
-        }
-        _ => Ok(Exit::Busy),
-    }
 }
 
 /// What a run did.

@@ -22,3 +22,5 @@ pub mod lock;
 pub mod logging;
 #[cfg(feature = "server")]
 pub mod secrets;
+#[cfg(feature = "server")]
+pub mod state;

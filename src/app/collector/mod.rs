@@ -11,7 +11,7 @@ use clap::Parser;
 
 use super::context::{self, Common};
 use super::exit::{self, Exit, Failure, Outcome};
-use super::{clock, keyring, lock, logging};
+use super::{clock, keyring, lock, logging, state};
 use crate::model::fleet::Heartbeat;
 use crate::model::pattern;
 use crate::model::spec::{FleetSpec, HostSpec};
@@ -59,7 +59,7 @@ fn run(args: &Args) -> Outcome {
         return report::dry_run(&spec, &hosts, &recipients, &probes, args.json);
     }
 
-    plan::state_folder(&spec.collector.state_dir)?;
+    state::ready(&spec.collector.state_dir)?;
     let _lock = lock::acquire(&spec.collector.state_dir.join("collector.lock"))
         .map_err(|error| error.failure("collector", spec.collector.interval))?;
     let mut store = context::open_store(&spec)?;

@@ -1,7 +1,5 @@
 //! What a sweep will do, before it touches the network.
 
-use std::fs::{self, DirBuilder};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::back_off;
@@ -105,29 +103,6 @@ pub fn probe_folder(spec: &CollectorSpec) -> Result<PathBuf, Failure> {
     Err(Failure::new(Exit::Config, text))
 }
 
-/// Makes the state folder with mode 0700; refuses one that others may write to.
-pub fn state_folder(folder: &Path) -> Result<(), Failure> {
-    let shown = folder.display();
-    let failed = |text: String| Failure::new(Exit::Failed, text);
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .map_err(|error| failed(format!("{shown}: cannot be made: {error}")))?;
-    let meta = fs::metadata(folder).map_err(|error| failed(format!("{shown}: {error}")))?;
-    if meta.uid() != rustix::process::geteuid().as_raw() {
-        return Err(failed(format!("{shown}: belongs to another user; type: chown {} {shown}", whoami())));
-    }
-    if meta.permissions().mode() & 0o077 != 0 {
-        return Err(failed(format!("{shown}: open to other users; type: chmod 700 {shown}")));
-    }
-    Ok(())
-}
-
-fn whoami() -> String {
-    rustix::process::geteuid().as_raw().to_string()
-}
-
 fn shuffle<T>(list: &mut [T]) -> Result<(), Failure> {
     for i in (1..list.len()).rev() {
         let other = (u64::from_le_bytes(random::<8>()?) % (i as u64 + 1)) as usize;
@@ -153,16 +128,5 @@ mod tests {
         assert_ne!(list, (0..100).collect::<Vec<_>>());
         list.sort_unstable();
         assert_eq!(list, (0..100).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn a_state_folder_that_others_may_enter_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let state = folder.path().join("a/state");
-        state_folder(&state).unwrap();
-        assert_eq!(fs::metadata(&state).unwrap().permissions().mode() & 0o777, 0o700);
-        fs::set_permissions(&state, fs::Permissions::from_mode(0o755)).unwrap();
-        let failure = state_folder(&state).unwrap_err();
-        assert!(failure.text.contains("chmod 700"), "{}", failure.text);
     }
 }
