@@ -3,14 +3,20 @@
 #![cfg(feature = "server")]
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use fleet_health::model::cause::Cause;
+use fleet_health::model::fleet::{Attempt, Outcome};
+use fleet_health::model::job::Traffic;
 use fleet_health::model::secret::Secret;
 use fleet_health::model::spec::{ChannelSpec, SmtpSpec, Tls};
 use fleet_health::notify::message::{Letter, compose};
 use fleet_health::notify::{self, Class, Parcel, Refusal, Setup};
+use fleet_health::store::Store;
+use fleet_health::store::sqlite::Sqlite;
 
 struct Server(Child, u16);
 
@@ -111,4 +117,103 @@ fn starttls_with_login() {
 #[test]
 fn implicit_tls_with_login() {
     both_ways("implicit", Tls::Implicit);
+}
+
+/// A store in which `web01` failed twice in the last minutes, and a configuration that mails through the server.
+fn watched(folder: &Path, port: u16, password: &str) -> Sqlite {
+    let file = |name: &str, text: &str| {
+        std::fs::write(folder.join(name), text).unwrap();
+        std::fs::set_permissions(folder.join(name), std::fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    file("smtp.pw", password);
+    file(
+        "config.xml",
+        &format!(
+            r#"<fleet-health version="1">
+  <store url="sqlite:fleet.db"/>
+  <host name="web01" address="127.0.0.1" user="nobody"/>
+  <alerts>
+    <smtp host="localhost" port="{port}" tls="implicit" from="fleet@example.net" user="fleet"
+          password-file="smtp.pw" ca-file="ca.pem"/>
+    <to name="ops" mail="ops@example.net"/>
+  </alerts>
+</fleet-health>"#
+        ),
+    );
+    let mut store = Sqlite::open(&folder.join("fleet.db")).unwrap();
+    for minutes in [6, 1] {
+        let outcome = Outcome::Failed { cause: Cause::Refused, text: "nothing listens".into() };
+        attempt(&mut store, minutes, outcome);
+    }
+    store
+}
+
+fn attempt(store: &mut Sqlite, minutes_ago: i64, outcome: Outcome) {
+    let at = chrono::Utc::now() - chrono::TimeDelta::minutes(minutes_ago);
+    let sweep = store.begin_sweep(at, 1).unwrap();
+    let attempt = Attempt { host: "web01".into(), at, took: Duration::ZERO, outcome, traffic: Traffic::default() };
+    store.record(sweep, &attempt, &[]).unwrap();
+    store.end_sweep(sweep, at, 0).unwrap();
+}
+
+fn alerter(folder: &Path, flags: &[&str]) -> (i32, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fleet-alerter"));
+    let output = command.arg("--config").arg(folder.join("config.xml")).args(flags).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code().unwrap(), String::from_utf8_lossy(&said).into_owned())
+}
+
+fn subjects(folder: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(folder.join("box/new")) else { return Vec::new() };
+    let text = |entry: std::io::Result<std::fs::DirEntry>| std::fs::read_to_string(entry.unwrap().path()).unwrap();
+    let subject = |mail: String| mail.lines().find_map(|line| line.strip_prefix("Subject: ").map(str::to_owned));
+    let mut subjects: Vec<String> = entries.filter_map(|entry| subject(text(entry))).collect();
+    subjects.sort();
+    subjects
+}
+
+#[test]
+fn a_wrong_password_is_said_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let server = start("implicit", folder);
+    let mut store = watched(folder, server.1, "wrong-secret");
+    let (code, said) = alerter(folder, &[]);
+    assert_eq!(code, 1, "{said}");
+    assert!(!said.is_empty() && !said.contains("wrong-secret"), "{said}");
+    assert_eq!(store.queued().unwrap().len(), 1);
+
+    std::fs::write(folder.join("smtp.pw"), "right").unwrap();
+    // The outbox waits a while after a failure; a person who mended the password need not.
+    let mut waiting = store.queued().unwrap();
+    waiting[0].next = chrono::Utc::now();
+    store.update_mail(&waiting[0]).unwrap();
+    assert_eq!(alerter(folder, &[]), (0, String::new()), "a success is silent");
+    assert_eq!(subjects(folder), ["[CRIT] web01 unreachable"]);
+    assert_eq!(alerter(folder, &[]).0, 0);
+    assert_eq!(subjects(folder).len(), 1, "told once");
+
+    attempt(&mut store, 0, Outcome::Collected);
+    assert_eq!(alerter(folder, &[]).0, 0);
+    assert_eq!(subjects(folder), ["[CRIT] web01 unreachable", "[OK] web01 unreachable"]);
+}
+
+#[test]
+fn a_dry_run_tells_and_changes_nothing_and_a_second_run_leaves_quietly() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    // Its certificates stay when the server ends: then nobody listens.
+    let port = start("implicit", folder).1;
+    let store = watched(folder, port, "right");
+    let (code, said) = alerter(folder, &["--dry-run"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("[CRIT] web01 unreachable"), "{said}");
+    assert_eq!((store.cursor().unwrap(), store.queued().unwrap().len()), (0, 0));
+
+    // The mail waits, and that is no failure of this run yet.
+    assert_eq!(alerter(folder, &[]).0, 0);
+    assert_eq!(store.queued().unwrap().len(), 1);
+    let lock = std::fs::OpenOptions::new().write(true).open(folder.join("state/alerter.lock")).unwrap();
+    lock.lock().unwrap();
+    assert_eq!(alerter(folder, &[]), (75, String::new()));
 }
