@@ -28,7 +28,7 @@ loop_sshd "$port" "${addresses[@]}"
 cat >"$FLEET_CONFIG" <<XML
 <?xml version="1.0" encoding="UTF-8"?>
 <fleet-health version="1">
-  <collector jobs="$jobs" timeout="60s" deadline="10m" interval="5m" state-dir="state" probe-dir="$bin/probes"/>
+  <collector jobs="$jobs" timeout="60s" deadline="4m" interval="5m" state-dir="state" probe-dir="$bin/probes"/>
   <keys recipient-file="keys/fleet.pub" identity-file="keys/fleet.key"/>
   <store url="sqlite:fleet.db" keep="14d"/>
   <ssh key-file="keys/id_ed25519" known-hosts="keys/known_hosts" port="$port"/>
@@ -90,6 +90,7 @@ def ssh(config):
     return dict(cpu=cpu, wall=wall, got=len(out) / hosts)
 
 
+load = os.getloadavg()[0]
 first = sweep()
 if first["shipped"] != hosts:
     sys.exit("FAILED: the first sweep did not ship the probe to every host")
@@ -139,7 +140,8 @@ open(document, "w").write(f"""# Benchmarks
 
 Written by `make bench` on {datetime.date.today()}. Machine: {model}, {os.cpu_count()} processors, {memory:.1f} GiB of memory,
 {os_name}, Linux {platform.release()}, {version('ssh', '-V')}. The sshd serves all hosts on the same machine, each with an
-account of its own, so wall time is mostly sshd's; what a collector answers for is its own CPU.
+account of its own, so wall time is mostly sshd's; what a collector answers for is its own CPU. The machine's load average
+was {load:.1f} before it began: the nearer to 0, the better the figures.
 
 {table}
 
