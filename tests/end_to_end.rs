@@ -135,9 +135,14 @@ fn each_bad_host_has_its_cause_and_the_others_do_not_notice() {
 fn a_second_run_leaves_quietly() {
     let fleet = ready(&[Kind::HangsAfterLogin]);
     let first = Owned(fleet.command("fleet-collector", &[]).stderr(Stdio::null()).spawn().unwrap());
+    // Asked of the lock file, not by starting another run: that one could be quicker and be the first itself.
+    let lock = fleet.config().with_file_name("state").join("collector.lock");
+    let holder = format!("{} ", first.id());
     support::run::until("the first run holds the lock", Duration::from_secs(10), || {
-        fleet.run("fleet-collector", &[]).code == Some(75)
+        fs::read_to_string(&lock).is_ok_and(|text| text.starts_with(&holder))
     });
+    let second = fleet.run("fleet-collector", &[]).ends_with(75);
+    assert_eq!((second.out.as_str(), second.err.as_str()), ("", ""));
     drop(first);
     // A killed holder leaves no lock behind.
     fleet.run("fleet-collector", &["--dry-run"]).ends_with(0);
