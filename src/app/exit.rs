@@ -1,5 +1,6 @@
 //! How programs end: exit codes that scripts rely on, and a text for the person.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 /// The exit codes of design/config.md.
@@ -70,5 +71,19 @@ pub fn finish(program: &str, outcome: Outcome) -> ExitCode {
             }
             ExitCode::from(failure.exit.code())
         }
+    }
+}
+
+/// Writes to standard output; a reader that has seen enough (`| head`) is no failure.
+///
+/// # Errors
+/// [`Exit::Failed`] where it cannot be written, a full disk for example.
+pub fn print(text: &str) -> Outcome {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(Exit::Failed, format!("standard output: {error}")))
+        }
+        _ => Ok(Exit::Done),
     }
 }

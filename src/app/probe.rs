@@ -26,10 +26,10 @@ fn run() -> Outcome {
     let mode = args::parse(std::env::args_os().skip(1)).map_err(|text| Failure::new(Exit::Usage, text))?;
     let root = Root::default();
     match mode {
-        Mode::Help => show::print(&args::help()),
-        Mode::Version => show::print(&format!("fleet-probe {}\n", env!("CARGO_PKG_VERSION"))),
-        Mode::Print => show::print(&show::table(&sample::take(&root, None, 0).sample)),
-        Mode::Json => show::print(&show::json(&sample::take(&root, None, 0).sample)),
+        Mode::Help => exit::print(&args::help()),
+        Mode::Version => exit::print(&format!("fleet-probe {}\n", env!("CARGO_PKG_VERSION"))),
+        Mode::Print => exit::print(&show::table(&sample::take(&root, None, 0).sample)),
+        Mode::Json => exit::print(&show::json(&sample::take(&root, None, 0).sample)),
         Mode::Serve { spool } => serve::serve(&root, &spool),
         Mode::Spool { spool, recipients } => serve::spool_only(&root, &spool, &recipients),
     }

@@ -1,6 +1,6 @@
 //! What a person or a script hears of a sweep. Under cron a sweep is silent: the alerter tells what is wrong.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use crate::app::context::Common;
-use crate::app::exit::{Exit, Failure, Outcome as Ended};
+use crate::app::exit::{self, Exit, Failure, Outcome as Ended};
 use crate::model::fleet::{Attempt, Outcome};
 use crate::model::spec::{FleetSpec, HostSpec, Transport};
 
@@ -160,7 +160,7 @@ pub fn print(common: &Common, sweep: &SweepResult, as_json: bool) -> Result<(), 
         let seconds = sweep.took.as_secs_f64();
         out.push_str(&format!("sweep {}: {collected} hosts collected, {failed} failed, {seconds:.1} s\n", sweep.id));
     }
-    say(&out)
+    exit::print(&out).map(drop)
 }
 
 /// Says what a sweep would do.
@@ -171,8 +171,10 @@ pub fn dry_run(spec: &FleetSpec, hosts: &[&HostSpec], recipients: &[String], pro
     };
     if as_json {
         let hosts: Vec<_> = hosts.iter().map(|host| json!({"host": host.name, "place": place(host)})).collect();
-        say(&format!("{:#}\n", json!({"version": 1, "hosts": hosts, "recipients": recipients, "probes": probes})))?;
-        return Ok(Exit::Done);
+        return exit::print(&format!(
+            "{:#}\n",
+            json!({"version": 1, "hosts": hosts, "recipients": recipients, "probes": probes})
+        ));
     }
     let mut out = String::new();
     for host in hosts {
@@ -185,16 +187,5 @@ pub fn dry_run(spec: &FleetSpec, hosts: &[&HostSpec], recipients: &[String], pro
         probes.display(),
         recipients.len()
     ));
-    say(&out)?;
-    Ok(Exit::Done)
-}
-
-/// A reader that went away (`| head`) is no failure.
-fn say(text: &str) -> Result<(), Failure> {
-    match io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(Exit::Failed, format!("standard output: {error}")))
-        }
-        _ => Ok(()),
-    }
+    exit::print(&out)
 }

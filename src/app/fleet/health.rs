@@ -2,10 +2,9 @@
 
 use serde_json::json;
 
-use super::show;
 use crate::app::clock;
 use crate::app::context::{Common, open_store};
-use crate::app::exit::{Exit, Failure, Outcome};
+use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::view::{health, json};
 
 /// Flags.
@@ -23,7 +22,7 @@ pub fn run(common: &Common, args: Args) -> Outcome {
 /// Says on standard output, where Nagios looks, that nothing can be told.
 pub fn unknown(text: &str) -> Outcome {
     let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("no reason given");
-    show::print(&format!("UNKNOWN - {}\n", crate::model::clean::clean(line)))?;
+    exit::print(&format!("UNKNOWN - {}\n", crate::model::clean::clean(line)))?;
     Ok(Exit::Nagios(3))
 }
 
@@ -40,9 +39,9 @@ fn judge(common: &Common, args: &Args) -> Result<Exit, Failure> {
             .iter()
             .map(|part| json!({"part": part.name, "level": part.level.word(), "text": part.text}))
             .collect();
-        show::print(&json::text(&json!({"version": 1, "level": level.word(), "text": line, "rows": rows})))?;
+        exit::print(&json::text(&json!({"version": 1, "level": level.word(), "text": line, "rows": rows})))?;
     } else {
-        show::print(&format!("{line}\n"))?;
+        exit::print(&format!("{line}\n"))?;
     }
     Ok(Exit::Nagios(level.number()))
 }

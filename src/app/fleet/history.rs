@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::show;
 use crate::app::clock;
 use crate::app::context::{Common, open_store};
-use crate::app::exit::{Exit, Failure, Outcome};
+use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::model::catalogue;
 use crate::model::fleet::{Point, Series};
 use crate::model::metric::{Kind, Metric};
@@ -62,7 +62,7 @@ pub fn run(common: &Common, args: Args) -> Outcome {
     if format != show::Format::Table {
         return show::view(common, format, &history::points(metric, &series));
     }
-    show::print(&page(metric, &args, &series, since, until, show::width()))
+    exit::print(&page(metric, &args, &series, since, until, show::width()))
 }
 
 fn page(

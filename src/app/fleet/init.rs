@@ -5,10 +5,10 @@ use std::io::{BufRead, IsTerminal, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::{keys, show, status};
+use super::{keys, status};
 use crate::app::clock;
 use crate::app::context::Common;
-use crate::app::exit::{Exit, Failure, Outcome};
+use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::app::keyring::{self, change};
 use crate::config;
 use crate::model::spec::{KeySpec, StoreSpec};
@@ -88,20 +88,20 @@ pub fn run(common: &Common, mut args: Args) -> Outcome {
     };
     drop(store::open(&sqlite)?);
     write_config(&file, &written)?;
-    show::print(&format!("wrote {}\n{said}", file.display()))?;
+    exit::print(&format!("wrote {}\n{said}", file.display()))?;
 
     let mut common = common.clone();
     common.config = Some(file.clone());
     if !args.no_self {
         match programs::collect(&file) {
             Ok(()) => {
-                show::print("\nThe first readings of this machine:\n")?;
+                exit::print("\nThe first readings of this machine:\n")?;
                 status::all(&common)?;
             }
-            Err(why) => show::print(&format!("\nNothing collected yet: {why}\n")).map(drop)?,
+            Err(why) => exit::print(&format!("\nNothing collected yet: {why}\n")).map(drop)?,
         }
     }
-    show::print(&next(&file, mail.is_some()))
+    exit::print(&next(&file, mail.is_some()))
 }
 
 fn failed(path: &Path) -> impl Fn(std::io::Error) -> Failure {

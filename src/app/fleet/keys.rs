@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::show;
 use crate::app::clock;
 use crate::app::context::Common;
-use crate::app::exit::{Exit, Failure, Outcome};
+use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::app::keyring::{self, change};
 use crate::model::spec::KeySpec;
 use crate::view::{Cell, Column, Place, View, units};
@@ -52,12 +52,12 @@ pub fn run(common: &Common, args: Args) -> Outcome {
     match args.command {
         Command::Generate => {
             let recipient = change::generate(&keys, now)?;
-            show::print(&format!("public key: {recipient}\n{}", backup(&keys)))
+            exit::print(&format!("public key: {recipient}\n{}", backup(&keys)))
         }
         Command::List { format } => show::view(common, format.format(), &list(&keys)?),
         Command::Rotate { retire: None, .. } => {
             let recipient = change::rotate(&keys, now)?;
-            show::print(&format!(
+            exit::print(&format!(
                 "public key in use from the next collection on: {recipient}\n\
                  The old private keys stay, so that nothing sealed before is lost.\n{}",
                 backup(&keys)
@@ -66,11 +66,11 @@ pub fn run(common: &Common, args: Args) -> Outcome {
         Command::Rotate { retire: Some(older), yes } => {
             let old = change::retirable(&keys, now, older)?;
             if old.is_empty() {
-                return show::print("no private key is that old and out of use; nothing to drop\n");
+                return exit::print("no private key is that old and out of use; nothing to drop\n");
             }
             if yes {
                 let dropped = change::retire(&keys, now, older)?;
-                return show::print(&format!("{dropped} private keys dropped\n"));
+                return exit::print(&format!("{dropped} private keys dropped\n"));
             }
             let mut text = String::from("These private keys would be dropped; what is sealed to them is lost then:\n");
             for entry in &old {

@@ -1,11 +1,11 @@
 //! How the reading commands answer: format flags, colour, and standard output that may be closed early.
 
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::io::IsTerminal;
 
 use clap::ValueEnum;
 
 use crate::app::context::{Color, Common};
-use crate::app::exit::{Exit, Failure, Outcome};
+use crate::app::exit::{self, Outcome};
 use crate::view::{View, csv, json, table};
 
 /// How rows are written.
@@ -64,20 +64,9 @@ pub fn width() -> usize {
 
 /// Prints a view.
 pub fn view(common: &Common, format: Format, view: &View) -> Outcome {
-    print(&match format {
+    exit::print(&match format {
         Format::Table => table::render(view, width(), color(common)),
         Format::Json => json::render(view),
         Format::Csv => csv::render(view),
     })
-}
-
-/// Writes to standard output; a reader that has seen enough (`| head`) is no failure.
-pub fn print(text: &str) -> Outcome {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Failure::new(Exit::Failed, format!("standard output: {error}")))
-        }
-        _ => Ok(Exit::Done),
-    }
 }

@@ -3,7 +3,7 @@
 use super::show;
 use crate::app::clock;
 use crate::app::context::{Common, open_store};
-use crate::app::exit::{Exit, Failure, Outcome};
+use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::model::pattern;
 use crate::view::status;
 
@@ -41,7 +41,7 @@ pub fn run(common: &Common, args: Args) -> Outcome {
     let view = status::view(clock::now(), &hosts, &store.now()?, &store.open_incidents()?);
     let format = args.format.format();
     if hosts.is_empty() && format == show::Format::Table {
-        return show::print("no hosts yet; add one with: fleet hosts add USER@HOST\n");
+        return exit::print("no hosts yet; add one with: fleet hosts add USER@HOST\n");
     }
     show::view(common, format, &view)
 }

@@ -1,23 +1,10 @@
 //! What a person sees of a sample.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 
-use crate::app::exit::{Exit, Failure, Outcome};
 use crate::model::catalogue;
 use crate::model::metric::Unit;
 use crate::model::sample::Sample;
-
-/// Prints; a reader that closes the pipe early (`| head`) is no failure.
-pub fn print(text: &str) -> Outcome {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(Exit::Failed, format!("standard output: {error}")))
-        }
-        _ => Ok(Exit::Done),
-    }
-}
 
 /// An aligned table that fits 80 columns as long as names are of usual length.
 pub fn table(sample: &Sample) -> String {
