@@ -1,11 +1,9 @@
 //! `fleet config`: what results for a host, each value with the line it came from.
 
-use std::io::Write;
-
 use serde_json::{Value, json};
 
 use crate::app::context::Common;
-use crate::app::exit::{Exit, Failure, Outcome};
+use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::config::{self, Loaded};
 use crate::model::catalogue;
 use crate::model::spec::{HostSpec, Origin, RuleSpec};
@@ -38,9 +36,7 @@ pub fn run(common: &Common, args: Args) -> Outcome {
         return Err(Failure::new(Exit::Usage, text));
     };
     let text = if json { format!("{:#}\n", as_json(&loaded, host)) } else { as_text(&loaded, host) };
-    // A reader that has seen enough, such as head, is no failure.
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    Ok(Exit::Done)
+    exit::print(&text)
 }
 
 fn place(origin: &Origin) -> String {

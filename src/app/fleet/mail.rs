@@ -3,7 +3,7 @@
 use crate::app::alerter::deliver;
 use crate::app::clock;
 use crate::app::context::Common;
-use crate::app::exit::{Exit, Failure, Outcome};
+use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::notify::message::{Letter, compose};
 use crate::notify::{self, Parcel, Setup};
 
@@ -50,10 +50,11 @@ pub fn run(common: &Common, args: Args) -> Outcome {
             ..Letter::default()
         };
         let (message_id, bytes) = compose(&letter, clock::now());
-        println!("{} ({}):", destination.name, channel.name());
-        let mut say = |line: &str| println!("  {line}");
+        exit::print(&format!("{} ({}):\n", destination.name, channel.name()))?;
+        // A dialogue that nobody reads any more goes on: the mail is what counts.
+        let mut say = |line: &str| drop(exit::print(&format!("  {line}\n")));
         let mut refuse = |recipient: &str, refusal: &notify::Refusal| {
-            println!("  FAILED at {}: {}", refusal.stage, refusal.text);
+            drop(exit::print(&format!("  FAILED at {}: {}\n", refusal.stage, refusal.text)));
             failed.push(format!("{recipient}: failed at {}: {}", refusal.stage, refusal.text));
         };
         let mut session = match channel.open(&setup, &mut say) {
