@@ -92,7 +92,7 @@ pub fn run(common: &Common, mut args: Args) -> Outcome {
             Err(why) => exit::print(&format!("\nNothing collected yet: {why}\n")).map(drop)?,
         }
     }
-    exit::print(&next(&file, mail.is_some()))?;
+    exit::print(&next(&file, mail.is_some(), added))?;
     Ok(if added == Some(false) { Exit::Partly } else { Exit::Done })
 }
 
@@ -232,13 +232,18 @@ fn make_keys(dir: &Path, made: &mut Made) -> Result<String, Failure> {
     Ok(said)
 }
 
-fn next(file: &Path, mails: bool) -> String {
-    let config = format!("--config '{}'", file.display());
-    let mut text = format!("\nNext:\n  fleet hosts add USER@HOST {config}\n");
-    if mails {
-        text.push_str(&format!("  fleet mail test {config}\n"));
+fn next(file: &Path, mails: bool, added: Option<bool>) -> String {
+    // Found without a word where it lies in the current folder.
+    let here = std::env::current_dir().is_ok_and(|here| file.parent() == Some(&here));
+    let config = if here { String::new() } else { format!(" --config '{}'", file.display()) };
+    let mut text = String::from("\nNext:\n");
+    if added != Some(true) {
+        text.push_str(&format!("  fleet hosts add USER@HOST{config}\n"));
     }
-    text.push_str(&format!("  fleet-collector {config}; fleet-alerter {config}   # then into cron\n"));
-    text.push_str(&format!("  fleet status {config}\n"));
+    if mails {
+        text.push_str(&format!("  fleet mail test{config}\n"));
+    }
+    text.push_str(&format!("  fleet-collector{config}\n  fleet-alerter{config}\n  fleet status{config}\n"));
+    text.push_str("Then collector and alerter into cron (crontab.example) or a systemd timer.\n");
     text
 }

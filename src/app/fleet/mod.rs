@@ -47,7 +47,6 @@ enum Command {
     CheckConfig(check_config::Args),
     /// Show what results for a host, and from which line each value came
     Config(config::Args),
-    // After `hosts`, which is a view with a command of its own.
     #[command(flatten)]
     View(views::Chosen),
     /// One metric of one host over time

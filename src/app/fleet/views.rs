@@ -8,7 +8,7 @@ use crate::app::context::{Common, open_store};
 use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::model::pattern;
 use crate::model::spec::{FleetSpec, HostSpec};
-use crate::view::{Facts, Needs, VIEWS, View};
+use crate::view::{self, Facts, Needs, VIEWS, View};
 
 /// Which hosts are shown.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -70,9 +70,14 @@ pub fn show(common: &Common, view: &View, choice: &Choice, format: show::Format)
     show::page(common, format, &view.page(&Facts { now, hosts: &hosts, stored: &stored, incidents: &incidents }))
 }
 
+/// The views that have a command of their own name: `fleet hosts` does more than to show, and shows by `fleet hosts list`.
+fn commands() -> impl Iterator<Item = &'static View> {
+    VIEWS.iter().filter(|view| view.name != view::hosts::VIEW.name)
+}
+
 impl FromArgMatches for Chosen {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
-        let asked = matches.subcommand().and_then(|(name, args)| Some((VIEWS.iter().find(|v| v.name == name)?, args)));
+        let asked = matches.subcommand().and_then(|(name, args)| Some((commands().find(|v| v.name == name)?, args)));
         let Some((view, args)) = asked else { return Err(Error::new(clap::error::ErrorKind::MissingSubcommand)) };
         let choice = if view.needs == Needs::Nothing { Choice::default() } else { Choice::from_arg_matches(args)? };
         Ok(Self { view, choice, format: show::FormatArgs::from_arg_matches(args)? })
@@ -86,11 +91,7 @@ impl FromArgMatches for Chosen {
 
 impl clap::Subcommand for Chosen {
     fn augment_subcommands(command: Command) -> Command {
-        VIEWS.iter().fold(command, |command, view| {
-            // `fleet hosts` does more than to show, and lists by `fleet hosts list`.
-            if command.find_subcommand(view.name).is_some() {
-                return command;
-            }
+        commands().fold(command, |command, view| {
             let own = show::FormatArgs::augment_args(Command::new(view.name).about(view.help));
             command.subcommand(if view.needs == Needs::Nothing { own } else { Choice::augment_args(own) })
         })
@@ -101,6 +102,6 @@ impl clap::Subcommand for Chosen {
     }
 
     fn has_subcommand(name: &str) -> bool {
-        VIEWS.iter().any(|view| view.name == name)
+        commands().any(|view| view.name == name)
     }
 }
