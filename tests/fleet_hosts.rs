@@ -8,20 +8,15 @@
     reason = "a test may stop where something is wrong, and starts programs"
 )]
 
-#[path = "support/sshd.rs"]
-mod sshd;
-
-#[path = "support/run.rs"]
-#[allow(dead_code, reason = "helpers of other tests too")]
-mod run;
+mod support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use run::{Said, program, sqlite3};
-use sshd::{Options, Sshd};
+use support::run::{self, Said, program, sqlite3};
+use support::sshd::{self, Options, Sshd};
 
 /// A configuration with comments and a group, for one sshd whose key is not known yet.
 struct Desk {

@@ -8,22 +8,16 @@
     reason = "a test may stop where something is wrong, and starts programs"
 )]
 
-#[path = "support/run.rs"]
-#[allow(dead_code, reason = "helpers of other tests too")]
-mod run;
-#[path = "support/sshd.rs"]
-mod sshd;
-#[path = "support/terminal.rs"]
-mod terminal;
+mod support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use run::{Said, must, program};
-use sshd::{Options, Sshd};
-use terminal::Terminal;
+use support::run::{self, Said, must, program};
+use support::sshd::{self, Options, Sshd};
+use support::terminal::Terminal;
 
 const WHERE: &str = "Where shall configuration, keys and database go? [.]";
 const WHO: &str = "Who gets mail? (addresses; empty: mails become files)";

@@ -8,17 +8,7 @@
     reason = "a test may stop where something is wrong, and starts programs"
 )]
 
-#[path = "support/run.rs"]
-#[allow(dead_code, reason = "helpers of other tests too")]
-mod run;
-#[path = "support/smtpd.rs"]
-mod smtpd;
-#[path = "support/sshd.rs"]
-#[allow(dead_code, reason = "helpers of other tests too")]
-mod sshd;
-#[path = "support/terminal.rs"]
-#[allow(dead_code, reason = "helpers of other tests too")]
-mod terminal;
+mod support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -35,9 +25,10 @@ use fleet_health::model::sample::{Reading, Sample, SampleKey};
 use fleet_health::store::Store;
 use fleet_health::store::sqlite::Sqlite;
 
-use run::{Said, program, sqlite3};
-use sshd::{Options, Sshd};
-use terminal::Terminal;
+use support::run::{self, Said, program, sqlite3};
+use support::smtpd;
+use support::sshd::{self, Options, Sshd};
+use support::terminal::Terminal;
 
 /// A folder with configuration, keys and the probe.
 struct Home(tempfile::TempDir);

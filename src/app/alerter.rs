@@ -38,6 +38,12 @@ struct Cli {
     json: bool,
 }
 
+/// Its command line, for the man page.
+#[must_use]
+pub fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
 /// Runs the alerter.
 #[must_use]
 pub fn main() -> ExitCode {

@@ -125,7 +125,8 @@ impl View {
 /// Every view whose rows follow from [`Facts`] alone, in the order of the help.
 pub const VIEWS: &[View] = &[status::VIEW, hosts::VIEW, metrics::VIEW];
 
-/// Shorthand for the tables of columns.
-pub(crate) const fn column(name: &'static str, title: &'static str, place: Place) -> Column {
+/// A column of a table of columns.
+#[must_use]
+pub const fn column(name: &'static str, title: &'static str, place: Place) -> Column {
     Column { name, title, place }
 }

@@ -10,3 +10,6 @@
 
 pub mod fleet;
 pub mod run;
+pub mod smtpd;
+pub mod sshd;
+pub mod terminal;

@@ -41,6 +41,12 @@ struct Args {
     json: bool,
 }
 
+/// Its command line, for the man page.
+#[must_use]
+pub fn command() -> clap::Command {
+    <Args as clap::CommandFactory>::command()
+}
+
 /// Runs the collector.
 #[must_use]
 pub fn main() -> ExitCode {

@@ -7,7 +7,7 @@ use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::model::clean::clean;
 use crate::model::fleet::Consent;
 use crate::model::spec::FleetSpec;
-use crate::view::{Cell, Column, Page, Place};
+use crate::view::{Cell, Column, Page, Place, column};
 
 /// Flags.
 #[derive(Debug, clap::Args)]
@@ -81,11 +81,11 @@ pub fn run(common: &Common, args: Args) -> Outcome {
 }
 
 const COLUMNS: &[Column] = &[
-    Column { name: "host", title: "HOST", place: Place::Left },
-    Column { name: "by", title: "BY", place: Place::Left },
-    Column { name: "purpose", title: "PURPOSE", place: Place::Left },
-    Column { name: "granted", title: "GRANTED (UTC)", place: Place::Left },
-    Column { name: "revoked", title: "REVOKED (UTC)", place: Place::Left },
+    column("host", "HOST", Place::Left),
+    column("by", "BY", Place::Left),
+    column("purpose", "PURPOSE", Place::Left),
+    column("granted", "GRANTED (UTC)", Place::Left),
+    column("revoked", "REVOKED (UTC)", Place::Left),
 ];
 
 fn page(list: &[Consent]) -> Page {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::CommandFactory;
 
 use crate::app::exit::{self, Exit, Failure, Outcome};
+use crate::app::{alerter, collector};
 
 /// Flags of `completions`.
 #[derive(Debug, clap::Args)]
@@ -16,7 +17,7 @@ pub struct CompletionsArgs {
 /// Flags of `man`.
 #[derive(Debug, clap::Args)]
 pub struct ManArgs {
-    /// Write all pages into this folder instead of printing the first
+    /// Write all pages, those of collector and alerter too, into this folder instead of printing the first
     #[arg(long, value_name = "FOLDER")]
     output: Option<PathBuf>,
 }
@@ -33,7 +34,9 @@ pub fn man<C: CommandFactory>(args: ManArgs) -> Outcome {
     match args.output {
         Some(folder) => {
             std::fs::create_dir_all(&folder).map_err(failed)?;
-            clap_mangen::generate_to(C::command(), &folder).map_err(failed)?;
+            for command in [C::command(), collector::command(), alerter::command()] {
+                clap_mangen::generate_to(command, &folder).map_err(failed)?;
+            }
             Ok(Exit::Done)
         }
         None => {

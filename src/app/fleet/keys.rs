@@ -8,7 +8,7 @@ use crate::app::context::Common;
 use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::app::keyring::{self, change};
 use crate::model::spec::KeySpec;
-use crate::view::{Cell, Column, Page, Place, units};
+use crate::view::{Cell, Column, Page, Place, column, units};
 
 /// Flags.
 #[derive(Debug, clap::Args)]
@@ -39,11 +39,11 @@ enum Command {
 }
 
 const COLUMNS: &[Column] = &[
-    Column { name: "recipient", title: "PUBLIC KEY", place: Place::Left },
-    Column { name: "created", title: "", place: Place::Left },
-    Column { name: "day", title: "CREATED", place: Place::Left },
-    Column { name: "in_use", title: "", place: Place::Left },
-    Column { name: "note", title: "NOTE", place: Place::Below },
+    column("recipient", "PUBLIC KEY", Place::Left),
+    column("created", "", Place::Left),
+    column("day", "CREATED", Place::Left),
+    column("in_use", "", Place::Left),
+    column("note", "NOTE", Place::Below),
 ];
 
 pub fn run(common: &Common, args: Args) -> Outcome {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::app::collector::plan;
 use crate::app::context::Common;
 use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::config;
@@ -41,7 +42,10 @@ pub fn run(common: &Common, args: Args) -> Outcome {
     lines.push(Line { what: "state", path: spec.collector.state_dir.clone(), why: of("<collector state-dir=>") });
     let (path, why) = match &spec.collector.probe_dir {
         Some(path) => (path.clone(), "<collector probe-dir=>".to_owned()),
-        None => (beside_program(), "beside this program, for <collector probe-dir=> is not given".to_owned()),
+        None => {
+            let why = "beside this program, for <collector probe-dir=> is not given".to_owned();
+            (plan::probe_folder(&spec.collector).unwrap_or_else(|_| PathBuf::from("probes")), why)
+        }
     };
     lines.push(Line { what: "probes", path, why });
     let mut out = String::new();
@@ -67,11 +71,6 @@ pub fn run(common: &Common, args: Args) -> Outcome {
 
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
-}
-
-fn beside_program() -> PathBuf {
-    let program = std::env::current_exe().ok();
-    program.and_then(|path| Some(path.parent()?.join("probes"))).unwrap_or_else(|| PathBuf::from("probes"))
 }
 
 fn reason(common: &Common, file: &Path) -> String {

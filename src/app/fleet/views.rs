@@ -92,8 +92,10 @@ impl FromArgMatches for Chosen {
 impl clap::Subcommand for Chosen {
     fn augment_subcommands(command: Command) -> Command {
         commands().fold(command, |command, view| {
-            let own = show::FormatArgs::augment_args(Command::new(view.name).about(view.help));
-            command.subcommand(if view.needs == Needs::Nothing { own } else { Choice::augment_args(own) })
+            let own = show::FormatArgs::augment_args(Command::new(view.name));
+            let own = if view.needs == Needs::Nothing { own } else { Choice::augment_args(own) };
+            // Last: flags bring a help text of their own.
+            command.subcommand(own.about(view.help).long_about(None))
         })
     }
 

@@ -10,7 +10,7 @@ use crate::model::clean::clean;
 use crate::ssh;
 use crate::ssh::hostkey::HostKey;
 use crate::ssh::known_hosts::{self, Verdict};
-use crate::view::{Cell, Column, Page, Place};
+use crate::view::{Cell, Column, Page, Place, column};
 
 /// For the look at one host's key.
 const LOOK: Duration = Duration::from_secs(10);
@@ -36,11 +36,11 @@ pub fn look(ssh: &SshSpec) -> Result<(HostKey, Verdict), Failure> {
 }
 
 const COLUMNS: &[Column] = &[
-    Column { name: "host", title: "HOST", place: Place::Left },
-    Column { name: "state", title: "STATE", place: Place::Left },
-    Column { name: "type", title: "TYPE", place: Place::Left },
-    Column { name: "fingerprint", title: "FINGERPRINT", place: Place::Left },
-    Column { name: "text", title: "TEXT", place: Place::Below },
+    column("host", "HOST", Place::Left),
+    column("state", "STATE", Place::Left),
+    column("type", "TYPE", Place::Left),
+    column("fingerprint", "FINGERPRINT", Place::Left),
+    column("text", "TEXT", Place::Below),
 ];
 
 /// Prints each host's key; exit 3 where one is not known, has changed, is revoked, or cannot be seen.

@@ -11,19 +11,19 @@ use crate::app::{dialer, keyring};
 use crate::model::cause::Cause;
 use crate::model::job::{FromDialer, ToDialer, Traffic};
 use crate::model::sample::Sample;
-use crate::view::{Cell, Column, Page, Place};
+use crate::view::{Cell, Column, Page, Place, column};
 use crate::wire::{seal, v1};
 
 const COLUMNS: &[Column] = &[
-    Column { name: "host", title: "HOST", place: Place::Left },
-    Column { name: "ok", title: "OK", place: Place::Left },
-    Column { name: "cause", title: "CAUSE", place: Place::Left },
-    Column { name: "cpu", title: "CPU", place: Place::Right },
-    Column { name: "memory", title: "MEM", place: Place::Right },
-    Column { name: "load", title: "LOAD", place: Place::Right },
-    Column { name: "round_trips", title: "ROUND TRIPS", place: Place::Right },
-    Column { name: "shipped", title: "SHIPPED", place: Place::Left },
-    Column { name: "text", title: "TEXT", place: Place::Below },
+    column("host", "HOST", Place::Left),
+    column("ok", "OK", Place::Left),
+    column("cause", "CAUSE", Place::Left),
+    column("cpu", "CPU", Place::Right),
+    column("memory", "MEM", Place::Right),
+    column("load", "LOAD", Place::Right),
+    column("round_trips", "ROUND TRIPS", Place::Right),
+    column("shipped", "SHIPPED", Place::Left),
+    column("text", "TEXT", Place::Below),
 ];
 
 /// Visits every host that fits; exit 3 where one fails. To people each host is told as soon as it is done.
