@@ -203,7 +203,7 @@ fn a_host_that_is_purged_leaves_nothing_here_and_nothing_there() {
     assert!(purged.out.contains(&desk.cache().display().to_string()), "{purged:?}");
     assert!(!desk.cache().exists() && desk.samples() == "0");
     assert!(!desk.text().contains("<host name=\"w1\"") && desk.text().contains(BEFORE));
-    assert!(desk.fleet(&["hosts", "remove", "w1"]).ends_with(78).err.contains("no host w1"));
+    assert!(desk.fleet(&["hosts", "remove", "w1"]).ends_with(2).err.contains("no host is named w1"));
 }
 
 #[test]
@@ -220,6 +220,20 @@ fn a_host_that_cannot_be_reached_is_purged_here_and_what_to_type_is_said() {
         "{purged:?}"
     );
     assert!(!desk.text().contains("gone") && attempts() == "0");
+}
+
+#[test]
+fn hosts_that_are_taken_out_at_once_are_all_gone_and_nothing_else_is() {
+    let lines: String = (0..8).map(|n| format!("  <host name=\"h{n}\" address=\"127.0.0.1\" user=\"u\"/>\n")).collect();
+    let desk = Desk::new(&Options::default(), &lines);
+    let before = desk.text();
+    std::thread::scope(|scope| {
+        for n in 0..8 {
+            let desk = &desk;
+            scope.spawn(move || desk.fleet(&["hosts", "remove", &format!("h{n}")]).ends_with(0));
+        }
+    });
+    assert_eq!(desk.text(), before.replace(&lines, ""));
 }
 
 #[test]

@@ -32,6 +32,16 @@ pub fn replace(file: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     sync(file)
 }
 
+/// Waits until nobody else changes files of that file's folder; ours until the answer is dropped.
+///
+/// # Errors
+/// The system's.
+pub fn lock(file: &Path) -> io::Result<File> {
+    let handle = File::open(folder(file))?;
+    handle.lock()?;
+    Ok(handle)
+}
+
 /// The folder of a file.
 #[must_use]
 pub fn folder(file: &Path) -> PathBuf {

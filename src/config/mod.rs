@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use report::Report;
+pub use suggest::did_you_mean;
 
 use crate::model::metric::Unit;
 use crate::model::secret::SecretSource;

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::hosts;
 use crate::app::context::Common;
 use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::config::{self, Loaded};
@@ -32,8 +33,7 @@ pub fn run(common: &Common, args: Args) -> Outcome {
     let file = common.config_file()?;
     let loaded = config::read(&file).map_err(|report| Failure::new(Exit::Config, report.to_string()))?;
     let Some(host) = loaded.spec.host(&name) else {
-        let text = format!("there is no host {name} in {}; list them with: fleet hosts list", file.display());
-        return Err(Failure::new(Exit::Usage, text));
+        return Err(hosts::unknown(&loaded.spec, &name));
     };
     let text = if json { format!("{:#}\n", as_json(&loaded, host)) } else { as_text(&loaded, host) };
     exit::print(&text)

@@ -5,6 +5,8 @@ use clap::Subcommand;
 use super::{show, views};
 use crate::app::context::Common;
 use crate::app::exit::{Exit, Failure, Outcome};
+use crate::config;
+use crate::model::clean::clean;
 use crate::model::pattern;
 use crate::model::spec::{FleetSpec, HostSpec, SshSpec, Transport};
 use crate::view;
@@ -70,11 +72,18 @@ pub fn run(common: &Common, args: Args) -> Outcome {
     }
 }
 
+/// That a name is none of a host, with the nearest one or the way to see all.
+pub fn unknown(spec: &FleetSpec, name: &str) -> Failure {
+    let known = spec.hosts.iter().map(|host| host.name.as_str());
+    let mend = config::did_you_mean(name, known, "see which there are: fleet hosts list");
+    Failure::new(Exit::Usage, format!("no host is named {} in {}; {mend}", clean(name), spec.file.display()))
+}
+
 /// The hosts whose names fit; none is a mistake that is told.
 fn chosen<'a>(spec: &'a FleetSpec, glob: &str) -> Result<Vec<&'a HostSpec>, Failure> {
     let found: Vec<&HostSpec> = spec.hosts.iter().filter(|host| pattern::matches(glob, &host.name)).collect();
     if found.is_empty() {
-        return Err(Failure::new(Exit::Usage, format!("no host is named {glob}; see: fleet hosts list")));
+        return Err(unknown(spec, glob));
     }
     Ok(found)
 }

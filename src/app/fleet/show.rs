@@ -65,6 +65,8 @@ pub fn width() -> usize {
 /// Prints a page.
 pub fn page(common: &Common, format: Format, page: &Page) -> Outcome {
     exit::print(&match format {
+        // A heading over nothing looks like a mistake.
+        Format::Table if page.rows.is_empty() => "none\n".to_owned(),
         Format::Table => table::render(page, width(), color(common)),
         Format::Json => json::render(page),
         Format::Csv => csv::render(page),

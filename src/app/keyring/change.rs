@@ -128,10 +128,7 @@ fn failed(file: &Path) -> impl Fn(std::io::Error) -> Failure {
 
 /// Two changes at once would lose the key that one of them made.
 fn lock(keys: &KeySpec) -> Result<File, Failure> {
-    let place = files::folder(&keys.identity_file);
-    let handle = File::open(&place).map_err(failed(&place))?;
-    handle.lock().map_err(failed(&place))?;
-    Ok(handle)
+    files::lock(&keys.identity_file).map_err(failed(&keys.identity_file))
 }
 
 #[cfg(test)]

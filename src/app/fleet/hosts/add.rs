@@ -45,20 +45,23 @@ pub fn real(file: &Path) -> Result<PathBuf, Failure> {
     fs::canonicalize(file).map_err(|error| config_failure(format!("{}: {error}", file.display())))
 }
 
+/// Changes the configuration, with nobody else in between: two at once would lose what one of them wrote.
+pub fn rewrite(file: &Path, edit: impl Fn(&str) -> Result<String, String>) -> Result<Loaded, Failure> {
+    let _lock = files::lock(file).map_err(|error| config_failure(format!("{}: {error}", file.display())))?;
+    let (text, loaded) = change(file, edit)?;
+    let mode = fs::metadata(file).map(|meta| meta.permissions().mode() & 0o777);
+    mode.and_then(|mode| files::replace(file, text.as_bytes(), mode))
+        .map_err(|error| config_failure(format!("{}: cannot be changed: {error}", file.display())))?;
+    Ok(loaded)
+}
+
 /// Reads the configuration, changes its text, and looks whether the result is one.
-pub fn change(file: &Path, edit: impl Fn(&str) -> Result<String, String>) -> Result<(String, Loaded), Failure> {
+fn change(file: &Path, edit: impl Fn(&str) -> Result<String, String>) -> Result<(String, Loaded), Failure> {
     let shown = file.display();
     let text = fs::read_to_string(file).map_err(|error| config_failure(format!("{shown}: {error}")))?;
     let text = edit(&text).map_err(|why| config_failure(format!("{shown}: {why}")))?;
     let loaded = config::try_text(file, &text).map_err(config_failure)?;
     Ok((text, loaded))
-}
-
-/// Puts the new text in the file's place, with the mode that it has.
-pub fn install(file: &Path, text: &str) -> Result<(), Failure> {
-    let mode = fs::metadata(file).map(|meta| meta.permissions().mode() & 0o777);
-    mode.and_then(|mode| files::replace(file, text.as_bytes(), mode))
-        .map_err(|error| config_failure(format!("{}: cannot be changed: {error}", file.display())))
 }
 
 /// Shows the host key and asks, logs in, ships the probe, prints the first readings, and only then adds the host.
@@ -88,8 +91,7 @@ pub fn add(common: &Common, args: &AddArgs) -> Outcome {
         exit::print(&format!("{name}  ok  {}\n", test::readings(&sample)))?;
     }
     // Read once more: whoever changed the file while we asked and logged in must not lose that.
-    let (text, _) = change(&file, edit)?;
-    install(&file, &text)?;
+    rewrite(&file, edit)?;
     exit::print(&format!("{name} was added to {}\n", file.display()))?;
     if !allowed {
         let grant = format!("fleet consent grant {name} --by WHO --purpose WHAT");

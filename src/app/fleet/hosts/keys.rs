@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{FleetSpec, SshSpec, Transport, chosen};
+use super::{FleetSpec, SshSpec, Transport, chosen, unknown};
 use crate::app::context::Common;
 use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::app::fleet::{ask, show};
@@ -83,9 +83,7 @@ pub fn scan(common: &Common, spec: &FleetSpec, glob: &str, format: show::Format)
 /// Shows old and new fingerprint, asks, and writes.
 pub fn accept(spec: &FleetSpec, args: &AcceptArgs) -> Outcome {
     let name = &args.name;
-    let host = spec
-        .host(name)
-        .ok_or_else(|| Failure::new(Exit::Usage, format!("no host is named {name}; see: fleet hosts list")))?;
+    let host = spec.host(name).ok_or_else(|| unknown(spec, name))?;
     let Transport::Ssh(ssh) = &host.transport else {
         return Err(Failure::new(Exit::Usage, format!("{name} is reached without SSH and has no host key")));
     };

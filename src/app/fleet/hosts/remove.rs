@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::add;
+use super::{add, unknown};
 use crate::app::collector::plan;
 use crate::app::context::{Common, open_store};
 use crate::app::dialer;
@@ -29,9 +29,8 @@ pub fn run(common: &Common, args: &Args) -> Outcome {
     let file = add::real(&common.config_file()?)?;
     let before = common.spec()?;
     let name = &args.name;
-    let (text, loaded) = add::change(&file, |text| config::edit::remove_host(text, name))?;
-    let host = before.host(name).ok_or_else(|| Failure::new(Exit::Usage, format!("no host is named {name}")))?;
-    add::install(&file, &text)?;
+    let host = before.host(name).ok_or_else(|| unknown(&before, name))?;
+    let after = add::rewrite(&file, |text| config::edit::remove_host(text, name))?.spec;
     exit::print(&format!("{name} was taken out of {}\n", file.display()))?;
     if !args.purge {
         return exit::print(
@@ -40,7 +39,7 @@ pub fn run(common: &Common, args: &Args) -> Outcome {
     }
     let samples = open_store(&before)?.forget(name)?;
     exit::print(&format!("{samples} samples of {name} were erased; copies made by fleet backup still hold them\n"))?;
-    clear(&loaded.spec, host, &before)
+    clear(&after, host, &before)
 }
 
 /// Removes the probe's directories from the machine, or says what to type there.
