@@ -17,6 +17,7 @@ use std::process::{Command, Stdio};
 
 use support::run::{self, Said, program, sqlite3};
 use support::sshd::{self, Options, Sshd};
+use support::terminal::Terminal;
 
 /// A configuration with comments and a group, for one sshd whose key is not known yet.
 struct Desk {
@@ -159,7 +160,17 @@ fn a_changed_key_is_refused_until_its_fingerprint_is_accepted() {
     let wrong = format!("SHA256:{}", "B".repeat(43));
     desk.fleet(&["hosts", "accept", "w1", "--fingerprint", &wrong]).ends_with(1);
     assert_eq!(fs::read_to_string(&desk.host.known_hosts).unwrap(), known, "nothing was accepted silently");
-    desk.fleet(&["hosts", "accept", "w1", "--fingerprint", &key]).ends_with(0);
+    // A person is asked; everything but a yes changes nothing.
+    for (answer, code) in [("", 1), ("n", 1), ("y", 0)] {
+        assert_eq!(fs::read_to_string(&desk.host.known_hosts).unwrap(), known);
+        let command = format!("{} hosts accept w1 --config {}", program("fleet").display(), desk.config().display());
+        let terminal = Terminal::start(desk.path(), desk.path(), &command);
+        terminal.asks("Is it the same? [y/N]");
+        terminal.types(answer);
+        terminal.shows(&format!("ENDED {code}"));
+    }
+    let again = desk.fleet(&["hosts", "accept", "w1", "--fingerprint", &key]).ends_with(0);
+    assert!(again.out.contains("is known already"), "{again:?}");
     assert!(desk.fleet(&["hosts", "test"]).ends_with(0).out.contains("w1  ok"));
     assert!(desk.fleet(&["hosts", "accept", "nobody"]).ends_with(2).err.contains("fleet hosts list"));
 }

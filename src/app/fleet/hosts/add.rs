@@ -29,7 +29,7 @@ pub struct AddArgs {
     #[arg(long)]
     pub group: Option<String>,
     /// The fingerprint that the host key must have; then nothing is asked
-    #[arg(long = "fingerprint", alias = "accept-fingerprint", value_name = "SHA256:...")]
+    #[arg(long = "fingerprint", visible_alias = "accept-fingerprint", value_name = "SHA256:...")]
     pub fingerprint: Option<String>,
     /// Never ask, also where somebody could answer
     #[arg(skip)]

@@ -22,7 +22,7 @@ pub struct AcceptArgs {
     #[arg(value_name = "NAME")]
     pub name: String,
     /// The fingerprint that the key must have; then nothing is asked
-    #[arg(long, alias = "accept-fingerprint", value_name = "SHA256:...")]
+    #[arg(long, visible_alias = "accept-fingerprint", value_name = "SHA256:...")]
     pub fingerprint: Option<String>,
 }
 
