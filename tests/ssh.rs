@@ -16,6 +16,7 @@ use fleet_health::app::dialer;
 use fleet_health::model::cause::Cause;
 use fleet_health::model::job::{FromDialer, Job, ToDialer, Traffic};
 use fleet_health::model::spec::{SshSpec, Transport, UnknownHosts};
+use fleet_health::ssh::deploy;
 use fleet_health::ssh::hostkey::HostKey;
 use fleet_health::ssh::known_hosts::{KnownHosts, Verdict};
 use fleet_health::ssh::local;
@@ -99,6 +100,8 @@ fn visit(spec: SshSpec, probes: &Path) -> Seen {
 fn folder() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let probes = sshd::probes(folder.path(), Path::new(env!("CARGO_BIN_EXE_fleet-probe")));
+    // Read and hashed once, outside of what is measured.
+    deploy::probes(&probes).unwrap();
     (folder, probes)
 }
 
@@ -117,7 +120,7 @@ fn the_second_visit_ships_nothing() {
     assert!(second.pulled && !second.traffic.shipped, "{:?}", second.failed);
     assert_eq!(second.files.len(), 1, "what was acknowledged is gone");
     assert_ne!(second.files[0].0, first.files[0].0);
-    assert!(second.traffic.sent < 16 * 1024 && second.traffic.round_trips < 14, "{:?}", second.traffic);
+    assert!(second.traffic.sent < 16 * 1024 && second.traffic.round_trips == 8, "{:?}", second.traffic);
     assert!(first.traffic.sent > second.traffic.sent + 100_000);
     let left = sh(&format!("ls -A {}/.cache/fleet-health", sshd.home.display()));
     assert_eq!(left.lines().filter(|line| line.starts_with(".new") || line.starts_with("probe-")).count(), 1, "{left}");

@@ -19,7 +19,7 @@ const MAX_REASON: usize = 512;
 /// What may arrive beyond the files themselves: banners, frames, SSH's own.
 const OVERHEAD: u64 = 1024 * 1024;
 
-/// How long the probe may take to end after its answer; what it deleted meanwhile does not depend on it.
+/// How long it may take to hand over the answer; that the probe deletes by it is not waited for.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Visits one host. Says [`FromDialer::Sealed`] for each file, then `Pulled`, waits for the answer, then `Finished`;
@@ -124,10 +124,7 @@ fn talk(
         // A lost answer only means that the files come once more; the store knows them.
         let until = deadline.min(Instant::now() + FAREWELL);
         stream.bound(until, 64 * 1024);
-        if frame::write_answer(&mut &mut *stream, &acknowledged).and_then(|()| stream.flush()).is_ok() {
-            let mut rest = [0; 1024];
-            while matches!(stream.read(&mut rest), Ok(count) if count > 0) {}
-        }
+        let _ = frame::write_answer(&mut &mut *stream, &acknowledged).and_then(|()| stream.part());
     }
     Ok(Traffic { shipped, ..stream.traffic() })
 }

@@ -6,18 +6,18 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use ssh2::{KeyboardInteractivePrompt, Prompt};
 
 use super::session::{Problem, Session};
-use super::{Secrets, SshError};
+use super::{Secrets, SshError, agent};
 use crate::model::cause::Cause;
+use crate::model::clean::clean;
 use crate::model::spec::SshSpec;
 
 /// The largest key file that is read.
 const MAX_KEY: u64 = 64 * 1024;
-
-/// Keys of an agent that are offered; sshd cuts the connection after six refused ones (MaxAuthTries).
-const MAX_AGENT_KEYS: usize = 4;
 
 /// Logs in with the key files in their order, then the agent, then the password, whichever are configured.
 pub(super) fn log_in(session: &mut Session, spec: &SshSpec, secrets: &Secrets) -> Result<(), SshError> {
@@ -32,7 +32,12 @@ pub(super) fn log_in(session: &mut Session, spec: &SshSpec, secrets: &Secrets) -
             }
         };
         let passphrase = secrets.passphrase.as_ref().map(|secret| secret.expose());
-        let outcome = session.drive(|ssh| ssh.userauth_pubkey_memory(&spec.user, None, &text, passphrase));
+        let step = |ssh: &mut ssh2::Session| ssh.userauth_pubkey_memory(&spec.user, None, &text, passphrase);
+        let outcome = if needs_no_word(&text) {
+            session.drive_early(step)
+        } else {
+            session.open().and_then(|()| session.drive(step))
+        };
         match outcome {
             Ok(()) => return Ok(()),
             Err(Problem::Ssh(error)) if refusal(&error) => refused.push(format!("key {}", file.display())),
@@ -44,27 +49,21 @@ pub(super) fn log_in(session: &mut Session, spec: &SshSpec, secrets: &Secrets) -
             Err(problem) => return Err(session.error(Cause::Authentication, "while logging in", problem)),
         }
     }
+    if (spec.agent || secrets.password.is_some())
+        && let Err(problem) = session.open()
+    {
+        return Err(session.error(Cause::Handshake, "after the key exchange", problem));
+    }
     if spec.agent {
-        match agent(session, &spec.user)? {
+        match agent::log_in(session, &spec.user)? {
             Ok(()) => return Ok(()),
             Err(text) => refused.push(text),
         }
     }
     if let Some(password) = &secrets.password {
-        let outcome = session.drive(|ssh| ssh.userauth_password(&spec.user, password.expose()));
-        match outcome {
+        match with_password(session, &spec.user, password.expose())? {
             Ok(()) => return Ok(()),
-            Err(Problem::Ssh(error)) if refusal(&error) => {}
-            Err(problem) => return Err(session.error(Cause::Authentication, "while logging in", problem)),
-        }
-        let outcome =
-            session.drive(|ssh| ssh.userauth_keyboard_interactive(&spec.user, &mut Answer(password.expose())));
-        match outcome {
-            Ok(()) => return Ok(()),
-            Err(Problem::Ssh(error)) if refusal(&error) || key_trouble(&error) => {
-                refused.push("the password".to_owned())
-            }
-            Err(problem) => return Err(session.error(Cause::Authentication, "while logging in", problem)),
+            Err(text) => refused.push(text),
         }
     }
     if refused.is_empty() {
@@ -113,26 +112,36 @@ fn read_key(path: &Path) -> Result<String, String> {
     Ok(text)
 }
 
-/// The outer error ends the visit; the inner one says why the agent did not help.
-fn agent(session: &mut Session, user: &str) -> Result<Result<(), String>, SshError> {
-    let mut agent = match session.ssh().agent() {
-        Ok(agent) => agent,
-        Err(error) => return Ok(Err(format!("the agent ({})", error.message()))),
+/// Whether a key signs in one way only. For RSA the server's word is waited for: it says whether SHA-2 may be used.
+fn needs_no_word(text: &str) -> bool {
+    let body: String = text.lines().filter(|line| !line.starts_with("-----")).map(str::trim).collect();
+    // The public half is in the clear even where the private one is encrypted.
+    let blob = STANDARD.decode(body).unwrap_or_default();
+    let has = |kind: &[u8]| blob.windows(kind.len()).any(|window| window == kind);
+    blob.starts_with(b"openssh-key-v1\0") && (has(b"ssh-ed25519") || has(b"ecdsa-sha2-nistp"))
+}
+
+/// Says the password once, in the way that the server offers. The outer error ends the visit; the inner one says what was
+/// refused.
+fn with_password(session: &mut Session, user: &str, password: &str) -> Result<Result<(), String>, SshError> {
+    let offered = match session.drive(|ssh| ssh.auth_methods(user).map(str::to_owned)) {
+        Ok(offered) => offered,
+        Err(Problem::Ssh(_)) if session.ssh().authenticated() => return Ok(Ok(())),
+        Err(problem) => return Err(session.error(Cause::Authentication, "while logging in", problem)),
     };
-    if let Err(error) = agent.connect().and_then(|()| agent.list_identities()) {
-        return Ok(Err(format!("the agent ({}; is SSH_AUTH_SOCK set?)", error.message())));
+    let has = |method: &str| offered.split(',').any(|one| one == method);
+    let outcome = if has("password") {
+        session.drive(|ssh| ssh.userauth_password(user, password))
+    } else if has("keyboard-interactive") {
+        session.drive(|ssh| ssh.userauth_keyboard_interactive(user, &mut Answer(password)))
+    } else {
+        return Ok(Err(format!("a password at all (it offers {})", clean(&offered))));
+    };
+    match outcome {
+        Ok(()) => Ok(Ok(())),
+        Err(Problem::Ssh(error)) if refusal(&error) || key_trouble(&error) => Ok(Err("the password".to_owned())),
+        Err(problem) => Err(session.error(Cause::Authentication, "while logging in", problem)),
     }
-    let keys = agent.identities().unwrap_or_default();
-    let mut tried = 0;
-    for key in keys.iter().take(MAX_AGENT_KEYS) {
-        tried += 1;
-        match session.drive(|_| agent.userauth(user, key)) {
-            Ok(()) => return Ok(Ok(())),
-            Err(Problem::Ssh(_)) => {}
-            Err(problem) => return Err(session.error(Cause::Authentication, "while logging in", problem)),
-        }
-    }
-    Ok(Err(format!("{tried} of {} keys of the agent", keys.len())))
 }
 
 /// Gives the password to a single hidden question and nothing to any other, so that a server cannot ask it out of us
