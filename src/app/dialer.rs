@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use super::secrets;
+use super::{descriptors, secrets};
 use crate::model::cause::Cause;
 use crate::model::clean::is_hostile;
 use crate::model::job::{FromDialer, Job, ToDialer, Traffic};
@@ -75,6 +75,7 @@ fn converse(
 ) -> Result<Traffic, SshError> {
     let deadline = Instant::now() + job.timeout;
     let allowance = Limits::default().total + OVERHEAD;
+    descriptors::wait(deadline);
     match &job.transport {
         Transport::Local => {
             let mut stream = local::start(&job.probes, deadline, allowance)?;

@@ -228,7 +228,11 @@ impl Link {
 fn passing(error: io::Error) -> Result<(), Break> {
     match error.kind() {
         // A socket's timeout shows as WouldBlock on Linux; the caller's next look at the deadline ends it.
-        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => Ok(()),
+        ErrorKind::WouldBlock | ErrorKind::Interrupted => Ok(()),
+        // TCP itself gave up. The kind would read as our own deadline.
+        ErrorKind::TimedOut => {
+            Err(Break::Io(io::Error::new(ErrorKind::ConnectionAborted, "the host is not there any more")))
+        }
         ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted => Err(Break::Closed),
         _ => Err(Break::Io(error)),
     }

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::app::dialer;
+use crate::app::{descriptors, dialer};
 use crate::model::cause::Cause;
 use crate::model::job::{FromDialer, Job, Traffic};
 
@@ -19,8 +19,9 @@ const SPREAD: Duration = Duration::from_millis(300);
 pub enum Heard {
     /// A visit begins; answers for the host go to the sender.
     Started(String, Sender<crate::model::job::ToDialer>),
-    /// The dialer says something.
-    Said(FromDialer),
+    /// The dialer says something, so long after the visit began. How long the keeper then needs is none of the host's
+    /// matter.
+    Said(FromDialer, Duration),
     /// The host's turn did not come before the sweep's end.
     NoTurn(String),
 }
@@ -42,7 +43,11 @@ impl Pool {
         stop: Box<dyn Fn() -> bool + Send + Sync>,
         out: &Sender<Heard>,
     ) -> std::io::Result<()> {
-        let threads = threads.min(jobs.len());
+        let wanted = threads.min(jobs.len());
+        let threads = descriptors::visits(wanted);
+        if threads < wanted {
+            log::warn!("{threads} hosts at once instead of {wanted}: the limit of open files is low (ulimit -n)");
+        }
         let pool = Arc::new(Self { queue: Mutex::new(jobs.into()), ends, stop });
         for number in 0..threads {
             let (mine, out) = (Arc::clone(&pool), out.clone());
@@ -86,19 +91,17 @@ fn visit(job: &Job, out: &Sender<Heard>) {
     let (answers, answer): (_, Receiver<_>) = std::sync::mpsc::channel();
     // The keeper gone means the process is ending: there is nobody left to tell.
     let _ = out.send(Heard::Started(job.host.clone(), answers));
+    let begun = Instant::now();
     let mut ended = false;
     let mut say = |said: FromDialer| {
         ended |= matches!(said, FromDialer::Finished { .. } | FromDialer::Failed { .. });
-        let _ = out.send(Heard::Said(said));
+        let _ = out.send(Heard::Said(said, begun.elapsed()));
     };
     let result = catch_unwind(AssertUnwindSafe(|| dialer::visit(job, &mut say, &answer)));
     if !ended {
         let text = if result.is_err() { "the visit panicked" } else { "the visit ended without a word" };
-        let _ = out.send(Heard::Said(FromDialer::Failed {
-            host: job.host.clone(),
-            cause: Cause::Internal,
-            text: text.to_owned(),
-            traffic: Traffic::default(),
-        }));
+        let (host, text) = (job.host.clone(), text.to_owned());
+        let failed = FromDialer::Failed { host, cause: Cause::Internal, text, traffic: Traffic::default() };
+        let _ = out.send(Heard::Said(failed, begun.elapsed()));
     }
 }
