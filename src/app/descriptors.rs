@@ -10,6 +10,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// The most that one visit has open at once: the connection, libssh2's socket pair, an agent, a resolver, a file; or the
 /// pipes of a local probe while it is started.
 const VISIT: u64 = 9;
+/// What every visit has open.
+const NEEDED: usize = 4;
 /// Kept for the store, its journals, logs, and files that are set aside.
 const OTHERS: u64 = 12;
 /// Between two looks whether there are some again.
@@ -35,14 +37,22 @@ fn fitting(wanted: usize, have: u64, open: u64) -> usize {
     usize::try_from(fit).unwrap_or(usize::MAX).clamp(1, wanted.max(1))
 }
 
-/// Waits until a visit's descriptors can be had, at most until the deadline; other trouble shows where they are used.
-pub fn wait(deadline: Instant) {
-    while Instant::now() + PAUSE < deadline {
-        let probed: io::Result<Vec<File>> = (0..VISIT).map(|_| File::open("/dev/null")).collect();
-        match probed {
-            Err(error) if exhausted(&error) => thread::sleep(PAUSE),
-            _ => return,
+/// Waits until the descriptors that every visit needs can be had; false if there were none until the deadline. Other
+/// trouble than their lack shows where they are used.
+pub fn wait(deadline: Instant) -> bool {
+    wait_for(deadline, || (0..NEEDED).map(|_| File::open("/dev/null")).collect::<io::Result<Vec<_>>>().map(drop))
+}
+
+fn wait_for(deadline: Instant, mut open: impl FnMut() -> io::Result<()>) -> bool {
+    loop {
+        match open() {
+            Err(error) if exhausted(&error) => {}
+            _ => return true,
         }
+        if Instant::now() + PAUSE >= deadline {
+            return false;
+        }
+        thread::sleep(PAUSE);
     }
 }
 
@@ -63,5 +73,20 @@ mod tests {
         assert_eq!(fitting(16, 8, 10), 1);
         assert_eq!(fitting(0, 1024, 10), 1);
         assert!(visits(4) >= 1);
+    }
+
+    #[test]
+    fn their_lack_is_waited_for_and_nothing_else() {
+        let soon = || Instant::now() + Duration::from_millis(300);
+        let mut lacks = 2;
+        let lacking = || {
+            lacks -= 1;
+            if lacks < 0 { Ok(()) } else { Err(rustix::io::Errno::MFILE.into()) }
+        };
+        assert!(wait_for(soon(), lacking));
+        assert_eq!(lacks, -1);
+        assert!(!wait_for(soon(), || Err(rustix::io::Errno::NFILE.into())));
+        assert!(wait_for(soon(), || Err(rustix::io::Errno::NOENT.into())));
+        assert!(wait(soon()));
     }
 }

@@ -75,7 +75,10 @@ fn converse(
 ) -> Result<Traffic, SshError> {
     let deadline = Instant::now() + job.timeout;
     let allowance = Limits::default().total + OVERHEAD;
-    descriptors::wait(deadline);
+    if !descriptors::wait(deadline) {
+        let text = "no file descriptors were free until the deadline; raise the limit (ulimit -n) or lower jobs=";
+        return Err(SshError::new(Cause::LocalSetup, text));
+    }
     match &job.transport {
         Transport::Local => {
             let mut stream = local::start(&job.probes, deadline, allowance)?;
