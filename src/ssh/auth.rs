@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ssh2::{KeyboardInteractivePrompt, Prompt};
 
+use super::hostkey::field;
 use super::session::{Problem, Session};
 use super::{Secrets, SshError, agent};
 use crate::model::cause::Cause;
@@ -32,16 +33,21 @@ pub(super) fn log_in(session: &mut Session, spec: &SshSpec, secrets: &Secrets) -
             }
         };
         let passphrase = secrets.passphrase.as_ref().map(|secret| secret.expose());
-        let step = |ssh: &mut ssh2::Session| ssh.userauth_pubkey_memory(&spec.user, None, &text, passphrase);
-        let outcome = if needs_no_word(&text) {
+        let public = public_half(&text);
+        let step =
+            |ssh: &mut ssh2::Session| ssh.userauth_pubkey_memory(&spec.user, public.as_deref(), &text, passphrase);
+        // An RSA key waits for the server's word: it says whether SHA-2 may be used.
+        let outcome = if public.as_ref().is_some_and(|public| !public.starts_with("ssh-rsa")) {
             session.drive_early(step)
         } else {
             session.open().and_then(|()| session.drive(step))
         };
         match outcome {
             Ok(()) => return Ok(()),
-            Err(Problem::Ssh(error)) if refusal(&error) => refused.push(format!("key {}", file.display())),
-            Err(Problem::Ssh(error)) if key_trouble(&error) => unusable.push(format!(
+            Err(Problem::Ssh(error)) if refusal(&error) && !unsigned(&error) => {
+                refused.push(format!("key {}", file.display()))
+            }
+            Err(Problem::Ssh(error)) if key_trouble(&error) || unsigned(&error) => unusable.push(format!(
                 "{}: not a private key that can be used ({}); if it is encrypted, give its passphrase",
                 file.display(),
                 error.message()
@@ -86,6 +92,11 @@ fn refusal(error: &ssh2::Error) -> bool {
     matches!(error.code(), ssh2::ErrorCode::Session(-18 | -19))
 }
 
+/// libssh2 has one code for a key that the server refuses and for one that could not sign (a wrong passphrase).
+fn unsigned(error: &ssh2::Error) -> bool {
+    error.message() == "Callback returned error"
+}
+
 /// libssh2's codes for a key that cannot be read (FILE) or a method that does not fit (METHOD_NONE, METHOD_NOT_SUPPORTED,
 /// ALGO_UNSUPPORTED, KEYFILE_AUTH_FAILED), all before anything was refused.
 fn key_trouble(error: &ssh2::Error) -> bool {
@@ -112,13 +123,17 @@ fn read_key(path: &Path) -> Result<String, String> {
     Ok(text)
 }
 
-/// Whether a key signs in one way only. For RSA the server's word is waited for: it says whether SHA-2 may be used.
-fn needs_no_word(text: &str) -> bool {
+/// The public half of a key file in OpenSSH's own format, as `ssh-ed25519 AAAA...`; it is in the clear even where the private
+/// half is encrypted. libssh2 would read (and decrypt) the private half once more to find it.
+fn public_half(text: &str) -> Option<String> {
     let body: String = text.lines().filter(|line| !line.starts_with("-----")).map(str::trim).collect();
-    // The public half is in the clear even where the private one is encrypted.
-    let blob = STANDARD.decode(body).unwrap_or_default();
-    let has = |kind: &[u8]| blob.windows(kind.len()).any(|window| window == kind);
-    blob.starts_with(b"openssh-key-v1\0") && (has(b"ssh-ed25519") || has(b"ecdsa-sha2-nistp"))
+    let file = STANDARD.decode(body).ok()?;
+    let rest = file.strip_prefix(b"openssh-key-v1\0")?;
+    // Cipher, key derivation, its options; then how many keys follow.
+    let rest = (0..3).try_fold(rest, |rest, _| field(rest).map(|(_, rest)| rest))?;
+    let (blob, _) = field(rest.strip_prefix(&[0, 0, 0, 1])?)?;
+    let kind = std::str::from_utf8(field(blob)?.0).ok()?;
+    kind.is_ascii().then(|| format!("{kind} {}", STANDARD.encode(blob)))
 }
 
 /// Says the password once, in the way that the server offers. The outer error ends the visit; the inner one says what was
