@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 
 mod support;
 
-use support::fleet::shown;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use support::fleet::{Fleet, Kind, shown};
 use support::run::{Said, must, program, sqlite3};
 
 /// This machine as the only host, collected without SSH.
@@ -193,4 +195,39 @@ impl Drop for Mounted {
     fn drop(&mut self) {
         must("umount", &["-l", &shown(&self.0)]);
     }
+}
+
+#[test]
+fn c2_a_changed_host_key_is_mailed_with_both_fingerprints_and_the_command() {
+    let fleet = Fleet::start(&[Kind::ChangedKey, Kind::Good]);
+    fleet.configure(|_| String::new(), &fleet.alerts());
+    fleet.run("fleet", &["keys", "generate"]).ends_with(0);
+    let known = fs::read_to_string(fleet.dir.join("keys/known_hosts")).unwrap();
+    fleet.run("fleet-collector", &[]).ends_with(3);
+    assert_eq!(fs::read_to_string(fleet.dir.join("keys/known_hosts")).unwrap(), known, "nothing is replaced by itself");
+    fleet.run("fleet-alerter", &[]).ends_with(0);
+    let mails = fleet.mails();
+    assert_eq!(mails.len(), 1, "{mails:?}");
+    let text = words(&mails[0]);
+    for key in ["host_key", "other_host_key"] {
+        let told = must("ssh-keygen", &["-lf", &shown(&fleet.dir.join(format!("{key}.pub")))]);
+        let fingerprint = told.split_whitespace().nth(1).unwrap();
+        assert!(text.contains(fingerprint), "{fingerprint} is not in: {text}");
+    }
+    assert!(text.contains("fleet hosts accept h01"), "{text}");
+}
+
+/// A mail as a person reads it, one space between words.
+fn words(mail: &str) -> String {
+    let (head, body) =
+        mail.replace("\r\n", "\n").split_once("\n\n").map(|(h, b)| (h.to_owned(), b.to_owned())).unwrap();
+    let head = head.to_ascii_lowercase();
+    let body = if head.contains("encoding: base64") {
+        String::from_utf8(STANDARD.decode(body.split_whitespace().collect::<String>()).unwrap()).unwrap()
+    } else if head.contains("quoted-printable") {
+        body.replace("=\n", "").replace("=3D", "=")
+    } else {
+        body
+    };
+    body.split_whitespace().collect::<Vec<_>>().join(" ")
 }

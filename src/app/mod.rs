@@ -11,6 +11,8 @@ pub mod collector;
 #[cfg(feature = "server")]
 pub mod context;
 #[cfg(feature = "server")]
+mod descriptors;
+#[cfg(feature = "server")]
 pub mod dialer;
 #[cfg(feature = "server")]
 pub mod files;

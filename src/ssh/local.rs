@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
+use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::os::unix::net::UnixStream;
@@ -178,6 +179,14 @@ impl Stream for Local {
 
     fn complaint(&self) -> &[u8] {
         &self.complaint
+    }
+
+    fn part(&mut self) -> io::Result<()> {
+        self.pipe.shutdown(Shutdown::Write)?;
+        // Dropping kills it, so it is let end first; deleting a few files takes it no time.
+        let mut rest = [0; 1024];
+        while self.read(&mut rest)? > 0 {}
+        Ok(())
     }
 
     fn ending(&mut self) -> Option<String> {

@@ -159,7 +159,7 @@ fn a_sample_is_stored_once_and_comes_back_whole() {
         assert_eq!(now[0].sample, Some((at(30), sample("b", 2, 20, 1e-9))));
         let mut cost = attempt("a", 40, None);
         cost.traffic.sent = 99;
-        store.settle(sweep, &cost).unwrap();
+        store.settle(sweep, &[cost.clone()]).unwrap();
         let newest = store.attempts("a", 1).unwrap().remove(0);
         assert_eq!((newest.traffic.sent, newest.outcome), (99, attempt("a", 40, Some(Cause::Deadline)).outcome));
         store.end_sweep(sweep, at(50), 1).unwrap();

@@ -79,8 +79,8 @@ pub trait Store: Send {
     /// Writes an attempt and its samples in one durable transaction; once it returns, the samples may be acknowledged.
     /// Samples whose (host, key) is known are left out. Returns how many were new.
     fn record(&mut self, sweep: i64, attempt: &Attempt, samples: &[Sample]) -> Result<usize>;
-    /// Replaces what an attempt cost, once the visit is over.
-    fn settle(&mut self, sweep: i64, attempt: &Attempt) -> Result<()>;
+    /// Replaces what attempts cost, once the visits are over.
+    fn settle(&mut self, sweep: i64, attempts: &[Attempt]) -> Result<()>;
     /// Rows with an id greater than `after`, in order, at most `limit`, each with its samples.
     fn rows_after(&self, after: i64, limit: usize) -> Result<Vec<Row>>;
 

@@ -14,7 +14,8 @@ use super::exit::{self, Exit, Failure, Outcome};
 use super::{clock, keyring, lock, logging, state};
 use crate::model::fleet::Heartbeat;
 use crate::model::pattern;
-use crate::model::spec::{FleetSpec, HostSpec};
+use crate::model::spec::{FleetSpec, HostSpec, Transport};
+use crate::ssh::deploy;
 use crate::store::Store;
 
 mod aside;
@@ -72,6 +73,10 @@ fn run(args: &Args) -> Outcome {
     let stop = stop_flag()?;
     let asked = !args.host.is_empty();
     let planned = plan::jobs(&spec, &hosts, &recipients, &probes, store.as_ref(), asked)?;
+    if hosts.iter().any(|host| matches!(host.transport, Transport::Ssh(_))) {
+        // Read and hashed before the first host's time begins; what is wrong with them is said for each host.
+        let _ = deploy::probes(&probes);
+    }
     let mut progress = report::Progress::new(&args.common, hosts.len());
 
     let begun = keeper::sweep(&spec, planned, &identities, store.as_mut(), &stop, &mut progress);

@@ -140,11 +140,13 @@ impl Store for Memory {
         Ok(added)
     }
 
-    fn settle(&mut self, sweep: i64, attempt: &Attempt) -> Result<()> {
-        let found = self.attempts.values_mut().rev().find(|(s, a)| *s == sweep && a.host == attempt.host);
-        if let Some((_, known)) = found {
-            known.took = micros(attempt.took);
-            known.traffic = attempt.traffic;
+    fn settle(&mut self, sweep: i64, attempts: &[Attempt]) -> Result<()> {
+        for attempt in attempts {
+            let found = self.attempts.values_mut().rev().find(|(s, a)| *s == sweep && a.host == attempt.host);
+            if let Some((_, known)) = found {
+                known.took = micros(attempt.took);
+                known.traffic = attempt.traffic;
+            }
         }
         Ok(())
     }

@@ -111,8 +111,8 @@ impl Store for Sqlite {
     fn record(&mut self, sweep: i64, attempt: &Attempt, list: &[Sample]) -> Result<usize> {
         self.write(|c| samples::record(c, sweep, attempt, list))
     }
-    fn settle(&mut self, sweep: i64, attempt: &Attempt) -> Result<()> {
-        self.write(|c| samples::settle(c, sweep, attempt))
+    fn settle(&mut self, sweep: i64, attempts: &[Attempt]) -> Result<()> {
+        self.write(|c| attempts.iter().try_for_each(|attempt| samples::settle(c, sweep, attempt)))
     }
     fn rows_after(&self, after: i64, limit: usize) -> Result<Vec<Row>> {
         self.read(|c| samples::rows_after(c, after, limit))
