@@ -4,72 +4,12 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
 
 mod support;
 
 use support::fleet::shown;
-use support::run::{Said, must, program, sqlite3};
-
-/// This machine as the only host, collected without SSH.
-struct Bench {
-    dir: tempfile::TempDir,
-}
-
-impl Bench {
-    fn new() -> Self {
-        // Not below /tmp: the probe refuses a directory whose parents others may write to.
-        let dir = tempfile::Builder::new().prefix("security").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let bench = Self { dir };
-        let folder = bench.path(&format!("probes/{}-linux", std::env::consts::ARCH));
-        fs::create_dir_all(&folder).unwrap();
-        fs::copy(program("fleet-probe"), folder.join("fleet-probe")).unwrap();
-        bench.configure("", 0o600);
-        bench.run("fleet", &["keys", "generate"]).ends_with(0);
-        bench
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn configure(&self, more: &str, mode: u32) {
-        self.write_config(&format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<fleet-health version=\"1\">\n\
-             <collector state-dir=\"state\" probe-dir=\"probes\"/>\n\
-             <keys recipient-file=\"keys/fleet.pub\" identity-file=\"keys/fleet.key\"/>\n\
-             <store url=\"sqlite:fleet.db\"/>\n{more}\n<host name=\"self\" transport=\"local\"/>\n</fleet-health>\n"
-        ));
-        fs::set_permissions(self.path("config.xml"), fs::Permissions::from_mode(mode)).unwrap();
-    }
-
-    fn write_config(&self, text: &str) {
-        fs::write(self.path("config.xml"), text).unwrap();
-    }
-
-    #[allow(clippy::disallowed_methods, reason = "starts the program under test")]
-    fn run(&self, name: &str, args: &[&str]) -> Said {
-        // The usual umask of a login, which would leave files readable by everybody.
-        let line = "umask 022; exec \"$0\" \"$@\"";
-        let mut command = std::process::Command::new("/bin/sh");
-        command.arg("-c").arg(line).arg(program(name)).args(args).current_dir(self.dir.path());
-        command.env("FLEET_CONFIG", self.path("config.xml")).env("HOME", self.dir.path());
-        Said::of(command.output().unwrap())
-    }
-}
-
-fn mode(path: &Path) -> u32 {
-    fs::metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).permissions().mode() & 0o777
-}
-
-fn files_below(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() { found.extend(files_below(&path)) } else { found.push(path) }
-    }
-    found
-}
+use support::local::{Bench, Mounted, files_below, free, mode};
+use support::run::{must, sqlite3};
 
 #[test]
 fn d1_a_password_in_a_file_that_others_read_is_refused_and_not_repeated() {
@@ -164,9 +104,7 @@ fn o3_a_full_disk_keeps_old_rows_readable_and_says_74() {
     assert_eq!(must("id", &["-u"]).trim(), "0", "this test mounts a small filesystem: run it as root");
     let bench = Bench::new();
     let small = bench.path("small");
-    fs::create_dir(&small).unwrap();
-    must("mount", &["-t", "tmpfs", "-o", "size=2m,mode=0700", "tmpfs", &shown(&small)]);
-    let _mounted = Mounted(small.clone());
+    let _mounted = Mounted::new(&small, "2m");
     let text = fs::read_to_string(bench.path("config.xml")).unwrap();
     bench.write_config(&text.replace("sqlite:fleet.db", "sqlite:small/fleet.db"));
     bench.run("fleet-collector", &[]).ends_with(0);
@@ -180,17 +118,4 @@ fn o3_a_full_disk_keeps_old_rows_readable_and_says_74() {
     let after = sqlite3(&small.join("fleet.db"), "select count(*) from reading");
     assert!(after[0][0].parse::<u64>().unwrap() >= before[0][0].parse::<u64>().unwrap());
     assert_eq!(sqlite3(&small.join("fleet.db"), "pragma integrity_check"), [["ok"]]);
-}
-
-fn free(place: &Path) -> u64 {
-    let told = rustix::fs::statvfs(place).unwrap();
-    told.f_bavail * told.f_frsize
-}
-
-struct Mounted(PathBuf);
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        must("umount", &["-l", &shown(&self.0)]);
-    }
 }

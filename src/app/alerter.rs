@@ -5,14 +5,14 @@ use std::process::ExitCode;
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Parser;
 
-use super::context::{Common, open_store};
+use super::context::Common;
 use super::exit::{self, Exit, Failure, Outcome};
-use super::{clock, lock, logging, state};
+use super::{clock, harden, lock, logging, state};
 use crate::alert::words;
 use crate::model::alert::{Incident, Mail, MailState, Plan};
 use crate::model::fleet::Heartbeat;
 use crate::model::spec::FleetSpec;
-use crate::store::{self, Store};
+use crate::store::{self, Store, StoreError};
 
 pub mod deliver;
 mod letter;
@@ -41,6 +41,8 @@ struct Cli {
 /// Runs the alerter.
 #[must_use]
 pub fn main() -> ExitCode {
+    harden::no_core();
+    harden::own_files();
     let cli = Cli::parse();
     logging::start(&cli.common);
     exit::finish("fleet-alerter", run(&cli))
@@ -55,13 +57,23 @@ fn run(cli: &Cli) -> Outcome {
         let lock = lock::acquire(&folder.join("alerter.lock"));
         _lock = Some(lock.map_err(|error| error.failure("alerter", spec.collector.interval))?);
     }
-    let mut store = open_store(&spec)?;
     if spec.alerts.destinations.is_empty() {
         log::info!("no <to> in <alerts>: problems are recorded and nobody is told");
     }
-    let report = turn(store.as_mut(), &spec, &clock::now, cli.dry_run)?;
+    let report = match once(&spec, cli.dry_run) {
+        // Each step is committed by itself, so the run may begin again: with the room that was kept back for it.
+        Err(error @ StoreError::Full { .. }) if !cli.dry_run && store::release(&spec.store) => {
+            log::error!("{error}; the room that was kept back for alerts is used now: free space");
+            once(&spec, false)?
+        }
+        other => other?,
+    };
     show(cli, &report);
     if report.errors.is_empty() { Ok(Exit::Done) } else { Err(Failure::new(Exit::Failed, report.errors.join("\n"))) }
+}
+
+fn once(spec: &FleetSpec, dry_run: bool) -> store::Result<Report> {
+    turn(store::open(&spec.store)?.as_mut(), spec, &clock::now, dry_run)
 }
 
 /// What a run did.

@@ -15,6 +15,8 @@ pub mod dialer;
 #[cfg(feature = "server")]
 pub mod fleet;
 #[cfg(feature = "server")]
+mod harden;
+#[cfg(feature = "server")]
 pub mod keyring;
 #[cfg(feature = "server")]
 pub mod lock;

@@ -9,4 +9,5 @@
 )]
 
 pub mod fleet;
+pub mod local;
 pub mod run;

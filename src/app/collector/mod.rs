@@ -11,7 +11,7 @@ use clap::Parser;
 
 use super::context::{self, Common};
 use super::exit::{self, Exit, Failure, Outcome};
-use super::{clock, keyring, lock, logging, state};
+use super::{clock, harden, keyring, lock, logging, state};
 use crate::model::fleet::Heartbeat;
 use crate::model::pattern;
 use crate::model::spec::{FleetSpec, HostSpec};
@@ -44,6 +44,8 @@ struct Args {
 /// Runs the collector.
 #[must_use]
 pub fn main() -> ExitCode {
+    harden::no_core();
+    harden::own_files();
     let args = Args::parse();
     logging::start(&args.common);
     exit::finish("fleet-collector", run(&args))
