@@ -9,5 +9,6 @@
 )]
 
 pub mod fleet;
+pub mod given;
 pub mod local;
 pub mod run;
