@@ -143,11 +143,13 @@ pub fn turn(
     Ok(report)
 }
 
-/// Whether a sweep is under way; one that was killed counts no longer than its deadline.
+/// Whether a sweep is under way. One whose collector ended before it, killed or by a full disk, counts no longer than its
+/// deadline, and not at all where its lock shows that it is gone.
 fn half_written(store: &dyn Store, spec: &FleetSpec, now: DateTime<Utc>) -> store::Result<bool> {
     let deadline = TimeDelta::from_std(spec.collector.deadline).unwrap_or(TimeDelta::hours(1));
     let newest = store.sweeps(1)?;
-    let half = newest.first().is_some_and(|sweep| sweep.ended.is_none() && now - sweep.started < deadline);
+    let open = newest.first().is_some_and(|sweep| sweep.ended.is_none() && now - sweep.started < deadline);
+    let half = open && !lock::is_free(&spec.collector.state_dir.join("collector.lock"));
     if half {
         log::info!("a sweep is under way: mail is planned once it is whole");
     }

@@ -87,6 +87,13 @@ pub fn acquire(path: &Path) -> Result<Lock, LockError> {
     Ok(Lock { _file: file })
 }
 
+/// Whether the file is there and no run holds it. Looks for a moment only; a run that starts in this very moment would
+/// leave as if another were under way.
+#[must_use]
+pub fn is_free(path: &Path) -> bool {
+    File::open(path).is_ok_and(|file| file.try_lock_shared().is_ok())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,7 +106,9 @@ mod tests {
         let Err(LockError::Busy { pid, since }) = acquire(&path) else { panic!("taken twice") };
         assert_eq!(pid, Some(std::process::id()));
         assert!(since.is_some());
+        assert!(!is_free(&path));
         drop(lock);
+        assert!(is_free(&path) && !is_free(&folder.path().join("none")));
         acquire(&path).unwrap();
     }
 }

@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use super::mailbox::Mailbox;
 use super::run::{Owned, Said, free_port, must, path, program, system, until};
 
 static FLEETS: AtomicU32 = AtomicU32::new(0);
@@ -53,11 +54,11 @@ pub struct Host {
 pub struct Fleet {
     pub dir: PathBuf,
     pub port: u16,
-    pub smtp: u16,
     pub hosts: Vec<Host>,
     mounts: Vec<PathBuf>,
     // Kept for their Drop.
     running: Vec<Owned>,
+    mailbox: Mailbox,
     _black_holes: Vec<TcpListener>,
 }
 
@@ -69,7 +70,7 @@ impl Fleet {
         let tag = format!("ft{}x{number}", std::process::id());
         // Not below /tmp: the probe refuses a directory whose parents others may write to.
         let dir = PathBuf::from(format!("/var/lib/fleet-health-test-{tag}"));
-        for folder in ["authorized", "home", "keys", "mail", "probes"] {
+        for folder in ["authorized", "home", "keys", "probes"] {
             fs::create_dir_all(dir.join(folder)).unwrap();
         }
         fs::set_permissions(dir.join("keys"), fs::Permissions::from_mode(0o700)).unwrap();
@@ -78,10 +79,10 @@ impl Fleet {
         }
         let mut fleet = Self {
             port: free_port(),
-            smtp: free_port(),
             hosts: Vec::new(),
             mounts: Vec::new(),
             running: Vec::new(),
+            mailbox: Mailbox::start(&dir.join("mail")),
             _black_holes: Vec::new(),
             dir,
         };
@@ -103,7 +104,6 @@ impl Fleet {
         );
         fleet.start_sshd("other", &[Kind::ChangedKey]);
         fleet.start_black_holes();
-        fleet.start_mailbox();
         fleet.write_known_hosts();
         fleet
     }
@@ -211,21 +211,6 @@ impl Fleet {
             hanging.map(|host| TcpListener::bind((host.address.as_str(), self.port)).unwrap()).collect();
     }
 
-    fn start_mailbox(&mut self) {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let log = fs::File::create(self.dir.join("mailbox.log")).unwrap();
-        let child = Command::new(root.join("target/venv/bin/python"))
-            .arg(root.join("scripts/mailbox.py"))
-            .args([self.smtp.to_string(), shown(&self.dir.join("mail"))])
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap_or_else(|error| panic!("target/venv: {error}; make it with: make deps"));
-        self.running.push(Owned(child));
-        let port = self.smtp;
-        until("the mail server listens", Duration::from_secs(20), || TcpStream::connect(("127.0.0.1", port)).is_ok());
-    }
-
     fn write_known_hosts(&self) {
         let key = fs::read_to_string(self.dir.join("host_key.pub")).unwrap();
         let key: Vec<&str> = key.split_whitespace().take(2).collect();
@@ -259,11 +244,7 @@ impl Fleet {
 
     /// The `<alerts>` block for the mail server of this fleet.
     pub fn alerts(&self) -> String {
-        format!(
-            "<alerts recovered=\"true\"><smtp host=\"127.0.0.1\" port=\"{}\" tls=\"none\" from=\"fleet@example.net\"/>\
-             <to name=\"ops\" mail=\"ops@example.net\"/><route to=\"ops\"/></alerts>\n",
-            self.smtp
-        )
+        self.mailbox.alerts()
     }
 
     pub fn config(&self) -> PathBuf {
@@ -289,13 +270,7 @@ impl Fleet {
 
     /// The mails that arrived, in order.
     pub fn mails(&self) -> Vec<String> {
-        let mut files: Vec<PathBuf> = fs::read_dir(self.dir.join("mail"))
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .filter(|path| path.extension().is_some_and(|ending| ending == "eml"))
-            .collect();
-        files.sort();
-        files.iter().map(|file| String::from_utf8_lossy(&fs::read(file).unwrap()).into_owned()).collect()
+        self.mailbox.mails()
     }
 
     /// A real filesystem of that size, mounted below the fleet's folder.

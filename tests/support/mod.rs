@@ -11,4 +11,5 @@
 pub mod fleet;
 pub mod given;
 pub mod local;
+pub mod mailbox;
 pub mod run;

@@ -15,7 +15,7 @@ use super::{clock, harden, keyring, lock, logging, state};
 use crate::model::fleet::Heartbeat;
 use crate::model::pattern;
 use crate::model::spec::{FleetSpec, HostSpec};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 mod aside;
 mod back_off;
@@ -75,7 +75,10 @@ fn run(args: &Args) -> Outcome {
     let sweep = match begun {
         Ok(sweep) => sweep,
         Err(error) => {
-            beat(store.as_mut(), false, &error.to_string());
+            // Whoever kept the store locked until now would keep the heartbeat waiting as long again.
+            if !matches!(error, StoreError::Busy { .. }) {
+                beat(store.as_mut(), false, &error.to_string());
+            }
             return Err(error.into());
         }
     };
