@@ -166,6 +166,7 @@ fn o3_on_a_full_disk_the_alert_still_goes() {
     assert_eq!(subjects(&mailbox), told, "told once");
 
     // Once there is space, the samples come that waited, and room is kept back again.
+    drop(fill);
     fs::remove_file(small.join("fill")).unwrap();
     bench.run("fleet-collector", &[]).ends_with(0);
     assert!(bench.spooled().is_empty());

@@ -236,6 +236,39 @@ fn hangs_after_login_end_with_the_deadline() {
     assert_eq!(cause(&visit(spec(&sshd), &probes)), Cause::ProbeFailed);
 }
 
+#[test]
+fn a_probe_of_another_machine_and_one_that_crashes_are_told_apart() {
+    let (folder, _) = folder();
+    let sshd = Sshd::start(&Options::default());
+    let visit_with = |name: &str, content: &[u8]| {
+        let probe = folder.path().join(name);
+        fs::write(&probe, content).unwrap();
+        visit(spec(&sshd), &sshd::probes(&folder.path().join(format!("of-{name}")), &probe))
+    };
+    // The header of a program for another machine: exit status 126.
+    let mut foreign = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xf3\0\x01\0\0\0".to_vec();
+    foreign.resize(4096, 0);
+    let seen = visit_with("foreign", &foreign);
+    assert_eq!(cause(&seen), Cause::NoProbe, "{seen:?}");
+    assert!(seen.failed.unwrap().1.contains("126"));
+    let seen = visit_with("crashing", b"#!/bin/sh\nkill -SEGV $$\n");
+    assert_eq!(cause(&seen), Cause::ProbeFailed, "{seen:?}");
+    assert!(seen.failed.unwrap().1.contains("signal SEGV"));
+}
+
+/// Words on standard error that came together with the end hid it, and the visit waited for its deadline.
+#[test]
+fn a_complaint_and_the_end_in_one_packet_are_no_hang() {
+    let (_folder, probes) = folder();
+    let sshd = Sshd::start(&Options { lines: vec!["ForceCommand echo gone >&2".into()], ..Options::default() });
+    for _ in 0..12 {
+        let seen = visit_with(Transport::Ssh(spec(&sshd)), &probes, Duration::from_secs(30));
+        assert_eq!(cause(&seen), Cause::ProbeFailed, "{seen:?}");
+        assert!(seen.took < Duration::from_secs(15), "{seen:?}");
+        assert!(seen.failed.unwrap().1.contains("gone"));
+    }
+}
+
 /// A server that accepts and then does something for as long as it can.
 fn odd_server(act: impl Fn(&mut std::net::TcpStream) -> std::io::Result<()> + Send + 'static) -> SshSpec {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

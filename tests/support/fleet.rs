@@ -3,6 +3,7 @@
 //! Accounts and not only addresses, because two hosts of one account would share one spool. It needs root.
 
 use std::fs;
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -37,6 +38,16 @@ pub enum Kind {
     NoExec,
     /// Home is full, and no other directory serves.
     DiskFull,
+    /// Home is mounted read-only, but another directory serves.
+    ReadOnlyHome,
+    /// Home is mounted read-only, and no other directory serves.
+    ReadOnly,
+    /// Answers the command with endless output.
+    Floods,
+    /// Answers the command with a frame of the right nonce that promises a giant file.
+    Lies,
+    /// Begins as an SSH server, then a byte now and then for ever.
+    Drips,
 }
 
 /// One host of the fleet.
@@ -100,10 +111,15 @@ impl Fleet {
                 Kind::NoExecHome,
                 Kind::NoExec,
                 Kind::DiskFull,
+                Kind::ReadOnlyHome,
+                Kind::ReadOnly,
+                Kind::Floods,
+                Kind::Lies,
             ],
         );
         fleet.start_sshd("other", &[Kind::ChangedKey]);
         fleet.start_black_holes();
+        fleet.start_drips();
         fleet.write_known_hosts();
         fleet
     }
@@ -117,6 +133,7 @@ impl Fleet {
         let options = match kind {
             Kind::NoExec | Kind::NoExecHome => Some("size=64m,mode=0700,noexec"),
             Kind::DiskFull => Some("size=256k,mode=0700"),
+            Kind::ReadOnly | Kind::ReadOnlyHome => Some("size=64m,mode=0700"),
             _ => None,
         };
         if let Some(options) = options {
@@ -132,8 +149,11 @@ impl Fleet {
         }
         must("chown", &["-R", &format!("{user}:"), &shown(&home)]);
         fs::set_permissions(&home, fs::Permissions::from_mode(0o700)).unwrap();
+        if matches!(kind, Kind::ReadOnly | Kind::ReadOnlyHome) {
+            must("mount", &["-o", "remount,ro", &shown(&home)]);
+        }
         let uid = must("id", &["-u", user]).trim().to_owned();
-        if matches!(kind, Kind::NoExec | Kind::DiskFull) {
+        if matches!(kind, Kind::NoExec | Kind::DiskFull | Kind::ReadOnly) {
             // Where the probe would go next belongs to somebody else.
             for place in elsewhere(&uid) {
                 fs::write(place, "").unwrap();
@@ -185,6 +205,15 @@ impl Fleet {
                 Kind::HangsAfterLogin => {
                     config.push_str(&format!("Match User {}\n  ForceCommand sleep 600\n", host.user));
                 }
+                Kind::Floods => config.push_str(&format!("Match User {}\n  ForceCommand yes\n", host.user)),
+                Kind::Lies => {
+                    let script = self.dir.join("liar");
+                    let text = "n=$(printf %s \"$SSH_ORIGINAL_COMMAND\" | sed -n 's/.* fleet \\([0-9a-f]\\{32\\}\\) .*/\\1/p')\n\
+                                echo \"FLEET1 $n\"; echo \"file 00000000-0000000001.age 99999999999 $n$n\"; sleep 1\n";
+                    fs::write(&script, text).unwrap();
+                    let line = format!("Match User {}\n  ForceCommand sh {}\n", host.user, shown(&script));
+                    config.push_str(&line);
+                }
                 _ => {}
             }
         }
@@ -209,6 +238,21 @@ impl Fleet {
         let hanging = self.hosts.iter().filter(|host| host.kind == Kind::HangsAtConnect);
         self._black_holes =
             hanging.map(|host| TcpListener::bind((host.address.as_str(), self.port)).unwrap()).collect();
+    }
+
+    fn start_drips(&self) {
+        for host in self.hosts.iter().filter(|host| host.kind == Kind::Drips) {
+            let listener = TcpListener::bind((host.address.as_str(), self.port)).unwrap();
+            // The thread ends with the test's process.
+            std::thread::spawn(move || {
+                for mut stream in listener.incoming().flatten() {
+                    let _ = stream.write_all(b"SSH-2.0-OpenSSH_9.2\r\n");
+                    while stream.write_all(b"\0").is_ok() {
+                        std::thread::sleep(Duration::from_millis(100));
+                    }
+                }
+            });
+        }
     }
 
     fn write_known_hosts(&self) {
@@ -282,6 +326,15 @@ impl Fleet {
         must("mount", &["-o", "loop", &shown(&image), &shown(&place)]);
         self.mounts.push(place.clone());
         place
+    }
+
+    /// Hosts keep in `given` below their home what their probes ever say: a script in the probe's place.
+    pub fn record_given(&self) {
+        let real = self.dir.join("real-probe");
+        fs::copy(program("fleet-probe"), &real).unwrap();
+        let script = format!("#!/bin/sh\n{} \"$@\" | tee -a \"$HOME/given\"\n", shown(&real));
+        let probe = self.dir.join(format!("probes/{}-linux/fleet-probe", std::env::consts::ARCH));
+        fs::write(probe, script).unwrap();
     }
 
     /// Processes of the hosts' users: probes and what sshd started for them.
