@@ -41,7 +41,9 @@ fuzz_target!(|data: &[u8]| {
     fs::write(ROOT.join(name), text).unwrap();
     let root = Root::at(ROOT.clone());
     let mut out = Out::default();
-    for collector in COLLECTORS {
+    // To look at file systems is slow, and only one file has to do with it.
+    let all = name == "proc/self/mountinfo";
+    for collector in COLLECTORS.iter().filter(|collector| all || collector.name != "filesystem") {
         (collector.collect)(&root, &mut out);
     }
     let _ = (measure::boot_id(&root), measure::uptime_millis(&root));
