@@ -15,7 +15,7 @@ mod support;
 
 use support::fleet::{Fleet, Host, Kind, header, shown};
 use support::given::{given, stored};
-use support::run::{Owned, Said, sqlite3, system};
+use support::run::{Owned, Said, must, sqlite3, system};
 
 fn nothing(_: &Host) -> String {
     String::new()
@@ -435,22 +435,29 @@ fn no_secret_is_where_others_look() {
     fs::set_permissions(&password, fs::Permissions::from_mode(0o600)).unwrap();
     // The password is tried where the key is refused; sshd takes neither.
     let text = fs::read_to_string(fleet.config()).unwrap();
-    let text = text.replace("<ssh key-file", "<ssh password-file=\"keys/password\" key-file");
+    let text = text
+        .replace("<ssh key-file", "<ssh password-file=\"keys/password\" passphrase-file=\"keys/passphrase\" key-file");
+    let phrase = "kanarienkaefig-51e2";
+    fs::write(fleet.dir.join("keys/passphrase"), format!("{phrase}\n")).unwrap();
+    fs::set_permissions(fleet.dir.join("keys/passphrase"), fs::Permissions::from_mode(0o600)).unwrap();
+    must("ssh-keygen", &["-q", "-p", "-P", "", "-N", phrase, "-f", &shown(&fleet.dir.join("keys/id_ed25519"))]);
     fs::write(fleet.config(), text.replace("</fleet-health>", &format!("{}</fleet-health>", fleet.alerts()))).unwrap();
 
     let identity = fs::read_to_string(fleet.dir.join("keys/fleet.key")).unwrap();
     let identity = identity.lines().find(|line| line.starts_with("AGE-SECRET-KEY-")).unwrap().to_owned();
     let ssh_key = fs::read_to_string(fleet.dir.join("keys/id_ed25519")).unwrap();
     let ssh_key = ssh_key.lines().nth(2).unwrap().to_owned();
-    let secrets = [canary.to_owned(), identity, ssh_key];
+    let secrets = [canary.to_owned(), phrase.to_owned(), identity, ssh_key];
 
     let stop = Arc::new(AtomicBool::new(false));
     let watched = watch_arguments(&stop);
     let mut said = String::new();
-    let runs: [(&str, &[&str]); 6] = [
-        ("fleet-collector", &["-vv"]),
+    let runs: [(&str, &[&str]); 8] = [
+        ("fleet-collector", &["-vvv"]),
         ("fleet-collector", &["-vv", "--json", "--log-format", "json"]),
-        ("fleet-alerter", &["-vv"]),
+        ("fleet-collector", &["-vvv", "--dry-run"]),
+        ("fleet-alerter", &["-vvv"]),
+        ("fleet", &["-vvv", "hosts", "test"]),
         ("fleet", &["-vv", "status"]),
         ("fleet", &["-vv", "config", "show", "h01"]),
         ("fleet", &["-vv", "keys", "list"]),
@@ -464,6 +471,7 @@ fn no_secret_is_where_others_look() {
     stop.store(true, Ordering::Relaxed);
     let arguments = watched.join().unwrap();
     assert!(arguments.iter().any(|line| line.contains("--serve")), "the watch never saw a probe: it shows nothing");
+    assert!(said.contains("\"collected\""), "the key with its passphrase opened no host: {said}");
 
     for secret in &secrets {
         assert!(!said.contains(secret.as_str()), "in the output or the logs");
