@@ -43,4 +43,4 @@ doc: ## The library's documentation, into target/doc
 	@cargo doc --locked --no-deps
 
 clean: ## Remove target/ and dist/
-	@cargo clean && rm -rf dist
+	@cargo clean && rm -rf dist fuzz/target
