@@ -21,9 +21,9 @@
 //! # Rules
 //! Writers begin IMMEDIATE, because a transaction that starts as a reader and then writes fails at once when another
 //! wrote in between; readers see one snapshot in a deferred transaction. WAL, synchronous FULL: what returned is on the
-//! disk. Files have mode 0600 whatever the umask. `<db>.ballast` is room kept back for the alerter on a full disk. A damaged file is set aside, never deleted (see `open.rs`): a file up
+//! disk. Files have mode 0600 whatever the umask. A damaged file is set aside, never deleted (see `open.rs`): a file up
 //! to 8 MiB is checked whole at each opening; where a call meets damage in a greater one, `<db>.suspect` makes the next
-//! opening check it.
+//! opening check it. `<db>.ballast` is room kept back for the alerter on a full disk.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
