@@ -118,8 +118,14 @@ fn o20_a_store_of_a_newer_program_is_refused_and_left_as_it_is() {
     bench.run("fleet-collector", &[]).ends_with(0);
     let database = shown(&bench.path("fleet.db"));
     must("sqlite3", &[database.as_str(), "pragma user_version = 9999"]);
-    for name in ["fleet-collector", "fleet-alerter"] {
-        let said = bench.run(name, &[]).ends_with(74);
+    for (name, args) in [
+        ("fleet-collector", &[][..]),
+        ("fleet-alerter", &[]),
+        ("fleet", &["status"]),
+        ("fleet", &["prune"]),
+        ("fleet", &["consent", "list"]),
+    ] {
+        let said = bench.run(name, args).ends_with(74);
         assert!(said.err.contains("9999") && said.err.contains("upgrade"), "{name}: {}", said.err);
     }
     assert_eq!(sqlite3(&bench.path("fleet.db"), "pragma user_version"), [["9999"]]);

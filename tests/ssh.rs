@@ -269,6 +269,27 @@ fn a_complaint_and_the_end_in_one_packet_are_no_hang() {
     }
 }
 
+#[test]
+fn a_spool_is_read_where_the_probe_was_before_it_had_to_move() {
+    let (_folder, probes) = folder();
+    let sshd = Sshd::start(&Options { home: Some("size=64m".into()), ..Options::default() });
+    assert!(visit(spec(&sshd), &probes).pulled);
+    // The machine's own cron leaves a file; then the home directory lets no program run any more.
+    let (user, home) = (&sshd.user, sshd.home.display());
+    let (_, key) = seal::generate();
+    let spool = format!("{home}/.cache/fleet-health/spool");
+    sh(&format!(
+        "setpriv --reuid {user} --clear-groups {home}/.cache/fleet-health/probe-* --spool {spool} --recipient {key}"
+    ));
+    let left = sh(&format!("ls {spool}/*.age"));
+    sh(&format!("mount -o remount,noexec {home}"));
+    let seen = visit(spec(&sshd), &probes);
+    assert!(seen.pulled && seen.traffic.shipped, "{:?}", seen.failed);
+    assert_eq!(seen.files.len(), 2, "{seen:?}");
+    assert!(left.trim().ends_with(&seen.files[0].0), "{left}");
+    assert_eq!(sh(&format!("find {spool} -name '*.age'")), "", "acknowledged and still there");
+}
+
 /// A server that accepts and then does something for as long as it can.
 fn odd_server(act: impl Fn(&mut std::net::TcpStream) -> std::io::Result<()> + Send + 'static) -> SshSpec {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
