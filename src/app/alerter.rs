@@ -42,7 +42,6 @@ struct Cli {
 #[must_use]
 pub fn main() -> ExitCode {
     harden::no_core();
-    harden::own_files();
     let cli = Cli::parse();
     logging::start(&cli.common);
     exit::finish("fleet-alerter", run(&cli))

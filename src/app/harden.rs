@@ -1,14 +1,11 @@
 //! What every program of the monitoring machine does first.
 
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 
-/// No core file: it would hold keys and passwords (design/trust.md, D4).
+/// No core, neither as a file nor through a program that collects them, and no look into our memory by others of our
+/// user: keys and passwords are in it (design/trust.md, D4).
 pub fn no_core() {
-    // Where it is refused there is a limit of zero already, or nothing that we could do.
+    // Where one is refused there is nothing else that we could do.
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
-}
-
-/// What is written is ours alone, whatever the umask of cron (D3).
-pub fn own_files() {
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }

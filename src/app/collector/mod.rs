@@ -45,7 +45,6 @@ struct Args {
 #[must_use]
 pub fn main() -> ExitCode {
     harden::no_core();
-    harden::own_files();
     let args = Args::parse();
     logging::start(&args.common);
     exit::finish("fleet-collector", run(&args))
