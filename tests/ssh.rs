@@ -269,19 +269,38 @@ fn a_complaint_and_the_end_in_one_packet_are_no_hang() {
     }
 }
 
+fn spool(sshd: &Sshd) -> String {
+    format!("{}/.cache/fleet-health/spool", sshd.home.display())
+}
+
+/// Runs the probe as the host's own cron would; the file that it leaves.
+fn spool_by_cron(sshd: &Sshd) -> String {
+    let (user, spool, (_, key)) = (&sshd.user, spool(sshd), seal::generate());
+    sh(&format!("setpriv --reuid {user} --clear-groups {spool}/../probe-* --spool {spool} --recipient {key}"));
+    sh(&format!("ls {spool}/*.age"))
+}
+
+#[test]
+fn on_a_full_disk_what_waits_is_handed_over_and_its_room_comes_free() {
+    let (_folder, probes) = folder();
+    let sshd = Sshd::start(&Options { home: Some("size=64m".into()), ..Options::default() });
+    assert!(visit(spec(&sshd), &probes).pulled);
+    let left = spool_by_cron(&sshd);
+    sh(&format!("cat /dev/zero > {}/fill 2>/dev/null || true", sshd.home.display()));
+    let seen = visit(spec(&sshd), &probes);
+    assert!(seen.pulled && !seen.traffic.shipped, "{:?}", seen.failed);
+    assert_eq!(seen.files.len(), 2, "what waited, and the new sample");
+    assert!(left.trim().ends_with(&seen.files[0].0), "{left}");
+    assert_eq!(sh(&format!("find {} -name '*.age'", spool(&sshd))), "", "acknowledged and still there");
+}
+
 #[test]
 fn a_spool_is_read_where_the_probe_was_before_it_had_to_move() {
     let (_folder, probes) = folder();
     let sshd = Sshd::start(&Options { home: Some("size=64m".into()), ..Options::default() });
     assert!(visit(spec(&sshd), &probes).pulled);
     // The machine's own cron leaves a file; then the home directory lets no program run any more.
-    let (user, home) = (&sshd.user, sshd.home.display());
-    let (_, key) = seal::generate();
-    let spool = format!("{home}/.cache/fleet-health/spool");
-    sh(&format!(
-        "setpriv --reuid {user} --clear-groups {home}/.cache/fleet-health/probe-* --spool {spool} --recipient {key}"
-    ));
-    let left = sh(&format!("ls {spool}/*.age"));
+    let (home, spool, left) = (sshd.home.display(), spool(&sshd), spool_by_cron(&sshd));
     sh(&format!("mount -o remount,noexec {home}"));
     let seen = visit(spec(&sshd), &probes);
     assert!(seen.pulled && seen.traffic.shipped, "{:?}", seen.failed);
