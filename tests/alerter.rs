@@ -154,6 +154,47 @@ fn a_wrong_password_is_said_and_loses_nothing() {
     assert_eq!(subjects(folder), ["[CRIT] web01 unreachable", "[OK] web01 unreachable"]);
 }
 
+/// What the libraries below us say at their most talkative holds the password in no form (design/trust.md, D4).
+#[test]
+fn d4_no_log_at_any_level_shows_the_password() {
+    let canary = "kanarienvogel-0b7d";
+    let secret = |text: &str| {
+        // As AUTH PLAIN and AUTH LOGIN send it.
+        use base64::Engine;
+        base64::engine::general_purpose::STANDARD.encode(text).trim_end_matches('=').to_owned()
+    };
+    for mode in ["implicit", "starttls"] {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let server = start(mode, folder);
+        let store = watched(folder, server.1, canary);
+        let text = std::fs::read_to_string(folder.join("config.xml")).unwrap();
+        std::fs::write(folder.join("config.xml"), text.replace("tls=\"implicit\"", &format!("tls=\"{mode}\"")))
+            .unwrap();
+        let mut said = String::new();
+        for (program, args) in [
+            (env!("CARGO_BIN_EXE_fleet-alerter"), &["-vvv"][..]),
+            (env!("CARGO_BIN_EXE_fleet"), &["-vvv", "mail", "test"]),
+            (env!("CARGO_BIN_EXE_fleet"), &["-vvv", "config", "show", "web01"]),
+        ] {
+            let mut command = Command::new(program);
+            command.arg("--config").arg(folder.join("config.xml")).args(args).env("RUST_LOG", "trace");
+            let output = command.output().unwrap();
+            said.push_str(&String::from_utf8_lossy(&[output.stdout, output.stderr].concat()));
+        }
+        assert!(said.contains("535") || said.to_lowercase().contains("auth"), "it never logged in: {said}");
+        let error = &store.queued().unwrap()[0].error;
+        assert!(!error.is_empty());
+        for form in [canary.to_owned(), secret(canary), secret(&format!("\0fleet\0{canary}"))] {
+            assert!(!said.contains(&form) && !error.contains(&form), "{mode}: {form}: {said}");
+            for end in ["", "-wal"] {
+                let bytes = std::fs::read(folder.join(format!("fleet.db{end}"))).unwrap_or_default();
+                assert!(!bytes.windows(form.len()).any(|window| window == form.as_bytes()), "in fleet.db{end}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_dry_run_tells_and_changes_nothing_and_a_second_run_leaves_quietly() {
     let folder = tempfile::tempdir().unwrap();

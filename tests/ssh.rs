@@ -17,6 +17,7 @@ use fleet_health::model::spec::{SshSpec, Transport, UnknownHosts};
 use fleet_health::ssh::hostkey::HostKey;
 use fleet_health::ssh::known_hosts::{KnownHosts, Verdict};
 use fleet_health::ssh::{Secrets, local};
+use fleet_health::wire::seal;
 use sshd::{Options, Sshd, sh};
 use visit::{cause, folder, spec, visit, visit_with};
 
@@ -27,13 +28,7 @@ fn the_second_visit_ships_nothing() {
     let first = visit(spec(&sshd), &probes);
     assert!(first.pulled && first.traffic.shipped, "{:?} {}", first.failed, sshd.log_text());
     assert_eq!(first.files.len(), 1);
-    // The acknowledgement is not waited for.
-    let pending = format!("ls {}/.cache/fleet-health/spool | grep -c age$ || true", sshd.home.display());
-    let until = Instant::now() + Duration::from_secs(10);
-    while sh(&pending).trim() != "0" {
-        assert!(Instant::now() < until, "what was acknowledged is not deleted");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    empties(&sshd);
     let second = visit(spec(&sshd), &probes);
     assert!(second.pulled && !second.traffic.shipped, "{:?}", second.failed);
     assert_eq!(second.files.len(), 1, "what was acknowledged is gone");
@@ -202,6 +197,88 @@ fn hangs_after_login_end_with_the_deadline() {
     assert_eq!(cause(&visit(spec(&sshd), &probes)), Cause::Oversize);
     let sshd = Sshd::start(&Options { lines: vec!["ForceCommand kill -9 $$".into()], ..Options::default() });
     assert_eq!(cause(&visit(spec(&sshd), &probes)), Cause::ProbeFailed);
+}
+
+#[test]
+fn a_probe_of_another_machine_and_one_that_crashes_are_told_apart() {
+    let (folder, _) = folder();
+    let sshd = Sshd::start(&Options::default());
+    let visit_with = |name: &str, content: &[u8]| {
+        let probe = folder.path().join(name);
+        fs::write(&probe, content).unwrap();
+        visit(spec(&sshd), &sshd::probes(&folder.path().join(format!("of-{name}")), &probe))
+    };
+    // The header of a program for another machine: exit status 126.
+    let mut foreign = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xf3\0\x01\0\0\0".to_vec();
+    foreign.resize(4096, 0);
+    let seen = visit_with("foreign", &foreign);
+    assert_eq!(cause(&seen), Cause::NoProbe, "{seen:?}");
+    assert!(seen.failed.unwrap().1.contains("126"));
+    let seen = visit_with("crashing", b"#!/bin/sh\nkill -SEGV $$\n");
+    assert_eq!(cause(&seen), Cause::ProbeFailed, "{seen:?}");
+    assert!(seen.failed.unwrap().1.contains("signal SEGV"));
+}
+
+/// Words on standard error that came together with the end hid it, and the visit waited for its deadline.
+#[test]
+fn a_complaint_and_the_end_in_one_packet_are_no_hang() {
+    let (_folder, probes) = folder();
+    let sshd = Sshd::start(&Options { lines: vec!["ForceCommand echo gone >&2".into()], ..Options::default() });
+    for _ in 0..12 {
+        let seen = visit_with(Transport::Ssh(spec(&sshd)), &probes, Duration::from_secs(30));
+        assert_eq!(cause(&seen), Cause::ProbeFailed, "{seen:?}");
+        assert!(seen.took < Duration::from_secs(15), "{seen:?}");
+        assert!(seen.failed.unwrap().1.contains("gone"));
+    }
+}
+
+fn spool(sshd: &Sshd) -> String {
+    format!("{}/.cache/fleet-health/spool", sshd.home.display())
+}
+
+/// The spool is empty soon after a visit: the acknowledgement is not waited for.
+fn empties(sshd: &Sshd) {
+    let until = Instant::now() + Duration::from_secs(10);
+    while !sh(&format!("find {} -name '*.age'", spool(sshd))).is_empty() {
+        assert!(Instant::now() < until, "what was acknowledged is not deleted");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Runs the probe as the host's own cron would; the file that it leaves.
+fn spool_by_cron(sshd: &Sshd) -> String {
+    let (user, spool, (_, key)) = (&sshd.user, spool(sshd), seal::generate());
+    sh(&format!("setpriv --reuid {user} --clear-groups {spool}/../probe-* --spool {spool} --recipient {key}"));
+    sh(&format!("ls {spool}/*.age"))
+}
+
+#[test]
+fn on_a_full_disk_what_waits_is_handed_over_and_its_room_comes_free() {
+    let (_folder, probes) = folder();
+    let sshd = Sshd::start(&Options { home: Some("size=64m".into()), ..Options::default() });
+    assert!(visit(spec(&sshd), &probes).pulled);
+    let left = spool_by_cron(&sshd);
+    sh(&format!("cat /dev/zero > {}/fill 2>/dev/null || true", sshd.home.display()));
+    let seen = visit(spec(&sshd), &probes);
+    assert!(seen.pulled && !seen.traffic.shipped, "{:?}", seen.failed);
+    assert_eq!(seen.files.len(), 2, "what waited, and the new sample");
+    assert!(left.trim().ends_with(&seen.files[0].0), "{left}");
+    empties(&sshd);
+}
+
+#[test]
+fn a_spool_is_read_where_the_probe_was_before_it_had_to_move() {
+    let (_folder, probes) = folder();
+    let sshd = Sshd::start(&Options { home: Some("size=64m".into()), ..Options::default() });
+    assert!(visit(spec(&sshd), &probes).pulled);
+    // The machine's own cron leaves a file; then the home directory lets no program run any more.
+    let (home, left) = (sshd.home.display(), spool_by_cron(&sshd));
+    sh(&format!("mount -o remount,noexec {home}"));
+    let seen = visit(spec(&sshd), &probes);
+    assert!(seen.pulled && seen.traffic.shipped, "{:?}", seen.failed);
+    assert_eq!(seen.files.len(), 2, "{seen:?}");
+    assert!(left.trim().ends_with(&seen.files[0].0), "{left}");
+    empties(&sshd);
 }
 
 /// A server that accepts and then does something for as long as it can.

@@ -153,11 +153,24 @@ fn misread(stream: &mut dyn Stream, shipped: bool, error: FrameError, noise: &st
             return SshError { cause, text, traffic: Traffic { shipped, ..stream.traffic() } };
         }
         FrameError::Ended => {
-            let how = stream.ending().map(|how| format!(" ({how})")).unwrap_or_default();
-            (Cause::ProbeFailed, format!("the command ended without the probe's end marker{how}"))
+            let how = stream.ending();
+            // 126: the shell found the probe and could not run it.
+            let cause = if how.as_deref() == Some("exit status 126") { unfit(stream) } else { Cause::ProbeFailed };
+            let how = how.map(|how| format!(" ({how})")).unwrap_or_default();
+            (cause, format!("the command ended without the probe's end marker{how}"))
         }
     };
     SshError { cause, text: with_complaint(text, stream, noise), traffic: Traffic { shipped, ..stream.traffic() } }
+}
+
+/// Whether the program is none for the machine, or may not run where it lies.
+fn unfit(stream: &dyn Stream) -> Cause {
+    let complaint = String::from_utf8_lossy(stream.complaint()).to_lowercase();
+    if complaint.contains("exec format") || complaint.contains("cannot execute") {
+        Cause::NoProbe
+    } else {
+        Cause::NoExec
+    }
 }
 
 /// Adds what the host had to say for itself.

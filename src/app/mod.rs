@@ -19,6 +19,8 @@ pub mod files;
 #[cfg(feature = "server")]
 pub mod fleet;
 #[cfg(feature = "server")]
+mod harden;
+#[cfg(feature = "server")]
 pub mod keyring;
 #[cfg(feature = "server")]
 pub mod lock;

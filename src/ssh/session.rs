@@ -291,26 +291,31 @@ impl Session {
         Ok(())
     }
 
-    /// Takes what is on standard error, so that a full window never stops standard output.
-    fn drain_complaint(&mut self) -> io::Result<()> {
-        let Some(channel) = &self.channel else { return Ok(()) };
+    /// Takes what is on standard error, so that a full window never stops standard output; whether there was anything.
+    fn drain_complaint(&mut self) -> io::Result<bool> {
+        let Some(channel) = &self.channel else { return Ok(false) };
         let mut stderr = channel.stderr();
         let mut buffer = [0; 4096];
+        let mut any = false;
         while let Ok(count) = stderr.read(&mut buffer) {
             if count == 0 {
                 break;
             }
+            any = true;
             let room = MAX_COMPLAINT - self.complaint.len();
             self.complaint.extend_from_slice(&buffer[..count.min(room)]);
             if count > room {
                 return Err(io::Error::new(ErrorKind::FileTooLarge, "over 16 KiB on standard error"));
             }
         }
-        Ok(())
+        Ok(any)
     }
 
     fn wait(&mut self) -> io::Result<()> {
-        self.drain_complaint()?;
+        // What stood there hid the end of the output, after which nothing more may come: look again first.
+        if self.drain_complaint()? {
+            return Ok(());
+        }
         match self.step() {
             Ok(()) => Ok(()),
             Err(problem) => Err(plain(problem)),

@@ -144,10 +144,19 @@ pub struct Backend {
     pub name: &'static str,
     /// Opens it, creating and migrating as needed.
     pub open: fn(&StoreSpec) -> Result<Box<dyn Store>>,
+    /// Gives up what it keeps back for a full disk; false where there is nothing.
+    pub release: fn(&StoreSpec) -> bool,
 }
 
 /// Every backend.
 pub const STORES: &[Backend] = &[sqlite::BACKEND, memory::BACKEND];
+
+/// Gives up the room that a backend keeps back for a full disk, so that what is small and matters can still be written.
+/// False where there is none.
+#[must_use]
+pub fn release(spec: &StoreSpec) -> bool {
+    STORES.iter().find(|backend| backend.name == spec.backend).is_some_and(|backend| (backend.release)(spec))
+}
 
 /// Opens the store of a configuration.
 ///

@@ -9,6 +9,9 @@
 )]
 
 pub mod fleet;
+pub mod given;
+pub mod local;
+pub mod mailbox;
 pub mod run;
 pub mod smtpd;
 pub mod sshd;

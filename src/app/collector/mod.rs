@@ -11,12 +11,12 @@ use clap::Parser;
 
 use super::context::{self, Common};
 use super::exit::{self, Exit, Failure, Outcome};
-use super::{clock, keyring, lock, logging, state};
+use super::{clock, harden, keyring, lock, logging, state};
 use crate::model::fleet::Heartbeat;
 use crate::model::pattern;
 use crate::model::spec::{FleetSpec, HostSpec, Transport};
 use crate::ssh::deploy;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 mod aside;
 mod back_off;
@@ -51,6 +51,7 @@ pub fn command() -> clap::Command {
 /// Runs the collector.
 #[must_use]
 pub fn main() -> ExitCode {
+    harden::no_core();
     let args = Args::parse();
     logging::start(&args.common);
     exit::finish("fleet-collector", run(&args))
@@ -84,7 +85,10 @@ fn run(args: &Args) -> Outcome {
     let sweep = match begun {
         Ok(sweep) => sweep,
         Err(error) => {
-            beat(store.as_mut(), false, &error.to_string());
+            // Whoever kept the store locked until now would keep the heartbeat waiting as long again.
+            if !matches!(error, StoreError::Busy { .. }) {
+                beat(store.as_mut(), false, &error.to_string());
+            }
             return Err(error.into());
         }
     };

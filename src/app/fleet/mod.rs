@@ -6,7 +6,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::context::Common;
 use super::exit::{self, Outcome};
-use super::logging;
+use super::{harden, logging};
 
 mod ask;
 mod backup;
@@ -72,6 +72,7 @@ enum Command {
 /// Runs `fleet`.
 #[must_use]
 pub fn main() -> ExitCode {
+    harden::no_core();
     let parsed = Cli::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,

@@ -17,7 +17,7 @@ use crate::model::sample::Sample;
 mod upkeep;
 
 /// The backend `memory:`; each opening is a store of its own.
-pub const BACKEND: Backend = Backend { name: "memory", open: |_| Ok(Box::new(Memory::default())) };
+pub const BACKEND: Backend = Backend { name: "memory", open: |_| Ok(Box::new(Memory::default())), release: |_| false };
 
 #[derive(Clone, Debug)]
 struct Kept {
