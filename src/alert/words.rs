@@ -52,6 +52,8 @@ pub fn amount(metric: &str, value: f64) -> String {
         Unit::Bytes => scaled(SIZES, "B"),
         Unit::Seconds => scaled(TIMES, "s"),
         Unit::Count => short(value),
+        Unit::BytesPerSecond => format!("{}/s", scaled(SIZES, "B")),
+        Unit::PerSecond => format!("{}/s", short(value)),
     }
 }
 

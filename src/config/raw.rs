@@ -249,7 +249,7 @@ impl Rule {
     pub fn read(node: &Node, report: &mut Report) -> Option<Self> {
         let named = required(node, "metric", report)?;
         let Some(metric) = catalogue::find(&named.value) else {
-            let names = catalogue::METRICS.iter().map(|metric| metric.name);
+            let names = catalogue::all().map(|metric| metric.name);
             let mend = did_you_mean(&named.value, names, "list them with: fleet metrics");
             report.error(named.at, format!("\"{}\" is not a metric", named.value), mend);
             return None;

@@ -1,5 +1,7 @@
 //! Every metric that fleet-health knows, one line each; `fleet metrics` prints this table.
 
+use super::derive;
+use super::derived::DERIVED;
 use super::metric::{Direction, Direction::*, Kind, Kind::*, Metric, Unit, Unit::*};
 
 const fn m(
@@ -106,23 +108,33 @@ pub const METRICS: &[Metric] = &[
     ),
 ];
 
-/// The definition of a metric by its name.
+/// The definition of a metric by its name, measured or derived.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Metric> {
+    measured(name).or_else(|| derive::find(name).map(|derived| &derived.metric))
+}
+
+/// The definition of a metric that hosts send.
+#[must_use]
+pub fn measured(name: &str) -> Option<&'static Metric> {
     METRICS.iter().find(|metric| metric.name == name)
+}
+
+/// Every metric: those that hosts send, then those that are derived at home.
+pub fn all() -> impl Iterator<Item = &'static Metric> {
+    METRICS.iter().chain(DERIVED.iter().map(|derived| &derived.metric))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::METRICS;
-
     #[test]
     fn names_are_unique_dotted_words() {
-        for (i, metric) in METRICS.iter().enumerate() {
+        let all: Vec<_> = super::all().collect();
+        for (i, metric) in all.iter().enumerate() {
             assert!(
                 metric.name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.' || b == b'-')
             );
-            assert!(METRICS[..i].iter().all(|other| other.name != metric.name), "{} twice", metric.name);
+            assert!(all[..i].iter().all(|other| other.name != metric.name), "{} twice", metric.name);
             assert!(!metric.help.is_empty() && !metric.help.ends_with('.'));
         }
     }

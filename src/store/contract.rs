@@ -152,6 +152,27 @@ fn a_clock_ahead_neither_leaves_the_series_nor_stays_the_newest() {
 }
 
 #[test]
+fn samples_are_read_in_part_and_the_one_before_is_of_the_same_boot() {
+    each(|store| {
+        let list = [sample("b", 1, 10, 0.1), sample("b", 3, 30, 0.3), sample("c", 2, 20, 0.2)];
+        store.record(1, &attempt("a", 40, None), &list).unwrap();
+        store.record(1, &attempt("b", 40, None), &[sample("b", 2, 25, 0.9)]).unwrap();
+        let some = store.samples("a", &["cpu.used"], at(10), at(30)).unwrap();
+        assert_eq!(some.iter().map(|(when, _)| *when).collect::<Vec<_>>(), [at(10), at(20)]);
+        assert_eq!(some[1].1.readings, sample("c", 2, 20, 0.2).readings[..1]);
+        assert!(store.samples("z", &["cpu.used"], at(0), at(99)).unwrap().is_empty());
+        let before = |boot: &str, sequence| {
+            let key = SampleKey { boot: boot.into(), sequence };
+            store.before("a", &key, &["cpu.used"]).unwrap().map(|sample| (sample.key.sequence, sample.readings.len()))
+        };
+        assert_eq!(before("b", 4), Some((3, 1)));
+        assert_eq!(before("b", 3), Some((1, 1)));
+        assert_eq!((before("b", 1), before("c", 2), before("z", 9)), (None, None, None));
+        assert_eq!(before("c", u64::MAX), Some((2, 1)));
+    });
+}
+
+#[test]
 fn pruned_samples_become_hours_and_never_come_back() {
     each(|store| {
         let day = 86_400;
@@ -290,9 +311,12 @@ fn all(store: &dyn Store) -> String {
             series.push(store.series(host, metric, at(-20_000), at(200_000)).unwrap());
         }
     }
+    let some = store.samples("h1", &["cpu.used"], at(0), at(50_000)).unwrap();
+    let key = SampleKey { boot: "h1".into(), sequence: 9 };
+    let before = store.before("h1", &key, &["filesystem.used"]).unwrap();
     let events: Vec<_> = (1..6).map(|id| store.events(id).unwrap()).collect();
     format!(
-        "{:?}\n{:?}\n{series:?}\n{:?}\n{events:?}\n{:?}\n{:?}\n{:?}",
+        "{:?}\n{:?}\n{series:?}\n{some:?}\n{before:?}\n{:?}\n{events:?}\n{:?}\n{:?}\n{:?}",
         store.rows_after(0, 1000).unwrap(),
         store.now().unwrap(),
         store.incidents(99).unwrap(),

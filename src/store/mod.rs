@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use crate::model::alert::{Evaluation, Event, Incident, Mail, Plan, RuleState, Subject, Told};
 use crate::model::fleet::{Attempt, Consent, Heartbeat, HostNow, Pruned, Row, Series, Sweep};
-use crate::model::sample::Sample;
+use crate::model::sample::{Sample, SampleKey};
 use crate::model::spec::StoreSpec;
 
 pub mod memory;
@@ -89,6 +89,18 @@ pub trait Store: Send {
     fn attempts(&self, host: &str, limit: usize) -> Result<Vec<Attempt>>;
     /// A metric of a host in `[since, until)`, a series for each item; hourly points where whole samples are gone.
     fn series(&self, host: &str, metric: &str, since: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<Series>>;
+
+    /// The samples of a host in `[since, until)` that are still whole, in the order of the time by which they stand in a
+    /// series, each with its readings of these metrics only and without its faults.
+    fn samples(
+        &self,
+        host: &str,
+        metrics: &[&str],
+        since: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> Result<Vec<(DateTime<Utc>, Sample)>>;
+    /// The last sample of the same boot with a lower sequence, as [`Store::samples`] gives it.
+    fn before(&self, host: &str, key: &SampleKey, metrics: &[&str]) -> Result<Option<Sample>>;
 
     /// The id of the last row that the alerter treated; 0 at first.
     fn cursor(&self) -> Result<i64>;

@@ -54,6 +54,13 @@ pub(super) fn arrange(samples: &[Sample]) -> Vec<&Sample> {
     list
 }
 
+/// Only what a caller asked for of a sample.
+pub(super) fn only(mut sample: Sample, metrics: &[&str]) -> Sample {
+    sample.readings.retain(|reading| metrics.contains(&reading.metric.as_str()));
+    sample.faults.clear();
+    sample
+}
+
 /// What remains of one hour of one metric.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Hour {

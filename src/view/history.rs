@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::model::fleet::{Point, Series};
-use crate::model::metric::{Kind, Metric};
+use crate::model::metric::Metric;
 
 use super::units::cell;
 use super::{Cell, Column, Place, View, column};
@@ -26,28 +26,6 @@ const SUMMARY: &[Column] = &[
     column("max", "MAX", Place::Right),
     column("last", "LAST", Place::Right),
 ];
-
-/// The series as they are shown: a counter becomes its rate per second between one point and the next. A drop means
-/// that the host booted in between: no rate can be told for that step.
-#[must_use]
-pub fn shown(metric: Option<&Metric>, series: Vec<Series>) -> Vec<Series> {
-    if metric.is_none_or(|metric| metric.kind == Kind::Gauge) {
-        return series;
-    }
-    let rate = |pair: &[Point]| {
-        let [before, after] = pair else { return None };
-        let seconds = (after.at - before.at).num_milliseconds() as f64 / 1000.0;
-        let grown = after.mean - before.mean;
-        (seconds > 0.0 && grown >= 0.0).then(|| {
-            let rate = grown / seconds;
-            Point { at: after.at, min: rate, mean: rate, max: rate }
-        })
-    };
-    series
-        .into_iter()
-        .map(|series| Series { item: series.item, points: series.points.windows(2).filter_map(rate).collect() })
-        .collect()
-}
 
 /// All points, for programs.
 #[must_use]
@@ -133,7 +111,6 @@ fn extent(points: &[Point]) -> Option<(f64, f64, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::catalogue;
 
     fn at(second: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_790_000_000 + second, 0).unwrap()
@@ -142,14 +119,6 @@ mod tests {
     fn series(values: &[(i64, f64)]) -> Vec<Series> {
         let point = |&(second, v): &(i64, f64)| Point { at: at(second), min: v, mean: v, max: v };
         vec![Series { item: String::new(), points: values.iter().map(point).collect() }]
-    }
-
-    #[test]
-    fn counters_are_rates_and_a_boot_leaves_no_negative_one() {
-        let metric = catalogue::find("network.receive.bytes");
-        let rates = shown(metric, series(&[(0, 100.0), (10, 300.0), (20, 50.0), (30, 150.0), (30, 160.0)]));
-        let rates: Vec<f64> = rates[0].points.iter().map(|point| point.mean).collect();
-        assert_eq!(rates, [20.0, 10.0]);
     }
 
     #[test]

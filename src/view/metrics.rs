@@ -1,7 +1,7 @@
 //! The catalogue of metrics.
 
-use crate::model::catalogue::METRICS;
-use crate::model::metric::{Direction, Kind, Unit};
+use crate::model::catalogue;
+use crate::model::metric::{Direction, Kind};
 
 use super::{Cell, Column, Place, View, column};
 
@@ -22,17 +22,12 @@ pub fn view() -> View {
             Kind::Gauge => "gauge",
             Kind::Counter => "counter",
         };
-        let unit = match metric.unit {
-            Unit::Ratio => "ratio",
-            Unit::Bytes => "bytes",
-            Unit::Seconds => "seconds",
-            Unit::Count => "count",
-        };
+        let unit = metric.unit.word();
         let bad = match metric.direction {
             Direction::HighIsBad => "high",
             Direction::LowIsBad => "low",
         };
         [metric.name, kind, unit, bad, metric.item, metric.help].map(|text| Cell::Text(text.to_owned())).to_vec()
     };
-    View { columns: COLUMNS, rows: METRICS.iter().map(row).collect() }
+    View { columns: COLUMNS, rows: catalogue::all().map(row).collect() }
 }

@@ -7,7 +7,7 @@ use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 
 use super::{MAX_FILE, WireError, is_nonce};
-use crate::model::catalogue;
+use crate::model::{catalogue, derive};
 use crate::model::clean::clean;
 use crate::model::metric::Unit;
 use crate::model::sample::{Fault, FaultKind, Reading, Sample, SampleKey};
@@ -207,7 +207,10 @@ fn in_range(metric: &str, number: Number) -> Option<f64> {
         return None;
     }
     // What a newer probe brings may be negative, as a temperature is.
-    let Some(known) = catalogue::find(metric) else { return Some(value) };
+    let Some(known) = catalogue::measured(metric) else {
+        // What is derived at home is never taken from a host.
+        return derive::find(metric).is_none().then_some(value);
+    };
     match known.unit {
         _ if value < 0.0 => None,
         Unit::Ratio if value > 1.000_001 => None,

@@ -5,7 +5,7 @@ use super::super::report::{At, Report};
 use super::super::suggest::did_you_mean;
 use super::super::tree::Node;
 use super::super::units::{self, Wrong, words, wrong};
-use crate::model::catalogue::METRICS;
+use crate::model::catalogue;
 use crate::model::level::Level;
 use crate::model::spec::{AlertSpec, ChannelSpec, DestinationSpec, HostSpec, RouteSpec, SmtpSpec, Tls};
 
@@ -204,7 +204,7 @@ fn route(
     };
     let host_patterns = list("host", true, &mut hosts.iter().map(|host| host.name.as_str()), report);
     let group_names = list("group", false, &mut groups.iter().map(String::as_str), report);
-    let rule_names = METRICS.iter().map(|metric| metric.name).chain(OWN_RULES.iter().copied());
+    let rule_names = catalogue::all().map(|metric| metric.name).chain(OWN_RULES.iter().copied());
     let rules = list("rule", true, &mut rule_names.into_iter(), report);
     let _ = required(node, "to", report);
     let to = list("to", false, &mut destinations.iter().map(|to| to.name.as_str()), report);

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::shape::{HOUR_MS, Hour, arrange, before, event_ms, first_hour, ms, time};
+use super::shape::{HOUR_MS, Hour, arrange, before, event_ms, first_hour, ms, only, time};
 use super::{Backend, Result, Store, StoreError};
 use crate::model::alert::{Evaluation, Event, Incident, Mail, MailState, Plan, RuleState, Subject, Told};
 use crate::model::fleet::{Attempt, Consent, Heartbeat, HostNow, Point, Pruned, Row, Series, Sweep};
 use crate::model::level::Level;
-use crate::model::sample::Sample;
+use crate::model::sample::{Sample, SampleKey};
 
 mod upkeep;
 
@@ -202,6 +202,28 @@ impl Store for Memory {
         let mut list: Vec<Series> = found.into_iter().map(|(item, points)| Series { item, points }).collect();
         list.iter_mut().for_each(|series| series.points.sort_by_key(|point| point.at));
         Ok(list)
+    }
+
+    fn samples(
+        &self,
+        host: &str,
+        metrics: &[&str],
+        since: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> Result<Vec<(DateTime<Utc>, Sample)>> {
+        let inside = |kept: &&Kept| kept.host == host && kept.at >= ms(since) && kept.at < ms(until);
+        let list = self.samples.values().filter(inside);
+        let mut list: Vec<_> = list.map(|kept| (time(kept.at), only(kept.sample.clone(), metrics))).collect();
+        list.sort_by_key(|(at, _)| *at);
+        Ok(list)
+    }
+
+    fn before(&self, host: &str, key: &SampleKey, metrics: &[&str]) -> Result<Option<Sample>> {
+        let earlier = |kept: &&Kept| {
+            kept.host == host && kept.sample.key.boot == key.boot && kept.sample.key.sequence < key.sequence
+        };
+        let last = self.samples.values().filter(earlier).max_by_key(|kept| kept.sample.key.sequence);
+        Ok(last.map(|kept| only(kept.sample.clone(), metrics)))
     }
 
     fn cursor(&self) -> Result<i64> {

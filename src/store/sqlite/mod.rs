@@ -34,7 +34,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::{Backend, Result, Store, StoreError};
 use crate::model::alert::{Evaluation, Event, Incident, Mail, Plan, RuleState, Subject, Told};
 use crate::model::fleet::{Attempt, Consent, Heartbeat, HostNow, Pruned, Row, Series, Sweep};
-use crate::model::sample::Sample;
+use crate::model::sample::{Sample, SampleKey};
 use crate::model::spec::StoreSpec;
 
 mod codec;
@@ -125,6 +125,18 @@ impl Store for Sqlite {
     }
     fn series(&self, host: &str, metric: &str, since: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<Series>> {
         self.read(|c| samples::series(c, host, metric, since, until))
+    }
+    fn samples(
+        &self,
+        host: &str,
+        metrics: &[&str],
+        since: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> Result<Vec<(DateTime<Utc>, Sample)>> {
+        self.read(|c| samples::samples(c, host, metrics, since, until))
+    }
+    fn before(&self, host: &str, key: &SampleKey, metrics: &[&str]) -> Result<Option<Sample>> {
+        self.read(|c| samples::before(c, host, key, metrics))
     }
     fn cursor(&self) -> Result<i64> {
         self.read(|c| truth::number(c, "cursor"))

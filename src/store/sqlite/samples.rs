@@ -10,8 +10,8 @@ use super::codec::{self, COLUMNS, Decoder};
 use crate::model::cause::Cause;
 use crate::model::fleet::{Attempt, HostNow, Outcome, Point, Row, Series, Sweep};
 use crate::model::job::Traffic;
-use crate::model::sample::Sample;
-use crate::store::shape::{HOUR_MS, arrange, event_ms, first_hour, ms, time};
+use crate::model::sample::{Sample, SampleKey};
+use crate::store::shape::{HOUR_MS, arrange, event_ms, first_hour, ms, only, time};
 
 const ATTEMPT: &str = "h.name, a.at, a.took, a.cause, a.text, a.sent, a.received, a.round_trips, a.shipped";
 
@@ -304,6 +304,43 @@ pub(super) fn series(
             Series { item, points }
         })
         .collect())
+}
+
+pub(super) fn samples(
+    conn: &Connection,
+    host: &str,
+    metrics: &[&str],
+    since: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> rusqlite::Result<Vec<(DateTime<Utc>, Sample)>> {
+    let Some(host) = host_id(conn, host)? else { return Ok(Vec::new()) };
+    let sql = format!(
+        "SELECT s.at, {COLUMNS} FROM sample AS s
+         WHERE s.host = ?1 AND s.at >= ?2 AND s.at < ?3 ORDER BY s.at, s.id"
+    );
+    let mut decoder = Decoder::new(conn);
+    conn.prepare_cached(&sql)?
+        .query_map([host, ms(since), ms(until)], |row| {
+            Ok((time(row.get(0)?), only(decoder.sample(row, 1)?, metrics)))
+        })?
+        .collect()
+}
+
+pub(super) fn before(
+    conn: &Connection,
+    host: &str,
+    key: &SampleKey,
+    metrics: &[&str],
+) -> rusqlite::Result<Option<Sample>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM host AS h JOIN boot AS b ON b.host = h.id JOIN sample AS s ON s.boot = b.id
+         WHERE h.name = ?1 AND b.name = ?2 AND s.sequence < ?3 ORDER BY s.sequence DESC LIMIT 1"
+    );
+    let mut decoder = Decoder::new(conn);
+    conn.prepare_cached(&sql)?
+        .query_row(params![host, key.boot, whole(key.sequence)], |row| decoder.sample(row, 0))
+        .optional()
+        .map(|found| found.map(|sample| only(sample, metrics)))
 }
 
 /// Where the items of a metric stand in a layout, ascending; of an item that is there twice, the first counts.
