@@ -85,6 +85,11 @@ pub(super) fn level(text: &str, metric: &Metric) -> Result<f64, Wrong> {
             _ => wrong(what, "write it as a share between 0% and 100%"),
         },
         Unit::Bytes => size(text).map_err(|mend| Wrong { text: what, mend }),
+        Unit::Celsius => match number(text.trim()) {
+            Some((value, "C" | "°C")) if text == text.trim() => Ok(value),
+            Some((value, _)) => wrong(what, format!("write it as {}C", tidy(value))),
+            None => wrong(what, "write it as 75C"),
+        },
         Unit::Count => match number(text.trim()) {
             Some((value, "")) if text == text.trim() => Ok(value),
             Some((value, _)) => wrong(what, format!("it is a plain number: write it as {}", tidy(value))),
@@ -127,7 +132,6 @@ fn size(text: &str) -> Result<f64, String> {
     Err(unit.map_or_else(any, |unit| format!("write it as {}{unit}", tidy(value))))
 }
 
-
 /// Without the noise of binary fractions.
 fn tidy(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
@@ -137,6 +141,7 @@ fn tidy(value: f64) -> f64 {
 pub(super) fn show(value: f64, unit: Unit) -> String {
     match unit {
         Unit::Ratio => format!("{}%", tidy(value * 100.0)),
+        Unit::Celsius => format!("{}C", tidy(value)),
         Unit::Count => format!("{}", tidy(value)),
         Unit::Bytes => largest(value, SIZES),
         Unit::Seconds => largest(value, &TIMES[..5]),

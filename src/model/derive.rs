@@ -32,6 +32,8 @@ pub enum Formula {
     Increase(&'static [&'static str]),
     /// The share of the time in which a counter of seconds ran; at most 1.
     Busy(&'static [&'static str]),
+    /// What counters of seconds grew by each second: how much of it went on at the same time.
+    Parallel(&'static [&'static str]),
     /// What some grew by over what others grew by: a share of errors, or a mean time where seconds stand over a count.
     Over {
         /// Above the line.
@@ -51,9 +53,8 @@ impl Formula {
     /// The metrics it is made of.
     pub fn inputs(&self) -> impl Iterator<Item = &'static str> + use<> {
         let (some, more): (&'static [&'static str], &'static [&'static str]) = match *self {
-            Self::Rate(all) | Self::Increase(all) | Self::Busy(all) | Self::Share(all) | Self::Forecast(all) => {
-                (all, &[])
-            }
+            Self::Rate(all) | Self::Increase(all) | Self::Busy(all) | Self::Parallel(all) => (all, &[]),
+            Self::Share(all) | Self::Forecast(all) => (all, &[]),
             Self::Over { part, whole, .. } => (part, whole),
         };
         some.iter().chain(more).copied()
@@ -64,7 +65,7 @@ impl Formula {
     pub fn words(&self) -> String {
         let sum = |all: &[&str]| all.join(" + ");
         match self {
-            Self::Rate(all) => format!("growth of {} each second", sum(all)),
+            Self::Rate(all) | Self::Parallel(all) => format!("growth of {} each second", sum(all)),
             Self::Increase(all) => format!("growth of {} since the sample before", sum(all)),
             Self::Busy(all) => format!("growth of {} each second, at most 1", sum(all)),
             Self::Over { part, whole, least } if *least > 0.0 => {
@@ -142,7 +143,7 @@ pub fn between(derived: &Derived, before: &Totals, after: &Totals) -> Vec<(Strin
         })
     };
     let value = |item: &str| match derived.formula {
-        Formula::Rate(all) => Some(grown(all, item)? / seconds),
+        Formula::Rate(all) | Formula::Parallel(all) => Some(grown(all, item)? / seconds),
         Formula::Increase(all) => grown(all, item),
         Formula::Busy(all) => Some((grown(all, item)? / seconds).min(1.0)),
         Formula::Over { part, whole, least } => over(grown(part, item)?, grown(whole, item)?.max(least)),
@@ -216,6 +217,7 @@ mod tests {
                 Formula::Rate(_) => assert_eq!(first.unit.per_second(), unit, "{name}"),
                 Formula::Increase(_) => assert_eq!(first.unit, unit, "{name}"),
                 Formula::Busy(_) => assert_eq!((first.unit, unit), (Unit::Seconds, Unit::Ratio), "{name}"),
+                Formula::Parallel(_) => assert_eq!((first.unit, unit), (Unit::Seconds, Unit::Count), "{name}"),
                 Formula::Share(_) => assert_eq!(unit, Unit::Ratio, "{name}"),
                 Formula::Forecast(_) => assert_eq!(unit, Unit::Seconds, "{name}"),
                 Formula::Over { whole, .. } => {
@@ -266,7 +268,10 @@ mod tests {
         assert_eq!(between(&mean, &totals(1, 10.0, 1.0), &totals(2, 20.0, 3.0)), [("sda".to_owned(), 0.2)]);
         assert_eq!(between(&mean, &totals(1, 10.0, 1.0), &totals(2, 10.0, 1.0)), [("sda".to_owned(), 0.0)]);
         assert_eq!(between(&mean, &totals(1, 10.0, 1.0), &totals(2, 10.0, 3.0)), []);
-        let floor = Derived { formula: Formula::Over { part: &["disk.io.seconds"], whole: &["disk.reads"], least: 100.0 }, ..mean };
+        let floor = Derived {
+            formula: Formula::Over { part: &["disk.io.seconds"], whole: &["disk.reads"], least: 100.0 },
+            ..mean
+        };
         assert_eq!(between(&floor, &totals(1, 10.0, 1.0), &totals(2, 12.0, 3.0)), [("sda".to_owned(), 0.02)]);
 
         let share = find("cpu.share").unwrap();

@@ -18,6 +18,8 @@ pub enum Unit {
     Bytes,
     /// Written as `300ms`, `20s`, `5m`, `4h`, `14d`.
     Seconds,
+    /// Degrees, written as `75C`; may be negative.
+    Celsius,
     /// A plain number.
     Count,
     /// Bytes each second, written as `5MiB/s`.
@@ -45,6 +47,7 @@ impl Unit {
             Self::Ratio => "ratio",
             Self::Bytes => "bytes",
             Self::Seconds => "seconds",
+            Self::Celsius => "celsius",
             Self::Count => "count",
             Self::BytesPerSecond => "bytes/s",
             Self::PerSecond => "1/s",

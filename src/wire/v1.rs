@@ -7,10 +7,10 @@ use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 
 use super::{MAX_FILE, WireError, is_nonce};
-use crate::model::{catalogue, derive};
 use crate::model::clean::clean;
 use crate::model::metric::Unit;
 use crate::model::sample::{Fault, FaultKind, Reading, Sample, SampleKey};
+use crate::model::{catalogue, derive};
 
 /// The version that is written and read.
 pub const VERSION: u8 = 1;
@@ -212,6 +212,7 @@ fn in_range(metric: &str, number: Number) -> Option<f64> {
         return derive::find(metric).is_none().then_some(value);
     };
     match known.unit {
+        Unit::Celsius => (value >= -273.15).then_some(value),
         _ if value < 0.0 => None,
         Unit::Ratio if value > 1.000_001 => None,
         Unit::Ratio => Some(value.min(1.0)),

@@ -320,9 +320,7 @@ pub(super) fn samples(
     );
     let mut decoder = Decoder::new(conn);
     conn.prepare_cached(&sql)?
-        .query_map([host, ms(since), ms(until)], |row| {
-            Ok((time(row.get(0)?), only(decoder.sample(row, 1)?, metrics)))
-        })?
+        .query_map([host, ms(since), ms(until)], |row| Ok((time(row.get(0)?), only(decoder.sample(row, 1)?, metrics))))?
         .collect()
 }
 
