@@ -7,7 +7,7 @@ use clap::Parser;
 
 use super::context::{Common, open_store};
 use super::exit::{self, Exit, Failure, Outcome};
-use super::{clock, lock, logging, state};
+use super::{clock, lock, logging, past, state};
 use crate::alert::words;
 use crate::model::alert::{Incident, Mail, MailState, Plan};
 use crate::model::fleet::Heartbeat;
@@ -17,6 +17,7 @@ use crate::store::{self, Store};
 pub mod deliver;
 mod letter;
 mod plan;
+mod readings;
 mod world;
 
 use world::World;
@@ -97,7 +98,10 @@ pub fn turn(
         let Some(last) = rows.last() else { break };
         cursor = last.id;
         report.rows += rows.len();
-        rows.iter().for_each(|row| world.row(spec, row));
+        for row in &rows {
+            world.readings.prepare(store, spec, row)?;
+            world.row(spec, row);
+        }
         if !dry_run && let Some(evaluation) = world.take(cursor, true) {
             store.commit_evaluation(&evaluation)?;
         }
@@ -146,7 +150,7 @@ fn half_written(store: &dyn Store, spec: &FleetSpec, now: DateTime<Utc>) -> stor
 fn draw(store: &dyn Store, incident: &Incident, now: DateTime<Utc>) -> Option<String> {
     let subject = &incident.subject;
     let since = now - TimeDelta::hours(6);
-    let series = store.series(&subject.host, &subject.rule, since, now + TimeDelta::minutes(5)).ok()?;
+    let series = past::series(store, &subject.host, &subject.rule, since, now + TimeDelta::minutes(5)).ok()?;
     let points = series.into_iter().find(|series| series.item == subject.item)?.points;
     let values: Vec<f64> = points.iter().rev().take(40).rev().map(|point| point.mean).collect();
     let (first, last) = (values.first()?, values.last()?);

@@ -8,6 +8,7 @@ mod range;
 mod raw;
 mod report;
 mod resolve;
+mod rule;
 mod schema;
 mod suggest;
 mod tree;
@@ -18,7 +19,9 @@ use std::path::{Path, PathBuf};
 
 pub use report::Report;
 
+use crate::model::catalogue;
 use crate::model::metric::Unit;
+use crate::model::rule::{Condition, RuleKind};
 use crate::model::secret::SecretSource;
 use crate::model::spec::{FleetSpec, Origin};
 
@@ -91,6 +94,19 @@ pub fn describe(source: &SecretSource) -> String {
 #[must_use]
 pub fn show_level(value: f64, unit: Unit) -> String {
     units::show(value, unit)
+}
+
+/// A condition as it is written in config.xml: `pressure.some[cpu] 50%`, `10GiB`.
+#[must_use]
+pub fn show_condition(condition: &Condition) -> String {
+    let metric = catalogue::find(&condition.metric);
+    let unit = metric.map_or(Unit::Count, |metric| RuleKind::of(metric).unit(metric));
+    let level = units::show(condition.threshold, unit);
+    match &condition.item {
+        _ if condition.attribute == "and-below-free" => level,
+        Some(item) => format!("{}[{item}] {level}", condition.metric),
+        None => format!("{} {level}", condition.metric),
+    }
 }
 
 /// A length of time as it is written in config.xml: `300ms`, `5m`, `14d`.

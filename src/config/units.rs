@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::metric::{Metric, Unit};
+use crate::model::metric::Unit;
 
 /// Why a value is not taken.
 #[derive(Debug, PartialEq)]
@@ -71,10 +71,10 @@ fn seconds(text: &str) -> Result<f64, Wrong> {
     wrong(format!("\"{text}\" is not a length of time"), mend)
 }
 
-/// A level for a metric, in the metric's base unit.
-pub(super) fn level(text: &str, metric: &Metric) -> Result<f64, Wrong> {
-    let what = format!("\"{text}\" is not a level for {}", metric.name);
-    match metric.unit {
+/// A level for what is named, in a base unit.
+pub(super) fn level(text: &str, name: &str, unit: Unit) -> Result<f64, Wrong> {
+    let what = format!("\"{text}\" is not a level for {name}");
+    match unit {
         Unit::Seconds => seconds(text).map_err(|inner| Wrong { text: what, mend: inner.mend }),
         Unit::Ratio => match number(text.trim()) {
             Some((value, "%")) if text == text.trim() && value <= 100.0 => Ok(value / 100.0),
@@ -193,31 +193,34 @@ mod tests {
     use super::*;
     use crate::model::catalogue::find;
 
+    fn level(text: &str, metric: &str) -> Result<f64, Wrong> {
+        super::level(text, metric, find(metric).unwrap().unit)
+    }
     fn mend(text: &str, metric: &str) -> String {
-        level(text, find(metric).unwrap()).unwrap_err().mend
+        level(text, metric).unwrap_err().mend
     }
 
     #[test]
     fn levels_fit_their_metric() {
-        assert_eq!(level("85%", find("cpu.used").unwrap()), Ok(0.85));
-        assert_eq!(level("10GiB", find("filesystem.available").unwrap()), Ok(10.0 * 1024f64.powi(3)));
-        assert_eq!(level("300ms", find("probe.cpu").unwrap()), Ok(0.3));
-        assert_eq!(level("1h30m", find("host.silent").unwrap()), Ok(5400.0));
-        assert_eq!(level("2.5", find("load.per-core").unwrap()), Ok(2.5));
+        assert_eq!(level("85%", "cpu.used"), Ok(0.85));
+        assert_eq!(level("10GiB", "filesystem.available"), Ok(10.0 * 1024f64.powi(3)));
+        assert_eq!(level("300ms", "probe.cpu"), Ok(0.3));
+        assert_eq!(level("1h30m", "host.silent"), Ok(5400.0));
+        assert_eq!(level("2.5", "load.per-core"), Ok(2.5));
         assert_eq!(mend("97 percent", "cpu.used"), "write it as 97%");
         assert_eq!(mend("0.8", "cpu.used"), "write it as 80%");
         assert_eq!(mend("10GB", "filesystem.available"), "write it as 10GiB");
         assert_eq!(mend("5 min", "host.silent"), "write it as 5m");
         assert_eq!(mend("80%", "load.per-core"), "it is a plain number: write it as 80");
-        assert_eq!(level("5MiB/s", find("disk.read.rate").unwrap()), Ok(5.0 * 1024f64.powi(2)));
-        assert_eq!(level("10/s", find("swap.in.rate").unwrap()), Ok(10.0));
+        assert_eq!(level("5MiB/s", "disk.read.rate"), Ok(5.0 * 1024f64.powi(2)));
+        assert_eq!(level("10/s", "swap.in.rate"), Ok(10.0));
         assert_eq!(mend("5MiB", "disk.read.rate"), "write it as 5MiB/s");
         assert_eq!(mend("5MB/s", "disk.read.rate"), "write it as 5MiB/s");
         assert_eq!(mend("5 MBps", "disk.read.rate"), "write it as 5MiB/s");
         assert_eq!(mend("fast", "disk.read.rate"), "write it as 10KiB/s, 5MiB/s or 1GiB/s");
         assert_eq!(mend("10", "swap.in.rate"), "it is a rate: write it as 10/s");
         for bad in ["", "-5%", "%", "101%", "1e3%", "NaN", "inf", "85%%", " 85%", "99999999999999999999999%"] {
-            assert!(level(bad, find("cpu.used").unwrap()).is_err(), "{bad}");
+            assert!(level(bad, "cpu.used").is_err(), "{bad}");
         }
     }
 
@@ -236,7 +239,7 @@ mod tests {
         #[test]
         fn nothing_panics(text in ".{0,30}") {
             for metric in crate::model::catalogue::all() {
-                let _ = level(&text, metric);
+                let _ = level(&text, metric.name);
             }
             let _ = (duration(&text), flag(&text), whole(&text, 1, 5));
         }

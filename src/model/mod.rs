@@ -12,6 +12,7 @@ pub mod job;
 pub mod level;
 pub mod metric;
 pub mod pattern;
+pub mod rule;
 pub mod sample;
 pub mod secret;
 pub mod spec;

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::level::Level;
+use super::metric::Metric;
+use super::rule::{self, Condition, RuleKind};
 use super::secret::SecretSource;
 
 /// Where in the configuration something was written.
@@ -145,13 +147,17 @@ pub enum UnknownHosts {
 /// One threshold for one metric on one host.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RuleSpec {
-    /// The metric, which is also the rule's name in incidents.
+    /// The rule's name in incidents: the metric, with the kind behind it where that is not the metric's own.
+    pub name: String,
+    /// The metric.
     pub metric: String,
+    /// How it looks at the metric.
+    pub kind: RuleKind,
     /// Patterns of items it holds for (`*`, `/var*`); one of them must match. `["*"]` by default.
     pub items: Vec<String>,
     /// Patterns of items it does not hold for.
     pub not_items: Vec<String>,
-    /// In base units.
+    /// In base units; of a counter each second.
     pub warning: Option<f64>,
     /// In base units.
     pub critical: Option<f64>,
@@ -165,8 +171,33 @@ pub struct RuleSpec {
     pub of: u32,
     /// Samples beyond the clear threshold that close it; default 2.
     pub fall: u32,
+    /// What else must be so.
+    pub conditions: Vec<Condition>,
     /// For each attribute that was typed, where: `warning` -> config.xml:12.
     pub origins: BTreeMap<String, Origin>,
+}
+
+impl RuleSpec {
+    /// A rule that holds for every item, with no threshold yet.
+    #[must_use]
+    pub fn new(metric: &Metric, kind: RuleKind) -> Self {
+        Self {
+            name: rule::name(metric, kind),
+            metric: metric.name.to_owned(),
+            kind,
+            items: vec!["*".to_owned()],
+            not_items: Vec::new(),
+            warning: None,
+            critical: None,
+            clear: None,
+            hold: None,
+            raise: 2,
+            of: 3,
+            fall: 2,
+            conditions: Vec::new(),
+            origins: BTreeMap::new(),
+        }
+    }
 }
 
 /// `<alerts>`.

@@ -9,10 +9,12 @@ use proptest::prelude::*;
 
 use super::world::World;
 use super::*;
+use crate::model::catalogue;
 use crate::model::cause::Cause;
 use crate::model::fleet::{Attempt, Outcome as Ended};
 use crate::model::job::Traffic;
 use crate::model::level::Level;
+use crate::model::rule::RuleKind;
 use crate::model::sample::{Reading, Sample, SampleKey};
 use crate::model::spec::*;
 use crate::store::memory::Memory;
@@ -33,19 +35,8 @@ fn at(minutes: i64) -> DateTime<Utc> {
 }
 
 fn spec(port: u16, addresses: &[&str]) -> FleetSpec {
-    let rule = RuleSpec {
-        metric: "filesystem.used".into(),
-        items: vec!["*".into()],
-        not_items: Vec::new(),
-        warning: Some(0.8),
-        critical: Some(0.9),
-        clear: None,
-        hold: None,
-        raise: 2,
-        of: 3,
-        fall: 2,
-        origins: BTreeMap::new(),
-    };
+    let metric = catalogue::find("filesystem.used").unwrap();
+    let rule = RuleSpec { warning: Some(0.8), critical: Some(0.9), ..RuleSpec::new(metric, RuleKind::Above) };
     let host = |name: &str| HostSpec {
         name: name.into(),
         groups: Vec::new(),

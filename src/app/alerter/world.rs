@@ -10,10 +10,12 @@ use crate::model::alert::{Ending, Evaluation, Event, Incident, RuleState, Subjec
 use crate::model::cause::Cause;
 use crate::model::fleet::{Outcome, Row};
 use crate::model::level::Level;
-use crate::model::pattern::matches;
+use crate::model::rule::RuleKind;
 use crate::model::sample::{FaultKind, Sample};
 use crate::model::spec::{FleetSpec, HostSpec, RuleSpec};
 use crate::rule;
+
+use super::readings::{self, Judged, Readings};
 
 /// A clock that is further ahead than this is not believed.
 const SKEW: TimeDelta = TimeDelta::minutes(5);
@@ -28,15 +30,13 @@ pub struct World {
     dirty: BTreeSet<Subject>,
     changed: BTreeSet<i64>,
     events: Vec<Event>,
+    /// The past that samples are judged beside.
+    pub readings: Readings,
 }
 
-/// The rule for a metric and item: the first that fits; the configuration puts the most specific first.
-pub fn rule_for<'a>(host: &'a HostSpec, metric: &str, item: &str) -> Option<&'a RuleSpec> {
-    host.rules.iter().find(|rule| {
-        rule.metric == metric
-            && rule.items.iter().any(|pattern| matches(pattern, item))
-            && !rule.not_items.iter().any(|pattern| matches(pattern, item))
-    })
+/// The rule on silence.
+fn silence_rule(host: &HostSpec) -> Option<&RuleSpec> {
+    host.rules.iter().find(|rule| rule.name == SILENT)
 }
 
 fn delta(duration: std::time::Duration) -> TimeDelta {
@@ -52,21 +52,15 @@ const fn at_once(interval: TimeDelta) -> Windows {
 }
 
 fn sentence(rule: &RuleSpec, subject: &Subject, value: f64, level: Level) -> String {
-    let threshold = if level == Level::Critical { rule.critical } else { rule.warning };
-    let limit = threshold.map_or_else(String::new, |threshold| {
-        let way = rule::of(&rule.metric).name();
-        format!(" ({level} {way} {})", words::amount(&rule.metric, threshold))
-    });
-    let item = if subject.item.is_empty() { String::new() } else { format!(" of {}", subject.item) };
-    format!("{}{item} is {}{limit}", subject.rule, words::amount(&rule.metric, value))
+    rule::sentence(rule, &subject.item, value, level, &|value| words::amount(&rule.name, value))
 }
 
 /// Whether the sample says that it could not look: then a missing item means nothing.
-fn blind(sample: &Sample, subject: &Subject) -> bool {
+fn blind(sample: &Sample, rule: &str, item: &str) -> bool {
     sample.faults.iter().any(|fault| {
         fault.kind != FaultKind::Absent
-            && subject.rule.starts_with(fault.section.as_str())
-            && (fault.item.is_empty() || fault.item == subject.item)
+            && rule.starts_with(fault.section.as_str())
+            && (fault.item.is_empty() || fault.item == item)
     })
 }
 
@@ -121,7 +115,7 @@ impl World {
 
     /// The time since a sample arrived, at a row.
     fn silence(&mut self, host: &HostSpec, row: &Row, interval: TimeDelta) {
-        let Some(rule) = rule_for(host, SILENT, "") else { return };
+        let Some(rule) = silence_rule(host) else { return };
         let subject = Subject { host: host.name.clone(), rule: SILENT.to_owned(), item: String::new() };
         let arrived = row.attempt.outcome == Outcome::Collected || !row.samples.is_empty();
         let value = if arrived { 0.0 } else { self.silent_for(&subject, row.attempt.at).unwrap_or_default() };
@@ -142,7 +136,7 @@ impl World {
     pub fn tick(&mut self, spec: &FleetSpec, now: DateTime<Utc>) {
         let interval = delta(spec.collector.interval);
         for host in &spec.hosts {
-            let Some(rule) = rule_for(host, SILENT, "") else { continue };
+            let Some(rule) = silence_rule(host) else { continue };
             let subject = Subject { host: host.name.clone(), rule: SILENT.to_owned(), item: String::new() };
             let Some(value) = self.silent_for(&subject, now) else { continue };
             let seen = Observation { at: now, value, verdict: rule::judge(value, rule) };
@@ -158,18 +152,18 @@ impl World {
     fn sample(&mut self, host: &HostSpec, sample: &Sample, received: DateTime<Utc>, interval: TimeDelta) {
         let at = if sample.taken > received + SKEW { received } else { sample.taken };
         let mut present = BTreeSet::new();
-        for reading in &sample.readings {
-            if reading.metric == SILENT {
+        let mut readings = std::mem::take(&mut self.readings);
+        let missing = |subject: &Subject| self.silent_for(subject, at).unwrap_or_default();
+        let judged = readings.judged(host, sample, at, &missing, &|rule, item| blind(sample, rule, item));
+        self.readings = readings;
+        for Judged { rule, subject, value, verdict } in judged {
+            if rule.metric == SILENT || !present.insert(subject.clone()) {
                 continue;
             }
-            let Some(rule) = rule_for(host, &reading.metric, &reading.item) else { continue };
-            let subject = Subject { host: host.name.clone(), rule: reading.metric.clone(), item: reading.item.clone() };
-            if !present.insert(subject.clone()) {
-                continue;
-            }
-            let seen = Observation { at, value: reading.value, verdict: rule::judge(reading.value, rule) };
+            let seen = Observation { at, value, verdict };
+            let windows = if rule.kind == RuleKind::Absent { at_once(interval) } else { windows(rule, interval) };
             let name = subject.clone();
-            self.observe(subject, &windows(rule, interval), &seen, |level| sentence(rule, &name, seen.value, level));
+            self.observe(subject, &windows, &seen, |level| sentence(rule, &name, value, level));
         }
         let first = Subject { host: host.name.clone(), rule: String::new(), item: String::new() };
         let missing: Vec<Subject> = self
@@ -178,7 +172,8 @@ impl World {
             .map(|(subject, _)| subject)
             .take_while(|subject| subject.host == host.name)
             .filter(|subject| subject.rule != UNREACHABLE && subject.rule != SILENT)
-            .filter(|subject| !present.contains(*subject) && !blind(sample, subject))
+            .filter(|subject| !present.contains(*subject) && !blind(sample, &subject.rule, &subject.item))
+            .filter(|subject| !readings::held(sample, subject))
             .cloned()
             .collect();
         for subject in missing {
@@ -258,7 +253,7 @@ impl World {
         let lost = |subject: &&Subject| match spec.host(&subject.host) {
             None => true,
             Some(_) if subject.rule == UNREACHABLE => false,
-            Some(host) => rule_for(host, &subject.rule, &subject.item).is_none(),
+            Some(host) => readings::governing(host, subject).is_none(),
         };
         let lost: Vec<Subject> = self.states.keys().filter(lost).cloned().collect();
         for subject in lost {

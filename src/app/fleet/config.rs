@@ -49,7 +49,7 @@ fn place(origin: &Origin) -> String {
 
 /// The attributes of a rule as they are written, in the order of the documentation.
 fn attributes(rule: &RuleSpec) -> Vec<(&'static str, String)> {
-    let unit = catalogue::find(&rule.metric).map(|metric| metric.unit);
+    let unit = catalogue::find(&rule.metric).map(|metric| rule.kind.unit(metric));
     let level = |value: Option<f64>| value.zip(unit).map(|(value, unit)| config::show_level(value, unit));
     let mut all = vec![("item", Some(rule.items.join(" ")))];
     all.push(("not-item", (!rule.not_items.is_empty()).then(|| rule.not_items.join(" "))));
@@ -64,6 +64,7 @@ fn attributes(rule: &RuleSpec) -> Vec<(&'static str, String)> {
         }
     }
     all.push(("fall", Some(rule.fall.to_string())));
+    all.extend(rule.conditions.iter().map(|condition| (condition.attribute, Some(config::show_condition(condition)))));
     all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
@@ -85,7 +86,7 @@ fn as_text(loaded: &Loaded, host: &HostSpec) -> String {
         line(shown.name, value, &place(&shown.origin));
     }
     for rule in &host.rules {
-        line(&format!("rule {}", rule.metric), "", "");
+        line(&format!("rule {}", rule.name), "", "");
         for (name, value) in attributes(rule) {
             line(&format!("  {name}"), &value, &origin_of(rule, name));
         }
@@ -105,7 +106,7 @@ fn as_json(loaded: &Loaded, host: &HostSpec) -> Value {
             let all = attributes(rule).into_iter();
             let attributes: serde_json::Map<String, Value> =
                 all.map(|(name, text)| (name.to_owned(), value(&text, &origin_of(rule, name)))).collect();
-            json!({ "metric": rule.metric, "attributes": attributes })
+            json!({ "metric": rule.metric, "kind": rule.kind.word(), "attributes": attributes })
         })
         .collect();
     json!({
