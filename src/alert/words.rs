@@ -40,10 +40,7 @@ pub fn amount(metric: &str, value: f64) -> String {
     const SIZES: &[(&str, f64)] =
         &[("TiB", 1_099_511_627_776.0), ("GiB", 1_073_741_824.0), ("MiB", 1_048_576.0), ("KiB", 1024.0)];
     let scaled = |steps: &[(&str, f64)], base: &str| {
-        let fit = steps
-            .iter()
-            .find(|(_, size)| value.abs() >= *size * 2.0)
-            .or(steps.iter().find(|(_, size)| value.abs() == *size));
+        let fit = steps.iter().find(|(_, size)| value.abs() >= *size * 2.0 || value.abs() == *size);
         fit.map_or_else(|| format!("{} {base}", short(value)), |(unit, size)| format!("{} {unit}", short(value / size)))
     };
     match rule::parse(metric).map_or(Unit::Count, |(metric, kind)| kind.unit(metric)) {

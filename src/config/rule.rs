@@ -83,6 +83,13 @@ impl Rule {
         if let Some(clear) = rule.clear.as_ref().filter(|_| rule.kind == RuleKind::Absent) {
             report.error(clear.at, "clear= of what is absent", "remove it: only its return ends it");
         }
+        if rule.warning.is_none()
+            && rule.critical.is_none()
+            && (node.attr("warning").or(node.attr("critical"))).is_some()
+        {
+            // What is wrong with them was said.
+            return None;
+        }
         let mut count = |name: &str| {
             let typed = parsed(node, name, report, |value| units::whole(value, 1, 64))?;
             Some(Typed { value: u32::try_from(typed.value).unwrap_or(64), at: typed.at })

@@ -15,11 +15,12 @@ impl Rule for Absent {
         "no reading of the metric, or of an item that matches, for as long as the level although the host answers"
     }
     fn breaches(&self, value: f64, threshold: f64) -> bool {
-        Above.breaches(value, threshold) && value > 0.0
+        // What is there, missing for no time at all, is never a problem.
+        value >= threshold.max(f64::MIN_POSITIVE)
     }
     /// Only its return ends it.
     fn default_clear(&self, _: Unit, _: f64) -> f64 {
-        0.0
+        f64::MIN_POSITIVE
     }
     fn healthier(&self, one: f64, other: f64) -> f64 {
         Above.healthier(one, other)

@@ -7,6 +7,7 @@ use super::super::report::{At, Report};
 use super::super::rule::CONDITIONS;
 use super::super::units::show;
 use crate::model::metric::Direction;
+use crate::model::rule::{Role, RuleKind};
 use crate::model::spec::{Origin, RuleSpec};
 
 /// A rule while layers are laid over each other, and how near its nearest layer is.
@@ -117,6 +118,7 @@ impl Stack {
                 continue;
             }
             check(&draft.rule, report);
+            let draft = Draft { rule: meant(draft.rule), ..draft };
             let mut spec = spec(&draft.rule, report);
             let gone = removed.iter().filter(|off| {
                 std::ptr::eq(off.metric, draft.rule.metric) && (!off.kinded || off.kind == draft.rule.kind)
@@ -126,6 +128,21 @@ impl Stack {
         }
         done
     }
+}
+
+/// Who writes a level means it: what ships beside the shipped levels does not hold beside others. A forecast keeps its
+/// floors, and what is read-only stays out.
+fn meant(mut rule: Rule) -> Rule {
+    let typed = |level: &Option<Typed<f64>>| level.as_ref().is_some_and(|level| !level.at.is_built_in());
+    let (any, critical) = (typed(&rule.warning) || typed(&rule.critical), typed(&rule.critical));
+    for (place, (_, role)) in rule.conditions.iter_mut().zip(CONDITIONS) {
+        let ships = place.as_ref().is_some_and(|condition| condition.at.is_built_in());
+        let over = (role == Role::And && any) || (role == Role::AndCritical && critical);
+        if ships && over && rule.kind != RuleKind::Forecast {
+            *place = None;
+        }
+    }
+    rule
 }
 
 /// Exact patterns before those with wildcards, then the longer before the shorter; a list is as vague as its vaguest.
