@@ -21,7 +21,7 @@ pub use cpu::Totals;
 pub use out::Out;
 pub use root::Root;
 
-use crate::model::sample::{Fault, Reading};
+use crate::model::sample::{Fact, Fault, Process, Reading};
 
 /// How long the processors are watched where no earlier totals serve.
 const WINDOW: Duration = Duration::from_millis(250);
@@ -66,6 +66,10 @@ pub struct Measured {
     pub readings: Vec<Reading>,
     /// What could not be measured, and why.
     pub faults: Vec<Fault>,
+    /// What the host is.
+    pub facts: Vec<Fact>,
+    /// The processes that take most.
+    pub top: Vec<Process>,
     /// Processor totals to hand to the next measurement of the same boot.
     pub totals: Option<Totals>,
 }

@@ -106,6 +106,9 @@ pub const METRICS: &[Metric] = &[
     ),
 ];
 
+/// Metrics whose values may be negative; of all others such a value is refused.
+pub const SIGNED: &[&str] = &["certificate.remaining"];
+
 /// The definition of a metric by its name.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Metric> {
@@ -114,7 +117,7 @@ pub fn find(name: &str) -> Option<&'static Metric> {
 
 #[cfg(test)]
 mod tests {
-    use super::METRICS;
+    use super::{METRICS, SIGNED, find};
 
     #[test]
     fn names_are_unique_dotted_words() {
@@ -125,5 +128,6 @@ mod tests {
             assert!(METRICS[..i].iter().all(|other| other.name != metric.name), "{} twice", metric.name);
             assert!(!metric.help.is_empty() && !metric.help.ends_with('.'));
         }
+        assert!(SIGNED.iter().all(|name| find(name).is_some()));
     }
 }
