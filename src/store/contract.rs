@@ -56,7 +56,7 @@ fn sample(boot: &str, sequence: u64, taken: i64, value: f64) -> Sample {
 fn facts(sequence: u64) -> Vec<Fact> {
     let fact = |name: &str, item: &str, text: String| Fact { name: name.into(), item: item.into(), text };
     let mut list = vec![fact("host.kernel", "", format!("6.{}", sequence / 7)), fact("host.arch", "", "x".into())];
-    list.extend((sequence % 2 == 0).then(|| fact("update", "a b", "pending".into())));
+    list.extend(sequence.is_multiple_of(2).then(|| fact("update", "a b", "pending".into())));
     list.retain(|_| sequence % 5 != 4);
     list
 }

@@ -2,6 +2,7 @@
 //! sample: for each [`By`] in order, `pid, name, value` over and over, with the names of the host kept once.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
@@ -127,18 +128,23 @@ pub(super) fn read_top(conn: &Connection, list: &str, names: &mut Names) -> rusq
             let (pid, id, value) = (number(pid)?, number(id)?, number(value)?);
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float to a number saturates")]
             let (pid, id) = (pid as u32, id as i64);
-            if !names.contains_key(&id) {
-                let sql = "SELECT user, comm, unit, command FROM process WHERE id = ?1";
-                let found = conn.prepare_cached(sql)?.query_row([id], |row| {
-                    let (user, comm, unit, command) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-                    Ok(Process { by, pid, user, comm, unit, command, value })
-                })?;
-                names.insert(id, found);
-            }
-            top.extend(names.get(&id).map(|known| Process { by, pid, value, ..known.clone() }));
+            let known = match names.entry(id) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(who(conn, id)?),
+            };
+            top.push(Process { by, pid, value, ..known.clone() });
         }
     }
     Ok(top)
+}
+
+/// Who a number stands for; the rest of it means nothing.
+fn who(conn: &Connection, id: i64) -> rusqlite::Result<Process> {
+    let sql = "SELECT user, comm, unit, command FROM process WHERE id = ?1";
+    conn.prepare_cached(sql)?.query_row([id], |row| {
+        let (user, comm, unit, command) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+        Ok(Process { by: By::Cpu, pid: 0, user, comm, unit, command, value: 0.0 })
+    })
 }
 
 /// Removes what no sample of the host names any more, and facts that were replaced or gone before `oldest`.
