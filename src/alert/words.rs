@@ -51,6 +51,7 @@ pub fn amount(metric: &str, value: f64) -> String {
         Unit::Ratio => format!("{} %", short(value * 100.0)),
         Unit::Bytes => scaled(SIZES, "B"),
         Unit::Seconds => scaled(TIMES, "s"),
+        Unit::Celsius => format!("{} °C", short(value)),
         Unit::Count => short(value),
     }
 }

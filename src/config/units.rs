@@ -101,6 +101,11 @@ pub(super) fn level(text: &str, metric: &Metric) -> Result<f64, Wrong> {
             }
             None => wrong(what, "write it as 512B, 10KiB, 5MiB, 10GiB or 2TiB"),
         },
+        Unit::Celsius => match number(text.trim()) {
+            Some((value, "C" | "°C")) if text == text.trim() => Ok(value),
+            Some((value, _)) => wrong(what, format!("write it as {}C", tidy(value))),
+            None => wrong(what, "write it as 75C"),
+        },
         Unit::Count => match number(text.trim()) {
             Some((value, "")) if text == text.trim() => Ok(value),
             Some((value, _)) => wrong(what, format!("it is a plain number: write it as {}", tidy(value))),
@@ -118,6 +123,7 @@ fn tidy(value: f64) -> f64 {
 pub(super) fn show(value: f64, unit: Unit) -> String {
     match unit {
         Unit::Ratio => format!("{}%", tidy(value * 100.0)),
+        Unit::Celsius => format!("{}C", tidy(value)),
         Unit::Count => format!("{}", tidy(value)),
         Unit::Bytes => largest(value, SIZES),
         Unit::Seconds => largest(value, &TIMES[..5]),

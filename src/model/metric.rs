@@ -18,6 +18,8 @@ pub enum Unit {
     Bytes,
     /// Written as `300ms`, `20s`, `5m`, `4h`, `14d`.
     Seconds,
+    /// Degrees, written as `75C`; may be negative.
+    Celsius,
     /// A plain number.
     Count,
 }

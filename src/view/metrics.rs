@@ -26,6 +26,7 @@ pub fn view() -> View {
             Unit::Ratio => "ratio",
             Unit::Bytes => "bytes",
             Unit::Seconds => "seconds",
+            Unit::Celsius => "celsius",
             Unit::Count => "count",
         };
         let bad = match metric.direction {

@@ -30,6 +30,8 @@ pub enum Cell {
     Bytes(f64),
     /// Seconds.
     Seconds(f64),
+    /// Degrees.
+    Celsius(f64),
     /// A plain number.
     Number(f64),
     /// Any of the above each second.

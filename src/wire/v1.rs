@@ -316,6 +316,7 @@ fn in_range(metric: &str, number: Number) -> Option<f64> {
     // What a newer probe brings may be negative, as a temperature is.
     let Some(known) = catalogue::find(metric) else { return Some(value) };
     match known.unit {
+        Unit::Celsius => (value >= -273.15).then_some(value),
         _ if value < 0.0 && !catalogue::SIGNED.contains(&metric) => None,
         Unit::Ratio if value > 1.000_001 => None,
         Unit::Ratio => Some(value.min(1.0)),

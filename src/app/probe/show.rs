@@ -54,6 +54,7 @@ fn unit(metric: &str) -> &'static str {
         Some(Unit::Ratio) => "ratio",
         Some(Unit::Bytes) => "bytes",
         Some(Unit::Seconds) => "seconds",
+        Some(Unit::Celsius) => "celsius",
         Some(Unit::Count) | None => "count",
     }
 }
@@ -63,6 +64,7 @@ fn human(metric: &str, value: f64) -> String {
         "ratio" => format!("{:.1} %", value * 100.0),
         "bytes" => bytes(value),
         "seconds" => seconds(value),
+        "celsius" => format!("{value:.1} °C"),
         _ if value.fract() == 0.0 => format!("{value}"),
         _ => format!("{value:.2}"),
     }
