@@ -63,6 +63,15 @@ impl Out {
         self.fault(item, kind_of(error), format!("{path}: {error}"));
     }
 
+    /// Takes over what another section found.
+    pub(super) fn absorb(&mut self, other: Self) {
+        let Self { section: _, readings, faults, totals, cores } = other;
+        self.readings.extend(readings);
+        self.faults.extend(faults);
+        self.totals = self.totals.take().or(totals);
+        self.cores = self.cores.or(cores);
+    }
+
     pub(super) fn into_measured(self) -> Measured {
         Measured { readings: self.readings, faults: self.faults, totals: self.totals }
     }
