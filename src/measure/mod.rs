@@ -4,6 +4,7 @@ mod boot;
 mod cpu;
 mod disk;
 mod filesystem;
+mod folder;
 mod load;
 mod memory;
 mod network;
@@ -11,6 +12,7 @@ mod out;
 mod pressure;
 mod process;
 mod root;
+mod run;
 mod text;
 mod uptime;
 
@@ -18,6 +20,7 @@ use std::time::{Duration, Instant};
 
 pub use boot::{boot_id, uptime_millis};
 pub use cpu::Totals;
+pub use filesystem::{ASK, answer as answer_mounts};
 pub use out::Out;
 pub use root::Root;
 
@@ -80,10 +83,7 @@ pub struct Measured {
 pub fn measure(root: &Root, earlier: Option<&Totals>) -> Measured {
     let start = Instant::now();
     let mut out = Out::default();
-    for collector in COLLECTORS {
-        out.section(collector.name);
-        (collector.collect)(root, &mut out);
-    }
+    run::all(root, COLLECTORS, run::PATIENCE, &mut out);
     out.section("cpu");
     if let Some(now) = out.totals.clone() {
         let fitting = earlier.filter(|before| SERVES.contains(&now.at_millis.saturating_sub(before.at_millis)));

@@ -82,6 +82,15 @@ impl Out {
         self.fault(item, kind_of(error), format!("{path}: {error}"));
     }
 
+    /// Takes over what another section found.
+    pub(super) fn absorb(&mut self, other: Self) {
+        let Self { section: _, readings, faults, totals, cores } = other;
+        self.readings.extend(readings);
+        self.faults.extend(faults);
+        self.totals = self.totals.take().or(totals);
+        self.cores = self.cores.or(cores);
+    }
+
     pub(super) fn into_measured(self) -> Measured {
         let Self { readings, faults, facts, top, totals, .. } = self;
         Measured { readings, faults, facts, top, totals }
