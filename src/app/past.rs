@@ -155,6 +155,8 @@ mod tests {
             probe: "1".into(),
             readings,
             faults: Vec::new(),
+            facts: Vec::new(),
+            top: Vec::new(),
         };
         let attempt = Attempt {
             host: "a".into(),

@@ -92,6 +92,9 @@ const SHIPPED: &[Shipped] = &[
     rule("fan.alarm", "1", ""),
     rule("network.errors.ratio", "0.1%", ""),
     rule("network.drops.ratio", "1%", ""),
+    rule("network.carrier-changes.increase", "2", ""),
+    rule("conntrack.used", "75%", "90%"),
+    rule("tcp.listen.overflows.increase", "1", ""),
     rule("pressure.full", "5%", "20%").hold("10m").item("memory"),
     rule("pressure.full", "20%", "50%").hold("10m").item("io"),
     rule("pressure.some", "50%", "").hold("10m").item("cpu"),
@@ -101,6 +104,16 @@ const SHIPPED: &[Shipped] = &[
     rule("kernel.hung-tasks.increase", "1", "").at_once(),
     rule("kernel.machine-checks.increase", "1", "").at_once(),
     rule("process.zombies", "10", "50"),
+    rule("process.blocked.longest", "5m", ""),
+    rule("process.threads.used", "80%", "90%"),
+    rule("process.pids.used", "80%", "90%"),
+    rule("process.files.used", "80%", "90%"),
+    rule("systemd.unit.failed", "1", ""),
+    rule("systemd.unit.restarts.increase", "3", "").at_once(),
+    rule("time.synchronized", "0", "").hold("30m"),
+    rule("time.offset", "100ms", "500ms"),
+    rule("certificate.remaining", "21d", "7d"),
+    rule("reboot.required.seconds", "7d", ""),
 ];
 
 /// The rules that ship, for sweeps that far apart.

@@ -191,7 +191,9 @@ mod tests {
         let mut readings: Vec<Reading> = totals.iter().map(reading).collect();
         readings.extend(up.map(|up| Reading { metric: UPTIME.into(), item: String::new(), value: up }));
         let key = SampleKey { boot: boot.into(), sequence };
-        Sample { key, taken: at(second), hostname: "h".into(), probe: "1".into(), readings, faults: Vec::new() }
+        let (hostname, probe) = ("h".into(), "1".into());
+        let (faults, facts, top) = (Vec::new(), Vec::new(), Vec::new());
+        Sample { key, taken: at(second), hostname, probe, readings, faults, facts, top }
     }
     fn at(second: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_790_000_000 + second, 0).unwrap()

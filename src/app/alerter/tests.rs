@@ -96,6 +96,8 @@ fn disk(store: &mut Memory, host: &str, minutes: i64, item: &str, value: f64) {
         probe: "1".into(),
         readings: vec![reading],
         faults: Vec::new(),
+        facts: Vec::new(),
+        top: Vec::new(),
     };
     store.record(1, &attempt(host, minutes, None), &[sample]).unwrap();
 }
@@ -111,6 +113,8 @@ fn sample(store: &mut Memory, minutes: i64, boot: &str, readings: &[(&str, &str,
         probe: "1".into(),
         readings: readings.collect(),
         faults: Vec::new(),
+        facts: Vec::new(),
+        top: Vec::new(),
     };
     store.record(1, &attempt("web01", minutes, None), &[sample]).unwrap();
 }
