@@ -61,7 +61,7 @@ fn run(cli: &Cli) -> Outcome {
         log::info!("no <to> in <alerts>: problems are recorded and nobody is told");
     }
     let report = turn(store.as_mut(), &spec, &clock::now, cli.dry_run)?;
-    show(cli, &report);
+    show(cli, &report)?;
     if report.errors.is_empty() { Ok(Exit::Done) } else { Err(Failure::new(Exit::Failed, report.errors.join("\n"))) }
 }
 
@@ -158,7 +158,14 @@ fn draw(store: &dyn Store, incident: &Incident, now: DateTime<Utc>) -> Option<St
     Some(format!("{} {} {} ({} samples)", amount(first), words::sparkline(&values), amount(last), values.len()))
 }
 
-fn show(cli: &Cli, report: &Report) {
+fn show(cli: &Cli, report: &Report) -> Outcome {
+    log::info!(
+        "{} rows, {} mails planned, {} sent, {} waiting",
+        report.rows,
+        report.mails.len(),
+        report.sent,
+        report.waiting
+    );
     if cli.json {
         let mails: Vec<serde_json::Value> = report
             .mails
@@ -174,26 +181,17 @@ fn show(cli: &Cli, report: &Report) {
             "version": 1, "dry_run": cli.dry_run, "rows": report.rows, "mails": mails, "sent": report.sent,
             "waiting": report.waiting, "errors": report.errors,
         });
-        println!("{all}");
-    } else if cli.dry_run {
-        for mail in &report.mails {
-            println!(
-                "to {} <{}>: {}\n{}",
-                mail.destination,
-                mail.recipient,
-                mail.subject,
-                String::from_utf8_lossy(&mail.body)
-            );
-        }
-        println!("{} rows, {} mails; nothing was changed", report.rows, report.mails.len());
+        return exit::print(&format!("{all}\n"));
     }
-    log::info!(
-        "{} rows, {} mails planned, {} sent, {} waiting",
-        report.rows,
-        report.mails.len(),
-        report.sent,
-        report.waiting
-    );
+    let mut out = String::new();
+    if cli.dry_run {
+        for mail in &report.mails {
+            let body = String::from_utf8_lossy(&mail.body);
+            out.push_str(&format!("to {} <{}>: {}\n{body}\n", mail.destination, mail.recipient, mail.subject));
+        }
+        out.push_str(&format!("{} rows, {} mails; nothing was changed\n", report.rows, report.mails.len()));
+    }
+    exit::print(&out)
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ pub mod context;
 #[cfg(feature = "server")]
 pub mod dialer;
 #[cfg(feature = "server")]
+pub mod files;
+#[cfg(feature = "server")]
 pub mod fleet;
 #[cfg(feature = "server")]
 pub mod keyring;

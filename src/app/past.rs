@@ -13,9 +13,6 @@ use crate::store::{Result, Store};
 
 /// A sample this long before the first point may still be the one that it is derived from.
 const LEAD: TimeDelta = TimeDelta::hours(1);
-/// Uptime grows as time does; where an hour's mean does not, by this share of an hour, the host booted.
-const SLACK: f64 = 0.1;
-
 /// What makes a metric's values, where they are not those that were measured.
 pub fn derived(metric: &str) -> Option<Derived> {
     derive::find(metric).copied().or_else(|| derive::rate_of(catalogue::measured(metric)?))
@@ -40,7 +37,7 @@ pub fn series(
     let mut found: BTreeMap<String, Vec<Point>> = BTreeMap::new();
     let mut put = |before: &Totals, after: &Totals, at: DateTime<Utc>| {
         for (item, value) in derive::between(&derived, before, after) {
-            found.entry(item).or_default().push(Point { at, min: value, mean: value, max: value });
+            found.entry(item).or_default().push(Point::new(at, value));
         }
     };
     let first = since.checked_sub_signed(LEAD).unwrap_or(since);
@@ -75,13 +72,14 @@ fn hours(
     since: DateTime<Utc>,
     until: DateTime<Utc>,
 ) -> Result<Vec<Totals>> {
-    let mut found: BTreeMap<DateTime<Utc>, Totals> = BTreeMap::new();
+    let mut found: BTreeMap<DateTime<Utc>, (Totals, bool)> = BTreeMap::new();
     for &input in inputs {
         for series in store.series(host, input, since, until)? {
             for point in series.points {
                 let key = SampleKey { boot: String::new(), sequence: 0 };
-                let blank = || Totals { key, taken: point.at, up: None, values: BTreeMap::new() };
-                let totals = found.entry(point.at).or_insert_with(blank);
+                let blank = || (Totals { key, taken: point.at, up: None, values: BTreeMap::new() }, false);
+                let (totals, boot) = found.entry(point.at).or_insert_with(blank);
+                *boot |= point.boot;
                 if input == UPTIME {
                     totals.up = Some(point.mean);
                 }
@@ -89,19 +87,12 @@ fn hours(
             }
         }
     }
-    let mut list: Vec<Totals> = found.into_values().collect();
     let mut boots = 0;
-    let mut last: Option<(DateTime<Utc>, Option<f64>)> = None;
-    for (totals, sequence) in list.iter_mut().zip(1..) {
-        let same = last.is_some_and(|(at, up)| {
-            let passed = (totals.taken - at).as_seconds_f64();
-            up.zip(totals.up).is_none_or(|(before, now)| ((now - before) - passed).abs() <= passed * SLACK)
-        });
-        boots += usize::from(!same);
-        last = Some((totals.taken, totals.up));
-        totals.key = SampleKey { boot: boots.to_string(), sequence };
-    }
-    Ok(list)
+    let list = found.into_values().zip(1..).map(|((totals, boot), sequence)| {
+        boots += u32::from(boot);
+        Totals { key: SampleKey { boot: boots.to_string(), sequence }, ..totals }
+    });
+    Ok(list.collect())
 }
 
 /// What would have been foretold at each of the points.
@@ -122,7 +113,7 @@ fn forecasts(
         let points = series.points.iter().enumerate().filter(|(_, point)| point.at >= since);
         let points = points.filter_map(|(n, point)| {
             let value = forecast::until_zero(all.get(..=n)?)?;
-            Some(Point { at: point.at, min: value, mean: value, max: value })
+            Some(Point::new(point.at, value))
         });
         Series { item: series.item, points: points.collect() }
     });

@@ -23,7 +23,10 @@ use crate::model::catalogue;
 use crate::model::metric::Unit;
 use crate::model::rule::{Condition, RuleKind};
 use crate::model::secret::SecretSource;
-use crate::model::spec::{FleetSpec, Origin};
+use crate::model::spec::{FleetSpec, Origin, RuleSpec};
+
+/// Between two sweeps, where the configuration does not say.
+pub const INTERVAL: std::time::Duration = std::time::Duration::from_secs(300);
 
 /// A value of a host and where it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,8 +65,20 @@ pub fn load(file: &Path) -> Result<FleetSpec, Report> {
 /// # Errors
 /// All mistakes at once.
 pub fn read(file: &Path) -> Result<Loaded, Report> {
+    read_with(file, None)
+}
+
+/// [`read`] as if `text` stood in the file already, so that a change is tried before it is made.
+///
+/// # Errors
+/// All mistakes at once.
+pub fn try_text(file: &Path, text: &str) -> Result<Loaded, Report> {
+    read_with(file, Some(text))
+}
+
+fn read_with(file: &Path, draft: Option<&str>) -> Result<Loaded, Report> {
     let mut report = Report::default();
-    let nodes = files::read_all(file, &mut report);
+    let nodes = files::read_all(file, draft, &mut report);
     // Without a readable main file everything would be missing: say only why it cannot be read.
     if nodes.is_empty() && report.errors() > 0 {
         return Err(report);
@@ -94,6 +109,34 @@ pub fn describe(source: &SecretSource) -> String {
 #[must_use]
 pub fn show_level(value: f64, unit: Unit) -> String {
     units::show(value, unit)
+}
+
+/// The rules that ship, as a host has them whose configuration says nothing, for sweeps that far apart.
+#[must_use]
+pub fn shipped(interval: std::time::Duration) -> Vec<RuleSpec> {
+    resolve::shipped(interval)
+}
+
+/// The attributes of a rule as they are written, in the order of the documentation.
+#[must_use]
+pub fn written(rule: &RuleSpec) -> Vec<(&'static str, String)> {
+    let unit = catalogue::find(&rule.metric).map(|metric| rule.kind.unit(metric));
+    let level = |value: Option<f64>| value.zip(unit).map(|(value, unit)| show_level(value, unit));
+    let mut all = vec![("item", Some(rule.items.join(" ")))];
+    all.push(("not-item", (!rule.not_items.is_empty()).then(|| rule.not_items.join(" "))));
+    all.push(("warning", level(rule.warning)));
+    all.push(("critical", level(rule.critical)));
+    all.push(("clear", level(rule.clear)));
+    match rule.hold {
+        Some(hold) => all.push(("for", Some(show_duration(hold)))),
+        None => {
+            all.push(("raise", Some(rule.raise.to_string())));
+            all.push(("of", Some(rule.of.to_string())));
+        }
+    }
+    all.push(("fall", Some(rule.fall.to_string())));
+    all.extend(rule.conditions.iter().map(|condition| (condition.attribute, Some(show_condition(condition)))));
+    all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 /// A condition as it is written in config.xml: `pressure.some[cpu] 50%`, `10GiB`.

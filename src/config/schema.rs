@@ -7,6 +7,8 @@ use super::tree::Node;
 struct Element {
     name: &'static str,
     attrs: &'static [&'static str],
+    /// Attributes that several elements have.
+    shared: &'static [&'static str],
     children: &'static [&'static str],
     /// Attributes of the design that this version does not know yet.
     later: &'static [&'static str],
@@ -18,8 +20,40 @@ const fn element(
     children: &'static [&'static str],
     later: &'static [&'static str],
 ) -> Element {
-    Element { name, attrs, children, later }
+    Element { name, attrs, shared: &[], children, later }
 }
+
+impl Element {
+    const fn with(mut self, shared: &'static [&'static str]) -> Self {
+        self.shared = shared;
+        self
+    }
+
+    fn known(&self) -> impl Iterator<Item = &'static str> + Clone {
+        self.attrs.iter().chain(self.shared).copied()
+    }
+}
+
+/// How a host is logged in to: on `<ssh>`, and on `<host>` itself.
+const LOGIN: &[&str] = &[
+    "user",
+    "port",
+    "key-file",
+    "key-files",
+    "agent",
+    "known-hosts",
+    "unknown-hosts",
+    "password",
+    "password-file",
+    "password-env",
+    "password-command",
+    "password-credential",
+    "passphrase",
+    "passphrase-file",
+    "passphrase-env",
+    "passphrase-command",
+    "passphrase-credential",
+];
 
 const ELEMENTS: &[Element] = &[
     element(
@@ -31,61 +65,16 @@ const ELEMENTS: &[Element] = &[
     element("collector", &["jobs", "timeout", "deadline", "interval", "state-dir", "probe-dir"], &[], &[]),
     element("keys", &["recipient-file", "identity-file"], &[], &[]),
     element("store", &["url", "keep", "keep-hourly"], &[], &[]),
-    element(
-        "ssh",
-        &[
-            "user",
-            "port",
-            "key-file",
-            "key-files",
-            "agent",
-            "known-hosts",
-            "unknown-hosts",
-            "password",
-            "password-file",
-            "password-env",
-            "password-command",
-            "password-credential",
-            "passphrase",
-            "passphrase-file",
-            "passphrase-env",
-            "passphrase-command",
-            "passphrase-credential",
-        ],
-        &[],
-        &["use-ssh-config", "jump"],
-    ),
+    element("ssh", &[], &[], &["use-ssh-config", "jump"]).with(LOGIN),
     element("defaults", &[], &["rule"], &[]),
     element("group", &["name", "description", "labels"], &["ssh", "rule", "group", "host"], &["jump"]),
     element(
         "host",
-        &[
-            "name",
-            "address",
-            "transport",
-            "labels",
-            "fingerprint",
-            "user",
-            "port",
-            "key-file",
-            "key-files",
-            "agent",
-            "known-hosts",
-            "unknown-hosts",
-            "password",
-            "password-file",
-            "password-env",
-            "password-command",
-            "password-credential",
-            "passphrase",
-            "passphrase-file",
-            "passphrase-env",
-            "passphrase-command",
-            "passphrase-credential",
-        ],
+        &["name", "address", "transport", "labels", "fingerprint"],
         &["ssh", "rule"],
         &["jump", "use-ssh-config"],
-    ),
+    )
+    .with(LOGIN),
     element(
         "rule",
         &[
@@ -155,7 +144,7 @@ pub(super) fn check(node: &Node, report: &mut Report) {
         if element.name == "fleet-health" && (name == "xmlns:xsi" || name.starts_with("xsi:")) {
             continue;
         }
-        if element.attrs.contains(&name) {
+        if element.known().any(|known| known == name) {
             continue;
         }
         if element.later.contains(&name) {
@@ -163,12 +152,10 @@ pub(super) fn check(node: &Node, report: &mut Report) {
             report.error(attr.name_at, text, "remove it until then");
             continue;
         }
-        let known = if element.attrs.is_empty() {
-            "it has no attributes".to_owned()
-        } else {
-            format!("it has: {}", element.attrs.join(", "))
-        };
-        let mend = did_you_mean(name, element.attrs.iter().copied(), &known);
+        let known: Vec<&str> = element.known().collect();
+        let said =
+            if known.is_empty() { "it has no attributes".to_owned() } else { format!("it has: {}", known.join(", ")) };
+        let mend = did_you_mean(name, known, &said);
         report.error(attr.name_at, format!("<{}> has no attribute \"{name}\"", element.name), mend);
     }
     for child in &node.children {

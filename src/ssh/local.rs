@@ -56,12 +56,31 @@ pub fn start(probes: &Path, deadline: Instant, receive: u64) -> Result<Local, Ss
     Ok(Local { child, pipe, errors, complaint: Vec::new(), deadline, allowance: receive, traffic, owed: false })
 }
 
+/// Removes what the probe left on this machine; the directory, if there was one.
+///
+/// # Errors
+/// A text for people.
+pub fn erase() -> Result<Option<PathBuf>, String> {
+    let folder = cache()?.join("fleet-health");
+    let ours = fs::symlink_metadata(&folder)
+        .is_ok_and(|facts| facts.is_dir() && facts.uid() == rustix::process::geteuid().as_raw());
+    if !ours {
+        return Ok(None);
+    }
+    fs::remove_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    Ok(Some(folder))
+}
+
+fn cache() -> Result<PathBuf, String> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    absolute("XDG_CACHE_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
+        .ok_or_else(|| "neither HOME nor XDG_CACHE_HOME is set".to_owned())
+}
+
 /// `~/.cache/fleet-health/spool`, as on every other host; its parent is ours alone.
 fn spool() -> Result<PathBuf, String> {
-    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let cache = absolute("XDG_CACHE_HOME")
-        .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
-        .ok_or("neither HOME nor XDG_CACHE_HOME is set")?;
+    let cache = cache()?;
     let folder = cache.join("fleet-health");
     let say = |error: io::Error| format!("{}: {error}", folder.display());
     fs::create_dir_all(&cache).map_err(say)?;

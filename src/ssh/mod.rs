@@ -11,6 +11,7 @@ use crate::model::secret::Secret;
 mod auth;
 mod connect;
 pub mod deploy;
+pub mod erase;
 pub mod hostkey;
 pub mod known_hosts;
 mod link;

@@ -11,6 +11,7 @@ use crate::model::sample::{Process, Sample, SampleKey};
 use crate::model::spec::StoreSpec;
 
 pub mod memory;
+mod series;
 mod shape;
 pub mod sqlite;
 

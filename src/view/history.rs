@@ -6,7 +6,7 @@ use crate::model::fleet::{Point, Series};
 use crate::model::metric::Metric;
 
 use super::units::cell;
-use super::{Cell, Column, Place, View, column};
+use super::{Cell, Column, Page, Place, column};
 
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
@@ -29,18 +29,18 @@ const SUMMARY: &[Column] = &[
 
 /// All points, for programs.
 #[must_use]
-pub fn points(metric: Option<&Metric>, series: &[Series]) -> View {
+pub fn points(metric: Option<&Metric>, series: &[Series]) -> Page {
     let row = |item: &str, point: &Point| {
         let value = |value: f64| cell(metric, value);
         vec![Cell::Text(item.to_owned()), Cell::Time(point.at), value(point.min), value(point.mean), value(point.max)]
     };
     let rows = series.iter().flat_map(|series| series.points.iter().map(move |point| row(&series.item, point)));
-    View { columns: COLUMNS, rows: rows.collect() }
+    Page { columns: COLUMNS, rows: rows.collect() }
 }
 
 /// One row an item: least, mean, greatest and last value.
 #[must_use]
-pub fn summary(metric: Option<&Metric>, series: &[Series]) -> View {
+pub fn summary(metric: Option<&Metric>, series: &[Series]) -> Page {
     let row = |series: &Series| {
         let (least, mean, greatest) = extent(&series.points)?;
         let last = series.points.last()?.mean;
@@ -48,7 +48,7 @@ pub fn summary(metric: Option<&Metric>, series: &[Series]) -> View {
         row.extend([least, mean, greatest, last].map(|value| cell(metric, value)));
         Some(row)
     };
-    View { columns: SUMMARY, rows: series.iter().filter_map(row).collect() }
+    Page { columns: SUMMARY, rows: series.iter().filter_map(row).collect() }
 }
 
 /// The points of `[since, until)` merged into at most `count` spans of equal length; an empty span is `None`.
@@ -64,7 +64,7 @@ pub fn buckets(points: &[Point], since: DateTime<Utc>, until: DateTime<Utc>, cou
     }
     let start = |i: usize| since + TimeDelta::milliseconds((whole * i as f64 / count as f64) as i64);
     let merge = |(i, points): (usize, Vec<Point>)| {
-        extent(&points).map(|(min, mean, max)| Point { at: start(i), min, mean, max })
+        extent(&points).map(|(min, mean, max)| Point { at: start(i), min, mean, max, boot: false })
     };
     filled.into_iter().enumerate().map(merge).collect()
 }
@@ -117,7 +117,7 @@ mod tests {
     }
 
     fn series(values: &[(i64, f64)]) -> Vec<Series> {
-        let point = |&(second, v): &(i64, f64)| Point { at: at(second), min: v, mean: v, max: v };
+        let point = |&(second, v): &(i64, f64)| Point::new(at(second), v);
         vec![Series { item: String::new(), points: values.iter().map(point).collect() }]
     }
 

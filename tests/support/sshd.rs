@@ -129,27 +129,34 @@ impl Sshd {
             config.push_str(&format!("{line}\n"));
         }
         fs::write(folder.join("sshd_config"), config).expect("sshd_config");
-        let child = Command::new("/usr/sbin/sshd")
-            .args(["-D", "-E"])
-            .arg(&log)
-            .arg("-f")
-            .arg(folder.join("sshd_config"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("sshd");
+        let child = daemon(&folder, &log);
         let known_hosts = folder.join("known_hosts");
         let key = folder.join("id");
         let address = options.address.clone();
         let sshd = Self { address, port, user, home, key, known_hosts, log, folder, child, mounts };
         sshd.know();
+        sshd.wait();
+        sshd
+    }
+
+    /// The host is gone, as after a power cut; what it stored stays.
+    pub fn stop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// The host is back, on the same port with the same key.
+    pub fn go_on(&mut self) {
+        self.child = daemon(&self.folder, &self.log);
+        self.wait();
+    }
+
+    fn wait(&self) {
         let until = Instant::now() + Duration::from_secs(20);
-        while TcpStream::connect((sshd.address.as_str(), port)).is_err() {
-            assert!(Instant::now() < until, "sshd does not listen: {}", sshd.log_text());
+        while TcpStream::connect((self.address.as_str(), self.port)).is_err() {
+            assert!(Instant::now() < until, "sshd does not listen: {}", self.log_text());
             std::thread::sleep(Duration::from_millis(20));
         }
-        sshd
     }
 
     /// Writes known_hosts with the host's present key.
@@ -179,6 +186,12 @@ impl Sshd {
     pub fn log_text(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
+}
+
+fn daemon(folder: &Path, log: &Path) -> Child {
+    let mut sshd = Command::new("/usr/sbin/sshd");
+    sshd.args(["-D", "-E"]).arg(log).arg("-f").arg(folder.join("sshd_config"));
+    sshd.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("sshd")
 }
 
 impl Drop for Sshd {

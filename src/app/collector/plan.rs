@@ -61,8 +61,14 @@ pub fn jobs(
     Ok(planned)
 }
 
-fn job(spec: &FleetSpec, host: &HostSpec, recipients: &[String], probes: &Path) -> Result<Job, Failure> {
-    let nonce = random::<16>()?.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+/// 32 hexadecimal digits that nobody can guess.
+pub fn nonce() -> Result<String, Failure> {
+    Ok(random::<16>()?.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// What the dialer is told of one host.
+pub fn job(spec: &FleetSpec, host: &HostSpec, recipients: &[String], probes: &Path) -> Result<Job, Failure> {
+    let nonce = nonce()?;
     let task = Task {
         v: 1,
         nonce: nonce.clone(),

@@ -1,13 +1,10 @@
 //! `fleet config`: what results for a host, each value with the line it came from.
 
-use std::io::Write;
-
 use serde_json::{Value, json};
 
 use crate::app::context::Common;
-use crate::app::exit::{Exit, Failure, Outcome};
+use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::config::{self, Loaded};
-use crate::model::catalogue;
 use crate::model::spec::{HostSpec, Origin, RuleSpec};
 
 /// Flags.
@@ -38,34 +35,11 @@ pub fn run(common: &Common, args: Args) -> Outcome {
         return Err(Failure::new(Exit::Usage, text));
     };
     let text = if json { format!("{:#}\n", as_json(&loaded, host)) } else { as_text(&loaded, host) };
-    // A reader that has seen enough, such as head, is no failure.
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    Ok(Exit::Done)
+    exit::print(&text)
 }
 
 fn place(origin: &Origin) -> String {
     if origin.line == 0 { "built in".to_owned() } else { format!("{}:{}", origin.file.display(), origin.line) }
-}
-
-/// The attributes of a rule as they are written, in the order of the documentation.
-fn attributes(rule: &RuleSpec) -> Vec<(&'static str, String)> {
-    let unit = catalogue::find(&rule.metric).map(|metric| rule.kind.unit(metric));
-    let level = |value: Option<f64>| value.zip(unit).map(|(value, unit)| config::show_level(value, unit));
-    let mut all = vec![("item", Some(rule.items.join(" ")))];
-    all.push(("not-item", (!rule.not_items.is_empty()).then(|| rule.not_items.join(" "))));
-    all.push(("warning", level(rule.warning)));
-    all.push(("critical", level(rule.critical)));
-    all.push(("clear", level(rule.clear)));
-    match rule.hold {
-        Some(hold) => all.push(("for", Some(config::show_duration(hold)))),
-        None => {
-            all.push(("raise", Some(rule.raise.to_string())));
-            all.push(("of", Some(rule.of.to_string())));
-        }
-    }
-    all.push(("fall", Some(rule.fall.to_string())));
-    all.extend(rule.conditions.iter().map(|condition| (condition.attribute, Some(config::show_condition(condition)))));
-    all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 fn origin_of(rule: &RuleSpec, name: &str) -> String {
@@ -87,7 +61,7 @@ fn as_text(loaded: &Loaded, host: &HostSpec) -> String {
     }
     for rule in &host.rules {
         line(&format!("rule {}", rule.name), "", "");
-        for (name, value) in attributes(rule) {
+        for (name, value) in config::written(rule) {
             line(&format!("  {name}"), &value, &origin_of(rule, name));
         }
     }
@@ -103,7 +77,7 @@ fn as_json(loaded: &Loaded, host: &HostSpec) -> Value {
         .rules
         .iter()
         .map(|rule| {
-            let all = attributes(rule).into_iter();
+            let all = config::written(rule).into_iter();
             let attributes: serde_json::Map<String, Value> =
                 all.map(|(name, text)| (name.to_owned(), value(&text, &origin_of(rule, name)))).collect();
             json!({ "metric": rule.metric, "kind": rule.kind.word(), "attributes": attributes })

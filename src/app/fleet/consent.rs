@@ -1,11 +1,13 @@
 //! `fleet consent`.
 
+use super::show;
 use crate::app::clock;
 use crate::app::context::{Common, open_store};
-use crate::app::exit::{Exit, Failure, Outcome};
+use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::model::clean::clean;
 use crate::model::fleet::Consent;
 use crate::model::spec::FleetSpec;
+use crate::view::{Cell, Column, Page, Place};
 
 /// Flags.
 #[derive(Debug, clap::Args)]
@@ -37,9 +39,8 @@ enum Action {
     },
     /// All consents, ended ones too
     List {
-        /// As JSON
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        format: show::FormatArgs,
     },
 }
 
@@ -67,39 +68,33 @@ pub fn run(common: &Common, args: Args) -> Outcome {
             let ended = store.revoke(&host, clock::now())?;
             if erase {
                 let samples = store.forget(&host)?;
-                println!("{host}: {samples} samples removed; copies made by fleet backup still hold them");
+                let text = format!("{host}: {samples} samples removed; copies made by fleet backup still hold them\n");
+                exit::print(&text)?;
             }
             if !ended {
-                eprintln!("fleet: {host}: no consent was in force");
+                exit::complain(&format!("fleet: {host}: no consent was in force"));
             }
         }
-        Action::List { json } => print(&store.consents()?, json),
+        Action::List { format } => return show::page(common, format.format(), &page(&store.consents()?)),
     }
     Ok(Exit::Done)
 }
 
-fn print(list: &[Consent], json: bool) {
-    if json {
-        let list: Vec<_> = list
-            .iter()
-            .map(|c| {
-                serde_json::json!({
-                    "host": c.host, "by": c.by, "purpose": c.purpose, "granted": c.granted.to_rfc3339(),
-                    "revoked": c.revoked.map(|at| at.to_rfc3339()),
-                })
-            })
-            .collect();
-        println!("{}", serde_json::Value::from(list));
-        return;
-    }
-    let mut table = comfy_table::Table::new();
-    table.load_preset(comfy_table::presets::NOTHING);
-    table.set_header(["HOST", "BY", "PURPOSE", "GRANTED", "REVOKED"]);
-    for c in list {
-        let revoked = c.revoked.map(|at| at.format("%F %R UTC").to_string()).unwrap_or_default();
-        table.add_row([&c.host, &c.by, &c.purpose, &c.granted.format("%F %R UTC").to_string(), &revoked]);
-    }
-    println!("{table}");
+const COLUMNS: &[Column] = &[
+    Column { name: "host", title: "HOST", place: Place::Left },
+    Column { name: "by", title: "BY", place: Place::Left },
+    Column { name: "purpose", title: "PURPOSE", place: Place::Left },
+    Column { name: "granted", title: "GRANTED (UTC)", place: Place::Left },
+    Column { name: "revoked", title: "REVOKED (UTC)", place: Place::Left },
+];
+
+fn page(list: &[Consent]) -> Page {
+    let row = |it: &Consent| {
+        let text = |text: &String| Cell::Text(text.clone());
+        let revoked = it.revoked.map_or(Cell::Empty, Cell::Time);
+        vec![text(&it.host), text(&it.by), text(&it.purpose), Cell::Time(it.granted), revoked]
+    };
+    Page { columns: COLUMNS, rows: list.iter().map(row).collect() }
 }
 
 fn unknown(spec: &FleetSpec, name: &str) -> Failure {

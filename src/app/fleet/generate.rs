@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::CommandFactory;
 
-use crate::app::exit::{Exit, Failure, Outcome};
+use crate::app::exit::{self, Exit, Failure, Outcome};
 
 /// Flags of `completions`.
 #[derive(Debug, clap::Args)]
@@ -23,8 +23,9 @@ pub struct ManArgs {
 
 pub fn completions<C: CommandFactory>(args: CompletionsArgs) -> Outcome {
     let mut command = C::command();
-    clap_complete::generate(args.shell, &mut command, "fleet", &mut std::io::stdout());
-    Ok(Exit::Done)
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut command, "fleet", &mut script);
+    exit::print(&String::from_utf8_lossy(&script))
 }
 
 pub fn man<C: CommandFactory>(args: ManArgs) -> Outcome {
@@ -33,8 +34,12 @@ pub fn man<C: CommandFactory>(args: ManArgs) -> Outcome {
         Some(folder) => {
             std::fs::create_dir_all(&folder).map_err(failed)?;
             clap_mangen::generate_to(C::command(), &folder).map_err(failed)?;
+            Ok(Exit::Done)
         }
-        None => clap_mangen::Man::new(C::command()).render(&mut std::io::stdout()).map_err(failed)?,
+        None => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(C::command()).render(&mut page).map_err(failed)?;
+            exit::print(&String::from_utf8_lossy(&page))
+        }
     }
-    Ok(Exit::Done)
 }

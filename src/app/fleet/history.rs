@@ -59,7 +59,7 @@ pub fn run(common: &Common, args: Args) -> Outcome {
     }
     let format = args.format.format();
     if format != show::Format::Table {
-        return show::view(common, format, &history::points(metric, &series));
+        return show::page(common, format, &history::points(metric, &series));
     }
     exit::print(&page(metric, &args, &series, since, until, show::width()))
 }

@@ -1,10 +1,9 @@
 //! `fleet paths`: the files that are used, and why.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::app::context::Common;
-use crate::app::exit::{Exit, Failure, Outcome};
+use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::config;
 
 /// Flags.
@@ -45,8 +44,7 @@ pub fn run(common: &Common, args: Args) -> Outcome {
         None => (beside_program(), "beside this program, for <collector probe-dir=> is not given".to_owned()),
     };
     lines.push(Line { what: "probes", path, why });
-    // A reader that has seen enough, such as head, is no failure.
-    let mut out = std::io::stdout();
+    let mut out = String::new();
     if args.json {
         let all: Vec<serde_json::Value> = lines
             .iter()
@@ -56,15 +54,15 @@ pub fn run(common: &Common, args: Args) -> Outcome {
                 })
             })
             .collect();
-        let _ = writeln!(out, "{:#}", serde_json::json!({ "version": 1, "paths": all }));
+        out = format!("{:#}\n", serde_json::json!({ "version": 1, "paths": all }));
     } else {
         let width = lines.iter().map(|line| line.path.to_string_lossy().chars().count()).max().unwrap_or(0);
         for line in lines {
             let missing = if line.path.exists() { "" } else { " (not there yet)" };
-            let _ = writeln!(out, "{:<14} {:<width$}  {}{missing}", line.what, line.path.display(), line.why);
+            out.push_str(&format!("{:<14} {:<width$}  {}{missing}\n", line.what, line.path.display(), line.why));
         }
     }
-    Ok(Exit::Done)
+    exit::print(&out)
 }
 
 fn absolute(path: &Path) -> PathBuf {

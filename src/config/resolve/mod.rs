@@ -12,7 +12,7 @@ use std::path::Path;
 use super::report::Report;
 use super::tree::Node;
 use super::{Loaded, defaults, raw};
-use crate::model::spec::FleetSpec;
+use crate::model::spec::{FleetSpec, RuleSpec};
 
 /// Resolves the top-level elements of all files; the result means nothing while the report has errors.
 pub(super) fn resolve(main: &Path, nodes: &[Node], report: &mut Report) -> Loaded {
@@ -34,6 +34,11 @@ pub(super) fn resolve(main: &Path, nodes: &[Node], report: &mut Report) -> Loade
     let alerts = alerts::alerts(raw::only(nodes, "alerts", report), &hosts, &groups, report);
     let spec = FleetSpec { file: main.to_owned(), collector, keys, store, hosts, alerts, consent_required };
     Loaded { spec, origins, files: report.files().map(Path::to_owned).collect(), warnings: None }
+}
+
+/// What results where nothing is typed.
+pub(super) fn shipped(interval: std::time::Duration) -> Vec<RuleSpec> {
+    rules::Stack::default().with(&defaults::rules(interval)).finish(&mut Report::default())
 }
 
 /// For each host, attribute -> (value as shown, where it was written).
