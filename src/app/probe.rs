@@ -12,6 +12,7 @@ mod state;
 use std::process::ExitCode;
 
 use args::Mode;
+use sample::Checks;
 
 use super::exit::{self, Exit, Failure, Outcome};
 use crate::measure::Root;
@@ -28,8 +29,8 @@ fn run() -> Outcome {
     match mode {
         Mode::Help => exit::print(&args::help()),
         Mode::Version => exit::print(&format!("fleet-probe {}\n", env!("CARGO_PKG_VERSION"))),
-        Mode::Print => exit::print(&show::table(&sample::take(&root, None, 0).sample)),
-        Mode::Json => exit::print(&show::json(&sample::take(&root, None, 0).sample)),
+        Mode::Print => exit::print(&show::table(&sample::take(&root, None, 0, Checks::default()).sample)),
+        Mode::Json => exit::print(&show::json(&sample::take(&root, None, 0, Checks::default()).sample)),
         Mode::Serve { spool } => serve::serve(&root, &spool),
         Mode::Spool { spool, recipients } => serve::spool_only(&root, &spool, &recipients),
     }

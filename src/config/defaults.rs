@@ -39,6 +39,8 @@ const SHIPPED: &[Shipped] = &[
     rule("pressure.full", "5%", "20%", "", "memory", ""),
     rule("pressure.full", "20%", "50%", "", "io", ""),
     rule("pressure.some", "50%", "", "10m", "cpu", ""),
+    rule("check.ok", "", "0", "", "", ""),
+    rule("check.unknown", "1", "", "", "", ""),
 ];
 
 /// The rules that ship, for sweeps that far apart.

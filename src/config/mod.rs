@@ -9,6 +9,7 @@ mod raw;
 mod report;
 mod resolve;
 mod schema;
+mod services;
 mod suggest;
 mod tree;
 mod units;

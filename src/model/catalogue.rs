@@ -1,5 +1,7 @@
 //! Every metric that fleet-health knows, one line each; `fleet metrics` prints this table.
 
+mod service;
+
 use super::metric::{Direction, Direction::*, Kind, Kind::*, Metric, Unit, Unit::*};
 
 const fn m(
@@ -13,8 +15,21 @@ const fn m(
     Metric { name, kind, unit, direction, item, help }
 }
 
-/// In the order in which tables and documentation show them.
-pub const METRICS: &[Metric] = &[
+/// In the order in which tables and documentation show them; services follow the host.
+pub static METRICS: &[Metric] = &joined();
+
+const fn joined() -> [Metric; HOST.len() + service::METRICS.len()] {
+    let mut all = [HOST[0]; HOST.len() + service::METRICS.len()];
+    let mut at = 0;
+    while at < all.len() {
+        all[at] = if at < HOST.len() { HOST[at] } else { service::METRICS[at - HOST.len()] };
+        at += 1;
+    }
+    all
+}
+
+/// Of the host itself.
+const HOST: &[Metric] = &[
     m("cpu.used", Gauge, Ratio, HighIsBad, "", "Share of processor time that was neither idle nor waiting for I/O"),
     m("cpu.iowait", Gauge, Ratio, HighIsBad, "", "Share of processor time spent idle with I/O outstanding"),
     m("cpu.steal", Gauge, Ratio, HighIsBad, "", "Share of processor time that the hypervisor gave to others"),
@@ -110,6 +125,12 @@ pub const METRICS: &[Metric] = &[
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Metric> {
     METRICS.iter().find(|metric| metric.name == name)
+}
+
+/// Whether values of a metric may be negative.
+#[must_use]
+pub fn is_signed(name: &str) -> bool {
+    service::SIGNED.contains(&name)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 pub mod alert;
 pub mod catalogue;
 pub mod cause;
+pub mod check;
 pub mod clean;
 pub mod fleet;
 pub mod job;
@@ -11,4 +12,6 @@ pub mod metric;
 pub mod pattern;
 pub mod sample;
 pub mod secret;
+pub mod series;
+pub mod service;
 pub mod spec;

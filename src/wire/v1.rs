@@ -209,7 +209,7 @@ fn in_range(metric: &str, number: Number) -> Option<f64> {
     // What a newer probe brings may be negative, as a temperature is.
     let Some(known) = catalogue::find(metric) else { return Some(value) };
     match known.unit {
-        _ if value < 0.0 => None,
+        _ if value < 0.0 && !catalogue::is_signed(metric) => None,
         Unit::Ratio if value > 1.000_001 => None,
         Unit::Ratio => Some(value.min(1.0)),
         _ => Some(value),

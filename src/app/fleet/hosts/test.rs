@@ -5,10 +5,12 @@ use std::sync::mpsc;
 use super::{FleetSpec, HostSpec, chosen};
 use crate::app::collector::plan;
 use crate::app::exit::{Exit, Failure, Outcome};
+use crate::app::orders::Orders;
 use crate::app::{dialer, keyring};
 use crate::model::cause::Cause;
 use crate::model::job::{FromDialer, Job, ToDialer, Traffic};
 use crate::model::sample::Sample;
+use crate::model::secret::Secret;
 use crate::wire::task::Task;
 use crate::wire::{seal, v1};
 
@@ -49,12 +51,13 @@ pub fn visit(spec: &FleetSpec, host: &HostSpec) -> Result<Visited, Failure> {
         pull_files: 4096,
         spool_bytes: 16 << 20,
         deadline_secs: seconds,
+        checks: Orders::default().of(host),
     };
     let job = Job {
         host: host.name.clone(),
         transport: host.transport.clone(),
         nonce: nonce.clone(),
-        task: task.encode(),
+        task: Secret::new(task.encode()),
         probes: plan::probe_folder(&spec.collector)?,
         timeout: spec.collector.timeout,
     };
