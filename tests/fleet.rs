@@ -14,7 +14,7 @@ use fleet_health::model::fleet::{Attempt, Heartbeat, HostNow, Outcome, Point, Se
 use fleet_health::model::job::Traffic;
 use fleet_health::model::level::Level;
 use fleet_health::model::sample::{Reading, Sample, SampleKey};
-use fleet_health::view::{Facts, Page, csv, health, history, json, metrics, status, table};
+use fleet_health::view::{Facts, Page, csv, health, history, json, status, table};
 
 fn now() -> DateTime<Utc> {
     "2026-11-21T12:00:00Z".parse().unwrap()

@@ -33,6 +33,7 @@ impl Bench {
             pull_files: 100,
             spool_bytes: 4 << 20,
             deadline_secs: 20,
+            checks: Vec::new(),
         };
         Self { folder: tempfile::tempdir().unwrap(), identity, task }
     }

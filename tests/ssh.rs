@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use fleet_health::app::dialer;
 use fleet_health::model::cause::Cause;
 use fleet_health::model::job::{FromDialer, Job, ToDialer, Traffic};
+use fleet_health::model::secret::Secret;
 use fleet_health::model::spec::{SshSpec, Transport, UnknownHosts};
 use fleet_health::ssh::hostkey::HostKey;
 use fleet_health::ssh::known_hosts::{KnownHosts, Verdict};
@@ -57,8 +58,16 @@ fn visit_with(transport: Transport, probes: &Path, timeout: Duration) -> Seen {
         pull_files: 64,
         spool_bytes: 16 << 20,
         deadline_secs: 20,
+        checks: Vec::new(),
     };
-    let job = Job { host: "h".into(), transport, nonce, task: task.encode(), probes: probes.to_owned(), timeout };
+    let job = Job {
+        host: "h".into(),
+        transport,
+        nonce,
+        task: Secret::new(task.encode()),
+        probes: probes.to_owned(),
+        timeout,
+    };
     let (sender, receiver) = mpsc::channel();
     let mut seen =
         Seen { files: Vec::new(), pulled: false, failed: None, traffic: Traffic::default(), took: Duration::ZERO };

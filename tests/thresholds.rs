@@ -107,6 +107,14 @@ const TABLE: &[Row] = &[
     row("time.offset", (0.1, 0.099), (0.5, 0.499)),
     row("certificate.remaining", (21.0 * DAY, 21.0 * DAY + 60.0), (7.0 * DAY, 7.0 * DAY + 60.0)).of("/etc/ssl/x.pem"),
     warns("reboot.required.seconds", (7.0 * DAY, 7.0 * DAY - 60.0)),
+    grave("check.ok", (0.0, 1.0)).of("shop/http"),
+    warns("check.unknown", (1.0, 0.0)).of("shop/http"),
+    row("http.certificate.left", (21.0 * DAY, 21.0 * DAY + 60.0), (7.0 * DAY, 7.0 * DAY + 60.0)).of("shop"),
+    warns("redis.memory.used", (0.9, 0.899)).of("cache"),
+    row("redis.clients.used", (0.8, 0.799), (0.9, 0.899)).of("cache"),
+    warns("redis.rejected.increase", (1.0, 0.0)).of("cache").minutes(0),
+    grave("redis.persistence.ok", (0.0, 1.0)).of("cache"),
+    grave("redis.replication.ok", (0.0, 1.0)).of("cache"),
     row("host.silent", (600.0, 599.0), (1200.0, 1199.0)).minutes(0),
 ];
 

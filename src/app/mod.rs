@@ -23,6 +23,8 @@ pub mod lock;
 #[cfg(feature = "server")]
 pub mod logging;
 #[cfg(feature = "server")]
+mod orders;
+#[cfg(feature = "server")]
 pub mod past;
 #[cfg(feature = "server")]
 pub mod secrets;

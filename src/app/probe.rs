@@ -12,6 +12,7 @@ mod state;
 use std::process::ExitCode;
 
 use args::Mode;
+use sample::Checks;
 
 use super::exit::{self, Exit, Failure, Outcome};
 use crate::measure::{self, Root};
@@ -29,8 +30,8 @@ fn run() -> Outcome {
     match mode {
         Mode::Help => exit::print(&args::help()),
         Mode::Version => exit::print(&format!("fleet-probe {}\n", env!("CARGO_PKG_VERSION"))),
-        Mode::Print => exit::print(&show::table(&sample::take(&root, None, 0).sample)),
-        Mode::Json => exit::print(&show::json(&sample::take(&root, None, 0).sample)),
+        Mode::Print => exit::print(&show::table(&sample::take(&root, None, 0, Checks::default()).sample)),
+        Mode::Json => exit::print(&show::json(&sample::take(&root, None, 0, Checks::default()).sample)),
         Mode::AskMounts => measure::answer_mounts(std::io::stdin(), std::io::stdout())
             .map(|()| Exit::Done)
             .map_err(|error| Failure::new(Exit::Failed, format!("a pipe: {error}"))),

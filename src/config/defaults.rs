@@ -114,6 +114,14 @@ const SHIPPED: &[Shipped] = &[
     rule("time.offset", "100ms", "500ms"),
     rule("certificate.remaining", "21d", "7d"),
     rule("reboot.required.seconds", "7d", ""),
+    rule("check.ok", "", "0"),
+    rule("check.unknown", "1", ""),
+    rule("http.certificate.left", "21d", "7d"),
+    rule("redis.memory.used", "90%", ""),
+    rule("redis.clients.used", "80%", "90%"),
+    rule("redis.rejected.increase", "1", "").at_once(),
+    rule("redis.persistence.ok", "", "0"),
+    rule("redis.replication.ok", "", "0"),
 ];
 
 /// The rules that ship, for sweeps that far apart.

@@ -10,6 +10,7 @@ mod report;
 mod resolve;
 mod rule;
 mod schema;
+mod services;
 mod suggest;
 mod tree;
 mod units;

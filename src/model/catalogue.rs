@@ -1,5 +1,7 @@
 //! Every metric that fleet-health knows, one line each; `fleet metrics` prints this table.
 
+mod service;
+
 use std::sync::OnceLock;
 
 use super::derive;
@@ -17,8 +19,21 @@ const fn m(
     Metric { name, kind, unit, direction, item, help }
 }
 
-/// In the order in which tables and documentation show them.
-pub const METRICS: &[Metric] = &[
+/// In the order in which tables and documentation show them; services follow the host.
+pub static METRICS: &[Metric] = &joined();
+
+const fn joined() -> [Metric; HOST.len() + service::METRICS.len()] {
+    let mut all = [HOST[0]; HOST.len() + service::METRICS.len()];
+    let mut at = 0;
+    while at < all.len() {
+        all[at] = if at < HOST.len() { HOST[at] } else { service::METRICS[at - HOST.len()] };
+        at += 1;
+    }
+    all
+}
+
+/// Of the host itself.
+const HOST: &[Metric] = &[
     m("cpu.used", Gauge, Ratio, HighIsBad, "", "Share of processor time that was neither idle nor waiting for I/O"),
     m("cpu.iowait", Gauge, Ratio, HighIsBad, "", "Share of processor time spent idle with I/O outstanding"),
     m("cpu.steal", Gauge, Ratio, HighIsBad, "", "Share of processor time that the hypervisor gave to others"),
@@ -371,7 +386,7 @@ pub const METRICS: &[Metric] = &[
 ];
 
 /// Metrics whose values may be negative; of all others such a value is refused.
-pub const SIGNED: &[&str] = &["certificate.remaining"];
+const SIGNED: &[&str] = &["certificate.remaining"];
 
 /// The definition of a metric by its name, measured or derived.
 #[must_use]
@@ -395,6 +410,12 @@ pub fn measured(name: &str) -> Option<&'static Metric> {
 /// Every metric: those that hosts send, then those that are derived at home.
 pub fn all() -> impl Iterator<Item = &'static Metric> {
     METRICS.iter().chain(DERIVED.iter().map(|derived| &derived.metric))
+}
+
+/// Whether values of a metric may be negative.
+#[must_use]
+pub fn is_signed(name: &str) -> bool {
+    SIGNED.contains(&name) || service::SIGNED.contains(&name)
 }
 
 #[cfg(test)]

@@ -250,5 +250,23 @@ pub const DERIVED: &[Derived] = &[
         Increase(&["systemd.unit.restarts"]),
         "Times that systemd restarted a service by itself since the sample before",
     ),
+    d(
+        "redis.rejected.increase",
+        Count,
+        HighIsBad,
+        "service",
+        Increase(&["redis.rejected"]),
+        "Connections rejected for want of maxclients since the sample before",
+    ),
+    d("redis.evicted.rate", PerSecond, HighIsBad, "service", Rate(&["redis.evicted"]), "Keys evicted each second"),
+    d("redis.commands.rate", PerSecond, HighIsBad, "service", Rate(&["redis.commands"]), "Commands each second"),
+    d(
+        "redis.cpu.used",
+        Count,
+        HighIsBad,
+        "service",
+        Parallel(&["redis.cpu.seconds"]),
+        "Processors that the server kept busy",
+    ),
     d("process.forks.rate", PerSecond, HighIsBad, "", Rate(&["process.forks"]), "Processes created each second"),
 ];

@@ -3,6 +3,7 @@
 pub mod alert;
 pub mod catalogue;
 pub mod cause;
+pub mod check;
 pub mod clean;
 pub mod derive;
 pub mod derived;
@@ -15,4 +16,6 @@ pub mod pattern;
 pub mod rule;
 pub mod sample;
 pub mod secret;
+pub mod series;
+pub mod service;
 pub mod spec;

@@ -8,6 +8,7 @@ use super::level::Level;
 use super::metric::Metric;
 use super::rule::{self, Condition, RuleKind};
 use super::secret::SecretSource;
+use super::service::ServiceSpec;
 
 /// Where in the configuration something was written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -97,6 +98,8 @@ pub struct HostSpec {
     pub transport: Transport,
     /// What it is judged by, defaults and inheritance applied; `off` rules are gone.
     pub rules: Vec<RuleSpec>,
+    /// What runs on it and how that is looked at, in the order of the file.
+    pub services: Vec<ServiceSpec>,
     /// Where the host was written.
     pub origin: Origin,
 }

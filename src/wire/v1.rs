@@ -320,7 +320,7 @@ fn in_range(metric: &str, number: Number) -> Option<f64> {
     };
     match known.unit {
         Unit::Celsius => (value >= -273.15).then_some(value),
-        _ if value < 0.0 && !catalogue::SIGNED.contains(&metric) => None,
+        _ if value < 0.0 && !catalogue::is_signed(metric) => None,
         Unit::Ratio if value > 1.000_001 => None,
         Unit::Ratio => Some(value.min(1.0)),
         _ => Some(value),

@@ -10,3 +10,4 @@
 
 pub mod fleet;
 pub mod run;
+pub mod servers;

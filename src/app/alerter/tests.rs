@@ -44,6 +44,7 @@ fn spec(port: u16, addresses: &[&str]) -> FleetSpec {
         labels: BTreeMap::new(),
         transport: Transport::Local,
         rules: vec![rule.clone()],
+        services: Vec::new(),
         origin: Origin::default(),
     };
     let second = Duration::from_secs(1);

@@ -1,10 +1,13 @@
 //! `fleet config`: what results for a host, each value with the line it came from.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use crate::app::context::Common;
 use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::config::{self, Loaded};
+use crate::model::service::{CheckSpec, ServiceSpec};
 use crate::model::spec::{HostSpec, Origin, RuleSpec};
 
 /// Flags.
@@ -59,6 +62,18 @@ fn as_text(loaded: &Loaded, host: &HostSpec) -> String {
         let value = if shown.value.is_empty() { "-" } else { &shown.value };
         line(shown.name, value, &place(&shown.origin));
     }
+    for service in &host.services {
+        line(&format!("service {}", service.name), "", &place(&service.origin));
+        for (name, value, from) in service_values(service) {
+            line(&format!("  {name}"), &value, &from);
+        }
+        for check in &service.checks {
+            line(&format!("  check {}", check.label()), "", &place(&check.origin));
+            for (name, value, from) in check_values(check) {
+                line(&format!("    {name}"), &value, &from);
+            }
+        }
+    }
     for rule in &host.rules {
         line(&format!("rule {}", rule.name), "", "");
         for (name, value) in config::written(rule) {
@@ -66,6 +81,61 @@ fn as_text(loaded: &Loaded, host: &HostSpec) -> String {
         }
     }
     out
+}
+
+/// Name, value as written, and where.
+type Shown = (String, String, String);
+
+fn from(origins: &BTreeMap<String, Origin>, name: &str) -> String {
+    origins.get(name).map_or_else(|| "built in".to_owned(), place)
+}
+
+fn service_values(service: &ServiceSpec) -> Vec<Shown> {
+    let mut all = Vec::new();
+    if !service.description.is_empty() {
+        all.push(("description", service.description.clone()));
+    }
+    if let Some(least) = service.min_healthy {
+        all.push(("min-healthy", least.to_string()));
+    }
+    all.into_iter().map(|(name, value)| (name.to_owned(), value, from(&service.origins, name))).collect()
+}
+
+/// The attributes of a check; of a secret only where it comes from.
+fn check_values(check: &CheckSpec) -> Vec<Shown> {
+    let mut all = vec![("kind".to_owned(), check.kind.clone(), place(&check.origin))];
+    let mut push = |name: &str, value: String| all.push((name.to_owned(), value, from(&check.origins, name)));
+    for (name, value) in &check.attributes {
+        push(name, value.clone());
+    }
+    if let Some(script) = &check.script {
+        push("script", script.display().to_string());
+    }
+    for (name, source) in &check.secrets {
+        push(name, config::describe(source));
+    }
+    push("timeout", config::show_duration(check.timeout));
+    if let Some(every) = check.every {
+        push("every", config::show_duration(every));
+    }
+    all
+}
+
+fn services_json(host: &HostSpec) -> Vec<Value> {
+    let object = |values: Vec<Shown>| -> serde_json::Map<String, Value> {
+        let entry = |(name, value, from): Shown| (name, json!({ "value": value, "from": from }));
+        values.into_iter().map(entry).collect()
+    };
+    let check = |check: &CheckSpec| json!({ "check": check.label(), "from": place(&check.origin), "attributes": object(check_values(check)) });
+    let service = |service: &ServiceSpec| {
+        json!({
+            "service": service.name,
+            "from": place(&service.origin),
+            "attributes": object(service_values(service)),
+            "checks": service.checks.iter().map(check).collect::<Vec<_>>(),
+        })
+    };
+    host.services.iter().map(service).collect()
 }
 
 fn as_json(loaded: &Loaded, host: &HostSpec) -> Value {
@@ -89,6 +159,7 @@ fn as_json(loaded: &Loaded, host: &HostSpec) -> Value {
         "from": place(&host.origin),
         "groups": host.groups,
         "values": connection,
+        "services": services_json(host),
         "rules": rules,
     })
 }

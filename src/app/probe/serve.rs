@@ -2,10 +2,11 @@
 
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use super::fail::Fail;
 use super::guard::{self, Alarm};
-use super::sample;
+use super::sample::{self, Checks};
 use super::spool::{Pending, Spool};
 use crate::app::exit::{Exit, Failure, Outcome};
 use crate::measure::{self, Root};
@@ -13,6 +14,10 @@ use crate::model::cause::Cause;
 use crate::wire::task::{MAX_TASK, Task};
 use crate::wire::{frame, is_nonce, seal, v1};
 
+/// What is left of the host's time for login, sealing and handing over, when all checks are slow.
+const RESERVE: Duration = Duration::from_secs(4);
+/// Checks get this much even of a short time.
+const LEAST: Duration = Duration::from_secs(1);
 /// Room of a spool that only this machine's own cron fills.
 const OWN_SPOOL_BYTES: u64 = 4 << 20;
 
@@ -58,7 +63,7 @@ pub fn spool_only(root: &Root, dir: &Path, recipients: &[String]) -> Outcome {
     let _alarm = Alarm::start();
     let failed = |fail: Fail| Failure::new(Exit::Failed, format!("{}; {}", fail.text, fail.cause.remedy()));
     let spool = Spool::open(dir).map_err(failed)?;
-    measure_into(root, &spool, None, recipients, OWN_SPOOL_BYTES).map_err(failed)?;
+    measure_into(root, &spool, None, recipients, OWN_SPOOL_BYTES, Checks::default()).map_err(failed)?;
     Ok(Exit::Done)
 }
 
@@ -75,7 +80,9 @@ impl From<Fail> for Stop {
 
 fn pull(root: &Root, dir: &Path, task: &Task, input: &mut impl BufRead, out: &mut impl Write) -> Result<(), Stop> {
     let spool = Spool::open(dir)?;
-    let newest = measure_into(root, &spool, Some(&task.nonce), &task.recipients, task.spool_bytes)?;
+    let time = Duration::from_secs(u64::from(task.deadline_secs)).saturating_sub(RESERVE).max(LEAST);
+    let checks = Checks { orders: task.checks.clone(), memory: spool.memory(), time };
+    let newest = measure_into(root, &spool, Some(&task.nonce), &task.recipients, task.spool_bytes, checks)?;
     let waiting = spool.pending()?;
     let (chosen, mut left) = choose(&waiting, &newest, task);
     let mut sent = 0;
@@ -108,11 +115,13 @@ fn measure_into(
     nonce: Option<&str>,
     recipients: &[String],
     room: u64,
+    checks: Checks,
 ) -> Result<String, Fail> {
+    let ordered = !checks.orders.is_empty();
     let boot = measure::boot_id(root);
     let mut state = spool.state();
     let earlier = state.advance(&boot, measure::uptime_millis(root));
-    let taken = sample::take(root, earlier.as_ref(), state.sequence);
+    let taken = sample::take(root, earlier.as_ref(), state.sequence, checks);
     if let Some(totals) = &taken.totals {
         state.keep(totals);
     }
@@ -123,6 +132,9 @@ fn measure_into(
     spool.set_state(&state)?;
     let name = format!("{}-{:010}.age", boot.get(..8).unwrap_or("00000000"), state.sequence);
     spool.write(&name, &sealed)?;
+    if ordered {
+        spool.set_memory(&taken.memory)?;
+    }
     Ok(name)
 }
 

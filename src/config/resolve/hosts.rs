@@ -2,14 +2,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::super::range::{self, MAX_HOSTS};
 use super::super::raw::{self, Ssh, Typed, parsed};
 use super::super::report::{At, Report};
+use super::super::services::services;
 use super::super::tree::Node;
 use super::super::units::{Wrong, words, wrong};
 use super::Origins;
 use super::rules::Stack;
+use super::services::Services;
 use super::{connection, connection::Reach};
 use crate::model::spec::{HostSpec, RuleSpec};
 
@@ -22,11 +25,12 @@ pub(super) struct Around {
     labels: BTreeMap<String, Typed<String>>,
     ssh: Ssh,
     stack: Stack,
+    services: Services,
 }
 
 impl Around {
-    pub fn top(ssh: Ssh, stack: Stack) -> Self {
-        Self { groups: Vec::new(), labels: BTreeMap::new(), ssh, stack }
+    pub fn top(ssh: Ssh, stack: Stack, services: Services) -> Self {
+        Self { groups: Vec::new(), labels: BTreeMap::new(), ssh, stack, services }
     }
 }
 
@@ -43,6 +47,8 @@ pub(super) struct Found {
 /// A walk over groups and hosts in the order of the files.
 pub(super) struct Walk<'a> {
     folder: PathBuf,
+    /// What one host has for everything.
+    timeout: Duration,
     report: &'a mut Report,
     hosts: Vec<HostSpec>,
     seen: HashMap<String, At>,
@@ -52,9 +58,10 @@ pub(super) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    pub fn new(folder: &Path, report: &'a mut Report) -> Self {
+    pub fn new(folder: &Path, timeout: Duration, report: &'a mut Report) -> Self {
         Self {
             folder: folder.to_owned(),
+            timeout,
             report,
             hosts: Vec::new(),
             seen: HashMap::new(),
@@ -97,12 +104,15 @@ impl<'a> Walk<'a> {
             groups.push(name.value);
         }
         let near = raw::only(&node.children, "ssh", self.report).map(|ssh| Ssh::read(ssh, self.report));
-        let rules = raw::rules(node, self.report);
+        let mut rules = raw::rules(node, self.report);
+        let (near_services, more) = services(node, self.report);
+        rules.extend(more);
         let inside = Around {
             groups,
             labels: self.labels(node, &around.labels),
             ssh: near.map_or_else(|| around.ssh.clone(), |near| around.ssh.under(&near)),
             stack: around.stack.with(&rules),
+            services: around.services.with(&near_services),
         };
         let _ = inside.stack.finish(self.report);
         self.children(&node.children, &inside);
@@ -142,7 +152,10 @@ impl<'a> Walk<'a> {
         let far = near.map_or_else(|| around.ssh.clone(), |near| around.ssh.under(&near));
         let own = Ssh::read(node, self.report);
         let reach = Reach::read(node, far.under(&own), self.report);
-        let rules = raw::rules(node, self.report);
+        let mut rules = raw::rules(node, self.report);
+        let (near_services, more) = services(node, self.report);
+        rules.extend(more);
+        let services = around.services.with(&near_services).finish(self.timeout, self.report);
         let rules = if rules.is_empty() {
             plain.get_or_insert_with(|| around.stack.finish(self.report)).clone()
         } else {
@@ -176,6 +189,7 @@ impl<'a> Walk<'a> {
                 labels: labels.iter().map(|(key, typed)| (key.clone(), typed.value.clone())).collect(),
                 transport,
                 rules: rules.clone(),
+                services: services.clone(),
                 origin: origin.clone(),
             });
         }
