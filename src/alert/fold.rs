@@ -74,6 +74,7 @@ pub fn step(state: &RuleState, windows: &Windows, seen: &Observation) -> RuleSta
     next.warning_since = since(state.warning_since, warning, seen.at, state.last, windows.interval);
     next.critical_since = since(state.critical_since, critical, seen.at, state.last, windows.interval);
     next.last = Some(seen.at);
+    next.bad = if warning { Some(seen.at) } else { state.bad };
     next.missing = 0;
     next.value = seen.value;
 

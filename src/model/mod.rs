@@ -11,4 +11,5 @@ pub mod metric;
 pub mod pattern;
 pub mod sample;
 pub mod secret;
+pub mod silence;
 pub mod spec;

@@ -78,35 +78,53 @@ pub fn of(metric: &str) -> &'static dyn Rule {
     RULES.iter().find(|rule| rule.serves(direction)).copied().unwrap_or(&Above)
 }
 
-/// What a value means under a rule. A value that is not finite means nothing: no data is neither problem nor recovery.
-#[must_use]
-pub fn judge(value: f64, spec: &RuleSpec) -> Verdict {
-    if !value.is_finite() {
-        return Verdict::default();
+/// A rule made ready to judge many values: everything that does not depend on the value is reckoned once.
+#[derive(Clone, Copy)]
+pub struct Judge {
+    rule: &'static dyn Rule,
+    warning: Option<f64>,
+    critical: Option<f64>,
+    end_warning: Option<f64>,
+    end_critical: Option<f64>,
+}
+
+impl Judge {
+    /// From a rule of the configuration.
+    #[must_use]
+    pub fn new(spec: &RuleSpec) -> Self {
+        let rule = of(&spec.metric);
+        let unit = catalogue::find(&spec.metric).map_or(Unit::Count, |metric| metric.unit);
+        // `clear` on the wrong side of the threshold would end a problem that lasts.
+        let end_warning = spec.warning.or(spec.critical).map(|threshold| {
+            spec.clear.map_or_else(|| rule.default_clear(unit, threshold), |clear| rule.healthier(clear, threshold))
+        });
+        let end_critical = match (spec.critical, spec.warning, end_warning) {
+            (Some(critical), Some(_), Some(end)) => {
+                let own = rule.default_clear(unit, critical);
+                // The one that is nearer to the threshold.
+                Some(if rule.healthier(own, end) == own { end } else { own })
+            }
+            (_, _, end) => end,
+        };
+        Self { rule, warning: spec.warning, critical: spec.critical, end_warning, end_critical }
     }
-    let rule = of(&spec.metric);
-    let unit = catalogue::find(&spec.metric).map_or(Unit::Count, |metric| metric.unit);
-    let past = |threshold: Option<f64>| threshold.is_some_and(|threshold| rule.breaches(value, threshold));
-    let critical = past(spec.critical);
-    let warning = critical || past(spec.warning);
-    // `clear` on the wrong side of the threshold would end a problem that lasts.
-    let end_warning = spec.warning.or(spec.critical).map(|threshold| {
-        spec.clear.map_or_else(|| rule.default_clear(unit, threshold), |clear| rule.healthier(clear, threshold))
-    });
-    let end_critical = match (spec.critical, spec.warning, end_warning) {
-        (Some(critical), Some(_), Some(end)) => {
-            let own = rule.default_clear(unit, critical);
-            // The one that is nearer to the threshold.
-            Some(if rule.healthier(own, end) == own { end } else { own })
+
+    /// What a value means. One that is not finite means nothing: no data is neither problem nor recovery.
+    #[must_use]
+    pub fn verdict(&self, value: f64) -> Verdict {
+        if !value.is_finite() {
+            return Verdict::default();
         }
-        (_, _, end) => end,
-    };
-    let beyond = |end: Option<f64>| end.is_some_and(|end| rule.breaches(end, value));
-    Verdict {
-        warning,
-        critical,
-        clear_warning: !warning && beyond(end_warning),
-        clear_critical: !critical && beyond(end_critical),
+        let past = |threshold: Option<f64>| threshold.is_some_and(|threshold| self.rule.breaches(value, threshold));
+        let critical = past(self.critical);
+        let warning = critical || past(self.warning);
+        let beyond = |end: Option<f64>| end.is_some_and(|end| self.rule.breaches(end, value));
+        Verdict {
+            warning,
+            critical,
+            clear_warning: !warning && beyond(self.end_warning),
+            clear_critical: !critical && beyond(self.end_critical),
+        }
     }
 }
 
@@ -114,6 +132,9 @@ pub fn judge(value: f64, spec: &RuleSpec) -> Verdict {
 mod tests {
     use super::*;
 
+    fn judge(value: f64, spec: &RuleSpec) -> Verdict {
+        Judge::new(spec).verdict(value)
+    }
     fn spec(metric: &str, warning: Option<f64>, critical: Option<f64>, clear: Option<f64>) -> RuleSpec {
         RuleSpec {
             metric: metric.into(),
