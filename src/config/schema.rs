@@ -25,7 +25,7 @@ const ELEMENTS: &[Element] = &[
     element(
         "fleet-health",
         &["version"],
-        &["collector", "keys", "store", "ssh", "defaults", "group", "host", "alerts", "consent", "include"],
+        &["collector", "keys", "store", "ssh", "defaults", "group", "host", "alerts", "silence", "consent", "include"],
         &[],
     ),
     element("collector", &["jobs", "timeout", "deadline", "interval", "state-dir", "probe-dir"], &[], &[]),
@@ -65,6 +65,7 @@ const ELEMENTS: &[Element] = &[
             "transport",
             "labels",
             "fingerprint",
+            "parent",
             "user",
             "port",
             "key-file",
@@ -92,7 +93,7 @@ const ELEMENTS: &[Element] = &[
         &[],
         &[],
     ),
-    element("alerts", &["repeat", "cap", "recovered"], &["smtp", "to", "route"], &["heartbeat"]),
+    element("alerts", &["repeat", "cap", "recovered", "heartbeat"], &["smtp", "to", "route"], &[]),
     element(
         "smtp",
         &[
@@ -114,16 +115,37 @@ const ELEMENTS: &[Element] = &[
     element("to", &["name", "mail", "directory"], &[], &["webhook", "format", "sendmail"]),
     element(
         "route",
-        &["host", "group", "rule", "severity", "to", "repeat", "continue"],
+        &[
+            "host",
+            "group",
+            "service",
+            "rule",
+            "severity",
+            "to",
+            "repeat",
+            "cap",
+            "days",
+            "hours",
+            "time-zone",
+            "after",
+            "unless",
+            "continue",
+        ],
         &[],
-        &["service", "days", "hours", "time-zone", "after", "unless", "cap"],
+        &[],
+    ),
+    element(
+        "silence",
+        &["host", "group", "service", "rule", "from", "until", "days", "hours", "time-zone", "reason"],
+        &[],
+        &[],
     ),
     element("consent", &["require"], &[], &[]),
     element("include", &["file"], &[], &[]),
 ];
 
 /// Elements of the design that this version does not know yet.
-const LATER: &[&str] = &["service", "http", "redis", "postgres", "silence", "web", "check", "log"];
+const LATER: &[&str] = &["service", "http", "redis", "postgres", "web", "check", "log"];
 
 fn find(name: &str) -> Option<&'static Element> {
     ELEMENTS.iter().find(|element| element.name == name)

@@ -85,7 +85,7 @@ pub fn rule_for<'a>(host: &'a HostSpec, metric: &str, item: &str) -> Option<&'a 
     })
 }
 
-pub(super) fn delta(duration: std::time::Duration) -> TimeDelta {
+pub fn delta(duration: std::time::Duration) -> TimeDelta {
     TimeDelta::from_std(duration).unwrap_or(TimeDelta::days(365))
 }
 

@@ -149,6 +149,11 @@ impl World<'_> {
         all
     }
 
+    /// The host of that name.
+    pub fn host(&self, name: &str) -> Option<&HostSpec> {
+        self.names.get(name).and_then(|track| self.tracks[*track].host)
+    }
+
     /// What keeps a subject back: names for people with whether they fail now and when they last did.
     pub fn above(&self, subject: &Subject) -> Vec<(String, bool, Option<DateTime<Utc>>)> {
         let mut above = Vec::new();
