@@ -1,5 +1,6 @@
 -- Alerting whole: what each recipient was told, acknowledgements, silences, pauses, and the summary of the day.
 ALTER TABLE state ADD COLUMN bad INTEGER;
+ALTER TABLE state ADD COLUMN missed INTEGER;
 CREATE INDEX incident_closed ON incident (closed) WHERE closed IS NOT NULL;
 
 ALTER TABLE told RENAME TO told_1;

@@ -119,7 +119,7 @@ CREATE TABLE state (
     last INTEGER,
     missing INTEGER NOT NULL,
     value REAL,
-    incident INTEGER, bad INTEGER,
+    incident INTEGER, bad INTEGER, missed INTEGER,
     PRIMARY KEY (host, rule, item)
 ) STRICT, WITHOUT ROWID;
 

@@ -1,5 +1,7 @@
 //! Flapping: a problem that opens and closes again and again is told once and then waited out.
 
+use std::collections::VecDeque;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// Opens and closes within [`SPAN`] that start it.
@@ -17,9 +19,9 @@ pub fn flapping(changes: &[DateTime<Utc>], now: DateTime<Utc>) -> bool {
     let mut times: Vec<DateTime<Utc>> = changes.iter().copied().filter(|at| *at <= now && now - *at < MEMORY).collect();
     times.sort_unstable();
     let mut flaps = false;
-    let mut recent = std::collections::VecDeque::new();
+    let mut recent = VecDeque::new();
     // What leaves the span ends flapping as surely as what enters starts it.
-    let mut age = |recent: &mut std::collections::VecDeque<DateTime<Utc>>, at: DateTime<Utc>, flaps: &mut bool| {
+    let age = |recent: &mut VecDeque<DateTime<Utc>>, at: DateTime<Utc>, flaps: &mut bool| {
         while recent.front().is_some_and(|first| at - *first >= SPAN) {
             recent.pop_front();
             if recent.len() <= ENDS {

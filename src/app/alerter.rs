@@ -1,5 +1,6 @@
 //! One run of the alerter: evaluate, plan, deliver, heartbeat (design/alerting.md, "A run").
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -182,9 +183,13 @@ pub fn stored(store: &dyn Store, now: DateTime<Utc>) -> store::Result<Stored> {
     let summaries = store.summaries()?;
     let oldest = summaries.iter().map(|(.., at)| *at).min().unwrap_or(now);
     let since = oldest.min(now - flap::MEMORY).max(now - OLDEST_SUMMARY);
+    let queued = store.queued()?;
+    let ids: BTreeSet<i64> = queued.iter().flat_map(|mail| &mail.tells).map(|it| it.incident).collect();
+    let told_of = ids.into_iter().map(|id| store.incident(id)).collect::<store::Result<Vec<_>>>()?;
     Ok(Stored {
         told: store.told()?,
-        queued: store.queued()?,
+        queued,
+        told_of: told_of.into_iter().flatten().collect(),
         closed: store.closed_since(since)?,
         closed_told: store.told_since(since)?,
         pauses: store.pauses()?,
@@ -251,3 +256,6 @@ fn show(cli: &Cli, report: &Report) {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod sim;

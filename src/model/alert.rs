@@ -52,6 +52,8 @@ pub struct RuleState {
     pub last: Option<DateTime<Utc>>,
     /// Successful samples in a row in which the item was missing.
     pub missing: u32,
+    /// Time of the last of them.
+    pub missed: Option<DateTime<Utc>>,
     /// The last value.
     pub value: f64,
     /// Time of the last sample that was at or over warning: of `unreachable` the last failure.

@@ -160,7 +160,7 @@ impl Delivery<'_> {
                 log::warn!("{text}; once more in a few words");
                 let short = letter::short(self.spec, mail, now);
                 (mail.message_id, mail.subject, mail.body) = (short.message_id, short.subject, short.bytes);
-                (mail.short, mail.maybe, mail.next) = (true, false, now);
+                (mail.short, mail.next) = (true, now);
                 return self.store.rewrite_mail(mail);
             }
         }
@@ -179,10 +179,10 @@ impl Delivery<'_> {
         let later: Vec<Mail> = later.collect();
         for other in later.iter().rev() {
             restore(&mut after, other);
-            plan.mails.push(Mail { state: MailState::Superseded, maybe: false, ..other.clone() });
+            plan.mails.push(Mail { state: MailState::Superseded, ..other.clone() });
         }
         restore(&mut after, mail);
-        plan.mails.push(Mail { state: MailState::Dead, maybe: false, ..mail.clone() });
+        plan.mails.push(Mail { state: MailState::Dead, ..mail.clone() });
         difference(&mut plan, &known, &after);
         if pause {
             let what = mailbox(&mail.destination, &mail.recipient);

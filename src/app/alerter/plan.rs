@@ -31,6 +31,8 @@ pub struct Stored {
     pub told: Vec<(Told, Incident)>,
     /// The outbox.
     pub queued: Vec<Mail>,
+    /// What it tells of.
+    pub told_of: Vec<Incident>,
     /// What closed lately.
     pub closed: Vec<Incident>,
     /// Who was told of it.
@@ -49,8 +51,12 @@ pub fn recipients(alerts: &AlertSpec) -> Vec<(&DestinationSpec, String)> {
     all.flat_map(|(to, recipients)| recipients.into_iter().map(move |recipient| (to, recipient))).collect()
 }
 
-/// Undoes what a mail told that nobody got.
+/// Undoes what a mail told that nobody got. Who may have got it is taken to know it: then its end is told for sure,
+/// and while it stands a reminder comes.
 pub fn restore(tellings: &mut Tellings, mail: &Mail) {
+    if mail.maybe {
+        return;
+    }
     let who = (mail.destination.clone(), mail.recipient.clone());
     for it in mail.tells.iter().rev() {
         let key = (who.clone(), it.incident);
@@ -104,13 +110,14 @@ pub fn plan(quiet: &Quiet<'_>, world: &World<'_>, stored: &Stored, now: DateTime
     let back: Vec<&Mail> = stored.queued.iter().filter(untouched).collect();
     for mail in back.iter().rev() {
         restore(&mut tellings, mail);
-        plan.mails.push(Mail { state: MailState::Superseded, maybe: false, ..(*mail).clone() });
+        plan.mails.push(Mail { state: MailState::Superseded, ..(*mail).clone() });
     }
     let everybody = recipients(&spec.alerts);
     tellings.retain(|((name, recipient), _), _| everybody.iter().any(|(to, all)| to.name == *name && all == recipient));
 
     let mut incidents: BTreeMap<i64, &Incident> =
         stored.told.iter().map(|(told, incident)| (told.incident, incident)).collect();
+    incidents.extend(stored.told_of.iter().map(|incident| (incident.id, incident)));
     incidents.extend(world.incidents.iter().map(|(id, incident)| (*id, incident)));
     let mut ended: BTreeMap<&Subject, Vec<i64>> = BTreeMap::new();
     for incident in incidents.values().filter(|incident| incident.closed.is_some()) {

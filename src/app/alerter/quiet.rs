@@ -49,6 +49,7 @@ impl<'a> Quiet<'a> {
         Self { spec, world, windows, flaps: flapping(world, closed, now) }
     }
 
+    /// The groups of its host.
     pub fn groups(&self, subject: &Subject) -> &'a [String] {
         self.world.host(&subject.host).map_or(&[][..], |host| &host.groups)
     }
@@ -77,6 +78,7 @@ impl<'a> Quiet<'a> {
         hush::stale(last, above.iter().filter_map(|(.., bad)| *bad).chain(ended))
     }
 
+    /// The configuration.
     pub fn spec(&self) -> &'a FleetSpec {
         self.spec
     }

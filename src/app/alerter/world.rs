@@ -85,6 +85,7 @@ pub fn rule_for<'a>(host: &'a HostSpec, metric: &str, item: &str) -> Option<&'a 
     })
 }
 
+/// As chrono counts it; what is too long for it is a year.
 pub fn delta(duration: std::time::Duration) -> TimeDelta {
     TimeDelta::from_std(duration).unwrap_or(TimeDelta::days(365))
 }
@@ -196,7 +197,7 @@ impl<'a> World<'a> {
         if it.gone {
             (it.gone, it.state) = (false, RuleState::default());
         }
-        if it.state.last.is_some_and(|last| seen.at <= last) {
+        if Some(seen.at) <= it.state.last.max(it.state.missed) {
             return;
         }
         let before = it.state.level;

@@ -249,7 +249,7 @@ impl Store for Memory {
             match state {
                 Some(state) => {
                     let mut state = state.clone();
-                    for at in [&mut state.warning_since, &mut state.critical_since, &mut state.last, &mut state.bad] {
+                    for at in [&mut state.warning_since, &mut state.critical_since, &mut state.last, &mut state.bad, &mut state.missed] {
                         *at = at.map(cut);
                     }
                     self.states.insert(subject.clone(), state);

@@ -35,7 +35,7 @@ fn real(row: &Row<'_>, place: usize) -> rusqlite::Result<f64> {
 
 pub(super) fn states(conn: &Connection) -> rusqlite::Result<Vec<(Subject, RuleState)>> {
     let sql = "SELECT host, rule, item, level, warning_bits, critical_bits, seen, below_warning, below_critical,
-               warning_since, critical_since, last, missing, value, incident, bad FROM state ORDER BY host, rule, item";
+               warning_since, critical_since, last, missing, value, incident, bad, missed FROM state ORDER BY host, rule, item";
     conn.prepare_cached(sql)?
         .query_map([], |row| {
             let subject = Subject { host: row.get(0)?, rule: row.get(1)?, item: row.get(2)? };
@@ -54,6 +54,7 @@ pub(super) fn states(conn: &Connection) -> rusqlite::Result<Vec<(Subject, RuleSt
                 value: real(row, 13)?,
                 incident: row.get(14)?,
                 bad: when(row, 15)?,
+                missed: when(row, 16)?,
             };
             Ok((subject, state))
         })?
@@ -108,7 +109,7 @@ pub(super) fn commit_evaluation(conn: &Connection, it: &Evaluation) -> rusqlite:
     set_number(conn, "cursor", it.cursor)?;
     let mut remove = conn.prepare_cached("DELETE FROM state WHERE host = ?1 AND rule = ?2 AND item = ?3")?;
     let mut put = conn.prepare_cached(
-        "INSERT OR REPLACE INTO state VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16)",
+        "INSERT OR REPLACE INTO state VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17)",
     )?;
     for (subject, state) in &it.states {
         let Some(s) = state else {
@@ -132,6 +133,7 @@ pub(super) fn commit_evaluation(conn: &Connection, it: &Evaluation) -> rusqlite:
             s.value,
             s.incident,
             s.bad.map(ms),
+            s.missed.map(ms),
         ])?;
     }
     let mut put =
