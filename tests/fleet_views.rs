@@ -328,7 +328,8 @@ fn health_ends_as_a_nagios_plugin_in_every_state() {
         maybe: false,
         next: Utc::now(),
         error: "421 try later".to_owned(),
-        before: Vec::new(),
+        tells: Vec::new(),
+        short: false,
     };
     home.store().commit_plan(&Plan { mails: vec![mail(10)], ..Plan::default() }).unwrap();
     assert!(health(0, "OK").contains("outbox 1 queued, oldest 10m"));

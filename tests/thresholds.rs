@@ -6,7 +6,7 @@ use fleet_health::config;
 use fleet_health::model::level::Level;
 use fleet_health::model::rule::Condition;
 use fleet_health::model::spec::{FleetSpec, RuleSpec};
-use fleet_health::rule;
+use fleet_health::rule::Judge;
 
 const GIB: f64 = 1_073_741_824.0;
 const HOUR: f64 = 3600.0;
@@ -132,7 +132,7 @@ fn fits<'a>(rules: &'a [RuleSpec], row: &Row) -> Option<&'a RuleSpec> {
 }
 
 fn level(rule: &RuleSpec, value: f64, beside: &dyn Fn(&Condition) -> Option<f64>) -> Level {
-    match rule::judge_beside(value, rule, beside) {
+    match Judge::new(rule).beside(value, &rule.conditions, beside) {
         verdict if verdict.critical => Level::Critical,
         verdict if verdict.warning => Level::Warning,
         _ => Level::Ok,
@@ -182,7 +182,7 @@ fn every_default_is_right_on_both_sides_of_its_line() {
         // What was a problem ends: far on the healthy side everything is clear.
         let well = row.warning.or(row.critical).unwrap();
         let far = if well.0 > well.1 { -1.0 } else { 1e12 };
-        let verdict = rule::judge_beside(far, rule, &holds);
+        let verdict = Judge::new(rule).beside(far, &rule.conditions, &holds);
         assert!(verdict.clear_warning && verdict.clear_critical, "{name} never ends");
     }
 }

@@ -119,7 +119,7 @@ CREATE TABLE state (
     last INTEGER,
     missing INTEGER NOT NULL,
     value REAL,
-    incident INTEGER,
+    incident INTEGER, bad INTEGER, missed INTEGER,
     PRIMARY KEY (host, rule, item)
 ) STRICT, WITHOUT ROWID;
 
@@ -139,6 +139,7 @@ CREATE TABLE incident (
 ) STRICT;
 CREATE INDEX incident_open ON incident (id) WHERE closed IS NULL;
 CREATE INDEX incident_host ON incident (host);
+CREATE INDEX incident_closed ON incident (closed) WHERE closed IS NOT NULL;
 
 CREATE TABLE event (
     id INTEGER PRIMARY KEY,
@@ -153,10 +154,13 @@ CREATE INDEX event_incident ON event (incident);
 CREATE TABLE told (
     incident INTEGER NOT NULL,
     destination TEXT NOT NULL,
+    recipient TEXT NOT NULL,
     level INTEGER NOT NULL,
     at INTEGER NOT NULL,
     reminders INTEGER NOT NULL,
-    PRIMARY KEY (incident, destination)
+    flapping INTEGER NOT NULL,
+    thread INTEGER NOT NULL,
+    PRIMARY KEY (incident, destination, recipient)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE mail (
@@ -173,7 +177,7 @@ CREATE TABLE mail (
     next INTEGER NOT NULL,
     error TEXT NOT NULL,
     before TEXT NOT NULL
-) STRICT;
+, short INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE INDEX mail_queued ON mail (id) WHERE state = 'queued';
 
 CREATE TABLE heartbeat (
@@ -245,3 +249,46 @@ JOIN host ON host.id = sample.host
 JOIN json_each(top.list) AS part
 JOIN json_each(part.value) AS one ON one.key % 3 = 0
 JOIN process ON process.id = json_extract(part.value, '$[' || (one.key + 1) || ']');
+
+CREATE TABLE ack (
+    incident INTEGER PRIMARY KEY,
+    by TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    until INTEGER,
+    sticky INTEGER NOT NULL,
+    level INTEGER NOT NULL,
+    note TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE silence (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    hosts TEXT NOT NULL,
+    groups TEXT NOT NULL,
+    services TEXT NOT NULL,
+    rules TEXT NOT NULL,
+    starts INTEGER,
+    ends INTEGER,
+    days INTEGER,
+    from_minute INTEGER,
+    until_minute INTEGER,
+    zone TEXT,
+    by TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    ended INTEGER
+) STRICT;
+
+CREATE TABLE pause (
+    what TEXT PRIMARY KEY,
+    since INTEGER NOT NULL,
+    failures INTEGER NOT NULL,
+    until INTEGER NOT NULL,
+    error TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE summary (
+    destination TEXT NOT NULL,
+    recipient TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (destination, recipient)
+) STRICT, WITHOUT ROWID;

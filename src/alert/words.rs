@@ -8,6 +8,18 @@ use crate::model::rule;
 pub const UNREACHABLE: &str = "unreachable";
 /// The rule for hosts of which no sample arrives.
 pub const SILENT: &str = "host.silent";
+/// The rule for hosts that answer with old samples only.
+pub const PROBE_STALE: &str = "probe-stale";
+/// The rule for hosts whose clock is wrong.
+pub const CLOCK_SKEW: &str = "clock-skew";
+/// The rule of the fleet for many hosts that fail at once.
+pub const MASS: &str = "mass-unreachable";
+/// The rule of the fleet for a collector that does not run.
+pub const STALLED: &str = "collector-stalled";
+/// The rule of the fleet for mailboxes that refuse.
+pub const UNDELIVERABLE: &str = "mail-undeliverable";
+/// Rules that no configuration names thresholds for.
+pub const BUILT_IN: &[&str] = &[UNREACHABLE, PROBE_STALE, CLOCK_SKEW, MASS, STALLED, UNDELIVERABLE];
 
 /// Short names that people use; other rules go by their own.
 const LABELS: &[(&str, &str)] = &[
@@ -27,10 +39,11 @@ pub fn label(rule: &str) -> &str {
     LABELS.iter().find(|(name, _)| *name == rule).map_or(rule, |(_, label)| label)
 }
 
-/// `web01 disk /var`.
+/// `web01 disk /var`; `fleet collector-stalled` for what is no host's.
 #[must_use]
 pub fn name(subject: &Subject) -> String {
-    let text = format!("{} {} {}", subject.host, label(&subject.rule), subject.item);
+    let host = if subject.host.is_empty() { "fleet" } else { &subject.host };
+    let text = format!("{host} {} {}", label(&subject.rule), subject.item);
     text.trim_end().to_owned()
 }
 

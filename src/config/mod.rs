@@ -1,5 +1,6 @@
 //! config.xml: as typed and resolved; all mistakes at once, with line and column.
 
+pub mod calendar;
 mod defaults;
 pub mod edit;
 mod files;

@@ -72,7 +72,7 @@ const ELEMENTS: &[Element] = &[
     element(
         "fleet-health",
         &["version"],
-        &["collector", "keys", "store", "ssh", "defaults", "group", "host", "alerts", "consent", "include"],
+        &["collector", "keys", "store", "ssh", "defaults", "group", "host", "alerts", "silence", "consent", "include"],
         &[],
     ),
     element("collector", &["jobs", "timeout", "deadline", "interval", "state-dir", "probe-dir"], &[], &[]),
@@ -84,7 +84,7 @@ const ELEMENTS: &[Element] = &[
     with_checks("service", &["name", "description", "min-healthy", "unit", "off"], &["rule"], &[]),
     with_checks(
         "host",
-        &["name", "address", "transport", "labels", "fingerprint"],
+        &["name", "address", "transport", "labels", "fingerprint", "parent"],
         &["ssh", "rule", "service"],
         &["jump", "use-ssh-config"],
     )
@@ -112,7 +112,7 @@ const ELEMENTS: &[Element] = &[
         &[],
         &[],
     ),
-    element("alerts", &["repeat", "cap", "recovered"], &["smtp", "to", "route"], &["heartbeat"]),
+    element("alerts", &["repeat", "cap", "recovered", "heartbeat"], &["smtp", "to", "route"], &[]),
     element(
         "smtp",
         &[
@@ -134,16 +134,37 @@ const ELEMENTS: &[Element] = &[
     element("to", &["name", "mail", "directory"], &[], &["webhook", "format", "sendmail"]),
     element(
         "route",
-        &["host", "group", "rule", "severity", "to", "repeat", "continue"],
+        &[
+            "host",
+            "group",
+            "service",
+            "rule",
+            "severity",
+            "to",
+            "repeat",
+            "cap",
+            "days",
+            "hours",
+            "time-zone",
+            "after",
+            "unless",
+            "continue",
+        ],
         &[],
-        &["service", "days", "hours", "time-zone", "after", "unless", "cap"],
+        &[],
+    ),
+    element(
+        "silence",
+        &["host", "group", "service", "rule", "from", "until", "days", "hours", "time-zone", "reason"],
+        &[],
+        &[],
     ),
     element("consent", &["require"], &[], &[]),
     element("include", &["file"], &[], &[]),
 ];
 
 /// Elements of the design that this version does not know yet.
-const LATER: &[&str] = &["silence", "web"];
+const LATER: &[&str] = &["web"];
 
 /// What an element may have and hold.
 struct Known {

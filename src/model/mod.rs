@@ -18,4 +18,5 @@ pub mod sample;
 pub mod secret;
 pub mod series;
 pub mod service;
+pub mod silence;
 pub mod spec;

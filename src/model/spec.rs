@@ -9,6 +9,7 @@ use super::metric::Metric;
 use super::rule::{self, Condition, RuleKind};
 use super::secret::SecretSource;
 use super::service::ServiceSpec;
+use super::silence::{Calendar, Silence};
 
 /// Where in the configuration something was written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub struct FleetSpec {
     pub hosts: Vec<HostSpec>,
     /// Who is told what.
     pub alerts: AlertSpec,
+    /// Silences that the configuration names.
+    pub silences: Vec<Silence>,
     /// `<consent require="true"/>`: hosts without a recorded consent are not collected.
     pub consent_required: bool,
 }
@@ -96,6 +99,8 @@ pub struct HostSpec {
     pub labels: BTreeMap<String, String>,
     /// How it is reached.
     pub transport: Transport,
+    /// Hosts that it cannot be reached without: while one of them fails, nothing of this one is told.
+    pub parents: Vec<String>,
     /// What it is judged by, defaults and inheritance applied; `off` rules are gone.
     pub rules: Vec<RuleSpec>,
     /// What runs on it and how that is looked at, in the order of the file.
@@ -218,6 +223,8 @@ pub struct AlertSpec {
     pub destinations: Vec<DestinationSpec>,
     /// First match wins, unless it says `continue`. Empty: everything to every destination.
     pub routes: Vec<RouteSpec>,
+    /// A dead-man switch: asked for after each run that did all it should.
+    pub heartbeat: Option<String>,
 }
 
 /// `<smtp>`.
@@ -275,6 +282,8 @@ pub struct RouteSpec {
     pub hosts: Vec<String>,
     /// Group names; empty matches all.
     pub groups: Vec<String>,
+    /// Service names; empty matches all.
+    pub services: Vec<String>,
     /// Rule (metric) patterns; empty matches all.
     pub rules: Vec<String>,
     /// Only this level and above.
@@ -283,6 +292,14 @@ pub struct RouteSpec {
     pub to: Vec<String>,
     /// Overrides the alerts' `repeat`.
     pub repeat: Option<Duration>,
+    /// Overrides the alerts' `cap`.
+    pub cap: Option<usize>,
+    /// Nothing is told outside of these hours; what still stands is told when they begin.
+    pub hours: Option<Calendar>,
+    /// Escalation: only what stands for as long as this, and beside what the other routes say.
+    pub after: Option<Duration>,
+    /// Not while somebody has acknowledged it.
+    pub unless_acked: bool,
     /// Go on with the next route after a match.
     pub goes_on: bool,
 }

@@ -86,34 +86,77 @@ pub fn sentence(spec: &RuleSpec, item: &str, value: f64, level: Level, amount: &
     }
 }
 
-/// What a value means under a rule that has no conditions.
-#[must_use]
-pub fn judge(value: f64, spec: &RuleSpec) -> Verdict {
-    judge_beside(value, spec, &|_| None)
+/// A rule made ready to judge many values: everything that does not depend on the value is reckoned once.
+#[derive(Clone, Copy)]
+pub struct Judge {
+    rule: &'static dyn Rule,
+    warning: Option<f64>,
+    critical: Option<f64>,
+    end_warning: Option<f64>,
+    end_critical: Option<f64>,
 }
 
-/// What a value means under a rule; `other` has the values of its conditions. A value that is not finite means nothing:
-/// no data is neither problem nor recovery.
-#[must_use]
-pub fn judge_beside(value: f64, spec: &RuleSpec, other: &dyn Fn(&Condition) -> Option<f64>) -> Verdict {
-    let mut verdict = alone(value, spec);
-    for condition in &spec.conditions {
-        // What is well by itself needs no second opinion.
-        if !verdict.warning && verdict.clear_warning {
-            break;
-        }
-        let beside = other(condition).map_or_else(Verdict::default, |value| holds(value, condition));
-        let (off, off_critical, over, over_critical) = match condition.role {
-            Role::And => (!beside.warning, !beside.warning, beside.clear_warning, beside.clear_warning),
-            Role::AndCritical => (false, !beside.warning, false, beside.clear_warning),
-            Role::Unless => (beside.warning, beside.warning, beside.warning, beside.warning),
+impl Judge {
+    /// From a rule of the configuration.
+    #[must_use]
+    pub fn new(spec: &RuleSpec) -> Self {
+        let rule = of(spec.kind);
+        let unit = catalogue::find(&spec.metric).map_or(Unit::Count, |metric| spec.kind.unit(metric));
+        // `clear` on the wrong side of the threshold would end a problem that lasts.
+        let end_warning = spec.warning.or(spec.critical).map(|threshold| {
+            spec.clear.map_or_else(|| rule.default_clear(unit, threshold), |clear| rule.healthier(clear, threshold))
+        });
+        let end_critical = match (spec.critical, spec.warning, end_warning) {
+            (Some(critical), Some(_), Some(end)) => {
+                let own = rule.default_clear(unit, critical);
+                // The one that is nearer to the threshold.
+                Some(if rule.healthier(own, end) == own { end } else { own })
+            }
+            (_, _, end) => end,
         };
-        verdict.warning &= !off;
-        verdict.critical &= !off_critical;
-        verdict.clear_warning |= over;
-        verdict.clear_critical |= over_critical;
+        Self { rule, warning: spec.warning, critical: spec.critical, end_warning, end_critical }
     }
-    verdict
+
+    /// What a value means by itself. One that is not finite means nothing: no data is neither problem nor recovery.
+    #[must_use]
+    pub fn verdict(&self, value: f64) -> Verdict {
+        if !value.is_finite() {
+            return Verdict::default();
+        }
+        let past = |threshold: Option<f64>| threshold.is_some_and(|threshold| self.rule.breaches(value, threshold));
+        let critical = past(self.critical);
+        let warning = critical || past(self.warning);
+        let beyond = |end: Option<f64>| end.is_some_and(|end| self.rule.breaches(end, value));
+        Verdict {
+            warning,
+            critical,
+            clear_warning: !warning && beyond(self.end_warning),
+            clear_critical: !critical && beyond(self.end_critical),
+        }
+    }
+
+    /// What a value means beside the rule's conditions; `other` has their values.
+    #[must_use]
+    pub fn beside(&self, value: f64, conditions: &[Condition], other: &dyn Fn(&Condition) -> Option<f64>) -> Verdict {
+        let mut verdict = self.verdict(value);
+        for condition in conditions {
+            // What is well by itself needs no second opinion.
+            if !verdict.warning && verdict.clear_warning {
+                break;
+            }
+            let beside = other(condition).map_or_else(Verdict::default, |value| holds(value, condition));
+            let (off, off_critical, over, over_critical) = match condition.role {
+                Role::And => (!beside.warning, !beside.warning, beside.clear_warning, beside.clear_warning),
+                Role::AndCritical => (false, !beside.warning, false, beside.clear_warning),
+                Role::Unless => (beside.warning, beside.warning, beside.warning, beside.warning),
+            };
+            verdict.warning &= !off;
+            verdict.critical &= !off_critical;
+            verdict.clear_warning |= over;
+            verdict.clear_critical |= over_critical;
+        }
+        verdict
+    }
 }
 
 /// Whether a condition holds, and whether it is clearly over.
@@ -124,36 +167,6 @@ fn holds(value: f64, condition: &Condition) -> Verdict {
     let end = rule.default_clear(kind.unit(metric), condition.threshold);
     let warning = rule.breaches(value, condition.threshold);
     Verdict { warning, clear_warning: !warning && rule.breaches(end, value), ..Verdict::default() }
-}
-
-fn alone(value: f64, spec: &RuleSpec) -> Verdict {
-    if !value.is_finite() {
-        return Verdict::default();
-    }
-    let rule = of(spec.kind);
-    let unit = catalogue::find(&spec.metric).map_or(Unit::Count, |metric| spec.kind.unit(metric));
-    let past = |threshold: Option<f64>| threshold.is_some_and(|threshold| rule.breaches(value, threshold));
-    let critical = past(spec.critical);
-    let warning = critical || past(spec.warning);
-    // `clear` on the wrong side of the threshold would end a problem that lasts.
-    let end_warning = spec.warning.or(spec.critical).map(|threshold| {
-        spec.clear.map_or_else(|| rule.default_clear(unit, threshold), |clear| rule.healthier(clear, threshold))
-    });
-    let end_critical = match (spec.critical, spec.warning, end_warning) {
-        (Some(critical), Some(_), Some(end)) => {
-            let own = rule.default_clear(unit, critical);
-            // The one that is nearer to the threshold.
-            Some(if rule.healthier(own, end) == own { end } else { own })
-        }
-        (_, _, end) => end,
-    };
-    let beyond = |end: Option<f64>| end.is_some_and(|end| rule.breaches(end, value));
-    Verdict {
-        warning,
-        critical,
-        clear_warning: !warning && beyond(end_warning),
-        clear_critical: !critical && beyond(end_critical),
-    }
 }
 
 #[cfg(test)]

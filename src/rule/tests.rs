@@ -7,6 +7,14 @@ fn spec(metric: &str, warning: Option<f64>, critical: Option<f64>, clear: Option
     RuleSpec { warning, critical, clear, ..RuleSpec::new(metric, RuleKind::of(metric)) }
 }
 
+fn judge(value: f64, spec: &RuleSpec) -> Verdict {
+    Judge::new(spec).verdict(value)
+}
+
+fn judge_beside(value: f64, spec: &RuleSpec, other: &dyn Fn(&Condition) -> Option<f64>) -> Verdict {
+    Judge::new(spec).beside(value, &spec.conditions, other)
+}
+
 fn condition(role: Role, metric: &str, threshold: f64) -> Condition {
     Condition { attribute: "and", role, metric: metric.into(), item: None, threshold }
 }

@@ -8,12 +8,15 @@ use proptest::prelude::*;
 use super::memory::Memory;
 use super::sqlite::Sqlite;
 use super::{Result, Store};
-use crate::model::alert::{Ending, Evaluation, Event, Incident, Mail, MailState, Plan, RuleState, Subject, Told};
+use crate::model::alert::{
+    Ack, Ending, Evaluation, Event, Incident, Mail, MailState, Pause, Plan, RuleState, Subject, Tells, Told,
+};
 use crate::model::cause::Cause;
 use crate::model::fleet::{Attempt, Consent, Heartbeat, Outcome};
 use crate::model::job::Traffic;
 use crate::model::level::Level;
 use crate::model::sample::{By, Fact, Fault, FaultKind, Process, Reading, Sample, SampleKey};
+use crate::model::silence::{Calendar, Scope, Silence, When};
 
 const BASE: i64 = 1_700_000_000;
 
@@ -110,12 +113,26 @@ fn mail(id: i64, state: MailState) -> Mail {
         maybe: true,
         next: at(9),
         error: "e".into(),
-        before: vec![(1, None), (2, Some(told(2, Level::Warning)))],
+        tells: vec![tells(1, None), tells(2, Some(told(2, Level::Warning)))],
+        short: false,
     }
 }
 
+fn tells(incident: i64, before: Option<Told>) -> Tells {
+    Tells { incident, action: "problem".into(), level: Level::Critical, before }
+}
+
 fn told(incident: i64, level: Level) -> Told {
-    Told { incident, destination: "ops".into(), level, at: at(7), reminders: 4 }
+    Told {
+        incident,
+        destination: "ops".into(),
+        recipient: "a@example.net".into(),
+        level,
+        at: at(7),
+        reminders: 4,
+        flapping: true,
+        thread: 1,
+    }
 }
 
 fn evaluation(cursor: i64) -> Evaluation {
@@ -338,13 +355,21 @@ fn pruned_samples_become_hours_and_never_come_back() {
 fn evaluations_plans_and_mail_come_back() {
     each(|store| {
         let subject = incident(1, "a", None).subject;
-        let state = RuleState { warning_bits: u64::MAX, last: Some(at(3)), incident: Some(1), ..RuleState::default() };
+        let state = RuleState {
+            warning_bits: u64::MAX,
+            last: Some(at(3)),
+            bad: Some(at(2)),
+            missed: Some(at(4)),
+            incident: Some(1),
+            ..RuleState::default()
+        };
         let event = Event { incident: 1, at: at(2), level: Level::Warning, value: 1.5, text: "t".into() };
         let it = Evaluation {
             cursor: 7,
             states: vec![(subject.clone(), Some(state.clone()))],
             incidents: vec![incident(1, "a", None), incident(2, "b", Some(60))],
             events: vec![event.clone()],
+            unacked: vec![],
         };
         store.commit_evaluation(&it).unwrap();
         assert_eq!((store.cursor().unwrap(), store.last_incident().unwrap()), (7, 2));
@@ -353,7 +378,8 @@ fn evaluations_plans_and_mail_come_back() {
         assert_eq!(store.incidents(1).unwrap(), [incident(2, "b", Some(60))]);
         assert_eq!(store.events(1).unwrap(), [event]);
         let told = vec![told(1, Level::Ok), told(2, Level::Ok)];
-        let plan = Plan { told, untold: vec![], mails: vec![mail(0, MailState::Queued), mail(0, MailState::Queued)] };
+        let mails = vec![mail(0, MailState::Queued), mail(0, MailState::Queued)];
+        let plan = Plan { told, mails, ..Plan::default() };
         store.commit_plan(&plan).unwrap();
         assert_eq!(store.told().unwrap().len(), 1, "what ended and was told so is no news");
         assert_eq!(store.queued().unwrap(), [mail(1, MailState::Queued), mail(2, MailState::Queued)]);
@@ -361,6 +387,92 @@ fn evaluations_plans_and_mail_come_back() {
         assert_eq!(store.queued().unwrap().len(), 1);
         store.commit_evaluation(&Evaluation { cursor: 8, states: vec![(subject, None)], ..it }).unwrap();
         assert!(store.states().unwrap().is_empty());
+    });
+}
+
+#[test]
+fn a_closed_incident_tells_who_knew_of_it_and_mails_are_found_by_what_they_tell() {
+    each(|store| {
+        let incidents = vec![incident(1, "a", Some(50)), incident(2, "b", Some(60)), incident(3, "c", None)];
+        store.commit_evaluation(&Evaluation { incidents, ..evaluation(1) }).unwrap();
+        let other = Told { recipient: "b@example.net".into(), ..told(2, Level::Ok) };
+        let plan = Plan {
+            told: vec![told(1, Level::Ok), told(2, Level::Critical), other.clone()],
+            mails: vec![mail(0, MailState::Queued)],
+            pauses: vec![pause("smtp x:25", 1), pause("mailbox ops a", 1)],
+            summaries: vec![("ops".into(), "a".into(), at(1)), ("ops".into(), "a".into(), at(2))],
+            ..Plan::default()
+        };
+        store.commit_plan(&plan).unwrap();
+        assert_eq!(store.closed_since(at(50)).unwrap(), [incident(2, "b", Some(60))]);
+        assert_eq!(store.told_since(at(50)).unwrap(), [told(2, Level::Critical), other]);
+        assert_eq!(store.incident(3).unwrap(), Some(incident(3, "c", None)));
+        assert_eq!(store.incident(4).unwrap(), None);
+        let gone = Plan { untold: vec![(2, "ops".into(), "b@example.net".into())], ..Plan::default() };
+        store.commit_plan(&gone).unwrap();
+        assert_eq!(store.told_since(at(50)).unwrap().len(), 1);
+        assert_eq!(store.mails_telling(2).unwrap(), [mail(1, MailState::Queued)]);
+        assert!(store.mails_telling(3).unwrap().is_empty());
+        let mut short = Mail { message_id: "2@x".into(), body: vec![1], short: true, ..mail(1, MailState::Queued) };
+        short.subject = "less".into();
+        store.rewrite_mail(&short).unwrap();
+        assert_eq!(store.queued().unwrap(), [short]);
+        store.pause(&pause("smtp x:25", 0)).unwrap();
+        assert_eq!(store.pauses().unwrap(), [pause("mailbox ops a", 1)]);
+        assert_eq!(store.summaries().unwrap(), [("ops".into(), "a".into(), at(2))]);
+    });
+}
+
+fn pause(what: &str, failures: u32) -> Pause {
+    Pause { what: what.into(), since: at(1), failures, until: at(2), error: "e".into() }
+}
+
+#[test]
+fn what_people_do_is_kept() {
+    each(|store| {
+        let incidents = vec![incident(1, "a", None), incident(2, "b", None), incident(3, "c", Some(60))];
+        store.commit_evaluation(&Evaluation { incidents, ..evaluation(1) }).unwrap();
+        let ack = |id| Ack {
+            incident: id,
+            by: "ada".into(),
+            at: at(3),
+            until: (id == 1).then(|| at(9)),
+            sticky: id == 2,
+            level: Level::Warning,
+            note: "mine".into(),
+        };
+        for id in 1..4 {
+            let event = Event { incident: id, at: at(3), level: Level::Warning, value: 0.5, text: "taken".into() };
+            store.acknowledge(&ack(id), &event).unwrap();
+            assert_eq!(store.events(id).unwrap(), [event]);
+        }
+        assert_eq!(store.acks().unwrap(), [ack(1), ack(2)], "the third has ended");
+        store.commit_evaluation(&Evaluation { unacked: vec![1], ..evaluation(2) }).unwrap();
+        assert_eq!(store.acks().unwrap(), [ack(2)]);
+
+        let words = |text: &str| vec![text.to_owned(), "z*".to_owned()];
+        let scope = Scope { hosts: words("a"), groups: words("b"), services: words("c"), rules: words("d") };
+        let weekly = Calendar { days: 65, from: 1, until: 1440, zone: "Europe/Paris".into() };
+        let silence = |id, when| Silence {
+            id,
+            scope: scope.clone(),
+            when,
+            by: "ada".into(),
+            reason: "vacuum".into(),
+            created: at(1),
+            ended: None,
+        };
+        let list = [silence(1, When::Once { from: at(1), until: at(5) }), silence(2, When::Weekly(weekly))];
+        for (n, it) in list.iter().enumerate() {
+            assert_eq!(store.add_silence(it).unwrap(), n as i64 + 1);
+        }
+        assert_eq!(store.silences().unwrap(), list);
+        assert!(!store.end_silence(1, at(5)).unwrap() && store.end_silence(2, at(5)).unwrap());
+        assert!(!store.end_silence(2, at(6)).unwrap() && !store.end_silence(3, at(6)).unwrap());
+        assert_eq!(store.silences().unwrap()[1].ended, Some(at(5)));
+        let day = 86_400;
+        store.prune(at(500 * day), span(60), span(60)).unwrap();
+        assert!(store.silences().unwrap().is_empty(), "what is over goes as old history does");
     });
 }
 
@@ -420,13 +532,13 @@ fn play(store: &mut dyn Store, step: &Step) -> Result<String> {
             let event = Event { incident: *id, at: at(1), level: Level::Ok, value: 1.0, text: String::new() };
             let incidents = vec![incident(*id, &host(h), *closed)];
             let cursor = store.cursor()?;
-            let it = Evaluation { cursor, states: Vec::new(), incidents, events: vec![event] };
+            let it = Evaluation { cursor, incidents, events: vec![event], ..Evaluation::default() };
             format!("{:?}", store.commit_evaluation(&it)?)
         }
         Step::Tell(id, up) => {
             let level = if *up { Level::Critical } else { Level::Ok };
             let mails = vec![mail(0, if *up { MailState::Queued } else { MailState::Dead })];
-            format!("{:?}", store.commit_plan(&Plan { told: vec![told(*id, level)], untold: vec![], mails })?)
+            format!("{:?}", store.commit_plan(&Plan { told: vec![told(*id, level)], mails, ..Plan::default() })?)
         }
         Step::Prune(now, keep, hourly) => {
             let expected = store.would_prune(at(*now), span(*keep), span(*hourly))?;

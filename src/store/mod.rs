@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::model::alert::{Evaluation, Event, Incident, Mail, Plan, RuleState, Subject, Told};
+use crate::model::alert::{Ack, Evaluation, Event, Incident, Mail, Pause, Plan, RuleState, Subject, Told};
 use crate::model::fleet::{Attempt, Consent, Heartbeat, HostFact, HostNow, Pruned, Row, Series, Sweep};
 use crate::model::sample::{Process, Sample, SampleKey};
+use crate::model::silence::Silence;
 use crate::model::spec::StoreSpec;
 
 pub mod memory;
@@ -117,6 +118,10 @@ pub trait Store: Send {
     fn open_incidents(&self) -> Result<Vec<Incident>>;
     /// The newest incidents, open or not, newest first.
     fn incidents(&self, limit: usize) -> Result<Vec<Incident>>;
+    /// One incident.
+    fn incident(&self, id: i64) -> Result<Option<Incident>>;
+    /// Incidents that closed after a moment, oldest number first.
+    fn closed_since(&self, at: DateTime<Utc>) -> Result<Vec<Incident>>;
     /// The greatest incident number given so far; 0 at first.
     fn last_incident(&self) -> Result<i64>;
     /// What happened to an incident, oldest first.
@@ -125,12 +130,35 @@ pub trait Store: Send {
     fn commit_evaluation(&mut self, evaluation: &Evaluation) -> Result<()>;
     /// Everything told of incidents that are open, or that were told at a level above ok.
     fn told(&self) -> Result<Vec<(Told, Incident)>>;
+    /// What was told of incidents that closed after a moment.
+    fn told_since(&self, at: DateTime<Utc>) -> Result<Vec<Told>>;
     /// Commits a plan.
     fn commit_plan(&mut self, plan: &Plan) -> Result<()>;
     /// Outbox rows that are queued, in order of id.
     fn queued(&self) -> Result<Vec<Mail>>;
     /// Replaces one outbox row's state, attempts, maybe, next and error.
     fn update_mail(&mut self, mail: &Mail) -> Result<()>;
+    /// As [`Store::update_mail`], and gives the row other bytes under another Message-ID in its place of the queue.
+    fn rewrite_mail(&mut self, mail: &Mail) -> Result<()>;
+    /// Mails that tell of an incident, whatever became of them, oldest first.
+    fn mails_telling(&self, incident: i64) -> Result<Vec<Mail>>;
+    /// Ways that are paused, by name.
+    fn pauses(&self) -> Result<Vec<Pause>>;
+    /// Starts, changes or (with no failures) ends a pause.
+    fn pause(&mut self, pause: &Pause) -> Result<()>;
+    /// When each recipient was given the last summary of the day: (destination, recipient, at).
+    fn summaries(&self) -> Result<Vec<(String, String, DateTime<Utc>)>>;
+
+    /// Records that somebody took a problem, with the event that its history shows.
+    fn acknowledge(&mut self, ack: &Ack, event: &Event) -> Result<()>;
+    /// Acknowledgements of open incidents.
+    fn acks(&self) -> Result<Vec<Ack>>;
+    /// Adds a silence; returns its number.
+    fn add_silence(&mut self, silence: &Silence) -> Result<i64>;
+    /// Ends one before its time; false if there is none of that number that could still hold.
+    fn end_silence(&mut self, id: i64, at: DateTime<Utc>) -> Result<bool>;
+    /// All silences, ended ones too, by number.
+    fn silences(&self) -> Result<Vec<Silence>>;
 
     /// Writes down that a program ran.
     fn beat(&mut self, beat: &Heartbeat) -> Result<()>;

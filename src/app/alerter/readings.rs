@@ -12,21 +12,49 @@ use crate::model::fleet::Row;
 use crate::model::pattern::matches;
 use crate::model::rule::{Condition, Role, RuleKind};
 use crate::model::sample::Sample;
-use crate::model::spec::{FleetSpec, HostSpec, RuleSpec};
+use crate::model::spec::{HostSpec, RuleSpec};
 use crate::model::{catalogue, forecast};
-use crate::rule;
+use crate::rule::{self, Judge};
 use crate::store::{Result, Store};
 
 /// One value under the rule that is right for it.
 pub struct Judged<'a> {
     /// The rule.
     pub rule: &'a RuleSpec,
-    /// Host, rule and item.
-    pub subject: Subject,
+    /// The item, or empty.
+    pub item: String,
     /// In the unit of the rule.
     pub value: f64,
     /// What the rule says.
     pub verdict: Verdict,
+}
+
+/// What a sample says besides its own readings.
+#[derive(Default)]
+pub struct Beyond<'a> {
+    /// Derived values, forecasts and what is absent, under their rules.
+    pub judged: Vec<Judged<'a>>,
+    made: Vec<Value>,
+}
+
+impl Beyond<'_> {
+    /// What a value of the sample means beside the conditions of its rule.
+    pub fn verdict(&self, judge: &Judge, rule: &RuleSpec, sample: &Sample, item: &str, value: f64) -> Verdict {
+        judge.beside(value, &rule.conditions, &|condition| other(&self.made, sample, condition, item))
+    }
+}
+
+/// The value that a condition is about.
+fn other(made: &[Value], sample: &Sample, condition: &Condition, item: &str) -> Option<f64> {
+    let item = match &condition.item {
+        Some(item) => item,
+        None if catalogue::find(&condition.metric)?.item.is_empty() => "",
+        None => item,
+    };
+    match past::derived(&condition.metric) {
+        Some(_) => made.iter().find(|(metric, of, _)| *metric == condition.metric && of == item).map(|it| it.2),
+        None => sample.value(&condition.metric, item),
+    }
 }
 
 /// Metric, item and value.
@@ -42,6 +70,8 @@ pub struct Readings {
 
 #[derive(Default)]
 struct Known {
+    /// Nothing but its own readings is judged of the host.
+    idle: bool,
     /// What the host's rules name and no host sends.
     wanted: Vec<Derived>,
     inputs: Vec<&'static str>,
@@ -67,6 +97,8 @@ impl Known {
         }
         known.inputs.sort_unstable();
         known.inputs.dedup();
+        known.idle =
+            known.wanted.is_empty() && !host.rules.iter().any(|rule| !direct(rule) || !rule.conditions.is_empty());
         known
     }
 }
@@ -76,8 +108,8 @@ impl Readings {
     ///
     /// # Errors
     /// The store's.
-    pub fn prepare(&mut self, store: &dyn Store, spec: &FleetSpec, row: &Row) -> Result<()> {
-        let (Some(host), Some(first)) = (spec.host(&row.attempt.host), row.samples.first()) else { return Ok(()) };
+    pub fn prepare(&mut self, store: &dyn Store, host: &HostSpec, row: &Row) -> Result<()> {
+        let Some(first) = row.samples.first() else { return Ok(()) };
         if !self.hosts.contains_key(&host.name) {
             let mut known = Known::of(host);
             if !known.inputs.is_empty() {
@@ -87,7 +119,7 @@ impl Readings {
             }
             self.hosts.insert(host.name.clone(), known);
         }
-        let Some(known) = self.hosts.get_mut(&host.name) else { return Ok(()) };
+        let Some(known) = self.hosts.get_mut(&host.name).filter(|known| !known.idle) else { return Ok(()) };
         for (rule, left) in forecasts(host) {
             if known.left.contains_key(left) || !row.samples.iter().any(|sample| worth(rule, sample, None)) {
                 continue;
@@ -104,53 +136,44 @@ impl Readings {
         Ok(())
     }
 
-    /// What the host's rules say of a sample that stands at a time. `missing` tells how long a subject has been missing,
-    /// in seconds, if it is missing now; `blind` whether the sample says that it could not look.
-    pub fn judged<'a>(
+    /// What the host's rules say of a sample that stands at a time, but for what [`direct`] rules say of its readings.
+    /// `missing` tells how long a subject has been missing, in seconds, if it is missing now; `blind` whether the sample
+    /// says that it could not look for a metric and item.
+    pub fn beyond<'a>(
         &mut self,
         host: &'a HostSpec,
         sample: &Sample,
         at: DateTime<Utc>,
-        missing: &dyn Fn(&Subject) -> f64,
+        missing: &dyn Fn(&str, &str) -> f64,
         blind: &dyn Fn(&str, &str) -> bool,
-    ) -> Vec<Judged<'a>> {
-        let known = self.hosts.entry(host.name.clone()).or_insert_with(|| Known::of(host));
-        let mut made = known.derive(sample);
-        made.extend(known.foretell(host, sample, at));
-        let other = |condition: &Condition, item: &str| {
-            let item = condition.item.as_deref().unwrap_or(item);
-            let found = made.iter().find(|(metric, of, _)| *metric == condition.metric && of == item);
-            found.map(|(_, _, value)| *value).or_else(|| {
-                let gauge = past::derived(&condition.metric).is_none();
-                sample.value(&condition.metric, item).filter(|_| gauge)
-            })
+    ) -> Beyond<'a> {
+        let known = match self.hosts.get_mut(&host.name) {
+            Some(known) => known,
+            None => self.hosts.entry(host.name.clone()).or_insert_with(|| Known::of(host)),
         };
-        let mut out: Vec<Judged<'a>> = Vec::new();
+        if known.idle {
+            return Beyond::default();
+        }
+        let mut beyond = Beyond { judged: Vec::new(), made: known.derive(sample) };
+        let foretold = known.foretell(host, sample, at);
+        beyond.made.extend(foretold);
+        let mut judged: Vec<Judged<'a>> = Vec::new();
         let mut judge = |rule: &'a RuleSpec, item: &str, value: f64| {
-            let subject = Subject { host: host.name.clone(), rule: rule.name.clone(), item: item.to_owned() };
-            let verdict = rule::judge_beside(value, rule, &|condition| {
-                // A condition on one value for a whole host is asked without an item.
-                let whole = catalogue::find(&condition.metric).is_some_and(|metric| metric.item.is_empty());
-                other(condition, if whole { "" } else { item })
-            });
-            out.push(Judged { rule, subject, value, verdict });
+            let verdict = beyond.verdict(&Judge::new(rule), rule, sample, item, value);
+            judged.push(Judged { rule, item: item.to_owned(), value, verdict });
         };
-        let mut run: (&str, Vec<&'a RuleSpec>) = ("", Vec::new());
-        for reading in &sample.readings {
-            // Readings of one metric follow each other: its rules are looked for once.
-            if run.0 != reading.metric {
-                run = (&reading.metric, of_metric(host, &reading.metric));
-                run.1.retain(|rule| matches!(rule.kind, RuleKind::Above | RuleKind::Below));
-            }
-            for rule in fitting(&run.1, &reading.item) {
-                judge(rule, &reading.item, reading.value);
+        for (metric, item, value) in &beyond.made {
+            let rules = host.rules.iter().filter(|rule| rule.metric == *metric && rule.kind != RuleKind::Absent);
+            for rule in fitting(rules, item) {
+                judge(rule, item, *value);
             }
         }
-        for (metric, item, value) in &made {
-            let rules =
-                of_metric(host, metric).into_iter().filter(|rule| rule.kind != RuleKind::Absent).collect::<Vec<_>>();
-            for rule in fitting(&rules, item) {
-                judge(rule, item, *value);
+        for rule in host.rules.iter().filter(|rule| indirect(rule)) {
+            for reading in sample.readings.iter().filter(|reading| reading.metric == rule.metric) {
+                let same = host.rules.iter().filter(|other| other.name == rule.name);
+                if fitting(same, &reading.item).first().is_some_and(|first| std::ptr::eq(*first, rule)) {
+                    judge(rule, &reading.item, reading.value);
+                }
             }
         }
         for rule in host.rules.iter().filter(|rule| rule.kind == RuleKind::Absent) {
@@ -159,15 +182,13 @@ impl Readings {
                 let there =
                     |found: &str| matches(pattern, found) && !rule.not_items.iter().any(|not| matches(not, found));
                 let present = sample.readings.iter().any(|r| r.metric == rule.metric && there(&r.item));
-                if !present && blind(&rule.metric, item) {
-                    continue;
+                if present || !blind(&rule.metric, item) {
+                    judge(rule, item, if present { 0.0 } else { missing(&rule.name, item) });
                 }
-                let subject = Subject { host: host.name.clone(), rule: rule.name.clone(), item: item.to_owned() };
-                let value = if present { 0.0 } else { missing(&subject) };
-                judge(rule, item, value);
             }
         }
-        out
+        beyond.judged = judged;
+        beyond
     }
 }
 
@@ -251,18 +272,14 @@ fn worth(rule: &RuleSpec, sample: &Sample, item: Option<&str>) -> bool {
     })
 }
 
-fn of_metric<'a>(host: &'a HostSpec, metric: &str) -> Vec<&'a RuleSpec> {
-    host.rules.iter().filter(|rule| rule.metric == metric).collect()
-}
-
 fn fits(rule: &RuleSpec, item: &str) -> bool {
     rule.items.iter().any(|pattern| matches(pattern, item)) && !rule.not_items.iter().any(|not| matches(not, item))
 }
 
 /// The first rule of each kind that fits the item; the configuration puts the most specific first.
-fn fitting<'a>(rules: &[&'a RuleSpec], item: &str) -> Vec<&'a RuleSpec> {
+fn fitting<'a>(rules: impl Iterator<Item = &'a RuleSpec>, item: &str) -> Vec<&'a RuleSpec> {
     let mut found: Vec<&'a RuleSpec> = Vec::new();
-    for rule in rules.iter().filter(|rule| fits(rule, item)) {
+    for rule in rules.filter(|rule| fits(rule, item)) {
         if found.iter().all(|other| other.kind != rule.kind) {
             found.push(rule);
         }
@@ -270,11 +287,23 @@ fn fitting<'a>(rules: &[&'a RuleSpec], item: &str) -> Vec<&'a RuleSpec> {
     found
 }
 
+/// Whether a rule judges readings as they are: the metric's own kind, and no counter.
+pub fn direct(rule: &RuleSpec) -> bool {
+    matches!(rule.kind, RuleKind::Above | RuleKind::Below) && rule.name == rule.metric
+}
+
+/// Whether a rule judges readings as they are, but in the other direction than the metric's own.
+fn indirect(rule: &RuleSpec) -> bool {
+    matches!(rule.kind, RuleKind::Above | RuleKind::Below)
+        && rule.name != rule.metric
+        && past::derived(&rule.metric).is_none()
+}
+
 /// The rule that a subject is judged by; `None` where the configuration has none any more.
-pub fn governing<'a>(host: &'a HostSpec, subject: &Subject) -> Option<&'a RuleSpec> {
-    host.rules.iter().filter(|rule| rule.name == subject.rule).find(|rule| match rule.kind {
-        RuleKind::Absent => rule.items.iter().any(|pattern| *pattern == subject.item || subject.item.is_empty()),
-        _ => fits(rule, &subject.item),
+pub fn governing<'a>(host: &'a HostSpec, rule: &str, item: &str) -> Option<&'a RuleSpec> {
+    host.rules.iter().filter(|known| known.name == rule).find(|rule| match rule.kind {
+        RuleKind::Absent => rule.items.iter().any(|pattern| pattern == item || (pattern == "*" && item.is_empty())),
+        _ => fits(rule, item),
     })
 }
 

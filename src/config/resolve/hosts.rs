@@ -8,6 +8,7 @@ use super::super::range::{self, MAX_HOSTS};
 use super::super::raw::{self, Ssh, Typed, parsed};
 use super::super::report::{At, Report};
 use super::super::services::services;
+use super::super::suggest::did_you_mean;
 use super::super::tree::Node;
 use super::super::units::{Wrong, words, wrong};
 use super::Origins;
@@ -54,6 +55,8 @@ pub(super) struct Walk<'a> {
     seen: HashMap<String, At>,
     groups: HashMap<String, At>,
     origins: Origins,
+    /// Host, parent, and where that was typed.
+    parents: Vec<(String, String, At)>,
     full: bool,
 }
 
@@ -67,11 +70,20 @@ impl<'a> Walk<'a> {
             seen: HashMap::new(),
             groups: HashMap::new(),
             origins: Origins::new(),
+            parents: Vec::new(),
             full: false,
         }
     }
 
     pub fn done(self) -> Found {
+        for (host, parent, at) in &self.parents {
+            if parent == host {
+                self.report.error(*at, format!("\"{host}\" is its own parent"), "name the host in front of it");
+            } else if !self.seen.contains_key(parent) {
+                let mend = did_you_mean(parent, self.seen.keys().map(String::as_str), "name a <host>");
+                self.report.error(*at, format!("there is no host \"{parent}\""), mend);
+            }
+        }
         Found { hosts: self.hosts, groups: self.groups.into_keys().collect(), origins: self.origins }
     }
 
@@ -161,6 +173,10 @@ impl<'a> Walk<'a> {
         } else {
             around.stack.with(&rules).finish(self.report)
         };
+        let parents = parsed(node, "parent", self.report, |value| match words(value) {
+            names if names.is_empty() => wrong("parent= is empty", "name a host or remove it"),
+            names => Ok(names),
+        });
         let Some((name_at, pairs)) = self.names(node, &reach) else { return };
         let origin = self.report.origin(node.at);
         for (name, address) in pairs {
@@ -177,6 +193,9 @@ impl<'a> Walk<'a> {
                 return;
             }
             self.seen.insert(name.clone(), name_at);
+            if let Some(typed) = &parents {
+                self.parents.extend(typed.value.iter().map(|parent| (name.clone(), parent.clone(), typed.at)));
+            }
             let (transport, mut shown) = connection::resolve(&reach, address, &self.folder, self.report);
             for (key, typed) in &labels {
                 let value = format!("{key}={}", typed.value);
@@ -188,6 +207,7 @@ impl<'a> Walk<'a> {
                 groups: around.groups.clone(),
                 labels: labels.iter().map(|(key, typed)| (key.clone(), typed.value.clone())).collect(),
                 transport,
+                parents: parents.as_ref().map(|typed| typed.value.clone()).unwrap_or_default(),
                 rules: rules.clone(),
                 services: services.clone(),
                 origin: origin.clone(),

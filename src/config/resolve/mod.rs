@@ -6,6 +6,7 @@ mod globals;
 mod hosts;
 mod rules;
 mod services;
+mod silences;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -38,7 +39,9 @@ pub(super) fn resolve(main: &Path, nodes: &[Node], report: &mut Report) -> Loade
     walk.children(nodes, &hosts::Around::top(ssh, stack, services));
     let hosts::Found { hosts, groups, origins } = walk.done();
     let alerts = alerts::alerts(raw::only(nodes, "alerts", report), &hosts, &groups, report);
-    let spec = FleetSpec { file: main.to_owned(), collector, keys, store, hosts, alerts, consent_required };
+    let silences = nodes.iter().filter(|node| node.name == "silence");
+    let silences = silences.filter_map(|node| silences::silence(node, &hosts, &groups, report)).collect();
+    let spec = FleetSpec { file: main.to_owned(), collector, keys, store, hosts, alerts, silences, consent_required };
     Loaded { spec, origins, files: report.files().map(Path::to_owned).collect(), warnings: None }
 }
 

@@ -9,10 +9,11 @@ use chrono::{DateTime, Utc};
 use super::series::{Gathered, UPTIME, boot_hours};
 use super::shape::{Hour, arrange, before, event_ms, fact_changes, first_hour, ms, only, time};
 use super::{Backend, Result, Store, StoreError};
-use crate::model::alert::{Evaluation, Event, Incident, Mail, MailState, Plan, RuleState, Subject, Told};
+use crate::model::alert::{Ack, Evaluation, Event, Incident, Mail, MailState, Pause, Plan, RuleState, Subject, Told};
 use crate::model::fleet::{Attempt, Consent, Heartbeat, HostFact, HostNow, Pruned, Row, Series, Sweep};
 use crate::model::level::Level;
 use crate::model::sample::{Fact, Process, Sample, SampleKey};
+use crate::model::silence::{Silence, When};
 
 mod upkeep;
 
@@ -58,7 +59,12 @@ pub struct Memory {
     states: BTreeMap<Subject, RuleState>,
     incidents: BTreeMap<i64, Incident>,
     events: Vec<Event>,
-    told: BTreeMap<(i64, String), Told>,
+    told: BTreeMap<(i64, String, String), Told>,
+    acks: BTreeMap<i64, Ack>,
+    silences: BTreeMap<i64, Silence>,
+    last_silence: i64,
+    pauses: BTreeMap<String, Pause>,
+    summaries: BTreeMap<(String, String), DateTime<Utc>>,
     mails: BTreeMap<i64, Mail>,
     beats: BTreeMap<String, Heartbeat>,
     consents: BTreeMap<String, Consent>,
@@ -276,6 +282,15 @@ impl Store for Memory {
         Ok(self.incidents.values().rev().take(limit).cloned().collect())
     }
 
+    fn incident(&self, id: i64) -> Result<Option<Incident>> {
+        Ok(self.incidents.get(&id).cloned())
+    }
+
+    fn closed_since(&self, at: DateTime<Utc>) -> Result<Vec<Incident>> {
+        let after = |incident: &&Incident| incident.closed.is_some_and(|closed| closed > cut(at));
+        Ok(self.incidents.values().filter(after).cloned().collect())
+    }
+
     fn last_incident(&self) -> Result<i64> {
         Ok(self.last_incident)
     }
@@ -290,7 +305,13 @@ impl Store for Memory {
             match state {
                 Some(state) => {
                     let mut state = state.clone();
-                    for at in [&mut state.warning_since, &mut state.critical_since, &mut state.last] {
+                    for at in [
+                        &mut state.warning_since,
+                        &mut state.critical_since,
+                        &mut state.last,
+                        &mut state.bad,
+                        &mut state.missed,
+                    ] {
                         *at = at.map(cut);
                     }
                     self.states.insert(subject.clone(), state);
@@ -309,6 +330,9 @@ impl Store for Memory {
             self.incidents.insert(incident.id, incident);
         }
         self.events.extend(evaluation.events.iter().map(|event| Event { at: cut(event.at), ..event.clone() }));
+        for incident in &evaluation.unacked {
+            self.acks.remove(incident);
+        }
         Ok(())
     }
 
@@ -318,9 +342,14 @@ impl Store for Memory {
         Ok(list.map(|(told, incident)| (told.clone(), incident.clone())).collect())
     }
 
+    fn told_since(&self, at: DateTime<Utc>) -> Result<Vec<Told>> {
+        let closed = |told: &Told| self.incidents.get(&told.incident).and_then(|incident| incident.closed);
+        Ok(self.told.values().filter(|told| closed(told).is_some_and(|closed| closed > cut(at))).cloned().collect())
+    }
+
     fn commit_plan(&mut self, plan: &Plan) -> Result<()> {
         for told in &plan.told {
-            let key = (told.incident, told.destination.clone());
+            let key = (told.incident, told.destination.clone(), told.recipient.clone());
             self.told.insert(key, Told { at: cut(told.at), ..told.clone() });
         }
         for key in &plan.untold {
@@ -333,11 +362,17 @@ impl Store for Memory {
                 mail.id = self.last_mail;
                 mail.created = cut(mail.created);
                 mail.next = cut(mail.next);
-                mail.before.iter_mut().filter_map(|(_, told)| told.as_mut()).for_each(|told| told.at = cut(told.at));
+                mail.tells.iter_mut().filter_map(|it| it.before.as_mut()).for_each(|told| told.at = cut(told.at));
                 self.mails.insert(mail.id, mail);
             } else {
                 self.update_mail(mail)?;
             }
+        }
+        for pause in &plan.pauses {
+            self.pause(pause)?;
+        }
+        for (destination, recipient, at) in &plan.summaries {
+            self.summaries.insert((destination.clone(), recipient.clone()), cut(*at));
         }
         Ok(())
     }
@@ -355,6 +390,77 @@ impl Store for Memory {
             known.error.clone_from(&mail.error);
         }
         Ok(())
+    }
+
+    fn rewrite_mail(&mut self, mail: &Mail) -> Result<()> {
+        if let Some(known) = self.mails.get_mut(&mail.id) {
+            known.message_id.clone_from(&mail.message_id);
+            known.subject.clone_from(&mail.subject);
+            known.body.clone_from(&mail.body);
+            known.short = mail.short;
+        }
+        self.update_mail(mail)
+    }
+
+    fn mails_telling(&self, incident: i64) -> Result<Vec<Mail>> {
+        let tells = |mail: &&Mail| mail.tells.iter().any(|it| it.incident == incident);
+        Ok(self.mails.values().filter(tells).cloned().collect())
+    }
+
+    fn pauses(&self) -> Result<Vec<Pause>> {
+        Ok(self.pauses.values().cloned().collect())
+    }
+
+    fn pause(&mut self, pause: &Pause) -> Result<()> {
+        if pause.failures == 0 {
+            self.pauses.remove(&pause.what);
+        } else {
+            let stored = Pause { since: cut(pause.since), until: cut(pause.until), ..pause.clone() };
+            self.pauses.insert(pause.what.clone(), stored);
+        }
+        Ok(())
+    }
+
+    fn summaries(&self) -> Result<Vec<(String, String, DateTime<Utc>)>> {
+        Ok(self.summaries.iter().map(|((to, recipient), at)| (to.clone(), recipient.clone(), *at)).collect())
+    }
+
+    fn acknowledge(&mut self, ack: &Ack, event: &Event) -> Result<()> {
+        let stored = Ack { at: cut(ack.at), until: ack.until.map(cut), ..ack.clone() };
+        self.acks.insert(ack.incident, stored);
+        self.events.push(Event { at: cut(event.at), ..event.clone() });
+        Ok(())
+    }
+
+    fn acks(&self) -> Result<Vec<Ack>> {
+        let open = |ack: &&Ack| self.incidents.get(&ack.incident).is_some_and(|it| it.closed.is_none());
+        Ok(self.acks.values().filter(open).cloned().collect())
+    }
+
+    fn add_silence(&mut self, silence: &Silence) -> Result<i64> {
+        self.last_silence += 1;
+        let when = match &silence.when {
+            When::Once { from, until } => When::Once { from: cut(*from), until: cut(*until) },
+            When::Weekly(calendar) => When::Weekly(calendar.clone()),
+        };
+        let (created, ended) = (cut(silence.created), silence.ended.map(cut));
+        let stored = Silence { id: self.last_silence, when, created, ended, ..silence.clone() };
+        self.silences.insert(stored.id, stored);
+        Ok(self.last_silence)
+    }
+
+    fn end_silence(&mut self, id: i64, at: DateTime<Utc>) -> Result<bool> {
+        let Some(silence) = self.silences.get_mut(&id) else { return Ok(false) };
+        let over = matches!(silence.when, When::Once { until, .. } if until <= cut(at));
+        if over || silence.ended.is_some() {
+            return Ok(false);
+        }
+        silence.ended = Some(cut(at));
+        Ok(true)
+    }
+
+    fn silences(&self) -> Result<Vec<Silence>> {
+        Ok(self.silences.values().cloned().collect())
     }
 
     fn beat(&mut self, beat: &Heartbeat) -> Result<()> {
@@ -398,7 +504,8 @@ impl Store for Memory {
         let gone: Vec<i64> = self.incidents.values().filter(|i| i.subject.host == host).map(|i| i.id).collect();
         self.incidents.retain(|id, _| !gone.contains(id));
         self.events.retain(|event| !gone.contains(&event.incident));
-        self.told.retain(|(id, _), _| !gone.contains(id));
+        self.told.retain(|(id, ..), _| !gone.contains(id));
+        self.acks.retain(|id, _| !gone.contains(id));
         Ok((had - self.samples.len()) as u64)
     }
 

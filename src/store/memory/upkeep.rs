@@ -4,6 +4,7 @@ use super::Memory;
 use crate::model::alert::MailState;
 use crate::model::fleet::Pruned;
 use crate::model::level::Level;
+use crate::model::silence::When;
 use crate::store::shape::{HOUR_MS, Hour, ms};
 
 impl Memory {
@@ -76,6 +77,14 @@ impl Memory {
         self.incidents.retain(|id, _| !gone.contains(id));
         self.events.retain(|event| !gone.contains(&event.incident));
         let left = &self.incidents;
-        self.told.retain(|(id, _), t| t.level > Level::Ok || left.contains_key(id));
+        self.told.retain(|(id, ..), t| t.level > Level::Ok || left.contains_key(id));
+        self.acks.retain(|id, _| left.get(id).is_some_and(|incident| incident.closed.is_none()));
+        self.silences.retain(|_, silence| {
+            let until = match silence.when {
+                When::Once { until, .. } => Some(until),
+                When::Weekly(_) => None,
+            };
+            silence.ended.into_iter().chain(until).min().is_none_or(|end| ms(end) >= oldest)
+        });
     }
 }
