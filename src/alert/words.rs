@@ -18,8 +18,10 @@ pub const MASS: &str = "mass-unreachable";
 pub const STALLED: &str = "collector-stalled";
 /// The rule of the fleet for mailboxes that refuse.
 pub const UNDELIVERABLE: &str = "mail-undeliverable";
+/// The rule of the fleet for services with too few healthy servers.
+pub const SERVICE_HEALTHY: &str = "service.healthy";
 /// Rules that no configuration names thresholds for.
-pub const BUILT_IN: &[&str] = &[UNREACHABLE, PROBE_STALE, CLOCK_SKEW, MASS, STALLED, UNDELIVERABLE];
+pub const BUILT_IN: &[&str] = &[UNREACHABLE, PROBE_STALE, CLOCK_SKEW, MASS, STALLED, UNDELIVERABLE, SERVICE_HEALTHY];
 
 /// Short names that people use; other rules go by their own.
 const LABELS: &[(&str, &str)] = &[

@@ -136,7 +136,8 @@ pub fn turn(
     let half = half_written(sweep.as_ref(), spec, now);
     let pauses = store.pauses()?;
     world.prune(now);
-    world.tick(&Facts { now, sweep: sweep.as_ref(), half, pauses: &pauses });
+    let means = world::means(store, spec, now)?;
+    world.tick(&Facts { now, sweep: sweep.as_ref(), half, pauses: &pauses, means: &means });
     write(store, &mut world, cursor, taken > 0, dry_run)?;
     if half {
         log::info!("a sweep is under way: mail is planned once it is whole");

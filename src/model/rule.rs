@@ -16,11 +16,14 @@ pub enum RuleKind {
     Forecast,
     /// What should be there has been missing for as long as the threshold.
     Absent,
+    /// The mean over the servers of a service is past the threshold, in the metric's bad direction.
+    Average,
 }
 
 impl RuleKind {
     /// Every kind.
-    pub const ALL: &'static [Self] = &[Self::Above, Self::Below, Self::Rate, Self::Forecast, Self::Absent];
+    pub const ALL: &'static [Self] =
+        &[Self::Above, Self::Below, Self::Rate, Self::Forecast, Self::Absent, Self::Average];
 
     /// The word of `kind=`.
     #[must_use]
@@ -31,6 +34,7 @@ impl RuleKind {
             Self::Rate => "rate",
             Self::Forecast => "forecast",
             Self::Absent => "absent",
+            Self::Average => "average",
         }
     }
 
@@ -59,6 +63,9 @@ impl RuleKind {
             Self::Rate => metric.kind == Kind::Counter,
             Self::Forecast => is_forecast(metric),
             Self::Absent => !is_forecast(metric),
+            Self::Average => {
+                metric.item.starts_with("service") && metric.kind == Kind::Gauge && derive::find(metric.name).is_none()
+            }
         }
     }
 
@@ -74,8 +81,9 @@ impl RuleKind {
 
     /// Which way its values are bad.
     #[must_use]
-    pub const fn direction(self) -> Direction {
+    pub const fn direction(self, metric: &Metric) -> Direction {
         match self {
+            Self::Average => metric.direction,
             Self::Above | Self::Rate | Self::Absent => Direction::HighIsBad,
             Self::Below | Self::Forecast => Direction::LowIsBad,
         }

@@ -13,6 +13,7 @@ use crate::model::spec::RuleSpec;
 
 mod above;
 mod absent;
+mod average;
 mod below;
 mod forecast;
 mod rate;
@@ -23,6 +24,10 @@ pub trait Rule: Sync {
     fn kind(&self) -> RuleKind;
     /// One sentence for documentation.
     fn help(&self) -> &'static str;
+    /// The kind that compares in its place, where that hangs on the metric.
+    fn comparing(&self, _: &Metric) -> Option<&'static dyn Rule> {
+        None
+    }
     /// Whether the value is at or past the threshold.
     fn breaches(&self, value: f64, threshold: f64) -> bool;
     /// Where a threshold ends by default hysteresis, in base units.
@@ -67,7 +72,8 @@ impl Said<'_> {
 }
 
 /// Every kind of rule.
-pub const RULES: &[&dyn Rule] = &[&above::Above, &below::Below, &rate::Rate, &forecast::Forecast, &absent::Absent];
+pub const RULES: &[&dyn Rule] =
+    &[&above::Above, &below::Below, &rate::Rate, &forecast::Forecast, &absent::Absent, &average::Average];
 
 /// The rule of a kind.
 #[must_use]
@@ -100,8 +106,9 @@ impl Judge {
     /// From a rule of the configuration.
     #[must_use]
     pub fn new(spec: &RuleSpec) -> Self {
-        let rule = of(spec.kind);
-        let unit = catalogue::find(&spec.metric).map_or(Unit::Count, |metric| spec.kind.unit(metric));
+        let metric = catalogue::find(&spec.metric);
+        let rule = metric.and_then(|metric| of(spec.kind).comparing(metric)).unwrap_or(of(spec.kind));
+        let unit = metric.map_or(Unit::Count, |metric| spec.kind.unit(metric));
         // `clear` on the wrong side of the threshold would end a problem that lasts.
         let end_warning = spec.warning.or(spec.critical).map(|threshold| {
             spec.clear.map_or_else(|| rule.default_clear(unit, threshold), |clear| rule.healthier(clear, threshold))

@@ -163,7 +163,9 @@ impl Readings {
             judged.push(Judged { rule, item: item.to_owned(), value, verdict });
         };
         for (metric, item, value) in &beyond.made {
-            let rules = host.rules.iter().filter(|rule| rule.metric == *metric && rule.kind != RuleKind::Absent);
+            let rules = host.rules.iter().filter(|rule| {
+                rule.metric == *metric && rule.kind != RuleKind::Absent && rule.kind != RuleKind::Average
+            });
             for rule in fitting(rules, item) {
                 judge(rule, item, *value);
             }
@@ -272,7 +274,8 @@ fn worth(rule: &RuleSpec, sample: &Sample, item: Option<&str>) -> bool {
     })
 }
 
-fn fits(rule: &RuleSpec, item: &str) -> bool {
+/// Whether a rule holds for an item.
+pub fn fits(rule: &RuleSpec, item: &str) -> bool {
     rule.items.iter().any(|pattern| matches(pattern, item)) && !rule.not_items.iter().any(|not| matches(not, item))
 }
 

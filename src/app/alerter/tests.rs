@@ -16,6 +16,7 @@ use crate::model::job::Traffic;
 use crate::model::level::Level;
 use crate::model::rule::{Condition, Role, RuleKind};
 use crate::model::sample::{Reading, Sample, SampleKey};
+use crate::model::service::ServiceSpec;
 use crate::model::spec::*;
 use crate::store::memory::Memory;
 
@@ -106,19 +107,23 @@ pub(super) fn disk(store: &mut Memory, host: &str, minutes: i64, item: &str, val
 
 /// A sample of any readings.
 fn sample(store: &mut Memory, minutes: i64, boot: &str, readings: &[(&str, &str, f64)]) {
+    sample_of(store, "web01", minutes, boot, readings);
+}
+
+fn sample_of(store: &mut Memory, host: &str, minutes: i64, boot: &str, readings: &[(&str, &str, f64)]) {
     let readings =
         readings.iter().map(|&(metric, item, value)| Reading { metric: metric.into(), item: item.into(), value });
     let sample = Sample {
         key: SampleKey { boot: boot.into(), sequence: minutes as u64 },
         taken: at(minutes),
-        hostname: "web01".into(),
+        hostname: host.into(),
         probe: "1".into(),
         readings: readings.collect(),
         faults: Vec::new(),
         facts: Vec::new(),
         top: Vec::new(),
     };
-    store.record(1, &attempt("web01", minutes, None), &[sample]).unwrap();
+    store.record(1, &attempt(host, minutes, None), &[sample]).unwrap();
 }
 
 /// The rule of a metric in place of the one on filesystems.
@@ -458,4 +463,46 @@ fn a_filesystem_that_fills_up_is_told_before_it_is_full() {
     }
     go(&mut store, &spec, 925);
     assert_eq!((open(&store).len(), store.incidents(1).unwrap()[0].text.as_str()), (0, "/var will not be full soon"));
+}
+
+#[test]
+fn a_service_needs_so_many_healthy_servers_and_its_mean_is_judged() {
+    let ok = RuleSpec { critical: Some(0.0), ..RuleSpec::new(catalogue::find("check.ok").unwrap(), RuleKind::Below) };
+    let mean = RuleSpec {
+        items: vec!["shop".into(), "shop/*".into()],
+        warning: Some(0.5),
+        ..RuleSpec::new(catalogue::find("http.latency").unwrap(), RuleKind::Average)
+    };
+    let mut spec = spec(1, &[]);
+    spec.alerts.destinations.clear();
+    for host in &mut spec.hosts {
+        host.rules = vec![ok.clone(), mean.clone()];
+        let shop = ServiceSpec { name: "shop".into(), min_healthy: Some(2), ..ServiceSpec::default() };
+        host.services = vec![shop];
+    }
+    let mut store = empty();
+    let mut both = |store: &mut Memory, minutes: i64, one: (f64, f64), two: (f64, f64)| {
+        for (host, (ok, latency)) in [("web01", one), ("web02", two)] {
+            let list = [("check.ok", "shop/http", ok), ("http.latency", "shop", latency)];
+            sample_of(store, host, minutes, "a", &list);
+        }
+        go(store, &spec, minutes + 1);
+        open(store)
+    };
+    // One slow server is carried by the other, and one failure is no evidence yet.
+    assert_eq!(both(&mut store, 0, (1.0, 0.8), (0.0, 0.1)), [""; 0]);
+    let down = "check.ok";
+    let told = both(&mut store, 5, (1.0, 0.8), (0.0, 0.1));
+    assert!(told[0].contains(down) || told[0].contains("shop/http"), "{told:?}");
+    assert_eq!(told[1], "1 of 2 servers are well, at least 2 wanted; not so: web02 (check.ok shop/http)");
+    assert_eq!(told.len(), 2);
+    // Both slow; the second is well again.
+    both(&mut store, 10, (1.0, 0.9), (1.0, 0.3));
+    let told = both(&mut store, 15, (1.0, 0.9), (1.0, 0.3));
+    assert_eq!(told, ["http.latency of shop is on average 600 ms (warning from 500 ms)"]);
+    both(&mut store, 20, (1.0, 0.1), (1.0, 0.1));
+    assert_eq!(both(&mut store, 25, (1.0, 0.1), (1.0, 0.1)), [""; 0]);
+    let mut subjects: Vec<String> = store.incidents(9).unwrap().iter().map(|it| words::name(&it.subject)).collect();
+    subjects.sort();
+    assert_eq!(subjects, ["fleet http.latency.average shop", "fleet service.healthy shop", "web02 check.ok shop/http"]);
 }

@@ -22,8 +22,10 @@ use crate::store::{self, Store};
 mod fleet;
 mod hosts;
 mod samples;
+mod services;
 
 pub use fleet::{Facts, mailbox};
+pub use services::means;
 
 /// Names of readings in their order, shared by all hosts that have the same.
 type Layout = Rc<Vec<(String, String)>>;

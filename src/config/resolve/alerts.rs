@@ -7,12 +7,20 @@ use super::super::tree::Node;
 use super::super::units::{self, Wrong, words, wrong};
 use crate::model::catalogue;
 use crate::model::level::Level;
+use crate::model::rule::{self, RuleKind};
 use crate::model::silence::Scope;
 use crate::model::spec::{AlertSpec, ChannelSpec, DestinationSpec, HostSpec, RouteSpec, SmtpSpec, Tls};
 
 /// Rules besides metric thresholds (design/alerting.md).
-pub(super) const OWN_RULES: &[&str] =
-    &["unreachable", "probe-stale", "collector-stalled", "clock-skew", "mass-unreachable", "mail-undeliverable"];
+pub(super) const OWN_RULES: &[&str] = &[
+    "unreachable",
+    "probe-stale",
+    "collector-stalled",
+    "clock-skew",
+    "mass-unreachable",
+    "mail-undeliverable",
+    "service.healthy",
+];
 
 pub(super) fn alerts(node: Option<&Node>, hosts: &[HostSpec], groups: &[String], report: &mut Report) -> AlertSpec {
     let mut spec = AlertSpec { cap: 3, recovered: true, ..AlertSpec::default() };
@@ -223,7 +231,10 @@ pub(super) fn scope(node: &Node, hosts: &[HostSpec], groups: &[String], report: 
         names if names.is_empty() => wrong("service= is empty", "give a value or remove it"),
         names => Ok(names),
     });
-    let rules = catalogue::all().map(|metric| metric.name).chain(OWN_RULES.iter().copied());
+    let kinds =
+        |metric| RuleKind::ALL.iter().filter(move |kind| kind.fits(metric)).map(move |kind| rule::name(metric, *kind));
+    let named: Vec<String> = catalogue::all().flat_map(kinds).collect();
+    let rules = named.iter().map(String::as_str).chain(OWN_RULES.iter().copied());
     Scope {
         hosts: list(node, "host", true, &mut hosts.iter().map(|host| host.name.as_str()), report),
         groups: list(node, "group", false, &mut groups.iter().map(String::as_str), report),

@@ -199,7 +199,7 @@ fn check(rule: &Rule, report: &mut Report) {
         report.error(rule.at, format!("the rule for {name} has no level"), "give warning= or critical=");
         return;
     }
-    let (unit, direction) = (rule.unit(), rule.kind.direction());
+    let (unit, direction) = (rule.unit(), rule.kind.direction(rule.metric));
     let worse = |a: f64, b: f64| match direction {
         Direction::HighIsBad => a > b,
         Direction::LowIsBad => a < b,

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::hosts::verdict;
+use super::services::{self, Mean};
 use super::{World, at_once, fails, two};
 use crate::alert::fold::Observation;
 use crate::alert::words::{MASS, STALLED, UNDELIVERABLE, UNREACHABLE};
@@ -27,6 +28,8 @@ pub struct Facts<'a> {
     pub half: bool,
     /// Ways that are paused.
     pub pauses: &'a [Pause],
+    /// Means over the servers of services.
+    pub means: &'a [Mean<'a>],
 }
 
 /// The name of a mailbox's pause.
@@ -42,7 +45,8 @@ pub(super) fn knows(spec: &FleetSpec, subject: &Subject) -> bool {
             let recipients = notify::of(&to.channel).map(|(_, all)| all).unwrap_or_default();
             recipients.iter().any(|recipient| subject.item == format!("{} {recipient}", to.name))
         }),
-        _ => subject.rule == STALLED,
+        STALLED => true,
+        rule => services::knows(spec, rule, &subject.item),
     }
 }
 
@@ -58,6 +62,7 @@ impl World<'_> {
         if !facts.half {
             self.mass(facts.now);
         }
+        self.services(facts.now, facts.means);
         self.mailboxes(facts);
     }
 

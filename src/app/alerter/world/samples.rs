@@ -41,11 +41,15 @@ pub(super) fn windows(rule: &RuleSpec, interval: TimeDelta) -> Windows {
 
 /// What the slot's rule says of a value, with the threshold of the level.
 pub(super) fn sentence(slot: &Slot<'_>, value: f64, level: Level) -> String {
-    let amount = |value: f64| words::amount(&slot.subject.rule, value);
     match slot.rule {
-        Some((rule, ..)) => rule::sentence(rule, &slot.subject.item, value, level, &amount),
-        None => format!("{} is {}", words::name(&slot.subject), amount(value)),
+        Some((rule, ..)) => said(rule, &slot.subject.item, value, level),
+        None => format!("{} is {}", words::name(&slot.subject), words::amount(&slot.subject.rule, value)),
     }
+}
+
+/// What a rule says of a value, with the threshold of the level.
+pub(super) fn said(rule: &RuleSpec, item: &str, value: f64, level: Level) -> String {
+    rule::sentence(rule, item, value, level, &|value| words::amount(&rule.name, value))
 }
 
 /// Whether the sample says that it could not look: then a missing item means nothing.
