@@ -10,6 +10,7 @@
 pub mod model;
 
 // Lean: these build without the `server` feature and make up the probe.
+pub mod check;
 pub mod measure;
 pub mod wire;
 

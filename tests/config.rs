@@ -163,7 +163,32 @@ fn what_cannot_be_meant_is_an_error() {
         ("<defaults><rule metric=\"cpu.used\" clear=\"95%\"/></defaults>", "clear 95%"),
         ("<defaults><rule metric=\"uptime\"/></defaults>", "no level"),
         ("<defaults><rule metric=\"cpu.used\" item=\"/\" warning=\"5%\"/></defaults>", "has no items"),
-        ("<defaults><rule metric=\"swap.in\" warning=\"5\"/></defaults>", "later version"),
+        ("<defaults><rule metric=\"swap.in\" warning=\"5\"/></defaults>", "it is a rate: write it as 5/s"),
+        ("<defaults><rule metric=\"disk.reads\" kind=\"above\" warning=\"5/s\"/></defaults>", "write rate or absent"),
+        ("<defaults><rule metric=\"cpu.used\" kind=\"abve\" warning=\"5%\"/></defaults>", "did you mean \"above\"?"),
+        (
+            "<defaults><rule metric=\"filesystem.available\" kind=\"forecast\" warning=\"4h\"/></defaults>",
+            "write metric=\"filesystem.full-in\"",
+        ),
+        (
+            "<defaults><rule metric=\"uptime\" kind=\"absent\" warning=\"5m\" for=\"5m\"/></defaults>",
+            "write warning=\"5m\"",
+        ),
+        (
+            "<defaults><rule metric=\"uptime\" kind=\"absent\" warning=\"5m\" clear=\"1m\"/></defaults>",
+            "only its return",
+        ),
+        ("<defaults><rule metric=\"uptime\" kind=\"absent\" warning=\"5\"/></defaults>", "write the unit: 5s, 5m"),
+        ("<defaults><rule metric=\"swap.used\" and-below-free=\"1GiB\"/></defaults>", "goes with filesystem.used"),
+        ("<defaults><rule metric=\"memory.used\" and-below-free=\"1GB\"/></defaults>", "write it as 1GiB"),
+        ("<defaults><rule metric=\"swap.used\" and=\"swap.in.rate\"/></defaults>", "write it as METRIC LEVEL"),
+        ("<defaults><rule metric=\"swap.used\" and=\"swap.in.rat 5/s\"/></defaults>", "did you mean \"swap.in.rate\"?"),
+        ("<defaults><rule metric=\"swap.used\" and=\"swap.in.rate 5\"/></defaults>", "write it as 5/s"),
+        (
+            "<defaults><rule metric=\"cpu.used\" and=\"pressure.some 50%\"/></defaults>",
+            "name one: pressure.some[RESOURCE] 50%",
+        ),
+        ("<defaults><rule metric=\"cpu.used\" unless=\"load.1m[x] 5\"/></defaults>", "write it as load.1m 5"),
         ("<web listen=\"127.0.0.1:1\"/>", "comes with a later version"),
         ("<host name=\"a\" adress=\"x\"/>", "did you mean \"address\"?"),
         ("<store url=\"postgres://fleet:hunter2@db/fleet\"/>", "later version"),
@@ -263,4 +288,44 @@ proptest::proptest! {
             let _ = report.to_string();
         }
     }
+}
+
+#[test]
+fn rules_have_kinds_and_conditions_that_are_inherited_one_by_one() {
+    let home = Home::new();
+    let spec = home.good(
+        "<defaults>
+           <rule metric=\"network.receive.bytes\" warning=\"5MiB/s\"/>
+           <rule metric=\"network.receive.bytes\" kind=\"absent\" item=\"eth0\" critical=\"10m\"/>
+           <rule metric=\"swap.used\" and=\"none\"/>
+         </defaults>
+         <host name=\"a\">
+           <rule metric=\"filesystem.used\" item=\"/srv\" warning=\"70%\"/>
+           <rule metric=\"filesystem.full-in\" warning=\"48h\"/>
+           <rule metric=\"cpu.used\" warning=\"80%\"/>
+         </host>
+         <host name=\"b\"><rule metric=\"network.receive.bytes\" kind=\"absent\" off=\"true\"/></host>
+         <host name=\"c\"><rule metric=\"network.receive.bytes\" off=\"true\"/></host>",
+    );
+    let bytes = rules(&spec, "a", "network.receive.bytes");
+    assert_eq!(
+        bytes.iter().map(|rule| rule.name.as_str()).collect::<Vec<_>>(),
+        ["network.receive.bytes.absent", "network.receive.bytes"]
+    );
+    assert_eq!((bytes[0].critical, bytes[1].warning), (Some(600.0), Some(5.0 * 1024.0 * 1024.0)));
+    assert_eq!(rules(&spec, "b", "network.receive.bytes").len(), 1);
+    assert!(rules(&spec, "c", "network.receive.bytes").is_empty());
+    let conditions = |host: &str, metric: &str| -> Vec<Vec<String>> {
+        let shown = |rule: &&RuleSpec| rule.conditions.iter().map(config::show_condition).collect();
+        rules(&spec, host, metric).iter().map(shown).collect()
+    };
+    assert_eq!(conditions("b", "filesystem.used"), [["10GiB", "filesystem.readonly 1"]]);
+    // Who writes a level means it; what ships for the other items stays as it is.
+    assert_eq!(
+        conditions("a", "filesystem.used"),
+        [vec!["filesystem.readonly 1"], vec!["10GiB", "filesystem.readonly 1"]]
+    );
+    assert_eq!(conditions("a", "filesystem.full-in"), [["filesystem.used 60%", "filesystem.used 80%"]]);
+    assert_eq!(conditions("a", "cpu.used"), [["pressure.some[cpu] 50%"]]);
+    assert_eq!(conditions("a", "swap.used"), [Vec::<String>::new()]);
 }

@@ -109,6 +109,8 @@ fn sample(boot: &str, sequence: u64, taken: DateTime<Utc>, values: &[(&str, &str
         probe: "0.1.0".to_owned(),
         readings: values.iter().map(reading).collect(),
         faults: Vec::new(),
+        facts: Vec::new(),
+        top: Vec::new(),
     }
 }
 
@@ -319,7 +321,8 @@ fn health_ends_as_a_nagios_plugin_in_every_state() {
         maybe: false,
         next: Utc::now(),
         error: "421 try later".to_owned(),
-        before: Vec::new(),
+        tells: Vec::new(),
+        short: false,
     };
     home.store().commit_plan(&Plan { mails: vec![mail(10)], ..Plan::default() }).unwrap();
     assert!(health(0, "OK").contains("outbox 1 queued, oldest 10m"));

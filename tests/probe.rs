@@ -2,14 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on panics")]
 
 use std::fs;
-use std::io::{BufReader, Write};
+use std::io::{BufReader, Read, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use fleet_health::model::cause::Cause;
-use fleet_health::model::sample::Sample;
+use fleet_health::model::sample::{FaultKind, Sample};
 use fleet_health::wire::frame::{FrameError, Item, Limits, Reader, is_file_name, write_answer};
 use fleet_health::wire::task::Task;
 use fleet_health::wire::{seal, v1};
@@ -53,6 +53,7 @@ impl Bench {
             pull_files: 100,
             spool_bytes: 4 << 20,
             deadline_secs: 20,
+            checks: Vec::new(),
         };
         Self { folder: tempfile::tempdir().unwrap(), identity, task }
     }
@@ -330,4 +331,95 @@ fn on_full_and_read_only_disks_the_sample_is_sent_without_being_kept() {
         let left = fs::read_to_string(&list).unwrap();
         assert_eq!(left.lines().filter(|name| is_file_name(name)).count(), usize::from(!full), "{told}: {left}");
     }
+}
+
+/// A filesystem whose server can be made to hang, in a mount namespace of its own.
+struct Dead {
+    server: Child,
+    place: std::path::PathBuf,
+}
+
+impl Dead {
+    fn mount(place: &Path, mode: &str) -> Self {
+        fs::create_dir(place).unwrap();
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/fuse.py");
+        let mut server = command("python3").arg(script).arg(place).arg(mode).spawn().unwrap();
+        let mut said = [0; 6];
+        server.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
+        assert_eq!(&said, b"ready\n");
+        Self { server, place: place.to_owned() }
+    }
+
+    fn stop(&self) {
+        assert!(command("kill").args(["-STOP", &self.server.id().to_string()]).status().unwrap().success());
+    }
+
+    /// One sample taken where the filesystem is mounted, and how many of the probe's processes that left behind.
+    fn sample(&self, bench: &Bench) -> (Sample, usize) {
+        let mut nsenter = command("nsenter");
+        nsenter.args(["-m", "-t", &self.server.id().to_string(), env!("CARGO_BIN_EXE_fleet-probe")]);
+        nsenter.arg("--spool").arg(bench.spool()).args(["--recipient", &bench.task.recipients[0]]);
+        let begin = std::time::Instant::now();
+        // Reads to the end of the output: whoever kept it open would keep the collector's channel open.
+        let output = nsenter.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(begin.elapsed() < Duration::from_secs(20));
+        let newest = bench.files().pop().unwrap();
+        let sample = bench.open(&fs::read(bench.spool().join(newest)).unwrap()).1;
+        let left = fs::read_dir("/proc").unwrap().flatten().filter(|process| {
+            let line = fs::read(process.path().join("cmdline")).unwrap_or_default();
+            let text = String::from_utf8_lossy(&line).into_owned();
+            // Of this test alone: others may ask at the same time, of other devices.
+            let same = |namespace: &str| fs::read_link(process.path().join(namespace)).ok();
+            let own = format!("/proc/{}/ns/mnt", self.server.id());
+            text.contains("--ask-mounts") && same("ns/mnt") == fs::read_link(own).ok()
+        });
+        (sample, left.count())
+    }
+
+    fn item(&self) -> &str {
+        self.place.to_str().unwrap()
+    }
+}
+
+impl Drop for Dead {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+/// Needs root and /dev/fuse, as the next one does.
+#[test]
+fn a_mount_whose_server_stopped_is_told_and_all_the_rest_arrives() {
+    let bench = Bench::new();
+    let dead = Dead::mount(&bench.folder.path().join("dead"), "answer");
+    let (alive, _) = dead.sample(&bench);
+    assert_eq!(alive.value("filesystem.hung", dead.item()), Some(0.0));
+    assert_eq!(alive.value("filesystem.used", dead.item()), Some(0.75));
+    dead.stop();
+    let (sample, left) = dead.sample(&bench);
+    assert_eq!(sample.value("filesystem.hung", dead.item()), Some(1.0));
+    assert_eq!(sample.value("filesystem.used", dead.item()), None);
+    assert!(sample.faults.iter().any(|fault| fault.kind == FaultKind::Hung && fault.item == dead.item()));
+    for metric in ["filesystem.used", "memory.used", "cpu.used", "probe.cpu"] {
+        assert!(sample.readings.iter().any(|reading| reading.metric == metric), "{metric}");
+    }
+    // A question that its server has not read yet can be withdrawn.
+    assert_eq!(left, 0);
+}
+
+/// A server that took the question and never answers makes the asking task unkillable. As a thread of the probe it kept
+/// the whole process, the spool's lock and the channel for as long as the server lived.
+#[test]
+fn a_question_that_cannot_be_withdrawn_holds_neither_the_probe_nor_its_spool_and_does_not_pile_up() {
+    let bench = Bench::new();
+    let dead = Dead::mount(&bench.folder.path().join("dead"), "hold");
+    for _ in 0..3 {
+        let (sample, left) = dead.sample(&bench);
+        assert_eq!(sample.value("filesystem.hung", dead.item()), Some(1.0));
+        assert!(sample.value("memory.used", "").is_some());
+        assert!(left <= 1, "{left} processes are stuck");
+    }
+    assert_eq!(bench.files().len(), 3);
 }

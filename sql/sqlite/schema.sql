@@ -119,7 +119,7 @@ CREATE TABLE state (
     last INTEGER,
     missing INTEGER NOT NULL,
     value REAL,
-    incident INTEGER,
+    incident INTEGER, bad INTEGER, missed INTEGER,
     PRIMARY KEY (host, rule, item)
 ) STRICT, WITHOUT ROWID;
 
@@ -139,6 +139,7 @@ CREATE TABLE incident (
 ) STRICT;
 CREATE INDEX incident_open ON incident (id) WHERE closed IS NULL;
 CREATE INDEX incident_host ON incident (host);
+CREATE INDEX incident_closed ON incident (closed) WHERE closed IS NOT NULL;
 
 CREATE TABLE event (
     id INTEGER PRIMARY KEY,
@@ -153,10 +154,13 @@ CREATE INDEX event_incident ON event (incident);
 CREATE TABLE told (
     incident INTEGER NOT NULL,
     destination TEXT NOT NULL,
+    recipient TEXT NOT NULL,
     level INTEGER NOT NULL,
     at INTEGER NOT NULL,
     reminders INTEGER NOT NULL,
-    PRIMARY KEY (incident, destination)
+    flapping INTEGER NOT NULL,
+    thread INTEGER NOT NULL,
+    PRIMARY KEY (incident, destination, recipient)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE mail (
@@ -173,7 +177,7 @@ CREATE TABLE mail (
     next INTEGER NOT NULL,
     error TEXT NOT NULL,
     before TEXT NOT NULL
-) STRICT;
+, short INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE INDEX mail_queued ON mail (id) WHERE state = 'queued';
 
 CREATE TABLE heartbeat (
@@ -202,3 +206,89 @@ FROM sample
 JOIN host ON host.id = sample.host
 JOIN layout ON layout.id = sample.layout
 JOIN json_each(sample.readings) AS each;
+
+CREATE TABLE fact (
+    host INTEGER NOT NULL REFERENCES host (id) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    item TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    text TEXT NOT NULL,
+    PRIMARY KEY (host, name, item, since)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE process (
+    id INTEGER PRIMARY KEY,
+    host INTEGER NOT NULL REFERENCES host (id) ON DELETE CASCADE,
+    user TEXT NOT NULL,
+    comm TEXT NOT NULL,
+    unit TEXT NOT NULL,
+    command TEXT NOT NULL,
+    seen INTEGER NOT NULL,
+    UNIQUE (host, user, comm, unit, command)
+) STRICT;
+
+CREATE TABLE top (
+    sample INTEGER PRIMARY KEY REFERENCES sample (id) ON DELETE CASCADE,
+    list TEXT NOT NULL
+) STRICT;
+
+CREATE VIEW top_process (host, at, by, pid, user, comm, unit, command, value) AS
+SELECT
+    host.name,
+    strftime('%Y-%m-%dT%H:%M:%SZ', sample.at / 1000, 'unixepoch'),
+    CASE part.key WHEN 0 THEN 'cpu' WHEN 1 THEN 'memory' ELSE 'io' END,
+    one.value,
+    process.user,
+    process.comm,
+    process.unit,
+    process.command,
+    json_extract(part.value, '$[' || (one.key + 2) || ']')
+FROM top
+JOIN sample ON sample.id = top.sample
+JOIN host ON host.id = sample.host
+JOIN json_each(top.list) AS part
+JOIN json_each(part.value) AS one ON one.key % 3 = 0
+JOIN process ON process.id = json_extract(part.value, '$[' || (one.key + 1) || ']');
+
+CREATE TABLE ack (
+    incident INTEGER PRIMARY KEY,
+    by TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    until INTEGER,
+    sticky INTEGER NOT NULL,
+    level INTEGER NOT NULL,
+    note TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE silence (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    hosts TEXT NOT NULL,
+    groups TEXT NOT NULL,
+    services TEXT NOT NULL,
+    rules TEXT NOT NULL,
+    starts INTEGER,
+    ends INTEGER,
+    days INTEGER,
+    from_minute INTEGER,
+    until_minute INTEGER,
+    zone TEXT,
+    by TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    ended INTEGER
+) STRICT;
+
+CREATE TABLE pause (
+    what TEXT PRIMARY KEY,
+    since INTEGER NOT NULL,
+    failures INTEGER NOT NULL,
+    until INTEGER NOT NULL,
+    error TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE summary (
+    destination TEXT NOT NULL,
+    recipient TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (destination, recipient)
+) STRICT, WITHOUT ROWID;

@@ -62,7 +62,7 @@ fn since(
 #[must_use]
 pub fn step(state: &RuleState, windows: &Windows, seen: &Observation) -> RuleState {
     let mut next = state.clone();
-    if state.last.is_some_and(|last| seen.at <= last) {
+    if Some(seen.at) <= state.last.max(state.missed) {
         return next;
     }
     let Verdict { warning, critical, clear_warning, clear_critical } = seen.verdict;
@@ -74,6 +74,7 @@ pub fn step(state: &RuleState, windows: &Windows, seen: &Observation) -> RuleSta
     next.warning_since = since(state.warning_since, warning, seen.at, state.last, windows.interval);
     next.critical_since = since(state.critical_since, critical, seen.at, state.last, windows.interval);
     next.last = Some(seen.at);
+    next.bad = if warning { Some(seen.at) } else { state.bad };
     next.missing = 0;
     next.value = seen.value;
 
@@ -108,10 +109,10 @@ pub fn step(state: &RuleState, windows: &Windows, seen: &Observation) -> RuleSta
 #[must_use]
 pub fn missed(state: &RuleState, at: DateTime<Utc>) -> (RuleState, bool) {
     let mut next = state.clone();
-    if state.last.is_some_and(|last| at <= last) {
+    if Some(at) <= state.last.max(state.missed) {
         return (next, false);
     }
-    next.last = Some(at);
+    next.missed = Some(at);
     next.missing = state.missing.saturating_add(1);
     let gone = next.missing >= GONE_AFTER;
     (next, gone)

@@ -1,6 +1,9 @@
 //! The pure state machine of design/alerting.md: no clock and no I/O.
 
+pub mod calendar;
+pub mod flap;
 pub mod fold;
+pub mod hush;
 pub mod reconcile;
 pub mod routes;
 pub mod words;

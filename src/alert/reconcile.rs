@@ -16,6 +16,8 @@ pub enum Action {
     Reminder,
     /// It is less bad than told and the repeat interval is over.
     Lowered,
+    /// It comes and goes; told once, then nothing until it settles.
+    Flapping,
     /// It ended; told in this very run, suppressed or not.
     Recovered,
 }
@@ -29,6 +31,7 @@ impl Action {
             Self::Escalated => "escalated",
             Self::Reminder => "reminder",
             Self::Lowered => "lowered",
+            Self::Flapping => "flapping",
             Self::Recovered => "recovered",
         }
     }
@@ -46,46 +49,61 @@ pub fn interval(level: Level, reminders: u32, repeat: Option<TimeDelta>) -> Time
     base.checked_mul(1 << reminders.min(20)).map_or(day, |long| long.min(day))
 }
 
-/// The table of design/alerting.md. `truth` is `Ok` for a closed incident.
-#[must_use]
-pub fn decide(
-    truth: Level,
-    told: Option<&Told>,
-    suppressed: bool,
-    repeat: Option<TimeDelta>,
-    now: DateTime<Utc>,
-) -> Option<Action> {
-    let level = told.map_or(Level::Ok, |told| told.level);
-    if truth == Level::Ok {
-        return (level > Level::Ok).then_some(Action::Recovered);
-    }
-    if suppressed {
-        return None;
-    }
-    let Some(told) = told.filter(|told| told.level > Level::Ok) else { return Some(Action::Problem) };
-    if truth > told.level {
-        return Some(Action::Escalated);
-    }
-    let over = now - told.at >= interval(truth, told.reminders, repeat);
-    over.then_some(if truth == told.level { Action::Reminder } else { Action::Lowered })
+/// What is true at the end of a run, for one incident and one recipient.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing {
+    /// `Ok` for a closed incident.
+    pub truth: Level,
+    /// Silenced, inhibited or stale.
+    pub hushed: bool,
+    /// Comes and goes.
+    pub flapping: bool,
+    /// Somebody took it.
+    pub acked: bool,
+    /// The route is outside of its hours.
+    pub closed: bool,
+    /// The route's interval, if it names one.
+    pub repeat: Option<TimeDelta>,
+    /// The time of the run.
+    pub now: DateTime<Utc>,
 }
 
-/// What the destination knows once the action is told; `None`: nothing any more.
+/// The table of design/alerting.md.
 #[must_use]
-pub fn after(
-    action: Action,
-    incident: i64,
-    destination: &str,
-    truth: Level,
-    told: Option<&Told>,
-    now: DateTime<Utc>,
-) -> Option<Told> {
-    let reminders = match action {
-        Action::Recovered => return None,
-        Action::Reminder => told.map_or(0, |told| told.reminders.saturating_add(1)),
-        Action::Problem | Action::Escalated | Action::Lowered => 0,
-    };
-    Some(Told { incident, destination: destination.to_owned(), level: truth, at: now, reminders })
+pub fn decide(it: &Standing, told: Option<&Told>) -> Option<Action> {
+    let known = told.filter(|told| told.level > Level::Ok);
+    // Who was told of a problem is told of its end, whatever else holds; only route hours and a flapper wait.
+    if it.closed {
+        return None;
+    }
+    if it.truth == Level::Ok {
+        return (known.is_some() && !it.flapping).then_some(Action::Recovered);
+    }
+    if it.hushed {
+        return None;
+    }
+    if it.flapping && it.truth < Level::Critical {
+        return (!known.is_some_and(|told| told.flapping)).then_some(Action::Flapping);
+    }
+    let Some(told) = known else { return Some(Action::Problem) };
+    if it.truth > told.level {
+        return (!it.acked).then_some(Action::Escalated);
+    }
+    if it.now - told.at < interval(it.truth, told.reminders, it.repeat) {
+        return None;
+    }
+    match it.truth < told.level {
+        true => Some(Action::Lowered),
+        false => (!it.acked).then_some(Action::Reminder),
+    }
+}
+
+/// What the recipient knows once the action is told.
+#[must_use]
+pub fn after(action: Action, before: Option<&Told>, blank: Told, it: &Standing) -> Told {
+    let before = before.cloned().unwrap_or(blank);
+    let reminders = if action == Action::Reminder { before.reminders.saturating_add(1) } else { 0 };
+    Told { level: it.truth, at: it.now, reminders, flapping: action == Action::Flapping, ..before }
 }
 
 #[cfg(test)]
@@ -105,44 +123,98 @@ mod tests {
         assert_eq!(interval(Level::Critical, 3, Some(TimeDelta::hours(48))).num_hours(), 48);
     }
 
+    fn blank() -> Told {
+        Told {
+            incident: 1,
+            destination: "ops".into(),
+            recipient: "a@x".into(),
+            level: Level::Warning,
+            at: at(0),
+            reminders: 0,
+            flapping: false,
+            thread: 1,
+        }
+    }
+    fn standing(truth: Level, minutes: i64) -> Standing {
+        let now = at(minutes);
+        Standing { truth, hushed: false, flapping: false, acked: false, closed: false, repeat: None, now }
+    }
+
     #[test]
     fn the_table() {
-        let told = Told { incident: 1, destination: "ops".into(), level: Level::Warning, at: at(0), reminders: 0 };
-        let say = |truth, told: Option<&Told>, suppressed, minutes| decide(truth, told, suppressed, None, at(minutes));
+        let told = blank();
+        let say = |truth, told: Option<&Told>, hushed, minutes| {
+            decide(&Standing { hushed, ..standing(truth, minutes) }, told)
+        };
         assert_eq!(say(Level::Warning, None, false, 0), Some(Action::Problem));
         assert_eq!(say(Level::Warning, None, true, 0), None);
         assert_eq!(say(Level::Critical, Some(&told), false, 1), Some(Action::Escalated));
+        assert_eq!(say(Level::Critical, Some(&told), true, 1), None);
         assert_eq!(say(Level::Warning, Some(&told), false, 239), None);
         assert_eq!(say(Level::Warning, Some(&told), false, 240), Some(Action::Reminder));
         assert_eq!(say(Level::Ok, Some(&told), true, 1), Some(Action::Recovered));
         assert_eq!(say(Level::Ok, None, false, 1), None);
-        let told = Told { level: Level::Critical, ..told };
-        assert_eq!(say(Level::Warning, Some(&told), false, 239), None);
-        assert_eq!(say(Level::Warning, Some(&told), false, 240), Some(Action::Lowered));
+        let critical = Told { level: Level::Critical, ..told.clone() };
+        assert_eq!(say(Level::Warning, Some(&critical), false, 239), None);
+        assert_eq!(say(Level::Warning, Some(&critical), false, 240), Some(Action::Lowered));
+        // Told that it ended is as told nothing.
+        let over = Told { level: Level::Ok, ..told };
+        assert_eq!(say(Level::Warning, Some(&over), false, 0), Some(Action::Problem));
+        assert_eq!(say(Level::Ok, Some(&over), false, 0), None);
+    }
+
+    #[test]
+    fn an_acknowledged_problem_is_neither_repeated_nor_escalated_and_its_end_is_told() {
+        let told = blank();
+        let acked = |truth| decide(&Standing { acked: true, ..standing(truth, 999) }, Some(&told));
+        assert_eq!([acked(Level::Warning), acked(Level::Critical)], [None, None]);
+        assert_eq!(acked(Level::Ok), Some(Action::Recovered));
+    }
+
+    #[test]
+    fn flapping_is_told_once_below_critical_and_its_end_waits() {
+        let flaps = |truth, told: Option<&Told>| decide(&Standing { flapping: true, ..standing(truth, 999) }, told);
+        let told = blank();
+        assert_eq!(flaps(Level::Warning, None), Some(Action::Flapping));
+        assert_eq!(flaps(Level::Warning, Some(&told)), Some(Action::Flapping));
+        let knows = after(Action::Flapping, Some(&told), blank(), &standing(Level::Warning, 1));
+        assert_eq!((flaps(Level::Warning, Some(&knows)), flaps(Level::Ok, Some(&knows))), (None, None));
+        assert_eq!(flaps(Level::Critical, Some(&knows)), Some(Action::Escalated));
+        assert_eq!(decide(&standing(Level::Ok, 2), Some(&knows)), Some(Action::Recovered));
+    }
+
+    #[test]
+    fn outside_of_route_hours_everything_waits() {
+        let closed = |truth| decide(&Standing { closed: true, ..standing(truth, 999) }, Some(&blank()));
+        assert_eq!([closed(Level::Ok), closed(Level::Warning), closed(Level::Critical)], [None, None, None]);
     }
 
     proptest! {
         // I4: recovery only after a problem; I5: reminders keep their gap; I7: nothing but recovery when suppressed.
         #[test]
-        fn a_destination_hears_a_sound_story(run in prop::collection::vec((0u8..3, any::<bool>(), 1i64..400), 1..100)) {
+        fn a_destination_hears_a_sound_story(
+            run in prop::collection::vec((0u8..3, any::<bool>(), any::<bool>(), 1i64..400), 1..100)
+        ) {
             let (mut told, mut minutes): (Option<Told>, i64) = (None, 0);
-            for (truth, suppressed, pause) in run {
+            for (truth, hushed, acked, pause) in run {
                 minutes += pause;
-                let truth = Level::from_number(truth);
-                let action = decide(truth, told.as_ref(), suppressed, None, at(minutes));
+                let it = Standing { hushed, acked, ..standing(Level::from_number(truth), minutes) };
+                let known = told.as_ref().map_or(Level::Ok, |told| told.level);
+                let action = decide(&it, told.as_ref());
                 match action {
-                    Some(Action::Recovered) => prop_assert!(told.is_some() && truth == Level::Ok),
-                    Some(Action::Problem) => prop_assert!(told.is_none() && !suppressed),
+                    Some(Action::Recovered) => prop_assert!(known > Level::Ok && it.truth == Level::Ok),
+                    Some(Action::Problem) => prop_assert!(known == Level::Ok && !hushed),
                     Some(Action::Reminder | Action::Lowered) => {
                         let before = told.clone().unwrap();
-                        prop_assert!(!suppressed && at(minutes) - before.at >= TimeDelta::hours(1));
+                        prop_assert!(!hushed && it.now - before.at >= TimeDelta::hours(1));
                     }
-                    Some(Action::Escalated) => prop_assert!(!suppressed && truth > told.clone().unwrap().level),
-                    // I2: silence means that nothing worse is true, or that it is suppressed.
-                    None => prop_assert!(suppressed || truth <= told.as_ref().map_or(Level::Ok, |told| told.level)),
+                    Some(Action::Escalated) => prop_assert!(!hushed && !acked && it.truth > known),
+                    Some(Action::Flapping) => prop_assert!(false, "nothing flaps here"),
+                    // I2: saying nothing means that nothing worse is true, or that it is suppressed.
+                    None => prop_assert!(hushed || acked || it.truth <= known),
                 }
                 if let Some(action) = action {
-                    told = after(action, 1, "ops", truth, told.as_ref(), at(minutes));
+                    told = Some(after(action, told.as_ref(), blank(), &it));
                 }
             }
         }

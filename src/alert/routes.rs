@@ -1,11 +1,32 @@
-//! Routing: which destinations hear of a subject, and how often.
+//! Routing: which destinations hear of a subject, when, and how often.
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
+use super::calendar;
+use super::hush::service;
 use crate::model::alert::Subject;
 use crate::model::level::Level;
 use crate::model::pattern::matches;
 use crate::model::spec::{AlertSpec, RouteSpec};
+
+/// What a route is chosen by.
+#[derive(Clone, Copy, Debug)]
+pub struct Case<'a> {
+    /// What it is about.
+    pub subject: &'a Subject,
+    /// The groups of its host.
+    pub groups: &'a [String],
+    /// How bad it is, or was when it was told.
+    pub level: Level,
+    /// Since when it stands.
+    pub opened: DateTime<Utc>,
+    /// Whether somebody has taken it.
+    pub acked: bool,
+    /// The time of the run.
+    pub now: DateTime<Utc>,
+}
 
 /// One destination that is to hear of a subject.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,36 +35,64 @@ pub struct Target {
     pub destination: String,
     /// Until a standing problem is told again; `None`: by level.
     pub repeat: Option<Duration>,
+    /// Threads of a run before one digest takes their place.
+    pub cap: usize,
+    /// Whether the route is within its hours.
+    pub open: bool,
 }
 
-fn fits(route: &RouteSpec, subject: &Subject, groups: &[String], level: Level) -> bool {
-    (route.hosts.is_empty() || route.hosts.iter().any(|pattern| matches(pattern, &subject.host)))
-        && (route.groups.is_empty() || route.groups.iter().any(|name| groups.contains(name)))
-        && (route.rules.is_empty() || route.rules.iter().any(|pattern| matches(pattern, &subject.rule)))
-        && route.severity.is_none_or(|least| level >= least)
+fn fits(route: &RouteSpec, case: &Case<'_>) -> bool {
+    let subject = case.subject;
+    let any = |patterns: &[String], text: &str| patterns.is_empty() || patterns.iter().any(|p| matches(p, text));
+    any(&route.hosts, &subject.host)
+        && (route.groups.is_empty() || route.groups.iter().any(|name| case.groups.contains(name)))
+        && any(&route.services, service(subject))
+        && any(&route.rules, &subject.rule)
+        && route.severity.is_none_or(|least| case.level >= least)
 }
 
-/// Who hears of a subject that is at this level: the first route that fits, and the next ones while it goes on. Without
-/// routes everybody hears of everything. Each destination is named once, by its first route.
+fn due(route: &RouteSpec, after: Duration, case: &Case<'_>) -> bool {
+    (case.now - case.opened).to_std().is_ok_and(|stands| stands >= after) && !(route.unless_acked && case.acked)
+}
+
+/// Who hears of a subject: the first route that fits, and the next ones while it goes on. Routes with `after` escalate:
+/// wherever they stand, they come beside what the others say and end nothing. Without routes everybody hears of
+/// everything. Each destination is named once, by its first route. A route outside of its hours still fits: what it
+/// would tell waits for them.
 #[must_use]
-pub fn targets(alerts: &AlertSpec, subject: &Subject, groups: &[String], level: Level) -> Vec<Target> {
+pub fn targets(alerts: &AlertSpec, case: &Case<'_>) -> Vec<Target> {
     let mut out: Vec<Target> = Vec::new();
     if alerts.routes.is_empty() {
-        out.extend(alerts.destinations.iter().map(|to| Target { destination: to.name.clone(), repeat: alerts.repeat }));
+        out.extend(alerts.destinations.iter().map(|to| Target {
+            destination: to.name.clone(),
+            repeat: alerts.repeat,
+            cap: alerts.cap,
+            open: true,
+        }));
         return out;
     }
+    let mut ended = false;
     for route in &alerts.routes {
-        if !fits(route, subject, groups, level) {
+        let escalates = route.after.map(|after| due(route, after, case));
+        if escalates == Some(false) || (escalates.is_none() && ended) || !fits(route, case) {
             continue;
         }
+        // `unless` without `after` keeps a route quiet as well.
+        if escalates.is_none() && route.unless_acked && case.acked {
+            continue;
+        }
+        let open = route.hours.as_ref().is_none_or(|hours| calendar::inside(hours, case.now));
         for name in &route.to {
             if out.iter().all(|target| target.destination != *name) {
-                out.push(Target { destination: name.clone(), repeat: route.repeat.or(alerts.repeat) });
+                out.push(Target {
+                    destination: name.clone(),
+                    repeat: route.repeat.or(alerts.repeat),
+                    cap: route.cap.unwrap_or(alerts.cap),
+                    open,
+                });
             }
         }
-        if !route.goes_on {
-            break;
-        }
+        ended |= escalates.is_none() && !route.goes_on;
     }
     out
 }
@@ -51,18 +100,28 @@ pub fn targets(alerts: &AlertSpec, subject: &Subject, groups: &[String], level: 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::silence::Calendar;
+
+    fn to(names: &[&str]) -> Vec<String> {
+        names.iter().map(|&name| name.to_owned()).collect()
+    }
+    fn at(minutes: i64) -> DateTime<Utc> {
+        // A Tuesday, 22:13 UTC.
+        DateTime::from_timestamp(1_700_000_000 + minutes * 60, 0).unwrap()
+    }
+    fn who(alerts: &AlertSpec, host: &str, rule: &str, group: &str, level: Level, minutes: i64) -> Vec<String> {
+        let subject = Subject { host: host.into(), rule: rule.into(), item: "shop/http".into() };
+        let groups = [group.to_owned()];
+        let case = Case { subject: &subject, groups: &groups, level, opened: at(0), acked: false, now: at(minutes) };
+        targets(alerts, &case).into_iter().map(|target| target.destination).collect()
+    }
 
     #[test]
     fn first_match_wins_unless_it_goes_on() {
-        let to = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        let critical = Some(Level::Critical);
         let mut alerts = AlertSpec {
             routes: vec![
-                RouteSpec {
-                    groups: to(&["data"]),
-                    severity: Some(Level::Critical),
-                    to: to(&["dba"]),
-                    ..RouteSpec::default()
-                },
+                RouteSpec { groups: to(&["data"]), severity: critical, to: to(&["dba"]), ..RouteSpec::default() },
                 RouteSpec {
                     hosts: to(&["web*"]),
                     rules: to(&["cpu.*"]),
@@ -70,22 +129,55 @@ mod tests {
                     goes_on: true,
                     ..RouteSpec::default()
                 },
+                RouteSpec { services: to(&["cart"]), to: to(&["cart"]), ..RouteSpec::default() },
                 RouteSpec { to: to(&["ops"]), ..RouteSpec::default() },
             ],
             ..AlertSpec::default()
         };
-        let subject = |host: &str, rule: &str| Subject { host: host.into(), rule: rule.into(), item: String::new() };
-        let who = |alerts: &AlertSpec, host, rule, group: &str, level| -> Vec<String> {
-            targets(alerts, &subject(host, rule), &[group.to_owned()], level)
-                .into_iter()
-                .map(|t| t.destination)
-                .collect()
-        };
-        assert_eq!(who(&alerts, "db1", "cpu.used", "data", Level::Critical), ["dba"]);
-        assert_eq!(who(&alerts, "db1", "cpu.used", "data", Level::Warning), ["ops"]);
-        assert_eq!(who(&alerts, "web1", "cpu.used", "x", Level::Warning), ["web", "ops"]);
-        assert_eq!(who(&alerts, "web1", "load.1m", "x", Level::Warning), ["ops"]);
+        assert_eq!(who(&alerts, "db1", "cpu.used", "data", Level::Critical, 0), ["dba"]);
+        assert_eq!(who(&alerts, "db1", "cpu.used", "data", Level::Warning, 0), ["ops"]);
+        assert_eq!(who(&alerts, "web1", "cpu.used", "x", Level::Warning, 0), ["web", "ops"]);
+        assert_eq!(who(&alerts, "web1", "load.1m", "x", Level::Warning, 0), ["ops"]);
         alerts.routes.clear();
-        assert!(who(&alerts, "web1", "load.1m", "x", Level::Warning).is_empty());
+        assert!(who(&alerts, "web1", "load.1m", "x", Level::Warning, 0).is_empty());
+    }
+
+    #[test]
+    fn escalation_comes_later_beside_the_others_and_not_when_somebody_took_it() {
+        let alerts = AlertSpec {
+            cap: 3,
+            routes: vec![
+                RouteSpec { to: to(&["ops"]), ..RouteSpec::default() },
+                RouteSpec {
+                    to: to(&["boss", "ops"]),
+                    after: Some(Duration::from_secs(1800)),
+                    unless_acked: true,
+                    cap: Some(1),
+                    ..RouteSpec::default()
+                },
+            ],
+            ..AlertSpec::default()
+        };
+        assert_eq!(who(&alerts, "a", "b", "c", Level::Warning, 29), ["ops"]);
+        assert_eq!(who(&alerts, "a", "b", "c", Level::Warning, 30), ["ops", "boss"]);
+        let subject = Subject { host: "a".into(), rule: "b".into(), item: String::new() };
+        let mut case =
+            Case { subject: &subject, groups: &[], level: Level::Warning, opened: at(0), acked: true, now: at(60) };
+        assert_eq!(targets(&alerts, &case).len(), 1);
+        case.acked = false;
+        assert_eq!(targets(&alerts, &case)[1].cap, 1);
+    }
+
+    #[test]
+    fn outside_of_its_hours_a_route_still_fits() {
+        let hours = Calendar { days: 127, from: 8 * 60, until: 18 * 60, zone: "UTC".into() };
+        let route = RouteSpec { to: to(&["dba"]), hours: Some(hours), ..RouteSpec::default() };
+        let alerts = AlertSpec { routes: vec![route], ..AlertSpec::default() };
+        let subject = Subject { host: "a".into(), rule: "b".into(), item: String::new() };
+        let mut case =
+            Case { subject: &subject, groups: &[], level: Level::Warning, opened: at(0), acked: false, now: at(0) };
+        assert!(!targets(&alerts, &case)[0].open);
+        case.now = at(600);
+        assert!(targets(&alerts, &case)[0].open);
     }
 }

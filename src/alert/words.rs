@@ -1,13 +1,27 @@
 //! How problems are worded: labels, amounts and sparklines.
 
 use crate::model::alert::Subject;
-use crate::model::catalogue;
 use crate::model::metric::Unit;
+use crate::model::rule;
 
 /// The rule for hosts that cannot be collected.
 pub const UNREACHABLE: &str = "unreachable";
 /// The rule for hosts of which no sample arrives.
 pub const SILENT: &str = "host.silent";
+/// The rule for hosts that answer with old samples only.
+pub const PROBE_STALE: &str = "probe-stale";
+/// The rule for hosts whose clock is wrong.
+pub const CLOCK_SKEW: &str = "clock-skew";
+/// The rule of the fleet for many hosts that fail at once.
+pub const MASS: &str = "mass-unreachable";
+/// The rule of the fleet for a collector that does not run.
+pub const STALLED: &str = "collector-stalled";
+/// The rule of the fleet for mailboxes that refuse.
+pub const UNDELIVERABLE: &str = "mail-undeliverable";
+/// The rule of the fleet for services with too few healthy servers.
+pub const SERVICE_HEALTHY: &str = "service.healthy";
+/// Rules that no configuration names thresholds for.
+pub const BUILT_IN: &[&str] = &[UNREACHABLE, PROBE_STALE, CLOCK_SKEW, MASS, STALLED, UNDELIVERABLE, SERVICE_HEALTHY];
 
 /// Short names that people use; other rules go by their own.
 const LABELS: &[(&str, &str)] = &[
@@ -27,32 +41,50 @@ pub fn label(rule: &str) -> &str {
     LABELS.iter().find(|(name, _)| *name == rule).map_or(rule, |(_, label)| label)
 }
 
-/// `web01 disk /var`.
+/// `web01 disk /var`; `fleet collector-stalled` for what is no host's.
 #[must_use]
 pub fn name(subject: &Subject) -> String {
-    let text = format!("{} {} {}", subject.host, label(&subject.rule), subject.item);
+    let host = if subject.host.is_empty() { "fleet" } else { &subject.host };
+    let text = format!("{host} {} {}", label(&subject.rule), subject.item);
     text.trim_end().to_owned()
 }
 
-/// A value as people read it: `91.2 %`, `3.5 GiB`, `20 min`, `2.25`.
+/// A value of a rule as people read it: `91.2 %`, `3.5 GiB`, `20 min`, `3 h 10 min`, `2.25`, `12 MiB/s`.
 #[must_use]
 pub fn amount(metric: &str, value: f64) -> String {
     const SIZES: &[(&str, f64)] =
         &[("TiB", 1_099_511_627_776.0), ("GiB", 1_073_741_824.0), ("MiB", 1_048_576.0), ("KiB", 1024.0)];
-    const TIMES: &[(&str, f64)] = &[("d", 86400.0), ("h", 3600.0), ("min", 60.0)];
     let scaled = |steps: &[(&str, f64)], base: &str| {
-        let fit = steps
-            .iter()
-            .find(|(_, size)| value.abs() >= *size * 2.0)
-            .or(steps.iter().find(|(_, size)| value.abs() == *size));
+        let fit = steps.iter().find(|(_, size)| value.abs() >= *size * 2.0 || value.abs() == *size);
         fit.map_or_else(|| format!("{} {base}", short(value)), |(unit, size)| format!("{} {unit}", short(value / size)))
     };
-    match catalogue::find(metric).map_or(Unit::Count, |metric| metric.unit) {
+    match rule::parse(metric).map_or(Unit::Count, |(metric, kind)| kind.unit(metric)) {
         Unit::Ratio => format!("{} %", short(value * 100.0)),
         Unit::Bytes => scaled(SIZES, "B"),
-        Unit::Seconds => scaled(TIMES, "s"),
+        Unit::Seconds => time(value),
+        Unit::Celsius => format!("{} °C", short(value)),
         Unit::Count => short(value),
+        Unit::BytesPerSecond => format!("{}/s", scaled(SIZES, "B")),
+        Unit::PerSecond => format!("{}/s", short(value)),
     }
+}
+
+/// A length of time: one unit where it is short, two from two hours on.
+fn time(value: f64) -> String {
+    const LONG: &[(&str, f64, &str, f64)] = &[("d", 86_400.0, "h", 3600.0), ("h", 3600.0, "min", 60.0)];
+    let Some((unit, size, next, part)) = LONG.iter().find(|(_, size, _, _)| value.abs() >= size * 2.0) else {
+        return match value.abs() {
+            // A minute and an hour are round; one and a half are not.
+            3600.0 => "1 h".to_owned(),
+            size if size >= 120.0 || size == 60.0 => format!("{} min", short(value / 60.0)),
+            size if size >= 1.0 || size == 0.0 => format!("{} s", short(value)),
+            _ => format!("{} ms", short(value * 1000.0)),
+        };
+    };
+    let parts = (value.abs() / part).round();
+    let (whole, rest) = ((parts * part / size).floor(), parts % (size / part));
+    let sign = if value < 0.0 { "-" } else { "" };
+    if rest == 0.0 { format!("{sign}{whole} {unit}") } else { format!("{sign}{whole} {unit} {rest} {next}") }
 }
 
 /// At most two digits after the point, none where they are zeros.
@@ -90,6 +122,14 @@ mod tests {
         assert_eq!(amount("memory.available", 3.5 * 1_073_741_824.0), "3.5 GiB");
         assert_eq!(amount("host.silent", 1200.0), "20 min");
         assert_eq!(amount("load.1m", 2.25), "2.25");
+        assert_eq!(amount("filesystem.full-in", 11_400.0), "3 h 10 min");
+        assert_eq!(amount("filesystem.full-in", 86_400.0), "24 h");
+        assert_eq!(amount("filesystem.full-in", 200_000.0), "2 d 8 h");
+        assert_eq!(amount("probe.cpu", 0.0125), "12.5 ms");
+        assert_eq!(amount("network.receive.bytes", 2_097_152.0), "2 MiB/s");
+        assert_eq!(amount("network.receive.bytes.absent", 600.0), "10 min");
+        assert_eq!(amount("cpu.seconds", 0.5), "50 %");
+        assert_eq!(amount("swap.in.rate", 12.5), "12.5/s");
     }
 
     #[test]

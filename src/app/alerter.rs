@@ -1,5 +1,6 @@
 //! One run of the alerter: evaluate, plan, deliver, heartbeat (design/alerting.md, "A run").
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -7,22 +8,33 @@ use clap::Parser;
 
 use super::context::Common;
 use super::exit::{self, Exit, Failure, Outcome};
-use super::{clock, harden, lock, logging, state};
-use crate::alert::words;
+use super::{clock, harden, lock, logging, past, state};
+use crate::alert::{flap, words};
 use crate::model::alert::{Incident, Mail, MailState, Plan};
-use crate::model::fleet::Heartbeat;
+use crate::model::fleet::{Heartbeat, Sweep};
 use crate::model::spec::FleetSpec;
+use crate::notify::http;
 use crate::store::{self, Store, StoreError};
 
-pub mod deliver;
+mod deliver;
 mod letter;
-mod plan;
-mod world;
+pub mod lines;
+pub mod plan;
+pub mod quiet;
+pub mod readings;
+pub mod world;
 
-use world::World;
+use lines::{Lines, Post};
+use plan::Stored;
+use quiet::Quiet;
+use world::{Facts, World};
 
-/// Rows a transaction.
-const BATCH: usize = 200;
+/// Rows that are in memory at once.
+const CHUNK: usize = 500;
+/// Rows a transaction: states are written once for all of them.
+const BATCH: usize = 20_000;
+/// A summary reaches no further back.
+const OLDEST_SUMMARY: TimeDelta = TimeDelta::days(7);
 
 /// Judge new samples, open and close incidents, and mail what changed
 #[derive(Debug, Parser)]
@@ -65,20 +77,28 @@ fn run(cli: &Cli) -> Outcome {
     if spec.alerts.destinations.is_empty() {
         log::info!("no <to> in <alerts>: problems are recorded and nobody is told");
     }
-    let report = match once(&spec, cli.dry_run) {
+    let (begun, soft) = (clock::now(), world::delta(spec.collector.interval));
+    // What hangs beyond every timeout (a resolver, a server that drips) is ended; nothing is lost by it.
+    let hard = spec.collector.interval + lines::STAGE * 12;
+    let _watchdog = (!cli.dry_run).then(|| exit::watchdog("fleet-alerter", hard));
+    let report = match once(&spec, begun + soft, cli.dry_run) {
         // Each step is committed by itself, so the run may begin again: with the room that was kept back for it.
         Err(error @ StoreError::Full { .. }) if !cli.dry_run && store::release(&spec.store) => {
             log::error!("{error}; the room that was kept back for alerts is used now: free space");
-            once(&spec, false)?
+            once(&spec, begun + soft, false)?
         }
         other => other?,
     };
     show(cli, &report)?;
+    if let Some(url) = spec.alerts.heartbeat.as_ref().filter(|_| !cli.dry_run && report.errors.is_empty()) {
+        // Who watches it tells people when it stays away.
+        http::get(url, lines::STAGE).map_err(|text| Failure::new(Exit::Failed, format!("heartbeat: {text}")))?;
+    }
     if report.errors.is_empty() { Ok(Exit::Done) } else { Err(Failure::new(Exit::Failed, report.errors.join("\n"))) }
 }
 
-fn once(spec: &FleetSpec, dry_run: bool) -> store::Result<Report> {
-    turn(store::open(&spec.store)?.as_mut(), spec, &clock::now, dry_run)
+fn once(spec: &FleetSpec, until: DateTime<Utc>, dry_run: bool) -> store::Result<Report> {
+    turn(store::open(&spec.store)?.as_mut(), spec, &mut Lines::new(spec), &clock::now, until, dry_run)
 }
 
 /// What a run did.
@@ -96,38 +116,52 @@ pub struct Report {
     pub errors: Vec<String>,
 }
 
-/// The whole run against a store.
+/// The whole run against a store; no mail is begun after `deadline`.
 ///
 /// # Errors
 /// The store's.
 pub fn turn(
     store: &mut dyn Store,
     spec: &FleetSpec,
+    post: &mut dyn Post,
     clock: &dyn Fn() -> DateTime<Utc>,
+    deadline: DateTime<Utc>,
     dry_run: bool,
 ) -> store::Result<Report> {
     let mut report = Report::default();
-    let mut world = World::new(store.states()?, store.open_incidents()?, store.last_incident()?);
+    let mut world = World::new(spec, store.states()?, store.open_incidents()?, store.acks()?, store.last_incident()?);
     let mut cursor = store.cursor()?;
+    let mut taken = 0;
     loop {
-        let rows = store.rows_after(cursor, BATCH)?;
+        let rows = store.rows_after(cursor, CHUNK)?;
         let Some(last) = rows.last() else { break };
         cursor = last.id;
         report.rows += rows.len();
-        rows.iter().for_each(|row| world.row(spec, row));
-        if !dry_run && let Some(evaluation) = world.take(cursor, true) {
-            store.commit_evaluation(&evaluation)?;
+        taken += rows.len();
+        for row in &rows {
+            world.recall(store, row)?;
+            world.row(row);
+        }
+        if taken >= BATCH {
+            taken = 0;
+            write(store, &mut world, cursor, true, dry_run)?;
         }
     }
     let now = clock();
-    world.prune(spec, now);
-    world.tick(spec, now);
-    if !dry_run && let Some(evaluation) = world.take(cursor, false) {
-        store.commit_evaluation(&evaluation)?;
-    }
-    if !half_written(store, spec, now)? {
+    let sweep = store.sweeps(1)?.pop();
+    let half = half_written(sweep.as_ref(), spec, now);
+    let pauses = store.pauses()?;
+    world.prune(now);
+    let means = world::means(store, spec, now)?;
+    world.tick(&Facts { now, sweep: sweep.as_ref(), half, pauses: &pauses, means: &means });
+    write(store, &mut world, cursor, taken > 0, dry_run)?;
+    if half {
+        log::info!("a sweep is under way: mail is planned once it is whole");
+    } else {
+        let stored = stored(store, now)?;
+        let quiet = Quiet::new(spec, &world, &stored.silences, &stored.closed, now);
         let history = |incident: &Incident| draw(store, incident, now);
-        let plan = plan::plan(spec, &world, &store.told()?, &store.queued()?, now, &history);
+        let plan = plan::plan(&quiet, &world, &stored, now, &history);
         report.mails =
             plan.mails.iter().filter(|mail| mail.id == 0 && mail.state == MailState::Queued).cloned().collect();
         if !dry_run && plan != Plan::default() {
@@ -137,7 +171,7 @@ pub fn turn(
     if dry_run {
         return Ok(report);
     }
-    let delivered = deliver::deliver(store, spec, clock)?;
+    let delivered = deliver::deliver(store, spec, post, clock, deadline)?;
     (report.sent, report.waiting, report.errors) = (delivered.sent, delivered.waiting, delivered.errors);
     store.beat(&Heartbeat {
         role: "alerter".to_owned(),
@@ -148,24 +182,50 @@ pub fn turn(
     Ok(report)
 }
 
+/// State, incidents, events and cursor in one transaction.
+fn write(store: &mut dyn Store, world: &mut World<'_>, cursor: i64, moved: bool, dry_run: bool) -> store::Result<()> {
+    match world.take(cursor, moved) {
+        Some(evaluation) if !dry_run => store.commit_evaluation(&evaluation),
+        _ => Ok(()),
+    }
+}
+
+/// What a plan looks at besides the truth.
+///
+/// # Errors
+/// The store's.
+pub fn stored(store: &dyn Store, now: DateTime<Utc>) -> store::Result<Stored> {
+    let summaries = store.summaries()?;
+    let oldest = summaries.iter().map(|(.., at)| *at).min().unwrap_or(now);
+    let since = oldest.min(now - flap::MEMORY).max(now - OLDEST_SUMMARY);
+    let queued = store.queued()?;
+    let ids: BTreeSet<i64> = queued.iter().flat_map(|mail| &mail.tells).map(|it| it.incident).collect();
+    let told_of = ids.into_iter().map(|id| store.incident(id)).collect::<store::Result<Vec<_>>>()?;
+    Ok(Stored {
+        told: store.told()?,
+        queued,
+        told_of: told_of.into_iter().flatten().collect(),
+        closed: store.closed_since(since)?,
+        closed_told: store.told_since(since)?,
+        pauses: store.pauses()?,
+        silences: store.silences()?,
+        summaries,
+    })
+}
+
 /// Whether a sweep is under way. One whose collector ended before it, killed or by a full disk, counts no longer than its
 /// deadline, and not at all where its lock shows that it is gone.
-fn half_written(store: &dyn Store, spec: &FleetSpec, now: DateTime<Utc>) -> store::Result<bool> {
-    let deadline = TimeDelta::from_std(spec.collector.deadline).unwrap_or(TimeDelta::hours(1));
-    let newest = store.sweeps(1)?;
-    let open = newest.first().is_some_and(|sweep| sweep.ended.is_none() && now - sweep.started < deadline);
-    let half = open && !lock::is_free(&spec.collector.state_dir.join("collector.lock"));
-    if half {
-        log::info!("a sweep is under way: mail is planned once it is whole");
-    }
-    Ok(half)
+fn half_written(sweep: Option<&Sweep>, spec: &FleetSpec, now: DateTime<Utc>) -> bool {
+    let deadline = world::delta(spec.collector.deadline);
+    let open = sweep.is_some_and(|sweep| sweep.ended.is_none() && now - sweep.started < deadline);
+    open && !lock::is_free(&spec.collector.state_dir.join("collector.lock"))
 }
 
 /// The last points of an incident's metric as bars. A store that cannot say does not keep a mail back.
 fn draw(store: &dyn Store, incident: &Incident, now: DateTime<Utc>) -> Option<String> {
     let subject = &incident.subject;
     let since = now - TimeDelta::hours(6);
-    let series = store.series(&subject.host, &subject.rule, since, now + TimeDelta::minutes(5)).ok()?;
+    let series = past::series(store, &subject.host, &subject.rule, since, now + TimeDelta::minutes(5)).ok()?;
     let points = series.into_iter().find(|series| series.item == subject.item)?.points;
     let values: Vec<f64> = points.iter().rev().take(40).rev().map(|point| point.mean).collect();
     let (first, last) = (values.first()?, values.last()?);
@@ -211,3 +271,6 @@ fn show(cli: &Cli, report: &Report) -> Outcome {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod sim;

@@ -106,7 +106,7 @@ fn talk(
     pulled: &mut bool,
 ) -> Result<Traffic, SshError> {
     let host = &job.host;
-    let (begun, shipped) = match deploy::start(stream, &job.nonce, &job.task, probes) {
+    let (begun, shipped) = match deploy::start(stream, &job.nonce, job.task.expose(), probes) {
         Ok(found) => found,
         Err(error) => return Err(broken(stream, false, &error)),
     };

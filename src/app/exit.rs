@@ -60,6 +60,26 @@ impl Failure {
 /// The result of every command.
 pub type Outcome = std::result::Result<Exit, Failure>;
 
+/// Ends the process unless it is dropped in time: for what can hang beyond every timeout.
+#[derive(Debug)]
+pub struct Watchdog {
+    _alive: std::sync::mpsc::Sender<()>,
+}
+
+/// Starts a watchdog.
+#[must_use]
+#[allow(clippy::disallowed_methods, reason = "a thread that hangs cannot return an exit code")]
+pub fn watchdog(program: &'static str, after: std::time::Duration) -> Watchdog {
+    let (alive, ended) = std::sync::mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        if ended.recv_timeout(after) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            complain(&format!("{program}: not done after {} s; ended, the next run goes on", after.as_secs()));
+            std::process::exit(i32::from(Exit::Failed.code()));
+        }
+    });
+    Watchdog { _alive: alive }
+}
+
 /// Prints a failure to standard error and turns the outcome into the process's exit code.
 #[must_use]
 pub fn finish(program: &str, outcome: Outcome) -> ExitCode {

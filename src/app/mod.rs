@@ -27,6 +27,10 @@ pub mod lock;
 #[cfg(feature = "server")]
 pub mod logging;
 #[cfg(feature = "server")]
+mod orders;
+#[cfg(feature = "server")]
+pub mod past;
+#[cfg(feature = "server")]
 pub mod secrets;
 #[cfg(feature = "server")]
 pub mod state;

@@ -13,9 +13,10 @@ mod state;
 use std::process::ExitCode;
 
 use args::Mode;
+use sample::Checks;
 
 use super::exit::{self, Exit, Failure, Outcome};
-use crate::measure::Root;
+use crate::measure::{self, Root};
 
 /// Runs the probe with the process's arguments and standard streams.
 #[must_use]
@@ -25,12 +26,16 @@ pub fn main() -> ExitCode {
 
 fn run() -> Outcome {
     let mode = args::parse(std::env::args_os().skip(1)).map_err(|text| Failure::new(Exit::Usage, text))?;
-    let root = Root::default();
+    // By this name even where the file was replaced meanwhile.
+    let root = Root::default().helped_by("/proc/self/exe");
     match mode {
         Mode::Help => exit::print(&args::help()),
         Mode::Version => exit::print(&format!("fleet-probe {}\n", env!("CARGO_PKG_VERSION"))),
-        Mode::Print => exit::print(&show::table(&sample::take(&root, None, 0).sample)),
-        Mode::Json => exit::print(&show::json(&sample::take(&root, None, 0).sample)),
+        Mode::Print => exit::print(&show::table(&sample::take(&root, None, 0, Checks::default()).sample)),
+        Mode::Json => exit::print(&show::json(&sample::take(&root, None, 0, Checks::default()).sample)),
+        Mode::AskMounts => measure::answer_mounts(std::io::stdin(), std::io::stdout())
+            .map(|()| Exit::Done)
+            .map_err(|error| Failure::new(Exit::Failed, format!("a pipe: {error}"))),
         Mode::Serve { spool } => serve::serve(&root, &spool),
         Mode::Spool { spool, recipients } => serve::spool_only(&root, &spool, &recipients),
     }

@@ -64,7 +64,7 @@ impl Reader<'_> {
         if !self.is_root(&root) {
             return;
         }
-        schema::check(&root, self.report);
+        schema::examine(&root, self.report);
         for child in root.children {
             if child.name == "include" {
                 self.include(path, &child, depth);

@@ -1,5 +1,6 @@
 //! config.xml: as typed and resolved; all mistakes at once, with line and column.
 
+pub mod calendar;
 mod defaults;
 pub mod edit;
 mod files;
@@ -8,7 +9,9 @@ mod range;
 mod raw;
 mod report;
 mod resolve;
+mod rule;
 mod schema;
+mod services;
 mod suggest;
 mod tree;
 mod units;
@@ -19,9 +22,14 @@ use std::path::{Path, PathBuf};
 pub use report::Report;
 pub use suggest::did_you_mean;
 
+use crate::model::catalogue;
 use crate::model::metric::Unit;
+use crate::model::rule::{Condition, RuleKind};
 use crate::model::secret::SecretSource;
-use crate::model::spec::{FleetSpec, Origin};
+use crate::model::spec::{FleetSpec, Origin, RuleSpec};
+
+/// Between two sweeps, where the configuration does not say.
+pub const INTERVAL: std::time::Duration = std::time::Duration::from_secs(300);
 
 /// A value of a host and where it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,6 +112,47 @@ pub fn describe(source: &SecretSource) -> String {
 #[must_use]
 pub fn show_level(value: f64, unit: Unit) -> String {
     units::show(value, unit)
+}
+
+/// The rules that ship, as a host has them whose configuration says nothing, for sweeps that far apart.
+#[must_use]
+pub fn shipped(interval: std::time::Duration) -> Vec<RuleSpec> {
+    resolve::shipped(interval)
+}
+
+/// The attributes of a rule as they are written, in the order of the documentation.
+#[must_use]
+pub fn written(rule: &RuleSpec) -> Vec<(&'static str, String)> {
+    let unit = catalogue::find(&rule.metric).map(|metric| rule.kind.unit(metric));
+    let level = |value: Option<f64>| value.zip(unit).map(|(value, unit)| show_level(value, unit));
+    let mut all = vec![("item", Some(rule.items.join(" ")))];
+    all.push(("not-item", (!rule.not_items.is_empty()).then(|| rule.not_items.join(" "))));
+    all.push(("warning", level(rule.warning)));
+    all.push(("critical", level(rule.critical)));
+    all.push(("clear", level(rule.clear)));
+    match rule.hold {
+        Some(hold) => all.push(("for", Some(show_duration(hold)))),
+        None => {
+            all.push(("raise", Some(rule.raise.to_string())));
+            all.push(("of", Some(rule.of.to_string())));
+        }
+    }
+    all.push(("fall", Some(rule.fall.to_string())));
+    all.extend(rule.conditions.iter().map(|condition| (condition.attribute, Some(show_condition(condition)))));
+    all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+/// A condition as it is written in config.xml: `pressure.some[cpu] 50%`, `10GiB`.
+#[must_use]
+pub fn show_condition(condition: &Condition) -> String {
+    let metric = catalogue::find(&condition.metric);
+    let unit = metric.map_or(Unit::Count, |metric| RuleKind::of(metric).unit(metric));
+    let level = units::show(condition.threshold, unit);
+    match &condition.item {
+        _ if condition.attribute == "and-below-free" => level,
+        Some(item) => format!("{}[{item}] {level}", condition.metric),
+        None => format!("{} {level}", condition.metric),
+    }
 }
 
 /// A length of time as it is written in config.xml: `300ms`, `5m`, `14d`.

@@ -1,15 +1,12 @@
 //! The configuration as typed: each value with its type and its place, nothing inherited yet.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::files::resolve_path;
 use super::report::{At, Report};
-use super::suggest::did_you_mean;
+pub(super) use super::rule::{Rule, rules};
 use super::tree::{Attr, Node};
 use super::units::{self, Wrong, wrong};
-use crate::model::catalogue;
-use crate::model::metric::{Kind, Metric};
 use crate::model::secret::{Secret, SecretSource};
 use crate::model::spec::UnknownHosts;
 
@@ -208,115 +205,6 @@ pub(super) fn port(node: &Node, report: &mut Report) -> Option<Typed<u16>> {
         let number = units::whole(value, 1, 65535)?;
         u16::try_from(number).or_else(|_| wrong("the port is too large", ""))
     })
-}
-
-/// `<rule>`.
-#[derive(Clone, Debug)]
-pub(super) struct Rule {
-    pub metric: &'static Metric,
-    pub at: At,
-    pub items: Option<Typed<Vec<String>>>,
-    pub not_items: Option<Typed<Vec<String>>>,
-    pub warning: Option<Typed<f64>>,
-    pub critical: Option<Typed<f64>>,
-    pub clear: Option<Typed<f64>>,
-    pub hold: Option<Typed<Duration>>,
-    pub raise: Option<Typed<u32>>,
-    pub of: Option<Typed<u32>>,
-    pub fall: Option<Typed<u32>>,
-    pub off: bool,
-}
-
-impl Rule {
-    /// A rule for a metric that says nothing yet.
-    pub fn blank(metric: &'static Metric, at: At) -> Self {
-        Self {
-            metric,
-            at,
-            items: None,
-            not_items: None,
-            warning: None,
-            critical: None,
-            clear: None,
-            hold: None,
-            raise: None,
-            of: None,
-            fall: None,
-            off: false,
-        }
-    }
-
-    pub fn read(node: &Node, report: &mut Report) -> Option<Self> {
-        let named = required(node, "metric", report)?;
-        let Some(metric) = catalogue::find(&named.value) else {
-            let names = catalogue::METRICS.iter().map(|metric| metric.name);
-            let mend = did_you_mean(&named.value, names, "list them with: fleet metrics");
-            report.error(named.at, format!("\"{}\" is not a metric", named.value), mend);
-            return None;
-        };
-        if metric.kind == Kind::Counter {
-            let text = format!("{} is a counter; rules on rates come with a later version", metric.name);
-            report.error(named.at, text, "choose a gauge from: fleet metrics");
-            return None;
-        }
-        let mut level = |name: &str| parsed(node, name, report, |value| units::level(value, metric));
-        let (warning, critical, clear) = (level("warning"), level("critical"), level("clear"));
-        let mut count = |name: &str| {
-            let typed = parsed(node, name, report, |value| units::whole(value, 1, 64))?;
-            Some(Typed { value: u32::try_from(typed.value).unwrap_or(64), at: typed.at })
-        };
-        let (raise, of, fall) = (count("raise"), count("of"), count("fall"));
-        let patterns = |value: &str| Ok(units::words(value));
-        let items = parsed(node, "item", report, |value| {
-            if value.trim().is_empty() {
-                return wrong("item= is empty", "write * for all items");
-            }
-            patterns(value)
-        });
-        let not_items = parsed(node, "not-item", report, patterns);
-        for typed in [&items, &not_items].into_iter().flatten() {
-            if metric.item.is_empty() {
-                report.error(typed.at, format!("{} has no items", metric.name), "remove it");
-            }
-        }
-        let hold = parsed(node, "for", report, units::duration);
-        let off = parsed(node, "off", report, units::flag).is_some_and(|typed| typed.value);
-        let rule = Self { metric, at: node.at, items, not_items, warning, critical, clear, hold, raise, of, fall, off };
-        if off && node.attrs.iter().any(|attr| !matches!(attr.name.as_str(), "metric" | "item" | "off")) {
-            report.error(node.at, "off=\"true\" together with levels", "a removed rule has only metric and item");
-        }
-        Some(rule)
-    }
-
-    /// What makes two rules the same: the metric and its item patterns.
-    pub fn key(&self) -> Vec<String> {
-        match &self.items {
-            Some(items) => {
-                let mut key = items.value.clone();
-                key.sort();
-                key.dedup();
-                key
-            }
-            None => vec!["*".to_owned()],
-        }
-    }
-}
-
-/// The rules directly inside of an element; the same rule twice is a mistake.
-pub(super) fn rules(node: &Node, report: &mut Report) -> Vec<Rule> {
-    let mut rules: Vec<Rule> = Vec::new();
-    for child in node.children.iter().filter(|child| child.name == "rule") {
-        let Some(rule) = Rule::read(child, report) else { continue };
-        let same = |other: &&Rule| std::ptr::eq(other.metric, rule.metric) && other.key() == rule.key();
-        if let Some(first) = rules.iter().find(same) {
-            let first = report.named(first.at);
-            let text = format!("a second rule for {} and the same items, first at {first}", rule.metric.name);
-            report.error(child.at, text, "put both into one");
-            continue;
-        }
-        rules.push(rule);
-    }
-    rules
 }
 
 /// The one child of that name; a second is a mistake.

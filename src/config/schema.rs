@@ -3,6 +3,7 @@
 use super::report::Report;
 use super::suggest::did_you_mean;
 use super::tree::Node;
+use crate::model::check::{self, CheckKind, Shape};
 
 struct Element {
     name: &'static str,
@@ -10,6 +11,8 @@ struct Element {
     /// Attributes that several elements have.
     shared: &'static [&'static str],
     children: &'static [&'static str],
+    /// Whether every kind of check may stand in it.
+    checks: bool,
     /// Attributes of the design that this version does not know yet.
     later: &'static [&'static str],
 }
@@ -20,7 +23,17 @@ const fn element(
     children: &'static [&'static str],
     later: &'static [&'static str],
 ) -> Element {
-    Element { name, attrs, shared: &[], children, later }
+    Element { name, attrs, shared: &[], children, checks: false, later }
+}
+
+/// An [`element`] that may also hold services and checks of every kind.
+const fn with_checks(
+    name: &'static str,
+    attrs: &'static [&'static str],
+    children: &'static [&'static str],
+    later: &'static [&'static str],
+) -> Element {
+    Element { name, attrs, shared: &[], children, checks: true, later }
 }
 
 impl Element {
@@ -59,29 +72,47 @@ const ELEMENTS: &[Element] = &[
     element(
         "fleet-health",
         &["version"],
-        &["collector", "keys", "store", "ssh", "defaults", "group", "host", "alerts", "consent", "include"],
+        &["collector", "keys", "store", "ssh", "defaults", "group", "host", "alerts", "silence", "consent", "include"],
         &[],
     ),
     element("collector", &["jobs", "timeout", "deadline", "interval", "state-dir", "probe-dir"], &[], &[]),
     element("keys", &["recipient-file", "identity-file"], &[], &[]),
     element("store", &["url", "keep", "keep-hourly"], &[], &[]),
     element("ssh", &[], &[], &["use-ssh-config", "jump"]).with(LOGIN),
-    element("defaults", &[], &["rule"], &[]),
-    element("group", &["name", "description", "labels"], &["ssh", "rule", "group", "host"], &["jump"]),
-    element(
+    with_checks("defaults", &[], &["rule", "service"], &[]),
+    with_checks("group", &["name", "description", "labels"], &["ssh", "rule", "service", "group", "host"], &["jump"]),
+    with_checks("service", &["name", "description", "min-healthy", "unit", "off"], &["rule"], &[]),
+    with_checks(
         "host",
-        &["name", "address", "transport", "labels", "fingerprint"],
-        &["ssh", "rule"],
+        &["name", "address", "transport", "labels", "fingerprint", "parent"],
+        &["ssh", "rule", "service"],
         &["jump", "use-ssh-config"],
     )
     .with(LOGIN),
     element(
         "rule",
-        &["metric", "item", "not-item", "warning", "critical", "clear", "for", "raise", "of", "fall", "off"],
+        &[
+            "metric",
+            "kind",
+            "item",
+            "not-item",
+            "warning",
+            "critical",
+            "clear",
+            "for",
+            "raise",
+            "of",
+            "fall",
+            "and",
+            "and-below-free",
+            "and-critical",
+            "unless",
+            "off",
+        ],
         &[],
         &[],
     ),
-    element("alerts", &["repeat", "cap", "recovered"], &["smtp", "to", "route"], &["heartbeat"]),
+    element("alerts", &["repeat", "cap", "recovered", "heartbeat"], &["smtp", "to", "route"], &[]),
     element(
         "smtp",
         &[
@@ -103,68 +134,122 @@ const ELEMENTS: &[Element] = &[
     element("to", &["name", "mail", "directory"], &[], &["webhook", "format", "sendmail"]),
     element(
         "route",
-        &["host", "group", "rule", "severity", "to", "repeat", "continue"],
+        &[
+            "host",
+            "group",
+            "service",
+            "rule",
+            "severity",
+            "to",
+            "repeat",
+            "cap",
+            "days",
+            "hours",
+            "time-zone",
+            "after",
+            "unless",
+            "continue",
+        ],
         &[],
-        &["service", "days", "hours", "time-zone", "after", "unless", "cap"],
+        &[],
+    ),
+    element(
+        "silence",
+        &["host", "group", "service", "rule", "from", "until", "days", "hours", "time-zone", "reason"],
+        &[],
+        &[],
     ),
     element("consent", &["require"], &[], &[]),
     element("include", &["file"], &[], &[]),
 ];
 
 /// Elements of the design that this version does not know yet.
-const LATER: &[&str] = &["service", "http", "redis", "postgres", "silence", "web", "check", "log"];
+const LATER: &[&str] = &["web"];
 
-fn find(name: &str) -> Option<&'static Element> {
-    ELEMENTS.iter().find(|element| element.name == name)
+/// What an element may have and hold.
+struct Known {
+    attrs: Vec<&'static str>,
+    children: Vec<&'static str>,
+    later: &'static [&'static str],
+}
+
+fn find(name: &str) -> Option<Known> {
+    if let Some(kind) = check::find(name) {
+        return Some(Known { attrs: attributes(kind), children: Vec::new(), later: &[] });
+    }
+    let element = ELEMENTS.iter().find(|element| element.name == name)?;
+    let kinds = check::KINDS.iter().filter(|_| element.checks).map(|kind| kind.name);
+    let children = element.children.iter().copied().chain(kinds).collect();
+    Some(Known { attrs: element.known().collect(), children, later: element.later })
+}
+
+/// Every attribute of a kind of check, as it is written.
+fn attributes(kind: &CheckKind) -> Vec<&'static str> {
+    let mut all = Vec::new();
+    for attribute in kind.attributes {
+        match attribute.shape {
+            // Checks have one kind of secret.
+            Shape::Secret => all.extend(PASSWORD),
+            _ => all.push(attribute.name),
+        }
+    }
+    all.extend(check::COMMON);
+    all
+}
+
+const PASSWORD: &[&str] = &["password", "password-file", "password-env", "password-command", "password-credential"];
+
+/// The elements that may hold one.
+fn homes(name: &str) -> Vec<String> {
+    let holds = |parent: &&Element| parent.children.contains(&name) || parent.checks && check::find(name).is_some();
+    ELEMENTS.iter().filter(holds).map(|parent| format!("<{}>", parent.name)).collect()
 }
 
 /// Reports everything in the element that is unknown, misplaced or for later.
-pub(super) fn check(node: &Node, report: &mut Report) {
+pub(super) fn examine(node: &Node, report: &mut Report) {
     let Some(element) = find(&node.name) else { return };
     for attr in &node.attrs {
         let name = attr.name.as_str();
         // The declarations that point editors to the schema.
-        if element.name == "fleet-health" && (name == "xmlns:xsi" || name.starts_with("xsi:")) {
+        if node.name == "fleet-health" && (name == "xmlns:xsi" || name.starts_with("xsi:")) {
             continue;
         }
-        if element.known().any(|known| known == name) {
+        if element.attrs.contains(&name) {
             continue;
         }
         if element.later.contains(&name) {
-            let text = format!("{name}= of <{}> comes with a later version of fleet-health", element.name);
+            let text = format!("{name}= of <{}> comes with a later version of fleet-health", node.name);
             report.error(attr.name_at, text, "remove it until then");
             continue;
         }
-        let known: Vec<&str> = element.known().collect();
-        let said =
-            if known.is_empty() { "it has no attributes".to_owned() } else { format!("it has: {}", known.join(", ")) };
-        let mend = did_you_mean(name, known, &said);
-        report.error(attr.name_at, format!("<{}> has no attribute \"{name}\"", element.name), mend);
+        let said = if element.attrs.is_empty() {
+            "it has no attributes".to_owned()
+        } else {
+            format!("it has: {}", element.attrs.join(", "))
+        };
+        let mend = did_you_mean(name, element.attrs.iter().copied(), &said);
+        report.error(attr.name_at, format!("<{}> has no attribute \"{name}\"", node.name), mend);
     }
     for child in &node.children {
         let name = child.name.as_str();
         if element.children.contains(&name) {
-            check(child, report);
+            examine(child, report);
         } else if find(name).is_some() {
-            let homes: Vec<String> = ELEMENTS
-                .iter()
-                .filter(|parent| parent.children.contains(&name))
-                .map(|parent| format!("<{}>", parent.name))
-                .collect();
+            let homes = homes(name);
             let mend = if homes.is_empty() {
                 "it is the outermost element".to_owned()
             } else {
                 format!("it belongs into {}", homes.join(" or "))
             };
-            report.error(child.at, format!("<{name}> cannot stand in <{}>", element.name), mend);
+            report.error(child.at, format!("<{name}> cannot stand in <{}>", node.name), mend);
         } else if LATER.contains(&name) {
             let text = format!("<{name}> comes with a later version of fleet-health");
             report.error(child.at, text, "remove it until then");
         } else {
             let fallback = if element.children.is_empty() {
-                format!("<{}> holds no elements", element.name)
+                format!("<{}> holds no elements", node.name)
             } else {
-                format!("<{}> holds: {}", element.name, element.children.join(", "))
+                format!("<{}> holds: {}", node.name, element.children.join(", "))
             };
             let mend = did_you_mean(name, element.children.iter().copied(), &fallback);
             report.error(child.at, format!("unknown element <{name}>"), mend);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::metric::{Metric, Unit};
+use crate::model::metric::Unit;
 
 /// Why a value is not taken.
 #[derive(Debug, PartialEq)]
@@ -71,10 +71,10 @@ fn seconds(text: &str) -> Result<f64, Wrong> {
     wrong(format!("\"{text}\" is not a length of time"), mend)
 }
 
-/// A level for a metric, in the metric's base unit.
-pub(super) fn level(text: &str, metric: &Metric) -> Result<f64, Wrong> {
-    let what = format!("\"{text}\" is not a level for {}", metric.name);
-    match metric.unit {
+/// A level for what is named, in a base unit.
+pub(super) fn level(text: &str, name: &str, unit: Unit) -> Result<f64, Wrong> {
+    let what = format!("\"{text}\" is not a level for {name}");
+    match unit {
         Unit::Seconds => seconds(text).map_err(|inner| Wrong { text: what, mend: inner.mend }),
         Unit::Ratio => match number(text.trim()) {
             Some((value, "%")) if text == text.trim() && value <= 100.0 => Ok(value / 100.0),
@@ -84,29 +84,52 @@ pub(super) fn level(text: &str, metric: &Metric) -> Result<f64, Wrong> {
             Some((value, _)) if value <= 100.0 => wrong(what, format!("write it as {}%", tidy(value))),
             _ => wrong(what, "write it as a share between 0% and 100%"),
         },
-        Unit::Bytes => match number(text.trim()) {
-            Some((value, after)) => {
-                if let Some((_, factor)) = SIZES.iter().find(|(name, _)| *name == after && text == text.trim()) {
-                    return Ok(value * factor);
-                }
-                let meant = after.trim().to_ascii_lowercase();
-                let unit = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"].into_iter().find(|unit| {
-                    let unit = unit.to_ascii_lowercase();
-                    meant == unit || meant == unit.replace("ib", "b") || meant == unit[..1]
-                });
-                match unit {
-                    Some(unit) => wrong(what, format!("write it as {}{unit}", tidy(value))),
-                    None => wrong(what, "write it as 512B, 10KiB, 5MiB, 10GiB or 2TiB"),
-                }
-            }
-            None => wrong(what, "write it as 512B, 10KiB, 5MiB, 10GiB or 2TiB"),
+        Unit::Bytes => size(text).map_err(|mend| Wrong { text: what, mend }),
+        Unit::Celsius => match number(text.trim()) {
+            Some((value, "C" | "°C")) if text == text.trim() => Ok(value),
+            Some((value, _)) => wrong(what, format!("write it as {}C", tidy(value))),
+            None => wrong(what, "write it as 75C"),
         },
         Unit::Count => match number(text.trim()) {
             Some((value, "")) if text == text.trim() => Ok(value),
             Some((value, _)) => wrong(what, format!("it is a plain number: write it as {}", tidy(value))),
             None => wrong(what, "write it as a plain number, such as 2 or 0.5"),
         },
+        Unit::BytesPerSecond => match text.strip_suffix("/s") {
+            Some(amount) => size(amount).map_err(|mend| Wrong { text: what, mend: each_second(&mend) }),
+            None => match size(text.trim_end_matches("ps")) {
+                Ok(_) => wrong(what, format!("write it as {}/s", text.trim_end_matches("ps"))),
+                Err(mend) => wrong(what, each_second(&mend)),
+            },
+        },
+        Unit::PerSecond => match (number(text.trim()), text == text.trim()) {
+            (Some((value, "/s")), true) => Ok(value),
+            (Some((value, _)), _) => wrong(what, format!("it is a rate: write it as {}/s", tidy(value))),
+            (None, _) => wrong(what, "write it as a number each second, such as 10/s or 0.5/s"),
+        },
     }
+}
+
+fn each_second(mend: &str) -> String {
+    match mend.strip_prefix("write it as 512B") {
+        Some(_) => "write it as 10KiB/s, 5MiB/s or 1GiB/s".to_owned(),
+        None => format!("{mend}/s"),
+    }
+}
+
+/// An amount of bytes, or the form that is right.
+fn size(text: &str) -> Result<f64, String> {
+    let any = || "write it as 512B, 10KiB, 5MiB, 10GiB or 2TiB".to_owned();
+    let Some((value, after)) = number(text.trim()) else { return Err(any()) };
+    if let Some((_, factor)) = SIZES.iter().find(|(name, _)| *name == after && text == text.trim()) {
+        return Ok(value * factor);
+    }
+    let meant = after.trim().to_ascii_lowercase();
+    let unit = SIZES.iter().map(|(name, _)| *name).find(|unit| {
+        let unit = unit.to_ascii_lowercase();
+        meant == unit || meant == unit.replace("ib", "b") || meant == unit[..1]
+    });
+    Err(unit.map_or_else(any, |unit| format!("write it as {}{unit}", tidy(value))))
 }
 
 /// Without the noise of binary fractions.
@@ -118,9 +141,12 @@ fn tidy(value: f64) -> f64 {
 pub(super) fn show(value: f64, unit: Unit) -> String {
     match unit {
         Unit::Ratio => format!("{}%", tidy(value * 100.0)),
+        Unit::Celsius => format!("{}C", tidy(value)),
         Unit::Count => format!("{}", tidy(value)),
         Unit::Bytes => largest(value, SIZES),
         Unit::Seconds => largest(value, &TIMES[..5]),
+        Unit::BytesPerSecond => format!("{}/s", largest(value, SIZES)),
+        Unit::PerSecond => format!("{}/s", tidy(value)),
     }
 }
 
@@ -167,24 +193,34 @@ mod tests {
     use super::*;
     use crate::model::catalogue::find;
 
+    fn level(text: &str, metric: &str) -> Result<f64, Wrong> {
+        super::level(text, metric, find(metric).unwrap().unit)
+    }
     fn mend(text: &str, metric: &str) -> String {
-        level(text, find(metric).unwrap()).unwrap_err().mend
+        level(text, metric).unwrap_err().mend
     }
 
     #[test]
     fn levels_fit_their_metric() {
-        assert_eq!(level("85%", find("cpu.used").unwrap()), Ok(0.85));
-        assert_eq!(level("10GiB", find("filesystem.available").unwrap()), Ok(10.0 * 1024f64.powi(3)));
-        assert_eq!(level("300ms", find("probe.cpu").unwrap()), Ok(0.3));
-        assert_eq!(level("1h30m", find("host.silent").unwrap()), Ok(5400.0));
-        assert_eq!(level("2.5", find("load.per-core").unwrap()), Ok(2.5));
+        assert_eq!(level("85%", "cpu.used"), Ok(0.85));
+        assert_eq!(level("10GiB", "filesystem.available"), Ok(10.0 * 1024f64.powi(3)));
+        assert_eq!(level("300ms", "probe.cpu"), Ok(0.3));
+        assert_eq!(level("1h30m", "host.silent"), Ok(5400.0));
+        assert_eq!(level("2.5", "load.per-core"), Ok(2.5));
         assert_eq!(mend("97 percent", "cpu.used"), "write it as 97%");
         assert_eq!(mend("0.8", "cpu.used"), "write it as 80%");
         assert_eq!(mend("10GB", "filesystem.available"), "write it as 10GiB");
         assert_eq!(mend("5 min", "host.silent"), "write it as 5m");
         assert_eq!(mend("80%", "load.per-core"), "it is a plain number: write it as 80");
+        assert_eq!(level("5MiB/s", "disk.read.rate"), Ok(5.0 * 1024f64.powi(2)));
+        assert_eq!(level("10/s", "swap.in.rate"), Ok(10.0));
+        assert_eq!(mend("5MiB", "disk.read.rate"), "write it as 5MiB/s");
+        assert_eq!(mend("5MB/s", "disk.read.rate"), "write it as 5MiB/s");
+        assert_eq!(mend("5 MBps", "disk.read.rate"), "write it as 5MiB/s");
+        assert_eq!(mend("fast", "disk.read.rate"), "write it as 10KiB/s, 5MiB/s or 1GiB/s");
+        assert_eq!(mend("10", "swap.in.rate"), "it is a rate: write it as 10/s");
         for bad in ["", "-5%", "%", "101%", "1e3%", "NaN", "inf", "85%%", " 85%", "99999999999999999999999%"] {
-            assert!(level(bad, find("cpu.used").unwrap()).is_err(), "{bad}");
+            assert!(level(bad, "cpu.used").is_err(), "{bad}");
         }
     }
 
@@ -194,14 +230,16 @@ mod tests {
         assert_eq!(show(600.0, Unit::Seconds), "10m");
         assert_eq!(show(5400.0, Unit::Seconds), "90m");
         assert_eq!(show(10.0 * 1024f64.powi(3), Unit::Bytes), "10GiB");
+        assert_eq!(show(5.0 * 1024f64.powi(2), Unit::BytesPerSecond), "5MiB/s");
+        assert_eq!(show(0.5, Unit::PerSecond), "0.5/s");
         assert_eq!(show_duration(Duration::ZERO), "0s");
     }
 
     proptest::proptest! {
         #[test]
         fn nothing_panics(text in ".{0,30}") {
-            for metric in crate::model::catalogue::METRICS {
-                let _ = level(&text, metric);
+            for metric in crate::model::catalogue::all() {
+                let _ = level(&text, metric.name);
             }
             let _ = (duration(&text), flag(&text), whole(&text, 1, 5));
         }

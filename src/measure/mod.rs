@@ -4,6 +4,7 @@ mod boot;
 mod cpu;
 mod disk;
 mod filesystem;
+mod folder;
 mod load;
 mod memory;
 mod network;
@@ -11,6 +12,7 @@ mod out;
 mod pressure;
 mod process;
 mod root;
+mod run;
 mod text;
 mod uptime;
 
@@ -18,10 +20,11 @@ use std::time::{Duration, Instant};
 
 pub use boot::{boot_id, uptime_millis};
 pub use cpu::Totals;
+pub use filesystem::{ASK, answer as answer_mounts};
 pub use out::Out;
 pub use root::Root;
 
-use crate::model::sample::{Fault, Reading};
+use crate::model::sample::{Fact, Fault, Process, Reading};
 
 /// How long the processors are watched where no earlier totals serve.
 const WINDOW: Duration = Duration::from_millis(250);
@@ -66,6 +69,10 @@ pub struct Measured {
     pub readings: Vec<Reading>,
     /// What could not be measured, and why.
     pub faults: Vec<Fault>,
+    /// What the host is.
+    pub facts: Vec<Fact>,
+    /// The processes that take most.
+    pub top: Vec<Process>,
     /// Processor totals to hand to the next measurement of the same boot.
     pub totals: Option<Totals>,
 }
@@ -76,10 +83,7 @@ pub struct Measured {
 pub fn measure(root: &Root, earlier: Option<&Totals>) -> Measured {
     let start = Instant::now();
     let mut out = Out::default();
-    for collector in COLLECTORS {
-        out.section(collector.name);
-        (collector.collect)(root, &mut out);
-    }
+    run::all(root, COLLECTORS, run::PATIENCE, &mut out);
     out.section("cpu");
     if let Some(now) = out.totals.clone() {
         let fitting = earlier.filter(|before| SERVES.contains(&now.at_millis.saturating_sub(before.at_millis)));

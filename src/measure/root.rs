@@ -9,7 +9,10 @@ pub const MAX_READ: usize = 1 << 20;
 
 /// A directory that stands for `/`.
 #[derive(Clone, Debug)]
-pub struct Root(PathBuf);
+pub struct Root {
+    prefix: PathBuf,
+    helper: Option<PathBuf>,
+}
 
 impl Default for Root {
     fn default() -> Self {
@@ -20,14 +23,25 @@ impl Default for Root {
 impl Root {
     /// A machine whose `/` is this directory.
     pub fn at(prefix: impl Into<PathBuf>) -> Self {
-        Self(prefix.into())
+        Self { prefix: prefix.into(), helper: None }
+    }
+
+    /// With the program that asks, called with [`ASK`](super::ASK), what may never answer. Without it a thread does,
+    /// which can keep its process from ending.
+    #[must_use]
+    pub fn helped_by(self, program: impl Into<PathBuf>) -> Self {
+        Self { helper: Some(program.into()), ..self }
+    }
+
+    pub(super) fn helper(&self) -> Option<&Path> {
+        self.helper.as_deref()
     }
 
     /// Where an absolute path of the machine is found.
     #[must_use]
     pub fn path(&self, absolute: impl AsRef<Path>) -> PathBuf {
         let absolute = absolute.as_ref();
-        self.0.join(absolute.strip_prefix("/").unwrap_or(absolute))
+        self.prefix.join(absolute.strip_prefix("/").unwrap_or(absolute))
     }
 
     /// The first `MAX_READ` bytes of a file.

@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 
 use super::level::Level;
 
-/// What is judged: one rule for one item of one host. `rule` is a metric's name, or `unreachable`.
+/// What is judged: one rule for one item of one host. `rule` is a metric's name, or one of the built-in rules. Rules
+/// about the whole fleet (`mass-unreachable`, `collector-stalled`, `mail-undeliverable`) have an empty host.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Subject {
     /// The host.
@@ -51,8 +52,12 @@ pub struct RuleState {
     pub last: Option<DateTime<Utc>>,
     /// Successful samples in a row in which the item was missing.
     pub missing: u32,
+    /// Time of the last of them.
+    pub missed: Option<DateTime<Utc>>,
     /// The last value.
     pub value: f64,
+    /// Time of the last sample that was at or over warning: of `unreachable` the last failure.
+    pub bad: Option<DateTime<Utc>>,
     /// The open incident.
     pub incident: Option<i64>,
 }
@@ -126,19 +131,72 @@ pub struct Event {
     pub text: String,
 }
 
-/// What one destination was last told of one incident.
+/// Somebody took a problem: it is not repeated to anybody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ack {
+    /// The incident.
+    pub incident: i64,
+    /// Who.
+    pub by: String,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Until then; `None`: until the problem ends.
+    pub until: Option<DateTime<Utc>>,
+    /// Whether it holds when the problem gets worse.
+    pub sticky: bool,
+    /// The level that was acknowledged.
+    pub level: Level,
+    /// For people.
+    pub note: String,
+}
+
+/// What one recipient of a destination was last told of one incident.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
     /// The incident.
     pub incident: i64,
     /// Name of the destination.
     pub destination: String,
-    /// The level that was told.
+    /// Mail address or directory: each hears its own story, so that a broken mailbox spoils nobody else's.
+    pub recipient: String,
+    /// The level that was told; `Ok`: told that it ended.
     pub level: Level,
     /// Wall time of the telling.
     pub at: DateTime<Utc>,
     /// How often it was repeated, for the doubling interval.
     pub reminders: u32,
+    /// Whether it was told that the problem comes and goes.
+    pub flapping: bool,
+    /// The incident whose mails began the thread: another one, where the problem ended and came back unheard.
+    pub thread: i64,
+}
+
+/// One incident in one mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tells {
+    /// The incident.
+    pub incident: i64,
+    /// The kind of news: `problem`, `escalated`, `reminder`, `lowered`, `flapping`, `recovered`.
+    pub action: String,
+    /// The level that is told.
+    pub level: Level,
+    /// What the recipient knew before, to be restored if the mail dies; `None`: nothing.
+    pub before: Option<Told>,
+}
+
+/// A way that is not tried for a while: a mail server, a directory or one broken mailbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// `smtp HOST:PORT`, `directory PATH`, or `mailbox DESTINATION RECIPIENT`.
+    pub what: String,
+    /// Since when nothing came through.
+    pub since: DateTime<Utc>,
+    /// Failures in a row; 0 ends the pause.
+    pub failures: u32,
+    /// Not before.
+    pub until: DateTime<Utc>,
+    /// The last error, for people.
+    pub error: String,
 }
 
 /// State of an outbox row.
@@ -200,9 +258,10 @@ pub struct Mail {
     pub next: DateTime<Utc>,
     /// The last error, for people.
     pub error: String,
-    /// What each incident's telling was before this mail, to be restored if it dies: (incident, level, at, reminders);
-    /// `None` where nothing had been told.
-    pub before: Vec<(i64, Option<Told>)>,
+    /// What it tells, incident by incident.
+    pub tells: Vec<Tells>,
+    /// Whether these are the few words that took the place of a mail that the server did not want.
+    pub short: bool,
 }
 
 /// Everything one evaluation step changes; committed in one transaction with the cursor.
@@ -216,15 +275,21 @@ pub struct Evaluation {
     pub incidents: Vec<Incident>,
     /// What happened.
     pub events: Vec<Event>,
+    /// Acknowledgements that ended because the problem got worse.
+    pub unacked: Vec<i64>,
 }
 
 /// Everything one plan changes; committed in one transaction.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
-    /// New truth about what was told; replaces (incident, destination).
+    /// New truth about what was told; replaces (incident, destination, recipient).
     pub told: Vec<Told>,
-    /// Tellings that are forgotten: (incident, destination).
-    pub untold: Vec<(i64, String)>,
+    /// Tellings that are forgotten: (incident, destination, recipient).
+    pub untold: Vec<(i64, String, String)>,
     /// New outbox rows (id 0) and old ones with a new state.
     pub mails: Vec<Mail>,
+    /// Ways that are paused from now on.
+    pub pauses: Vec<Pause>,
+    /// When each recipient was last given the summary of the day: (destination, recipient, at).
+    pub summaries: Vec<(String, String, DateTime<Utc>)>,
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::cause::Cause;
+use super::secret::Secret;
 use super::spec::Transport;
 
 /// One host to visit.
@@ -17,8 +18,8 @@ pub struct Job {
     pub transport: Transport,
     /// 32 hexadecimal digits, fresh for this host and run; comes back in the frame and inside the sealed stats.
     pub nonce: String,
-    /// The task for the probe, encoded by `wire`: one line without line break.
-    pub task: String,
+    /// The task for the probe, encoded by `wire`: one line without line break. Checks carry their secrets in it.
+    pub task: Secret,
     /// The folder with `<arch>-linux/fleet-probe`.
     pub probes: PathBuf,
     /// From connect to acknowledgement.

@@ -18,8 +18,41 @@ pub enum Unit {
     Bytes,
     /// Written as `300ms`, `20s`, `5m`, `4h`, `14d`.
     Seconds,
+    /// Degrees, written as `75C`; may be negative.
+    Celsius,
     /// A plain number.
     Count,
+    /// Bytes each second, written as `5MiB/s`.
+    BytesPerSecond,
+    /// A number each second, written as `10/s`.
+    PerSecond,
+}
+
+impl Unit {
+    /// The unit of the rate of a total in this unit: seconds each second are a share.
+    #[must_use]
+    pub const fn per_second(self) -> Self {
+        match self {
+            Self::Bytes => Self::BytesPerSecond,
+            Self::Count => Self::PerSecond,
+            Self::Seconds => Self::Ratio,
+            other => other,
+        }
+    }
+
+    /// The word that tables and documentation show.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ratio => "ratio",
+            Self::Bytes => "bytes",
+            Self::Seconds => "seconds",
+            Self::Celsius => "celsius",
+            Self::Count => "count",
+            Self::BytesPerSecond => "bytes/s",
+            Self::PerSecond => "1/s",
+        }
+    }
 }
 
 /// Which way is bad, so that a threshold needs no `<` or `>`.

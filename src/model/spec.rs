@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::level::Level;
+use super::metric::Metric;
+use super::rule::{self, Condition, RuleKind};
 use super::secret::SecretSource;
+use super::service::ServiceSpec;
+use super::silence::{Calendar, Silence};
 
 /// Where in the configuration something was written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +35,8 @@ pub struct FleetSpec {
     pub hosts: Vec<HostSpec>,
     /// Who is told what.
     pub alerts: AlertSpec,
+    /// Silences that the configuration names.
+    pub silences: Vec<Silence>,
     /// `<consent require="true"/>`: hosts without a recorded consent are not collected.
     pub consent_required: bool,
 }
@@ -93,8 +99,12 @@ pub struct HostSpec {
     pub labels: BTreeMap<String, String>,
     /// How it is reached.
     pub transport: Transport,
+    /// Hosts that it cannot be reached without: while one of them fails, nothing of this one is told.
+    pub parents: Vec<String>,
     /// What it is judged by, defaults and inheritance applied; `off` rules are gone.
     pub rules: Vec<RuleSpec>,
+    /// What runs on it and how that is looked at, in the order of the file.
+    pub services: Vec<ServiceSpec>,
     /// Where the host was written.
     pub origin: Origin,
 }
@@ -145,13 +155,17 @@ pub enum UnknownHosts {
 /// One threshold for one metric on one host.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RuleSpec {
-    /// The metric, which is also the rule's name in incidents.
+    /// The rule's name in incidents: the metric, with the kind behind it where that is not the metric's own.
+    pub name: String,
+    /// The metric.
     pub metric: String,
+    /// How it looks at the metric.
+    pub kind: RuleKind,
     /// Patterns of items it holds for (`*`, `/var*`); one of them must match. `["*"]` by default.
     pub items: Vec<String>,
     /// Patterns of items it does not hold for.
     pub not_items: Vec<String>,
-    /// In base units.
+    /// In base units; of a counter each second.
     pub warning: Option<f64>,
     /// In base units.
     pub critical: Option<f64>,
@@ -165,8 +179,33 @@ pub struct RuleSpec {
     pub of: u32,
     /// Samples beyond the clear threshold that close it; default 2.
     pub fall: u32,
+    /// What else must be so.
+    pub conditions: Vec<Condition>,
     /// For each attribute that was typed, where: `warning` -> config.xml:12.
     pub origins: BTreeMap<String, Origin>,
+}
+
+impl RuleSpec {
+    /// A rule that holds for every item, with no threshold yet.
+    #[must_use]
+    pub fn new(metric: &Metric, kind: RuleKind) -> Self {
+        Self {
+            name: rule::name(metric, kind),
+            metric: metric.name.to_owned(),
+            kind,
+            items: vec!["*".to_owned()],
+            not_items: Vec::new(),
+            warning: None,
+            critical: None,
+            clear: None,
+            hold: None,
+            raise: 2,
+            of: 3,
+            fall: 2,
+            conditions: Vec::new(),
+            origins: BTreeMap::new(),
+        }
+    }
 }
 
 /// `<alerts>`.
@@ -184,6 +223,8 @@ pub struct AlertSpec {
     pub destinations: Vec<DestinationSpec>,
     /// First match wins, unless it says `continue`. Empty: everything to every destination.
     pub routes: Vec<RouteSpec>,
+    /// A dead-man switch: asked for after each run that did all it should.
+    pub heartbeat: Option<String>,
 }
 
 /// `<smtp>`.
@@ -241,6 +282,8 @@ pub struct RouteSpec {
     pub hosts: Vec<String>,
     /// Group names; empty matches all.
     pub groups: Vec<String>,
+    /// Service names; empty matches all.
+    pub services: Vec<String>,
     /// Rule (metric) patterns; empty matches all.
     pub rules: Vec<String>,
     /// Only this level and above.
@@ -249,6 +292,14 @@ pub struct RouteSpec {
     pub to: Vec<String>,
     /// Overrides the alerts' `repeat`.
     pub repeat: Option<Duration>,
+    /// Overrides the alerts' `cap`.
+    pub cap: Option<usize>,
+    /// Nothing is told outside of these hours; what still stands is told when they begin.
+    pub hours: Option<Calendar>,
+    /// Escalation: only what stands for as long as this, and beside what the other routes say.
+    pub after: Option<Duration>,
+    /// Not while somebody has acknowledged it.
+    pub unless_acked: bool,
     /// Go on with the next route after a match.
     pub goes_on: bool,
 }

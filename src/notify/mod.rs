@@ -6,6 +6,7 @@ use crate::model::secret::Secret;
 use crate::model::spec::{ChannelSpec, SmtpSpec};
 
 mod directory;
+pub mod http;
 pub mod message;
 mod smtp;
 

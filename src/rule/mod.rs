@@ -1,4 +1,4 @@
-//! Rules: what makes a reading a problem.
+//! Rules: what makes a reading a problem. One file for each kind, one line of [`RULES`] for each.
 //!
 //! Default hysteresis, where a rule says no `clear`: a ratio ends 10 points beyond its threshold (85 % at 75 %, 95 % at
 //! 85 %), or an eighth of it where that is less (10 % at 8.75 %); every other unit ends a tenth beyond its threshold.
@@ -6,155 +6,175 @@
 
 use crate::model::alert::Verdict;
 use crate::model::catalogue;
-use crate::model::metric::{Direction, Unit};
+use crate::model::level::Level;
+use crate::model::metric::{Metric, Unit};
+use crate::model::rule::{Condition, Role, RuleKind};
 use crate::model::spec::RuleSpec;
 
-/// A way to compare a value with thresholds.
+mod above;
+mod absent;
+mod average;
+mod below;
+mod forecast;
+mod rate;
+
+/// A kind of rule.
 pub trait Rule: Sync {
-    /// The word for people: `above` or `below`.
-    fn name(&self) -> &'static str;
-    /// Whether it is the one for metrics of this direction.
-    fn serves(&self, direction: Direction) -> bool;
+    /// Which it is.
+    fn kind(&self) -> RuleKind;
+    /// One sentence for documentation.
+    fn help(&self) -> &'static str;
+    /// The kind that compares in its place, where that hangs on the metric.
+    fn comparing(&self, _: &Metric) -> Option<&'static dyn Rule> {
+        None
+    }
     /// Whether the value is at or past the threshold.
     fn breaches(&self, value: f64, threshold: f64) -> bool;
     /// Where a threshold ends by default hysteresis, in base units.
     fn default_clear(&self, unit: Unit, threshold: f64) -> f64;
     /// Which of two thresholds is nearer to healthy.
     fn healthier(&self, one: f64, other: f64) -> f64;
+    /// What is said of a value.
+    fn sentence(&self, said: &Said<'_>) -> String;
 }
 
-struct Above;
-struct Below;
+/// What a sentence is made of.
+pub struct Said<'a> {
+    /// The metric's definition.
+    pub metric: &'a Metric,
+    /// The item, or empty.
+    pub item: &'a str,
+    /// In base units.
+    pub value: f64,
+    /// The level whose threshold is named.
+    pub level: Level,
+    /// That threshold; none where the rule has none for the level.
+    pub threshold: Option<f64>,
+    /// Values as people read them.
+    pub amount: &'a dyn Fn(f64) -> String,
+}
 
-impl Rule for Above {
-    fn name(&self) -> &'static str {
-        "above"
-    }
-    fn serves(&self, direction: Direction) -> bool {
-        direction == Direction::HighIsBad
-    }
-    fn breaches(&self, value: f64, threshold: f64) -> bool {
-        value >= threshold
-    }
-    fn default_clear(&self, unit: Unit, threshold: f64) -> f64 {
-        match unit {
-            Unit::Ratio => threshold - (threshold.abs() / 8.0).min(0.1),
-            _ => threshold - threshold.abs() / 10.0,
+impl Said<'_> {
+    /// `filesystem.used of /var`.
+    fn what(&self) -> String {
+        if self.item.is_empty() {
+            self.metric.name.to_owned()
+        } else {
+            format!("{} of {}", self.metric.name, self.item)
         }
     }
-    fn healthier(&self, one: f64, other: f64) -> f64 {
-        one.min(other)
+
+    /// `X is 91 % (critical from 90 %)`.
+    fn plain(&self, way: &str) -> String {
+        let limit = self.threshold.map(|limit| format!(" ({} {way} {})", self.level, (self.amount)(limit)));
+        format!("{} is {}{}", self.what(), (self.amount)(self.value), limit.unwrap_or_default())
     }
 }
 
-impl Rule for Below {
-    fn name(&self) -> &'static str {
-        "below"
-    }
-    fn serves(&self, direction: Direction) -> bool {
-        direction == Direction::LowIsBad
-    }
-    fn breaches(&self, value: f64, threshold: f64) -> bool {
-        value <= threshold
-    }
-    fn default_clear(&self, unit: Unit, threshold: f64) -> f64 {
-        match unit {
-            Unit::Ratio => threshold + ((1.0 - threshold).abs() / 8.0).min(0.1),
-            _ => threshold + threshold.abs() / 10.0,
-        }
-    }
-    fn healthier(&self, one: f64, other: f64) -> f64 {
-        one.max(other)
-    }
-}
+/// Every kind of rule.
+pub const RULES: &[&dyn Rule] =
+    &[&above::Above, &below::Below, &rate::Rate, &forecast::Forecast, &absent::Absent, &average::Average];
 
-/// Every rule.
-pub const RULES: &[&dyn Rule] = &[&Above, &Below];
-
-/// The rule that fits a metric; `above` where the catalogue does not know it.
+/// The rule of a kind.
 #[must_use]
-pub fn of(metric: &str) -> &'static dyn Rule {
-    let direction = catalogue::find(metric).map_or(Direction::HighIsBad, |metric| metric.direction);
-    RULES.iter().find(|rule| rule.serves(direction)).copied().unwrap_or(&Above)
+pub fn of(kind: RuleKind) -> &'static dyn Rule {
+    RULES.iter().find(|rule| rule.kind() == kind).copied().unwrap_or(&above::Above)
 }
 
-/// What a value means under a rule. A value that is not finite means nothing: no data is neither problem nor recovery.
+/// What a rule says of a value at a level, in one sentence.
 #[must_use]
-pub fn judge(value: f64, spec: &RuleSpec) -> Verdict {
-    if !value.is_finite() {
-        return Verdict::default();
+pub fn sentence(spec: &RuleSpec, item: &str, value: f64, level: Level, amount: &dyn Fn(f64) -> String) -> String {
+    let threshold =
+        if level == Level::Critical { spec.critical.or(spec.warning) } else { spec.warning.or(spec.critical) };
+    match catalogue::find(&spec.metric) {
+        Some(metric) => of(spec.kind).sentence(&Said { metric, item, value, level, threshold, amount }),
+        None => format!("{} is {}", spec.metric, amount(value)),
     }
-    let rule = of(&spec.metric);
-    let unit = catalogue::find(&spec.metric).map_or(Unit::Count, |metric| metric.unit);
-    let past = |threshold: Option<f64>| threshold.is_some_and(|threshold| rule.breaches(value, threshold));
-    let critical = past(spec.critical);
-    let warning = critical || past(spec.warning);
-    // `clear` on the wrong side of the threshold would end a problem that lasts.
-    let end_warning = spec.warning.or(spec.critical).map(|threshold| {
-        spec.clear.map_or_else(|| rule.default_clear(unit, threshold), |clear| rule.healthier(clear, threshold))
-    });
-    let end_critical = match (spec.critical, spec.warning, end_warning) {
-        (Some(critical), Some(_), Some(end)) => {
-            let own = rule.default_clear(unit, critical);
-            // The one that is nearer to the threshold.
-            Some(if rule.healthier(own, end) == own { end } else { own })
+}
+
+/// A rule made ready to judge many values: everything that does not depend on the value is reckoned once.
+#[derive(Clone, Copy)]
+pub struct Judge {
+    rule: &'static dyn Rule,
+    warning: Option<f64>,
+    critical: Option<f64>,
+    end_warning: Option<f64>,
+    end_critical: Option<f64>,
+}
+
+impl Judge {
+    /// From a rule of the configuration.
+    #[must_use]
+    pub fn new(spec: &RuleSpec) -> Self {
+        let metric = catalogue::find(&spec.metric);
+        let rule = metric.and_then(|metric| of(spec.kind).comparing(metric)).unwrap_or(of(spec.kind));
+        let unit = metric.map_or(Unit::Count, |metric| spec.kind.unit(metric));
+        // `clear` on the wrong side of the threshold would end a problem that lasts.
+        let end_warning = spec.warning.or(spec.critical).map(|threshold| {
+            spec.clear.map_or_else(|| rule.default_clear(unit, threshold), |clear| rule.healthier(clear, threshold))
+        });
+        let end_critical = match (spec.critical, spec.warning, end_warning) {
+            (Some(critical), Some(_), Some(end)) => {
+                let own = rule.default_clear(unit, critical);
+                // The one that is nearer to the threshold.
+                Some(if rule.healthier(own, end) == own { end } else { own })
+            }
+            (_, _, end) => end,
+        };
+        Self { rule, warning: spec.warning, critical: spec.critical, end_warning, end_critical }
+    }
+
+    /// What a value means by itself. One that is not finite means nothing: no data is neither problem nor recovery.
+    #[must_use]
+    pub fn verdict(&self, value: f64) -> Verdict {
+        if !value.is_finite() {
+            return Verdict::default();
         }
-        (_, _, end) => end,
-    };
-    let beyond = |end: Option<f64>| end.is_some_and(|end| rule.breaches(end, value));
-    Verdict {
-        warning,
-        critical,
-        clear_warning: !warning && beyond(end_warning),
-        clear_critical: !critical && beyond(end_critical),
+        let past = |threshold: Option<f64>| threshold.is_some_and(|threshold| self.rule.breaches(value, threshold));
+        let critical = past(self.critical);
+        let warning = critical || past(self.warning);
+        let beyond = |end: Option<f64>| end.is_some_and(|end| self.rule.breaches(end, value));
+        Verdict {
+            warning,
+            critical,
+            clear_warning: !warning && beyond(self.end_warning),
+            clear_critical: !critical && beyond(self.end_critical),
+        }
     }
+
+    /// What a value means beside the rule's conditions; `other` has their values.
+    #[must_use]
+    pub fn beside(&self, value: f64, conditions: &[Condition], other: &dyn Fn(&Condition) -> Option<f64>) -> Verdict {
+        let mut verdict = self.verdict(value);
+        for condition in conditions {
+            // What is well by itself needs no second opinion.
+            if !verdict.warning && verdict.clear_warning {
+                break;
+            }
+            let beside = other(condition).map_or_else(Verdict::default, |value| holds(value, condition));
+            let (off, off_critical, over, over_critical) = match condition.role {
+                Role::And => (!beside.warning, !beside.warning, beside.clear_warning, beside.clear_warning),
+                Role::AndCritical => (false, !beside.warning, false, beside.clear_warning),
+                Role::Unless => (beside.warning, beside.warning, beside.warning, beside.warning),
+            };
+            verdict.warning &= !off;
+            verdict.critical &= !off_critical;
+            verdict.clear_warning |= over;
+            verdict.clear_critical |= over_critical;
+        }
+        verdict
+    }
+}
+
+/// Whether a condition holds, and whether it is clearly over.
+fn holds(value: f64, condition: &Condition) -> Verdict {
+    let Some(metric) = catalogue::find(&condition.metric) else { return Verdict::default() };
+    let kind = RuleKind::of(metric);
+    let rule = of(kind);
+    let end = rule.default_clear(kind.unit(metric), condition.threshold);
+    let warning = rule.breaches(value, condition.threshold);
+    Verdict { warning, clear_warning: !warning && rule.breaches(end, value), ..Verdict::default() }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn spec(metric: &str, warning: Option<f64>, critical: Option<f64>, clear: Option<f64>) -> RuleSpec {
-        RuleSpec {
-            metric: metric.into(),
-            items: vec!["*".into()],
-            not_items: Vec::new(),
-            warning,
-            critical,
-            clear,
-            hold: None,
-            raise: 2,
-            of: 3,
-            fall: 2,
-            origins: Default::default(),
-        }
-    }
-
-    #[test]
-    fn high_is_bad_with_hysteresis() {
-        let rule = spec("cpu.used", Some(0.85), Some(0.95), None);
-        let at = |value| judge(value, &rule);
-        assert_eq!(at(0.95), Verdict { warning: true, critical: true, ..Verdict::default() });
-        assert_eq!(at(0.86), Verdict { warning: true, ..Verdict::default() });
-        assert!(at(0.80).clear_critical && !at(0.80).clear_warning && !at(0.80).warning);
-        assert!(at(0.74).clear_warning && at(0.74).clear_critical);
-        assert_eq!(at(f64::NAN), Verdict::default());
-    }
-
-    #[test]
-    fn low_is_bad() {
-        let rule = spec("memory.available", Some(1000.0), Some(500.0), None);
-        assert!(judge(1000.0, &rule).warning && judge(499.0, &rule).critical);
-        assert!(judge(1100.0, &rule).clear_warning && !judge(1050.0, &rule).clear_warning);
-    }
-
-    #[test]
-    fn clear_is_obeyed_and_never_past_the_threshold() {
-        let rule = spec("cpu.used", Some(0.85), None, Some(0.5));
-        assert!(!judge(0.6, &rule).clear_warning && judge(0.5, &rule).clear_warning);
-        let wrong = spec("cpu.used", Some(0.85), None, Some(0.99));
-        assert!(!judge(0.9, &wrong).clear_warning && judge(0.84, &wrong).clear_warning);
-        let flag = spec("filesystem.readonly", None, Some(1.0), None);
-        assert!(judge(1.0, &flag).critical && judge(0.0, &flag).clear_warning && judge(0.0, &flag).clear_critical);
-    }
-}
+mod tests;

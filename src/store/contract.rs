@@ -8,12 +8,15 @@ use proptest::prelude::*;
 use super::memory::Memory;
 use super::sqlite::Sqlite;
 use super::{Result, Store};
-use crate::model::alert::{Ending, Evaluation, Event, Incident, Mail, MailState, Plan, RuleState, Subject, Told};
+use crate::model::alert::{
+    Ack, Ending, Evaluation, Event, Incident, Mail, MailState, Pause, Plan, RuleState, Subject, Tells, Told,
+};
 use crate::model::cause::Cause;
 use crate::model::fleet::{Attempt, Consent, Heartbeat, Outcome};
 use crate::model::job::Traffic;
 use crate::model::level::Level;
-use crate::model::sample::{Fault, FaultKind, Reading, Sample, SampleKey};
+use crate::model::sample::{By, Fact, Fault, FaultKind, Process, Reading, Sample, SampleKey};
+use crate::model::silence::{Calendar, Scope, Silence, When};
 
 const BASE: i64 = 1_700_000_000;
 
@@ -43,7 +46,32 @@ fn sample(boot: &str, sequence: u64, taken: i64, value: f64) -> Sample {
             reading("filesystem.used", "/var \"x\"", value / 3.0),
         ],
         faults,
+        facts: facts(sequence),
+        top: vec![
+            process(By::Cpu, 1, "init", value.abs()),
+            process(By::Cpu, 4_294_967_295, "x y\"", 0.25),
+            process(By::Io, sequence as u32, "dd", 123_400_000.0),
+        ],
     }
+}
+
+/// Changes with every seventh sequence; every fifth says nothing, as an older probe.
+fn facts(sequence: u64) -> Vec<Fact> {
+    let fact = |name: &str, item: &str, text: String| Fact { name: name.into(), item: item.into(), text };
+    let mut list = vec![fact("host.kernel", "", format!("6.{}", sequence / 7)), fact("host.arch", "", "x".into())];
+    list.extend(sequence.is_multiple_of(2).then(|| fact("update", "a b", "pending".into())));
+    list.retain(|_| sequence % 5 != 4);
+    list
+}
+
+fn process(by: By, pid: u32, comm: &str, value: f64) -> Process {
+    let (user, unit) = ("root".into(), "a.service".into());
+    Process { by, pid, user, comm: comm.into(), unit, command: String::new(), value }
+}
+
+/// As a store gives it back: facts are kept apart.
+fn kept(sample: Sample) -> Sample {
+    Sample { facts: Vec::new(), ..sample }
 }
 
 fn attempt(host: &str, ended: i64, cause: Option<Cause>) -> Attempt {
@@ -85,12 +113,26 @@ fn mail(id: i64, state: MailState) -> Mail {
         maybe: true,
         next: at(9),
         error: "e".into(),
-        before: vec![(1, None), (2, Some(told(2, Level::Warning)))],
+        tells: vec![tells(1, None), tells(2, Some(told(2, Level::Warning)))],
+        short: false,
     }
 }
 
+fn tells(incident: i64, before: Option<Told>) -> Tells {
+    Tells { incident, action: "problem".into(), level: Level::Critical, before }
+}
+
 fn told(incident: i64, level: Level) -> Told {
-    Told { incident, destination: "ops".into(), level, at: at(7), reminders: 4 }
+    Told {
+        incident,
+        destination: "ops".into(),
+        recipient: "a@example.net".into(),
+        level,
+        at: at(7),
+        reminders: 4,
+        flapping: true,
+        thread: 1,
+    }
 }
 
 fn evaluation(cursor: i64) -> Evaluation {
@@ -150,13 +192,13 @@ fn a_sample_is_stored_once_and_comes_back_whole() {
         assert_eq!(store.record(sweep, &attempt("a", 40, Some(Cause::Deadline)), &list).unwrap(), 0);
         assert_eq!(store.record(sweep, &attempt("b", 41, None), &list[..1]).unwrap(), 1, "keys are a host's own");
         let rows = store.rows_after(0, 10).unwrap();
-        assert_eq!(rows[0].samples, [sample("b", 1, 10, 0.1), sample("b", 2, 20, 1e-9)]);
+        assert_eq!(rows[0].samples, [sample("b", 1, 10, 0.1), sample("b", 2, 20, 1e-9)].map(kept));
         assert_eq!(rows[1].attempt, attempt("a", 40, Some(Cause::Deadline)));
         assert!(rows[1].samples.is_empty());
         assert_eq!(store.rows_after(rows[0].id, 1).unwrap()[0].id, rows[1].id);
         let now = store.now().unwrap();
         assert_eq!(now[0].attempt, Some(attempt("a", 40, Some(Cause::Deadline))));
-        assert_eq!(now[0].sample, Some((at(30), sample("b", 2, 20, 1e-9))));
+        assert_eq!(now[0].sample, Some((at(30), kept(sample("b", 2, 20, 1e-9)))));
         let mut cost = attempt("a", 40, None);
         cost.traffic.sent = 99;
         store.settle(sweep, &[cost.clone()]).unwrap();
@@ -164,6 +206,78 @@ fn a_sample_is_stored_once_and_comes_back_whole() {
         assert_eq!((newest.traffic.sent, newest.outcome), (99, attempt("a", 40, Some(Cause::Deadline)).outcome));
         store.end_sweep(sweep, at(50), 1).unwrap();
         assert_eq!(store.sweeps(5).unwrap()[0].ended, Some(at(50)));
+    });
+}
+
+#[test]
+fn facts_are_kept_when_they_change_and_their_history_until_it_is_pruned() {
+    each(|store| {
+        let with = |sequence, taken, list: &[(&str, &str)]| {
+            let fact =
+                |(name, text): &(&str, &str)| Fact { name: (*name).into(), item: "i".into(), text: (*text).into() };
+            Sample { facts: list.iter().map(fact).collect(), ..sample("b", sequence, taken, 0.5) }
+        };
+        let said = |store: &dyn Store| -> Vec<(String, String, i64)> {
+            let list = store.facts("a").unwrap();
+            assert!(list.iter().all(|fact| fact.item == "i"));
+            list.into_iter().map(|f| (f.name, f.text, (f.since - at(0)).num_seconds())).collect()
+        };
+        let row = |name: &str, text: &str, since| (name.to_string(), text.to_string(), since);
+        let visit = |store: &mut dyn Store, taken: i64, sample: Sample| {
+            store.record(1, &attempt("a", taken, None), &[sample]).unwrap();
+        };
+        visit(store, 10, with(1, 10, &[("kernel", "6.1"), ("arch", "x"), ("kernel", "twice")]));
+        visit(store, 20, with(2, 20, &[("kernel", "6.1"), ("arch", "x")]));
+        visit(store, 30, with(3, 30, &[]));
+        assert_eq!(said(store), [row("arch", "x", 10), row("kernel", "6.1", 10)]);
+        visit(store, 40, with(5, 40, &[("kernel", "6.2")]));
+        visit(store, 50, with(4, 35, &[("kernel", "late"), ("arch", "late")]));
+        let told = [row("arch", "x", 10), row("arch", "", 40), row("kernel", "6.1", 10), row("kernel", "6.2", 40)];
+        assert_eq!(said(store), told, "what arrives after a newer one of its boot says nothing new");
+        visit(store, 60, with(6, 40, &[("kernel", "6.3")]));
+        assert_eq!(said(store)[4], row("kernel", "6.3", 40), "a millisecond later, and never under the one before");
+        assert!(store.facts("b").unwrap().is_empty());
+        store.prune(at(41), span(5), span(5)).unwrap();
+        assert_eq!(said(store).len(), 5, "what was replaced only after the bound stays");
+        store.prune(at(100), span(5), span(5)).unwrap();
+        assert_eq!(said(store), [row("kernel", "6.3", 40)]);
+        store.forget("a").unwrap();
+        assert!(said(store).is_empty());
+    });
+}
+
+#[test]
+fn the_processes_of_a_moment_are_found_and_go_with_their_sample() {
+    each(|store| {
+        let day = 86_400;
+        for n in 0..4i64 {
+            let mut it = sample("b", n as u64, n * 5 * day, 0.5);
+            it.top = vec![
+                process(By::Io, 7, "shared", 0.1),
+                process(By::Cpu, 8, &format!("of{n}"), 1e-9),
+                process(By::Cpu, 9, "none", f64::NAN),
+            ];
+            store.record(1, &attempt("a", n * 5 * day, None), &[it]).unwrap();
+        }
+        let names = |store: &dyn Store, seconds| {
+            let (taken, list) = store.top("a", at(seconds)).unwrap()?;
+            assert!(list.iter().map(|p| (p.by, p.pid)).eq([(By::Cpu, 8), (By::Io, 7)]), "{list:?}");
+            Some(((taken - at(0)).num_days(), list[0].comm.clone()))
+        };
+        assert_eq!(names(store, -1), None);
+        assert_eq!(names(store, 5 * day - 1), Some((0, "of0".into())));
+        assert_eq!(names(store, 99 * day), Some((15, "of3".into())));
+        store.commit_evaluation(&evaluation(4)).unwrap();
+        store.prune(at(15 * day), span(6 * 86_400), span(0)).unwrap();
+        assert_eq!(names(store, 9 * day), None);
+        assert_eq!(names(store, 12 * day), Some((10, "of2".into())));
+        assert_eq!(store.rows_after(0, 9).unwrap()[0].samples[0].top[1].comm, "shared");
+        let mut none = sample("b", 9, 20 * day, 0.5);
+        none.top.clear();
+        store.record(1, &attempt("a", 20 * day, None), &[none]).unwrap();
+        assert_eq!(store.top("a", at(99 * day)).unwrap(), Some((at(20 * day), Vec::new())));
+        store.forget("a").unwrap();
+        assert_eq!(names(store, 99 * day), None);
     });
 }
 
@@ -185,6 +299,27 @@ fn a_clock_ahead_neither_leaves_the_series_nor_stays_the_newest() {
         assert_eq!(series[0].points.iter().map(|p| p.at).collect::<Vec<_>>(), [at(100), at(150)]);
         assert_eq!(store.now().unwrap()[0].sample.as_ref().unwrap().1.key.boot, "c");
         assert_eq!(store.rows_after(0, 1).unwrap()[0].samples[0].taken, at(400_000_000));
+    });
+}
+
+#[test]
+fn samples_are_read_in_part_and_the_one_before_is_of_the_same_boot() {
+    each(|store| {
+        let list = [sample("b", 1, 10, 0.1), sample("b", 3, 30, 0.3), sample("c", 2, 20, 0.2)];
+        store.record(1, &attempt("a", 40, None), &list).unwrap();
+        store.record(1, &attempt("b", 40, None), &[sample("b", 2, 25, 0.9)]).unwrap();
+        let some = store.samples("a", &["cpu.used"], at(10), at(30)).unwrap();
+        assert_eq!(some.iter().map(|(when, _)| *when).collect::<Vec<_>>(), [at(10), at(20)]);
+        assert_eq!(some[1].1.readings, sample("c", 2, 20, 0.2).readings[..1]);
+        assert!(store.samples("z", &["cpu.used"], at(0), at(99)).unwrap().is_empty());
+        let before = |boot: &str, sequence| {
+            let key = SampleKey { boot: boot.into(), sequence };
+            store.before("a", &key, &["cpu.used"]).unwrap().map(|sample| (sample.key.sequence, sample.readings.len()))
+        };
+        assert_eq!(before("b", 4), Some((3, 1)));
+        assert_eq!(before("b", 3), Some((1, 1)));
+        assert_eq!((before("b", 1), before("c", 2), before("z", 9)), (None, None, None));
+        assert_eq!(before("c", u64::MAX), Some((2, 1)));
     });
 }
 
@@ -220,13 +355,21 @@ fn pruned_samples_become_hours_and_never_come_back() {
 fn evaluations_plans_and_mail_come_back() {
     each(|store| {
         let subject = incident(1, "a", None).subject;
-        let state = RuleState { warning_bits: u64::MAX, last: Some(at(3)), incident: Some(1), ..RuleState::default() };
+        let state = RuleState {
+            warning_bits: u64::MAX,
+            last: Some(at(3)),
+            bad: Some(at(2)),
+            missed: Some(at(4)),
+            incident: Some(1),
+            ..RuleState::default()
+        };
         let event = Event { incident: 1, at: at(2), level: Level::Warning, value: 1.5, text: "t".into() };
         let it = Evaluation {
             cursor: 7,
             states: vec![(subject.clone(), Some(state.clone()))],
             incidents: vec![incident(1, "a", None), incident(2, "b", Some(60))],
             events: vec![event.clone()],
+            unacked: vec![],
         };
         store.commit_evaluation(&it).unwrap();
         assert_eq!((store.cursor().unwrap(), store.last_incident().unwrap()), (7, 2));
@@ -235,7 +378,8 @@ fn evaluations_plans_and_mail_come_back() {
         assert_eq!(store.incidents(1).unwrap(), [incident(2, "b", Some(60))]);
         assert_eq!(store.events(1).unwrap(), [event]);
         let told = vec![told(1, Level::Ok), told(2, Level::Ok)];
-        let plan = Plan { told, untold: vec![], mails: vec![mail(0, MailState::Queued), mail(0, MailState::Queued)] };
+        let mails = vec![mail(0, MailState::Queued), mail(0, MailState::Queued)];
+        let plan = Plan { told, mails, ..Plan::default() };
         store.commit_plan(&plan).unwrap();
         assert_eq!(store.told().unwrap().len(), 1, "what ended and was told so is no news");
         assert_eq!(store.queued().unwrap(), [mail(1, MailState::Queued), mail(2, MailState::Queued)]);
@@ -243,6 +387,92 @@ fn evaluations_plans_and_mail_come_back() {
         assert_eq!(store.queued().unwrap().len(), 1);
         store.commit_evaluation(&Evaluation { cursor: 8, states: vec![(subject, None)], ..it }).unwrap();
         assert!(store.states().unwrap().is_empty());
+    });
+}
+
+#[test]
+fn a_closed_incident_tells_who_knew_of_it_and_mails_are_found_by_what_they_tell() {
+    each(|store| {
+        let incidents = vec![incident(1, "a", Some(50)), incident(2, "b", Some(60)), incident(3, "c", None)];
+        store.commit_evaluation(&Evaluation { incidents, ..evaluation(1) }).unwrap();
+        let other = Told { recipient: "b@example.net".into(), ..told(2, Level::Ok) };
+        let plan = Plan {
+            told: vec![told(1, Level::Ok), told(2, Level::Critical), other.clone()],
+            mails: vec![mail(0, MailState::Queued)],
+            pauses: vec![pause("smtp x:25", 1), pause("mailbox ops a", 1)],
+            summaries: vec![("ops".into(), "a".into(), at(1)), ("ops".into(), "a".into(), at(2))],
+            ..Plan::default()
+        };
+        store.commit_plan(&plan).unwrap();
+        assert_eq!(store.closed_since(at(50)).unwrap(), [incident(2, "b", Some(60))]);
+        assert_eq!(store.told_since(at(50)).unwrap(), [told(2, Level::Critical), other]);
+        assert_eq!(store.incident(3).unwrap(), Some(incident(3, "c", None)));
+        assert_eq!(store.incident(4).unwrap(), None);
+        let gone = Plan { untold: vec![(2, "ops".into(), "b@example.net".into())], ..Plan::default() };
+        store.commit_plan(&gone).unwrap();
+        assert_eq!(store.told_since(at(50)).unwrap().len(), 1);
+        assert_eq!(store.mails_telling(2).unwrap(), [mail(1, MailState::Queued)]);
+        assert!(store.mails_telling(3).unwrap().is_empty());
+        let mut short = Mail { message_id: "2@x".into(), body: vec![1], short: true, ..mail(1, MailState::Queued) };
+        short.subject = "less".into();
+        store.rewrite_mail(&short).unwrap();
+        assert_eq!(store.queued().unwrap(), [short]);
+        store.pause(&pause("smtp x:25", 0)).unwrap();
+        assert_eq!(store.pauses().unwrap(), [pause("mailbox ops a", 1)]);
+        assert_eq!(store.summaries().unwrap(), [("ops".into(), "a".into(), at(2))]);
+    });
+}
+
+fn pause(what: &str, failures: u32) -> Pause {
+    Pause { what: what.into(), since: at(1), failures, until: at(2), error: "e".into() }
+}
+
+#[test]
+fn what_people_do_is_kept() {
+    each(|store| {
+        let incidents = vec![incident(1, "a", None), incident(2, "b", None), incident(3, "c", Some(60))];
+        store.commit_evaluation(&Evaluation { incidents, ..evaluation(1) }).unwrap();
+        let ack = |id| Ack {
+            incident: id,
+            by: "ada".into(),
+            at: at(3),
+            until: (id == 1).then(|| at(9)),
+            sticky: id == 2,
+            level: Level::Warning,
+            note: "mine".into(),
+        };
+        for id in 1..4 {
+            let event = Event { incident: id, at: at(3), level: Level::Warning, value: 0.5, text: "taken".into() };
+            store.acknowledge(&ack(id), &event).unwrap();
+            assert_eq!(store.events(id).unwrap(), [event]);
+        }
+        assert_eq!(store.acks().unwrap(), [ack(1), ack(2)], "the third has ended");
+        store.commit_evaluation(&Evaluation { unacked: vec![1], ..evaluation(2) }).unwrap();
+        assert_eq!(store.acks().unwrap(), [ack(2)]);
+
+        let words = |text: &str| vec![text.to_owned(), "z*".to_owned()];
+        let scope = Scope { hosts: words("a"), groups: words("b"), services: words("c"), rules: words("d") };
+        let weekly = Calendar { days: 65, from: 1, until: 1440, zone: "Europe/Paris".into() };
+        let silence = |id, when| Silence {
+            id,
+            scope: scope.clone(),
+            when,
+            by: "ada".into(),
+            reason: "vacuum".into(),
+            created: at(1),
+            ended: None,
+        };
+        let list = [silence(1, When::Once { from: at(1), until: at(5) }), silence(2, When::Weekly(weekly))];
+        for (n, it) in list.iter().enumerate() {
+            assert_eq!(store.add_silence(it).unwrap(), n as i64 + 1);
+        }
+        assert_eq!(store.silences().unwrap(), list);
+        assert!(!store.end_silence(1, at(5)).unwrap() && store.end_silence(2, at(5)).unwrap());
+        assert!(!store.end_silence(2, at(6)).unwrap() && !store.end_silence(3, at(6)).unwrap());
+        assert_eq!(store.silences().unwrap()[1].ended, Some(at(5)));
+        let day = 86_400;
+        store.prune(at(500 * day), span(60), span(60)).unwrap();
+        assert!(store.silences().unwrap().is_empty(), "what is over goes as old history does");
     });
 }
 
@@ -302,13 +532,13 @@ fn play(store: &mut dyn Store, step: &Step) -> Result<String> {
             let event = Event { incident: *id, at: at(1), level: Level::Ok, value: 1.0, text: String::new() };
             let incidents = vec![incident(*id, &host(h), *closed)];
             let cursor = store.cursor()?;
-            let it = Evaluation { cursor, states: Vec::new(), incidents, events: vec![event] };
+            let it = Evaluation { cursor, incidents, events: vec![event], ..Evaluation::default() };
             format!("{:?}", store.commit_evaluation(&it)?)
         }
         Step::Tell(id, up) => {
             let level = if *up { Level::Critical } else { Level::Ok };
             let mails = vec![mail(0, if *up { MailState::Queued } else { MailState::Dead })];
-            format!("{:?}", store.commit_plan(&Plan { told: vec![told(*id, level)], untold: vec![], mails })?)
+            format!("{:?}", store.commit_plan(&Plan { told: vec![told(*id, level)], mails, ..Plan::default() })?)
         }
         Step::Prune(now, keep, hourly) => {
             let expected = store.would_prune(at(*now), span(*keep), span(*hourly))?;
@@ -327,9 +557,14 @@ fn all(store: &dyn Store) -> String {
             series.push(store.series(host, metric, at(-20_000), at(200_000)).unwrap());
         }
     }
+    let facts: Vec<_> = ["h0", "h1", "h2"].iter().map(|host| store.facts(host).unwrap()).collect();
+    let top: Vec<_> = (0..9).map(|n| store.top("h1", at(n * 10_000)).unwrap()).collect();
+    let some = store.samples("h1", &["cpu.used"], at(0), at(50_000)).unwrap();
+    let key = SampleKey { boot: "h1".into(), sequence: 9 };
+    let before = store.before("h1", &key, &["filesystem.used"]).unwrap();
     let events: Vec<_> = (1..6).map(|id| store.events(id).unwrap()).collect();
     format!(
-        "{:?}\n{:?}\n{series:?}\n{:?}\n{events:?}\n{:?}\n{:?}\n{:?}",
+        "{:?}\n{:?}\n{series:?}\n{some:?}\n{before:?}\n{:?}\n{events:?}\n{facts:?}\n{top:?}\n{:?}\n{:?}\n{:?}",
         store.rows_after(0, 1000).unwrap(),
         store.now().unwrap(),
         store.incidents(99).unwrap(),

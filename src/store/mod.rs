@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::model::alert::{Evaluation, Event, Incident, Mail, Plan, RuleState, Subject, Told};
-use crate::model::fleet::{Attempt, Consent, Heartbeat, HostNow, Pruned, Row, Series, Sweep};
-use crate::model::sample::Sample;
+use crate::model::alert::{Ack, Evaluation, Event, Incident, Mail, Pause, Plan, RuleState, Subject, Told};
+use crate::model::fleet::{Attempt, Consent, Heartbeat, HostFact, HostNow, Pruned, Row, Series, Sweep};
+use crate::model::sample::{Process, Sample, SampleKey};
+use crate::model::silence::Silence;
 use crate::model::spec::StoreSpec;
 
 pub mod memory;
@@ -77,7 +78,8 @@ pub trait Store: Send {
     /// The newest sweeps, newest first.
     fn sweeps(&self, limit: usize) -> Result<Vec<Sweep>>;
     /// Writes an attempt and its samples in one durable transaction; once it returns, the samples may be acknowledged.
-    /// Samples whose (host, key) is known are left out. Returns how many were new.
+    /// Samples whose (host, key) is known are left out. The facts of the host's newest sample become the host's.
+    /// Returns how many were new.
     fn record(&mut self, sweep: i64, attempt: &Attempt, samples: &[Sample]) -> Result<usize>;
     /// Replaces what attempts cost, once the visits are over.
     fn settle(&mut self, sweep: i64, attempts: &[Attempt]) -> Result<()>;
@@ -91,6 +93,23 @@ pub trait Store: Send {
     /// A metric of a host in `[since, until)`, a series for each item; hourly points where whole samples are gone.
     fn series(&self, host: &str, metric: &str, since: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<Series>>;
 
+    /// The samples of a host in `[since, until)` that are still whole, in the order of the time by which they stand in a
+    /// series, each with its readings of these metrics only and without its faults.
+    fn samples(
+        &self,
+        host: &str,
+        metrics: &[&str],
+        since: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> Result<Vec<(DateTime<Utc>, Sample)>>;
+    /// The last sample of the same boot with a lower sequence, as [`Store::samples`] gives it.
+    fn before(&self, host: &str, key: &SampleKey, metrics: &[&str]) -> Result<Option<Sample>>;
+    /// What a host is: the last of a name and item holds, those before are its history. By name, item and time.
+    fn facts(&self, host: &str) -> Result<Vec<HostFact>>;
+    /// The processes that took most in the host's last sample at or before a time, with that sample's time; none where
+    /// there is no such sample.
+    fn top(&self, host: &str, at: DateTime<Utc>) -> Result<Option<(DateTime<Utc>, Vec<Process>)>>;
+
     /// The id of the last row that the alerter treated; 0 at first.
     fn cursor(&self) -> Result<i64>;
     /// The fold's memory.
@@ -99,6 +118,10 @@ pub trait Store: Send {
     fn open_incidents(&self) -> Result<Vec<Incident>>;
     /// The newest incidents, open or not, newest first.
     fn incidents(&self, limit: usize) -> Result<Vec<Incident>>;
+    /// One incident.
+    fn incident(&self, id: i64) -> Result<Option<Incident>>;
+    /// Incidents that closed after a moment, oldest number first.
+    fn closed_since(&self, at: DateTime<Utc>) -> Result<Vec<Incident>>;
     /// The greatest incident number given so far; 0 at first.
     fn last_incident(&self) -> Result<i64>;
     /// What happened to an incident, oldest first.
@@ -107,12 +130,35 @@ pub trait Store: Send {
     fn commit_evaluation(&mut self, evaluation: &Evaluation) -> Result<()>;
     /// Everything told of incidents that are open, or that were told at a level above ok.
     fn told(&self) -> Result<Vec<(Told, Incident)>>;
+    /// What was told of incidents that closed after a moment.
+    fn told_since(&self, at: DateTime<Utc>) -> Result<Vec<Told>>;
     /// Commits a plan.
     fn commit_plan(&mut self, plan: &Plan) -> Result<()>;
     /// Outbox rows that are queued, in order of id.
     fn queued(&self) -> Result<Vec<Mail>>;
     /// Replaces one outbox row's state, attempts, maybe, next and error.
     fn update_mail(&mut self, mail: &Mail) -> Result<()>;
+    /// As [`Store::update_mail`], and gives the row other bytes under another Message-ID in its place of the queue.
+    fn rewrite_mail(&mut self, mail: &Mail) -> Result<()>;
+    /// Mails that tell of an incident, whatever became of them, oldest first.
+    fn mails_telling(&self, incident: i64) -> Result<Vec<Mail>>;
+    /// Ways that are paused, by name.
+    fn pauses(&self) -> Result<Vec<Pause>>;
+    /// Starts, changes or (with no failures) ends a pause.
+    fn pause(&mut self, pause: &Pause) -> Result<()>;
+    /// When each recipient was given the last summary of the day: (destination, recipient, at).
+    fn summaries(&self) -> Result<Vec<(String, String, DateTime<Utc>)>>;
+
+    /// Records that somebody took a problem, with the event that its history shows.
+    fn acknowledge(&mut self, ack: &Ack, event: &Event) -> Result<()>;
+    /// Acknowledgements of open incidents.
+    fn acks(&self) -> Result<Vec<Ack>>;
+    /// Adds a silence; returns its number.
+    fn add_silence(&mut self, silence: &Silence) -> Result<i64>;
+    /// Ends one before its time; false if there is none of that number that could still hold.
+    fn end_silence(&mut self, id: i64, at: DateTime<Utc>) -> Result<bool>;
+    /// All silences, ended ones too, by number.
+    fn silences(&self) -> Result<Vec<Silence>>;
 
     /// Writes down that a program ran.
     fn beat(&mut self, beat: &Heartbeat) -> Result<()>;
@@ -130,7 +176,8 @@ pub trait Store: Send {
 
     /// Rolls samples older than `keep` up to hours and removes them; removes hours older than `keep_hourly`.
     /// Rows that the alerter has not treated stay whole, and so does the newest sample of each host. Age is counted from
-    /// receipt. Mail that is not queued goes after `keep`; sweeps and closed incidents after the longer of the two.
+    /// receipt. Mail that is not queued goes after `keep`; sweeps, closed incidents and
+    /// facts that were replaced go after the longer of the two.
     fn prune(&mut self, now: DateTime<Utc>, keep: Duration, keep_hourly: Duration) -> Result<Pruned>;
     /// What [`Store::prune`] would take away and write, changing nothing.
     fn would_prune(&mut self, now: DateTime<Utc>, keep: Duration, keep_hourly: Duration) -> Result<Pruned>;

@@ -25,7 +25,9 @@ fn field(cell: &Cell) -> String {
         Cell::Text(text) => quoted(text),
         Cell::Level(level) => level.map_or("unknown", Level::word).to_owned(),
         Cell::Time(at) => at.to_rfc3339_opts(SecondsFormat::AutoSi, true),
-        Cell::Ratio(value) | Cell::Bytes(value) | Cell::Seconds(value) | Cell::Number(value) => value.to_string(),
+        Cell::Ratio(value) | Cell::Bytes(value) | Cell::Seconds(value) | Cell::Celsius(value) | Cell::Number(value) => {
+            value.to_string()
+        }
         Cell::Rate(inner) => field(inner),
         Cell::Flag(flag) => flag.to_string(),
         Cell::List(list) => quoted(&list.join(" ")),

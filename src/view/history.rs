@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::model::fleet::{Point, Series};
-use crate::model::metric::{Kind, Metric};
+use crate::model::metric::Metric;
 
 use super::units::cell;
 use super::{Cell, Column, Page, Place, column};
@@ -26,25 +26,6 @@ const SUMMARY: &[Column] = &[
     column("max", "MAX", Place::Right),
     column("last", "LAST", Place::Right),
 ];
-
-/// The series as they are shown: a counter becomes its rate per second between one point and the next. Where the host
-/// booted in between, or the value dropped, no rate can be told for that step.
-#[must_use]
-pub fn shown(metric: Option<&Metric>, series: Vec<Series>) -> Vec<Series> {
-    if metric.is_none_or(|metric| metric.kind == Kind::Gauge) {
-        return series;
-    }
-    let rate = |pair: &[Point]| {
-        let [before, after] = pair else { return None };
-        let seconds = (after.at - before.at).num_milliseconds() as f64 / 1000.0;
-        let grown = after.mean - before.mean;
-        (!after.boot && seconds > 0.0 && grown >= 0.0).then(|| Point::new(after.at, grown / seconds))
-    };
-    series
-        .into_iter()
-        .map(|series| Series { item: series.item, points: series.points.windows(2).filter_map(rate).collect() })
-        .collect()
-}
 
 /// All points, for programs.
 #[must_use]
@@ -130,7 +111,6 @@ fn extent(points: &[Point]) -> Option<(f64, f64, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::catalogue;
 
     fn at(second: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_790_000_000 + second, 0).unwrap()
@@ -139,19 +119,6 @@ mod tests {
     fn series(values: &[(i64, f64)]) -> Vec<Series> {
         let point = |&(second, v): &(i64, f64)| Point::new(at(second), v);
         vec![Series { item: String::new(), points: values.iter().map(point).collect() }]
-    }
-
-    #[test]
-    fn counters_are_rates_and_a_boot_leaves_no_negative_one() {
-        let metric = catalogue::find("network.receive.bytes");
-        let rates = shown(metric, series(&[(0, 100.0), (10, 300.0), (20, 50.0), (30, 150.0), (30, 160.0)]));
-        let rates: Vec<f64> = rates[0].points.iter().map(|point| point.mean).collect();
-        assert_eq!(rates, [20.0, 10.0]);
-        // The counter began anew and passed its old value before anybody looked.
-        let mut passed = series(&[(0, 100.0), (10, 300.0), (20, 1e12), (30, 1e12 + 50.0)]);
-        passed[0].points[2].boot = true;
-        let rates: Vec<f64> = shown(metric, passed)[0].points.iter().map(|point| point.mean).collect();
-        assert_eq!(rates, [20.0, 5.0]);
     }
 
     #[test]

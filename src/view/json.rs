@@ -44,7 +44,9 @@ fn value(cell: &Cell) -> Value {
         Cell::Text(text) => json!(text),
         Cell::Level(level) => json!(level.map_or("unknown", Level::word)),
         Cell::Time(at) => json!(at.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
-        Cell::Ratio(value) | Cell::Bytes(value) | Cell::Seconds(value) | Cell::Number(value) => json!(value),
+        Cell::Ratio(value) | Cell::Bytes(value) | Cell::Seconds(value) | Cell::Celsius(value) | Cell::Number(value) => {
+            json!(value)
+        }
         Cell::Rate(inner) => value(inner),
         Cell::Flag(flag) => json!(flag),
         Cell::List(list) => json!(list),

@@ -1,7 +1,7 @@
 //! The catalogue of metrics.
 
-use crate::model::catalogue::METRICS;
-use crate::model::metric::{Direction, Kind, Unit};
+use crate::model::metric::{Direction, Kind};
+use crate::model::{catalogue, derive};
 
 use super::{Cell, Column, Facts, Needs, Place, View, column};
 
@@ -12,34 +12,38 @@ const COLUMNS: &[Column] = &[
     column("bad", "BAD IS", Place::Left),
     column("item", "ITEM", Place::Left),
     column("help", "HELP", Place::Below),
+    column("derived", "DERIVED", Place::Below),
+    column("default", "DEFAULT", Place::Below),
 ];
 
 /// Every metric with kind, unit, direction and help.
 pub const VIEW: View = View {
     name: "metrics",
-    help: "The metrics that are known, with unit and meaning",
+    help: "The metrics that are known, with unit, meaning and default thresholds",
     needs: Needs::Nothing,
     columns: COLUMNS,
     rows,
 };
 
-fn rows(_: &Facts) -> Vec<Vec<Cell>> {
+fn rows(facts: &Facts) -> Vec<Vec<Cell>> {
     let row = |metric: &crate::model::metric::Metric| {
         let kind = match metric.kind {
             Kind::Gauge => "gauge",
             Kind::Counter => "counter",
         };
-        let unit = match metric.unit {
-            Unit::Ratio => "ratio",
-            Unit::Bytes => "bytes",
-            Unit::Seconds => "seconds",
-            Unit::Count => "count",
-        };
+        let unit = metric.unit.word();
         let bad = match metric.direction {
             Direction::HighIsBad => "high",
             Direction::LowIsBad => "low",
         };
-        [metric.name, kind, unit, bad, metric.item, metric.help].map(|text| Cell::Text(text.to_owned())).to_vec()
+        let text = |text: &str| Cell::Text(text.to_owned());
+        let derived = derive::find(metric.name);
+        let rules = facts.defaults.iter().filter(|(name, _)| name == metric.name);
+        let rules: Vec<String> = rules.map(|(_, written)| written.clone()).collect();
+        let mut row = [metric.name, kind, unit, bad, metric.item, metric.help].map(text).to_vec();
+        row.push(derived.map_or(Cell::Empty, |derived| Cell::Text(derived.formula.words())));
+        row.push(if rules.is_empty() { Cell::Empty } else { Cell::Text(rules.join("; ")) });
+        row
     };
-    METRICS.iter().map(row).collect()
+    catalogue::all().map(row).collect()
 }

@@ -12,6 +12,7 @@ pub mod health;
 pub mod history;
 pub mod hosts;
 pub mod json;
+pub mod markdown;
 pub mod metrics;
 pub mod status;
 pub mod table;
@@ -34,6 +35,8 @@ pub enum Cell {
     Bytes(f64),
     /// Seconds.
     Seconds(f64),
+    /// Degrees.
+    Celsius(f64),
     /// A plain number.
     Number(f64),
     /// Any of the above each second.
@@ -97,6 +100,8 @@ pub struct Facts<'a> {
     pub stored: &'a [HostNow],
     /// Open incidents of every host.
     pub incidents: &'a [Incident],
+    /// The rules that ship: a metric, and what is written of its rule.
+    pub defaults: &'a [(String, String)],
 }
 
 /// A way to look at what is known. Its command, help, completions and man page are made from this.

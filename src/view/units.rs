@@ -96,7 +96,10 @@ pub fn cell(metric: Option<&Metric>, value: f64) -> Cell {
         Unit::Ratio => Cell::Ratio(value),
         Unit::Bytes => Cell::Bytes(value),
         Unit::Seconds => Cell::Seconds(value),
+        Unit::Celsius => Cell::Celsius(value),
         Unit::Count => Cell::Number(value),
+        Unit::BytesPerSecond => Cell::Rate(Box::new(Cell::Bytes(value))),
+        Unit::PerSecond => Cell::Rate(Box::new(Cell::Number(value))),
     };
     if metric.kind == Kind::Counter { Cell::Rate(Box::new(plain)) } else { plain }
 }

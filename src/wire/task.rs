@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{WireError, is_nonce};
+use super::{WireError, is_nonce, orders};
+use crate::model::check::{MAX_CHECKS, Order};
 
 /// The most bytes of a task line.
-pub const MAX_TASK: usize = 64 * 1024;
+pub const MAX_TASK: usize = 256 * 1024;
 /// The version of the task that is written and read.
 pub const VERSION: u8 = 1;
 const MAX_RECIPIENTS: usize = 32;
@@ -27,6 +28,9 @@ pub struct Task {
     pub spool_bytes: u64,
     /// The probe ends itself after this many seconds, 1 to 3600.
     pub deadline_secs: u32,
+    /// Checks of this host's services, at most [`MAX_CHECKS`]; their secrets stand here and nowhere else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "orders")]
+    pub checks: Vec<Order>,
 }
 
 impl Task {
@@ -72,6 +76,9 @@ impl Task {
         if !(1..=3600).contains(&self.deadline_secs) {
             return Err(WireError::field("deadline_secs", "must be 1 to 3600"));
         }
+        if self.checks.len() > MAX_CHECKS {
+            return Err(WireError::Oversize { what: "checks", limit: MAX_CHECKS });
+        }
         if self.pull_bytes == 0 || self.pull_files == 0 || self.spool_bytes == 0 {
             return Err(WireError::field("pull_bytes, pull_files, spool_bytes", "must be at least 1"));
         }
@@ -84,6 +91,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::model::secret::Secret;
 
     fn task() -> Task {
         Task {
@@ -94,6 +102,7 @@ mod tests {
             pull_files: 64,
             spool_bytes: 4 << 20,
             deadline_secs: 20,
+            checks: Vec::new(),
         }
     }
 
@@ -106,10 +115,34 @@ mod tests {
 
     #[test]
     fn a_newer_collector_may_say_more_but_not_speak_another_version() {
-        let more = task().encode().replacen('{', "{\"checks\":[[[{}]]],", 1);
+        let more = task().encode().replacen('{', "{\"chores\":[[[{}]]],", 1);
         assert_eq!(Task::decode(&more), Ok(task()));
         let other = task().encode().replace("\"v\":1", "\"v\":2");
         assert_eq!(Task::decode(&other), Err(WireError::Version { found: 2, known: 1 }));
+    }
+
+    #[test]
+    fn checks_travel_with_their_secrets_which_never_show() {
+        let mut order = Order {
+            service: "cache".into(),
+            check: "redis".into(),
+            item: "cache".into(),
+            kind: "redis".into(),
+            timeout: std::time::Duration::from_millis(1500),
+            every: Some(std::time::Duration::from_secs(3600)),
+            script: Some("#!/bin/sh\necho \u{1b}\n".into()),
+            ..Order::default()
+        };
+        order.attributes.insert("address".into(), "127.0.0.1:6379".into());
+        order.secrets.insert("password".into(), Secret::new("kanarienvogel".into()));
+        let mut task = task();
+        task.checks = vec![order; 2];
+        let line = task.encode();
+        assert!(line.contains("kanarienvogel") && !line.contains('\n'));
+        assert!(!format!("{task:?}").contains("kanarienvogel"));
+        assert_eq!(Task::decode(&line), Ok(task.clone()));
+        task.checks = vec![Order::default(); MAX_CHECKS + 1];
+        assert!(Task::decode(&task.encode()).is_err());
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod given;
 pub mod local;
 pub mod mailbox;
 pub mod run;
+pub mod servers;
 pub mod smtpd;
 pub mod sshd;
 pub mod terminal;

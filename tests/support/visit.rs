@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use fleet_health::app::dialer;
 use fleet_health::model::cause::Cause;
 use fleet_health::model::job::{FromDialer, Job, ToDialer, Traffic};
+use fleet_health::model::secret::Secret;
 use fleet_health::model::spec::{SshSpec, Transport, UnknownHosts};
 use fleet_health::ssh::deploy;
 use fleet_health::wire::{seal, task::Task};
@@ -49,8 +50,10 @@ pub fn visit_with(transport: Transport, probes: &Path, timeout: Duration) -> See
         pull_files: 64,
         spool_bytes: 16 << 20,
         deadline_secs: 20,
+        checks: Vec::new(),
     };
-    let job = Job { host: "h".into(), transport, nonce, task: task.encode(), probes: probes.to_owned(), timeout };
+    let task = Secret::new(task.encode());
+    let job = Job { host: "h".into(), transport, nonce, task, probes: probes.to_owned(), timeout };
     let (sender, receiver) = mpsc::channel();
     let mut seen =
         Seen { files: Vec::new(), pulled: false, failed: None, traffic: Traffic::default(), took: Duration::ZERO };

@@ -1,21 +1,28 @@
-//! The outbox: every destination in order, "maybe" committed before a send, the answer after it.
+//! The outbox: every recipient in order, "maybe" committed before a send, the answer after it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::app::secrets;
-use crate::model::alert::{Mail, MailState, Plan};
-use crate::model::secret::Secret;
-use crate::model::spec::{AlertSpec, FleetSpec};
-use crate::notify::{self, Class, Parcel, Refusal, Session, Setup};
+use super::letter;
+use super::lines::Post;
+use super::plan::{difference, restore, tellings};
+use super::world::mailbox;
+use crate::model::alert::{Mail, MailState, Pause, Plan};
+use crate::model::spec::FleetSpec;
+use crate::notify::{Class, Refusal};
 use crate::store::{self, Store};
 
-/// For each stage of SMTP; after the final dot ten times as long.
-pub const STAGE: std::time::Duration = std::time::Duration::from_secs(30);
-
-/// Refusals of a recipient before a mail is given up.
+/// Refusals of a recipient before a mail is given up: three within an hour.
 const TRIES: u32 = 3;
+/// Between two of them.
+const TRY_AGAIN: TimeDelta = TimeDelta::minutes(20);
+/// How long a mailbox that refused for good is left alone.
+const BROKEN: TimeDelta = TimeDelta::hours(24);
+/// Before the same bytes go again to a server that did not say whether it took them.
+const UNCLEAR: TimeDelta = TimeDelta::minutes(1);
+/// Mail that waits for longer is a person not told.
+const LATE: TimeDelta = TimeDelta::minutes(15);
 
 /// What came of the outbox.
 #[derive(Debug, Default)]
@@ -28,192 +35,191 @@ pub struct Delivered {
     pub errors: Vec<String>,
 }
 
-/// 1, 2, 4, 8, 15, 30 minutes: the longer a mail has waited for the server, the longer the next pause.
-fn pause(mail: &Mail, now: DateTime<Utc>) -> TimeDelta {
-    let waited = (now - mail.created).num_minutes();
-    let step = [30, 15, 8, 4, 2].into_iter().find(|&step| waited >= step);
-    TimeDelta::minutes(step.unwrap_or(1))
+/// 1, 2, 4, 8, 15, 30 minutes between tries of a server.
+fn line_pause(failures: u32) -> TimeDelta {
+    TimeDelta::minutes([1, 2, 4, 8, 15].get(failures.saturating_sub(1) as usize).copied().unwrap_or(30))
 }
 
-/// The pauses of one recipient.
+/// 1, 5, 15, 30, 60 minutes between tries of one recipient.
 fn row_pause(attempts: u32) -> TimeDelta {
-    TimeDelta::minutes([1, 5, 15, 30, 60].get(attempts.saturating_sub(1) as usize).copied().unwrap_or(60))
+    TimeDelta::minutes([1, 5, 15, 30].get(attempts.saturating_sub(1) as usize).copied().unwrap_or(60))
 }
 
-/// The SMTP password, if one is configured.
-///
-/// # Errors
-/// What is wrong with its source, for people.
-pub fn password(alerts: &AlertSpec) -> Result<Option<Secret>, String> {
-    let source = alerts.smtp.as_ref().and_then(|smtp| smtp.password.as_ref());
-    source.map(secrets::read).transpose()
-}
-
-/// Sessions of one run: opened once, and once only if that fails.
-struct Lines<'a> {
+/// The delivery of one run.
+struct Delivery<'a> {
+    store: &'a mut dyn Store,
     spec: &'a FleetSpec,
-    open: BTreeMap<&'static str, Box<dyn Session>>,
-    broken: BTreeMap<&'static str, Refusal>,
+    /// Ways that are paused, by name.
+    pauses: BTreeMap<String, Pause>,
+    /// A head that waits holds back what follows it, for its own recipient only.
+    held: BTreeSet<(String, String)>,
+    out: Delivered,
 }
 
-impl Lines<'_> {
-    fn send(&mut self, mail: &Mail) -> Result<(), Refusal> {
-        let setting = |text: String| Refusal { class: Class::Configuration, stage: "connect", text };
-        let destination = self.spec.alerts.destinations.iter().find(|to| to.name == mail.destination);
-        let destination = destination.ok_or_else(|| Refusal {
-            class: Class::RowDead,
-            stage: "connect",
-            text: "the destination is no longer in the configuration".to_owned(),
-        })?;
-        let (channel, _) =
-            notify::of(&destination.channel).ok_or_else(|| setting("no channel for this destination".to_owned()))?;
-        let name = channel.name();
-        if let Some(refusal) = self.broken.get(name) {
-            return Err(refusal.clone());
-        }
-        let mut say = |line: &str| log::debug!("{name}: {line}");
-        let result = match self.open.entry(name) {
-            std::collections::btree_map::Entry::Occupied(open) => Ok(open.into_mut()),
-            std::collections::btree_map::Entry::Vacant(place) => {
-                let password = if name == "smtp" {
-                    password(&self.spec.alerts).map_err(|text| Refusal {
-                        class: Class::Configuration,
-                        stage: "auth",
-                        text,
-                    })
-                } else {
-                    Ok(None)
-                };
-                password
-                    .and_then(|password| {
-                        let smtp = self.spec.alerts.smtp.as_ref();
-                        channel.open(&Setup { smtp, password: password.as_ref(), timeout: STAGE }, &mut say)
-                    })
-                    .map(|session| place.insert(session))
-            }
-        };
-        let parcel = Parcel { recipient: &mail.recipient, message_id: &mail.message_id, bytes: &mail.body };
-        let sent = result.and_then(|session| session.send(&parcel, &mut say));
-        if let Err(refusal) = &sent
-            && matches!(refusal.class, Class::Transport | Class::Configuration | Class::Ambiguous)
-            && refusal.stage != "write"
-        {
-            self.open.remove(name);
-            // What the line could not do for one it cannot do for the next; a lost answer says nothing of the line.
-            if refusal.class != Class::Ambiguous {
-                self.broken.insert(name, refusal.clone());
-            }
-        }
-        sent
-    }
-}
-
-/// Delivers what is due.
+/// Delivers what is due; begins no mail after `deadline`.
 ///
 /// # Errors
 /// The store's; a mail that was sent before it stays marked "maybe" and is sent again with the same Message-ID.
-pub fn deliver(store: &mut dyn Store, spec: &FleetSpec, clock: &dyn Fn() -> DateTime<Utc>) -> store::Result<Delivered> {
-    let mut out = Delivered::default();
-    let mut lines = Lines { spec, open: BTreeMap::new(), broken: BTreeMap::new() };
-    // A head that waits holds back what follows it, for its own recipient only.
-    let mut held: BTreeSet<(String, String)> = BTreeSet::new();
-    for mut mail in store.queued()? {
-        let key = (mail.destination.clone(), mail.recipient.clone());
+pub fn deliver(
+    store: &mut dyn Store,
+    spec: &FleetSpec,
+    post: &mut dyn Post,
+    clock: &dyn Fn() -> DateTime<Utc>,
+    deadline: DateTime<Utc>,
+) -> store::Result<Delivered> {
+    let pauses = store.pauses()?.into_iter().map(|pause| (pause.what.clone(), pause)).collect();
+    let mut queued = store.queued()?;
+    let key = |mail: &Mail| (mail.destination.clone(), mail.recipient.clone());
+    let troubled: BTreeSet<_> = queued.iter().filter(|mail| !mail.error.is_empty()).map(key).collect();
+    // A mailbox at which the server hangs up must not be the first in every run, before all others.
+    queued.sort_by_key(|mail| (troubled.contains(&key(mail)), mail.id));
+    let mut delivery = Delivery { store, spec, pauses, held: BTreeSet::new(), out: Delivered::default() };
+    for mut mail in queued {
+        let key = key(&mail);
+        let line = post.line(&mail);
         let now = clock();
-        if mail.next > now || held.contains(&key) {
-            if !mail.error.is_empty() && now - mail.created > TimeDelta::minutes(15) {
-                out.errors.push(format!(
-                    "mail to {} waits since {}: {}",
-                    mail.recipient,
-                    mail.created.format("%Y-%m-%d %H:%M UTC"),
-                    mail.error
-                ));
-            }
-            held.insert(key);
-            out.waiting += 1;
+        let paused = delivery.pauses.get(&line).is_some_and(|pause| pause.until > now);
+        if mail.next > now || paused || now >= deadline || delivery.held.contains(&key) {
+            delivery.held.insert(key);
             continue;
         }
         let doubtful = mail.maybe;
         mail.maybe = true;
-        store.update_mail(&mail)?;
-        let sent = lines.send(&mail);
+        delivery.store.update_mail(&mail)?;
+        let sent = post.send(&mail);
         let now = clock();
         match sent {
             Ok(()) => {
                 (mail.state, mail.error) = (MailState::Sent, String::new());
-                store.update_mail(&mail)?;
-                out.sent += 1;
+                delivery.store.update_mail(&mail)?;
+                delivery.out.sent += 1;
                 log::info!("sent to {}: {}", mail.recipient, mail.subject);
+                delivery.resume(&line)?;
+                delivery.resume(&mailbox(&mail.destination, &mail.recipient))?;
             }
             Err(refusal) => {
-                held.insert(key);
+                delivery.held.insert(key);
                 mail.maybe = doubtful || refusal.class == Class::Ambiguous;
-                refused(store, spec, &mut mail, &refusal, now, &mut out)?;
+                delivery.refused(&mut mail, &line, &refusal, now)?;
             }
         }
     }
-    for (name, session) in &mut lines.open {
-        session.close(&mut |line| log::debug!("{name}: {line}"));
-    }
-    out.errors.dedup();
-    Ok(out)
+    post.close();
+    delivery.end(clock())
 }
 
-fn refused(
-    store: &mut dyn Store,
-    spec: &FleetSpec,
-    mail: &mut Mail,
-    refusal: &Refusal,
-    now: DateTime<Utc>,
-    out: &mut Delivered,
-) -> store::Result<()> {
-    mail.error = format!("{}: {}", refusal.stage, refusal.text);
-    let text = format!("mail to {} not delivered: {}", mail.recipient, mail.error);
-    match refusal.class {
-        Class::Transport | Class::Ambiguous => {
-            mail.next = now + pause(mail, now);
-            log::info!("{text}; again after {}", mail.next.format("%H:%M:%S UTC"));
-            if now - mail.created > TimeDelta::minutes(15) {
-                out.errors.push(text);
-            }
-        }
-        Class::Configuration => {
-            mail.next = now + pause(mail, now);
-            out.errors.push(format!("{text}; nothing is lost; try with: fleet mail test --to {}", mail.destination));
-        }
-        Class::RowTemporary => {
-            mail.attempts += 1;
-            mail.next = now + row_pause(mail.attempts);
-            log::warn!("{text}; again after {}", mail.next.format("%H:%M:%S UTC"));
-        }
-        Class::RowDead | Class::Content => {
-            mail.attempts += 1;
-            mail.next = now + TimeDelta::minutes(20);
-            out.errors.push(text);
-            let known = spec.alerts.destinations.iter().find(|to| to.name == mail.destination);
-            if mail.attempts >= TRIES || known.is_none() {
-                return bury(store, spec, mail);
-            }
+impl Delivery<'_> {
+    /// Something came through.
+    fn resume(&mut self, what: &str) -> store::Result<()> {
+        match self.pauses.remove(what) {
+            Some(pause) => self.store.pause(&Pause { failures: 0, ..pause }),
+            None => Ok(()),
         }
     }
-    out.waiting += 1;
-    store.update_mail(mail)
+
+    fn refused(&mut self, mail: &mut Mail, line: &str, refusal: &Refusal, now: DateTime<Utc>) -> store::Result<()> {
+        mail.error = format!("{}: {}", refusal.stage, refusal.text);
+        let text = format!("mail to {} not delivered: {}", mail.recipient, mail.error);
+        match refusal.class {
+            Class::Ambiguous => {
+                mail.next = now + UNCLEAR;
+                log::info!("{text}; the same again after {}", mail.next.format("%H:%M:%S UTC"));
+            }
+            Class::Transport | Class::Configuration => {
+                let failures = self.pauses.get(line).map_or(0, |pause| pause.failures).saturating_add(1);
+                let since = self.pauses.get(line).map_or(now, |pause| pause.since);
+                let (what, until) = (line.to_owned(), now + line_pause(failures));
+                let pause = Pause { what, since, failures, until, error: mail.error.clone() };
+                self.store.pause(&pause)?;
+                self.pauses.insert(line.to_owned(), pause);
+                log::info!("{text}; again after {}", until.format("%H:%M:%S UTC"));
+                if refusal.class == Class::Configuration {
+                    let hint = format!("nothing is lost; try with: fleet mail test --to {}", mail.destination);
+                    self.out.errors.push(format!("{text}; {hint}"));
+                }
+            }
+            Class::RowTemporary => {
+                mail.attempts += 1;
+                mail.next = now + row_pause(mail.attempts);
+                log::warn!("{text}; again after {}", mail.next.format("%H:%M:%S UTC"));
+            }
+            Class::RowDead => {
+                mail.attempts += 1;
+                mail.next = now + TRY_AGAIN;
+                self.out.errors.push(text);
+                let known = self.spec.alerts.destinations.iter().any(|to| to.name == mail.destination);
+                if mail.attempts >= TRIES || !known {
+                    return self.bury(mail, known, now);
+                }
+            }
+            Class::Content if mail.short => {
+                self.out.errors.push(text);
+                return self.bury(mail, true, now);
+            }
+            Class::Content => {
+                log::warn!("{text}; once more in a few words");
+                let short = letter::short(self.spec, mail, now);
+                (mail.message_id, mail.subject, mail.body) = (short.message_id, short.subject, short.bytes);
+                (mail.short, mail.next) = (true, now);
+                return self.store.rewrite_mail(mail);
+            }
+        }
+        self.store.update_mail(mail)
+    }
+
+    /// Gives a mail up, and with it what follows it to this mailbox: what they told is restored, the mailbox is left
+    /// alone for a day, and the alert about it goes to others.
+    fn bury(&mut self, mail: &Mail, pause: bool, now: DateTime<Utc>) -> store::Result<()> {
+        let mut plan = Plan::default();
+        let known = tellings(self.store.told()?.iter().map(|(told, _)| told));
+        let mut after = known.clone();
+        let later = self.store.queued()?.into_iter().filter(|other| {
+            other.id > mail.id && (&other.destination, &other.recipient) == (&mail.destination, &mail.recipient)
+        });
+        let later: Vec<Mail> = later.collect();
+        for other in later.iter().rev() {
+            restore(&mut after, other);
+            plan.mails.push(Mail { state: MailState::Superseded, ..other.clone() });
+        }
+        restore(&mut after, mail);
+        plan.mails.push(Mail { state: MailState::Dead, ..mail.clone() });
+        difference(&mut plan, &known, &after);
+        if pause {
+            let what = mailbox(&mail.destination, &mail.recipient);
+            let since = self.pauses.get(&what).map_or(now, |pause| pause.since);
+            let failures = self.pauses.get(&what).map_or(0, |pause| pause.failures).saturating_add(1);
+            plan.pauses.push(Pause { what, since, failures, until: now + BROKEN, error: mail.error.clone() });
+        }
+        self.store.commit_plan(&plan)
+    }
+
+    /// What still waits, and for how long.
+    fn end(mut self, now: DateTime<Utc>) -> store::Result<Delivered> {
+        let queued = self.store.queued()?;
+        self.out.waiting = queued.len();
+        if let Some(oldest) = queued.iter().min_by_key(|mail| mail.created).filter(|mail| now - mail.created > LATE) {
+            let paused = self.pauses.values().map(|pause| &pause.error);
+            let error = std::iter::once(&oldest.error).chain(paused).find(|error| !error.is_empty());
+            self.out.errors.push(format!(
+                "mail to {} waits since {}{}",
+                oldest.recipient,
+                oldest.created.format("%Y-%m-%d %H:%M UTC"),
+                error.map_or_else(String::new, |error| format!(": {error}"))
+            ));
+        }
+        self.out.errors.dedup();
+        Ok(self.out)
+    }
 }
 
-/// Gives a mail up. Where nobody else of the destination had it, what was told is forgotten, so that a later run tells
-/// it anew.
-fn bury(store: &mut dyn Store, spec: &FleetSpec, mail: &mut Mail) -> store::Result<()> {
-    (mail.state, mail.maybe) = (MailState::Dead, false);
-    let mut plan = Plan { mails: vec![mail.clone()], ..Plan::default() };
-    let destination = spec.alerts.destinations.iter().find(|to| to.name == mail.destination);
-    let alone = destination.and_then(|to| notify::of(&to.channel)).is_none_or(|(_, all)| all.len() == 1);
-    if alone {
-        for (incident, before) in &mail.before {
-            match before {
-                Some(told) => plan.told.push(told.clone()),
-                None => plan.untold.push((*incident, mail.destination.clone())),
-            }
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_as_the_design_says() {
+        assert_eq!([1, 2, 3, 4, 5, 6, 99].map(|n| line_pause(n).num_minutes()), [1, 2, 4, 8, 15, 30, 30]);
+        assert_eq!([1, 2, 3, 4, 5, 99].map(|n| row_pause(n).num_minutes()), [1, 5, 15, 30, 60, 60]);
+        assert!(TRY_AGAIN * (TRIES as i32 - 1) < TimeDelta::hours(1));
     }
-    store.commit_plan(&plan)
 }

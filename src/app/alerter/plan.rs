@@ -1,158 +1,303 @@
-//! Told against truth for every destination: one mail for one run and destination.
+//! Told against truth for every recipient: threads within the cap, or one digest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::letter::{Entry, letter};
-use super::world::World;
-use crate::alert::reconcile::{self, Action};
-use crate::alert::routes;
-use crate::alert::words::UNREACHABLE;
-use crate::model::alert::{Incident, Mail, MailState, Plan, Told};
+use super::letter::{Entry, History, Letters};
+use super::quiet::Quiet;
+use super::world::{World, delta, mailbox};
+use crate::alert::reconcile::{self, Action, Standing};
+use crate::alert::routes::{self, Case, Target};
+use crate::model::alert::{Incident, Mail, MailState, Pause, Plan, Subject, Tells, Told};
 use crate::model::level::Level;
+use crate::model::silence::Silence;
 use crate::model::spec::{AlertSpec, DestinationSpec, FleetSpec};
 use crate::notify;
-use crate::notify::message::compose;
 
 /// Mail that waited longer says nothing of the present.
 const EXPIRED: TimeDelta = TimeDelta::days(5);
+/// Between two summaries for one recipient.
+const SUMMARY: TimeDelta = TimeDelta::hours(24);
 
-type Tellings = BTreeMap<(String, i64), Told>;
+/// Destination and recipient.
+type Who = (String, String);
+/// What every recipient knows of every incident.
+type Tellings = BTreeMap<(Who, i64), Told>;
 
-fn recipients(alerts: &AlertSpec, destination: &str) -> Option<Vec<String>> {
-    let found = alerts.destinations.iter().find(|to| to.name == destination)?;
-    notify::of(&found.channel).map(|(_, recipients)| recipients)
+/// What is stored, as a plan needs it.
+pub struct Stored {
+    /// Tellings of incidents that are open, or that were told at a level above ok.
+    pub told: Vec<(Told, Incident)>,
+    /// The outbox.
+    pub queued: Vec<Mail>,
+    /// What it tells of.
+    pub told_of: Vec<Incident>,
+    /// What closed lately.
+    pub closed: Vec<Incident>,
+    /// Who was told of it.
+    pub closed_told: Vec<Told>,
+    /// Ways that are paused.
+    pub pauses: Vec<Pause>,
+    /// What people silenced.
+    pub silences: Vec<Silence>,
+    /// When each recipient was given the last summary.
+    pub summaries: Vec<(String, String, DateTime<Utc>)>,
 }
 
-/// Queued mail that was certainly not accepted, in the order of its ids: the present truth takes its place.
-fn taken_back(alerts: &AlertSpec, queued: &[Mail], now: DateTime<Utc>) -> Vec<Mail> {
-    let untouched = |mail: &Mail| (!mail.maybe && mail.attempts == 0) || now - mail.created > EXPIRED;
-    let whole = |mail: &Mail| {
-        let rows = || {
-            queued.iter().filter(|other| other.message_id == mail.message_id && other.destination == mail.destination)
-        };
-        // A row that is no longer queued was perhaps accepted: then the others get the same mail.
-        rows().all(untouched) && recipients(alerts, &mail.destination).is_none_or(|all| all.len() == rows().count())
-    };
-    queued.iter().filter(|mail| whole(mail)).cloned().collect()
+/// Every recipient of the configuration.
+pub fn recipients(alerts: &AlertSpec) -> Vec<(&DestinationSpec, String)> {
+    let all = alerts.destinations.iter().filter_map(|to| Some((to, notify::of(&to.channel)?.1)));
+    all.flat_map(|(to, recipients)| recipients.into_iter().map(move |recipient| (to, recipient))).collect()
 }
 
-/// What this run tells whom; `history` draws the last points of an incident's metric.
-pub fn plan(
-    spec: &FleetSpec,
-    world: &World,
-    told: &[(Told, Incident)],
-    queued: &[Mail],
-    now: DateTime<Utc>,
-    history: &dyn Fn(&Incident) -> Option<String>,
-) -> Plan {
-    let mut plan = Plan::default();
-    let known: Tellings =
-        told.iter().map(|(told, _)| ((told.destination.clone(), told.incident), told.clone())).collect();
-    let mut tellings = known.clone();
-    let back = taken_back(&spec.alerts, queued, now);
-    for mail in back.iter().rev() {
-        for (incident, before) in &mail.before {
-            let key = (mail.destination.clone(), *incident);
-            match before {
-                Some(told) => tellings.insert(key, told.clone()),
-                None => tellings.remove(&key),
+/// Undoes what a mail told that nobody got. Who may have got it is taken to know it: then its end is told for sure,
+/// and while it stands a reminder comes.
+pub fn restore(tellings: &mut Tellings, mail: &Mail) {
+    if mail.maybe {
+        return;
+    }
+    let who = (mail.destination.clone(), mail.recipient.clone());
+    for it in mail.tells.iter().rev() {
+        let key = (who.clone(), it.incident);
+        let thread = tellings.get(&key).map_or(it.incident, |told| told.thread);
+        // The problem may have ended and come back meanwhile; the new one is known from this mail only.
+        let carried =
+            tellings.iter().filter(|((to, id), told)| *to == who && told.thread == thread && *id != it.incident);
+        let carried: Vec<i64> = carried.map(|((_, id), _)| *id).collect();
+        for id in std::iter::once(it.incident).chain(carried) {
+            match &it.before {
+                Some(told) => tellings.insert((who.clone(), id), Told { incident: id, ..told.clone() }),
+                None => tellings.remove(&(who.clone(), id)),
             };
         }
-        plan.mails.push(Mail { state: MailState::Superseded, maybe: false, ..mail.clone() });
     }
-    tellings.retain(|(name, _), _| spec.alerts.destinations.iter().any(|to| to.name == *name));
+}
+
+/// What changes between two states of knowledge.
+pub fn difference(plan: &mut Plan, known: &Tellings, tellings: &Tellings) {
+    let changed = tellings.iter().filter(|(key, told)| known.get(*key) != Some(*told));
+    plan.told.extend(changed.map(|(_, told)| told.clone()));
+    let lost = known.keys().filter(|key| !tellings.contains_key(*key));
+    plan.untold.extend(lost.map(|((to, recipient), id)| (*id, to.clone(), recipient.clone())));
+}
+
+/// Knowledge from what is stored.
+pub fn tellings<'a>(told: impl Iterator<Item = &'a Told>) -> Tellings {
+    told.map(|told| (((told.destination.clone(), told.recipient.clone()), told.incident), told.clone())).collect()
+}
+
+/// One run's planning.
+struct Planner<'a> {
+    quiet: &'a Quiet<'a>,
+    world: &'a World<'a>,
+    stored: &'a Stored,
+    incidents: BTreeMap<i64, &'a Incident>,
+    /// Closed incidents that somebody was told of, by subject.
+    ended: BTreeMap<&'a Subject, Vec<i64>>,
+    /// Why each open incident is not told; the same for all recipients.
+    hushed: BTreeSet<i64>,
+    now: DateTime<Utc>,
+}
+
+/// What this run tells whom.
+pub fn plan(quiet: &Quiet<'_>, world: &World<'_>, stored: &Stored, now: DateTime<Utc>, history: History<'_>) -> Plan {
+    let spec: &FleetSpec = quiet.spec();
+    let mut plan = Plan::default();
+    let known = tellings(stored.told.iter().map(|(told, _)| told));
+    let mut tellings = known.clone();
+    // Queued mail that was certainly not accepted: the present truth takes its place.
+    let untouched = |mail: &&Mail| (!mail.maybe && mail.attempts == 0) || now - mail.created > EXPIRED;
+    let back: Vec<&Mail> = stored.queued.iter().filter(untouched).collect();
+    for mail in back.iter().rev() {
+        restore(&mut tellings, mail);
+        plan.mails.push(Mail { state: MailState::Superseded, ..(*mail).clone() });
+    }
+    let everybody = recipients(&spec.alerts);
+    tellings.retain(|((name, recipient), _), _| everybody.iter().any(|(to, all)| to.name == *name && all == recipient));
+
     let mut incidents: BTreeMap<i64, &Incident> =
-        told.iter().map(|(told, incident)| (told.incident, incident)).collect();
+        stored.told.iter().map(|(told, incident)| (told.incident, incident)).collect();
+    incidents.extend(stored.told_of.iter().map(|incident| (incident.id, incident)));
     incidents.extend(world.incidents.iter().map(|(id, incident)| (*id, incident)));
-    for destination in &spec.alerts.destinations {
-        let entries = entries(spec, world, destination, &incidents, &mut tellings, now);
-        if entries.is_empty() {
+    let mut ended: BTreeMap<&Subject, Vec<i64>> = BTreeMap::new();
+    for incident in incidents.values().filter(|incident| incident.closed.is_some()) {
+        ended.entry(&incident.subject).or_default().push(incident.id);
+    }
+    let open = incidents.values().filter(|incident| incident.closed.is_none());
+    let hushed = open.filter(|incident| quiet.why(&incident.subject).is_some()).map(|incident| incident.id).collect();
+    let planner = Planner { quiet, world, stored, incidents, ended, hushed, now };
+    let mut letters = Letters::new(spec, now, history);
+    for (destination, recipient) in everybody {
+        let broken = mailbox(&destination.name, &recipient);
+        if stored.pauses.iter().any(|pause| pause.what == broken && pause.until > now) {
             continue;
         }
-        let waited: Vec<&Mail> = back.iter().filter(|mail| mail.destination == destination.name).collect();
-        plan.mails.extend(mails(spec, destination, &entries, &waited, now, history));
-    }
-    for (key, told) in &tellings {
-        if known.get(key) != Some(told) {
-            plan.told.push(told.clone());
+        let who = (destination.name.clone(), recipient);
+        planner.carry(&who, &mut tellings);
+        let (entries, cap) = planner.entries(&who, &mut tellings);
+        let summary = planner.summary(&who, &mut plan);
+        for (letter, told) in letters.write(destination, &who.1, &entries, &summary, cap) {
+            let tells = told.iter().map(|entry| Tells {
+                incident: entry.incident.id,
+                action: entry.action.word().to_owned(),
+                level: if entry.action == Action::Recovered { Level::Ok } else { entry.incident.level },
+                before: entry.before.clone(),
+            });
+            let tells: Vec<Tells> = tells.collect();
+            let waited = back.iter().filter(|mail| (&mail.destination, &mail.recipient) == (&who.0, &who.1));
+            let waited =
+                waited.filter(|mail| mail.tells.iter().any(|old| tells.iter().any(|it| it.incident == old.incident)));
+            // What takes the place of waiting mail has waited as long.
+            let created = waited.map(|mail| mail.created).filter(|at| now - *at <= EXPIRED).min().unwrap_or(now);
+            plan.mails.push(Mail {
+                id: 0,
+                destination: who.0.clone(),
+                recipient: who.1.clone(),
+                message_id: letter.message_id,
+                subject: letter.subject,
+                body: letter.bytes,
+                created,
+                state: MailState::Queued,
+                attempts: 0,
+                maybe: false,
+                next: now,
+                error: String::new(),
+                tells,
+                short: false,
+            });
         }
     }
-    plan.untold =
-        known.keys().filter(|key| !tellings.contains_key(*key)).map(|(name, id)| (*id, name.clone())).collect();
+    difference(&mut plan, &known, &tellings);
     plan
 }
 
-fn entries(
-    spec: &FleetSpec,
-    world: &World,
-    destination: &DestinationSpec,
-    incidents: &BTreeMap<i64, &Incident>,
-    tellings: &mut Tellings,
-    now: DateTime<Utc>,
-) -> Vec<Entry> {
-    let mut out = Vec::new();
-    for (&id, &incident) in incidents {
-        let truth = if incident.closed.is_some() { Level::Ok } else { incident.level };
-        let key = (destination.name.clone(), id);
-        let before = tellings.get(&key).cloned();
-        let groups = spec.host(&incident.subject.host).map_or(&[][..], |host| &host.groups);
-        let mut targets = routes::targets(&spec.alerts, &incident.subject, groups, truth).into_iter();
-        let target = targets.find(|target| target.destination == destination.name);
-        // Who was told of a problem hears of its end, whatever the routes say now.
-        if truth > Level::Ok && target.is_none() {
-            continue;
-        }
-        let repeat = target.and_then(|target| target.repeat).and_then(|repeat| TimeDelta::from_std(repeat).ok());
-        let suppressed = incident.subject.rule != UNREACHABLE && world.failing(&incident.subject.host);
-        let Some(action) = reconcile::decide(truth, before.as_ref(), suppressed, repeat, now) else { continue };
-        match reconcile::after(action, id, &destination.name, truth, before.as_ref(), now) {
-            Some(told) => tellings.insert(key, told),
-            None => tellings.remove(&key),
-        };
-        if action != Action::Recovered || spec.alerts.recovered {
-            out.push(Entry { action, incident: incident.clone(), before });
+impl Planner<'_> {
+    /// A problem that ended and came back unheard is the one that was told.
+    fn carry(&self, who: &Who, tellings: &mut Tellings) {
+        let level =
+            |tellings: &Tellings, id: i64| tellings.get(&(who.clone(), id)).map_or(Level::Ok, |told| told.level);
+        for (&id, incident) in self.incidents.iter().filter(|(_, incident)| incident.closed.is_none()) {
+            if level(tellings, id) > Level::Ok {
+                continue;
+            }
+            let Some(old) = self.ended.get(&incident.subject) else { continue };
+            let Some(&from) = old.iter().rev().find(|from| level(tellings, **from) > Level::Ok) else { continue };
+            if let Some(told) = tellings.get_mut(&(who.clone(), from)) {
+                let carried = Told { incident: id, ..told.clone() };
+                told.level = Level::Ok;
+                tellings.insert((who.clone(), id), carried);
+            }
         }
     }
-    // Worst first; what ended comes last.
-    out.sort_by(|a, b| {
-        (b.incident.level, a.action, &a.incident.subject).cmp(&(a.incident.level, b.action, &b.incident.subject))
-    });
-    out
-}
 
-fn mails(
-    spec: &FleetSpec,
-    destination: &DestinationSpec,
-    entries: &[Entry],
-    waited: &[&Mail],
-    now: DateTime<Utc>,
-    history: &dyn Fn(&Incident) -> Option<String>,
-) -> Vec<Mail> {
-    let Some((_, recipients)) = notify::of(&destination.channel) else { return Vec::new() };
-    let letter = letter(spec, destination, &recipients, entries, history);
-    let (message_id, body) = compose(&letter, now);
-    let before: Vec<(i64, Option<Told>)> =
-        entries.iter().map(|entry| (entry.incident.id, entry.before.clone())).collect();
-    let row = |recipient: String| {
-        // What takes the place of waiting mail has waited as long, and keeps its distance from a dead server.
-        let old = waited.iter().filter(|mail| mail.recipient == recipient);
-        Mail {
-            id: 0,
-            destination: destination.name.clone(),
-            message_id: message_id.clone(),
-            subject: letter.subject.clone(),
-            body: body.clone(),
-            created: old.clone().map(|mail| mail.created).min().unwrap_or(now).max(now - EXPIRED),
-            state: MailState::Queued,
-            attempts: 0,
-            maybe: false,
-            next: old.clone().map(|mail| mail.next).max().unwrap_or(now),
-            error: old.clone().next_back().map(|mail| mail.error.clone()).unwrap_or_default(),
-            before: before.clone(),
-            recipient,
+    fn target(&self, destination: &str, incident: &Incident, level: Level) -> Option<Target> {
+        let acked = self.acked(incident);
+        let (subject, now) = (&incident.subject, self.now);
+        let case = Case { subject, groups: self.quiet.groups(subject), level, opened: incident.opened, acked, now };
+        let mut targets = routes::targets(&self.quiet.spec().alerts, &case).into_iter();
+        targets.find(|target| target.destination == destination)
+    }
+
+    fn acked(&self, incident: &Incident) -> bool {
+        let ack = self.world.acks.get(&incident.id);
+        ack.is_some_and(|ack| ack.until.is_none_or(|until| until > self.now))
+    }
+
+    /// What a recipient hears, and within which cap.
+    fn entries(&self, who: &Who, tellings: &mut Tellings) -> (Vec<Entry>, usize) {
+        let alerts = &self.quiet.spec().alerts;
+        let mut out = Vec::new();
+        let mut cap = None;
+        for (&id, &incident) in &self.incidents {
+            let truth = if incident.closed.is_some() { Level::Ok } else { incident.level };
+            let key = (who.clone(), id);
+            let before = tellings.get(&key).cloned();
+            let knows = before.as_ref().map_or(Level::Ok, |told| told.level);
+            if truth == Level::Ok && knows == Level::Ok {
+                continue;
+            }
+            // Who was told of a problem hears of its end, whatever the routes say now.
+            let target = self.target(&who.0, incident, if truth == Level::Ok { knows } else { truth });
+            if truth > Level::Ok && target.is_none() {
+                continue;
+            }
+            let flapping = self.quiet.flaps(&incident.subject);
+            let standing = Standing {
+                truth,
+                hushed: self.hushed.contains(&id),
+                flapping,
+                acked: self.acked(incident),
+                closed: target.as_ref().is_some_and(|target| !target.open),
+                repeat: target.as_ref().and_then(|target| target.repeat).map(delta),
+                now: self.now,
+            };
+            let Some(action) = reconcile::decide(&standing, before.as_ref()) else {
+                // Settled: if it begins again that is told again.
+                if let Some(told) = tellings.get_mut(&key).filter(|told| told.flapping && !flapping) {
+                    told.flapping = false;
+                }
+                continue;
+            };
+            let blank = Told {
+                incident: id,
+                destination: who.0.clone(),
+                recipient: who.1.clone(),
+                level: Level::Ok,
+                at: self.now,
+                reminders: 0,
+                flapping: false,
+                thread: id,
+            };
+            let told = reconcile::after(action, before.as_ref(), blank, &standing);
+            let thread = told.thread;
+            tellings.insert(key, told);
+            if action == Action::Recovered && !alerts.recovered {
+                continue;
+            }
+            let own = target.map_or(alerts.cap, |target| target.cap);
+            cap = Some(cap.map_or(own, |cap: usize| cap.min(own)));
+            out.push(Entry { action, incident: incident.clone(), before, thread });
         }
-    };
-    recipients.into_iter().map(row).collect()
+        // Worst first; what ended comes last.
+        out.sort_by(|a, b| {
+            (b.incident.level, a.action, &a.incident.subject).cmp(&(a.incident.level, b.action, &b.incident.subject))
+        });
+        (out, cap.unwrap_or(alerts.cap))
+    }
+
+    /// Once a day: what opened and closed without a word to this recipient.
+    fn summary(&self, who: &Who, plan: &mut Plan) -> Vec<Incident> {
+        let mark = (who.0.clone(), who.1.clone(), self.now);
+        let last = self.stored.summaries.iter().find(|(to, recipient, _)| (to, recipient) == (&who.0, &who.1));
+        let Some((.., last)) = last else {
+            plan.summaries.push(mark);
+            return Vec::new();
+        };
+        if self.now - *last < SUMMARY {
+            return Vec::new();
+        }
+        let told: BTreeSet<i64> = self
+            .stored
+            .closed_told
+            .iter()
+            .filter(|told| (&told.destination, &told.recipient) == (&who.0, &who.1))
+            .map(|told| told.incident)
+            .collect();
+        let mut unseen = Vec::new();
+        for incident in &self.stored.closed {
+            if incident.closed.is_none_or(|closed| closed <= *last) || told.contains(&incident.id) {
+                continue;
+            }
+            match self.target(&who.0, incident, incident.worst) {
+                None => {}
+                // It waits for the hours of its route.
+                Some(target) if !target.open => return Vec::new(),
+                Some(_) if self.quiet.silenced(&incident.subject).is_some() => {}
+                Some(_) => unseen.push(incident.clone()),
+            }
+        }
+        plan.summaries.push(mark);
+        unseen
+    }
 }

@@ -1,6 +1,5 @@
 //! Whole runs against a store in memory and a scripted SMTP server.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -9,49 +8,44 @@ use proptest::prelude::*;
 
 use super::world::World;
 use super::*;
+use crate::model::alert::Ending;
+use crate::model::catalogue;
 use crate::model::cause::Cause;
 use crate::model::fleet::{Attempt, Outcome as Ended};
 use crate::model::job::Traffic;
 use crate::model::level::Level;
+use crate::model::rule::{Condition, Role, RuleKind};
 use crate::model::sample::{Reading, Sample, SampleKey};
+use crate::model::service::ServiceSpec;
 use crate::model::spec::*;
 use crate::store::memory::Memory;
 
 #[allow(dead_code, reason = "shared with the tests of whole programs")]
 #[path = "../../../tests/support/smtp.rs"]
-mod smtp;
+pub(super) mod smtp;
 
 /// An empty store with the one sweep that all rows belong to.
-fn empty() -> Memory {
+pub(super) fn empty() -> Memory {
     let mut store = Memory::default();
     assert_eq!(store.begin_sweep(at(0), 1).unwrap(), 1);
     store
 }
 
-fn at(minutes: i64) -> DateTime<Utc> {
+pub(super) fn at(minutes: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_700_000_000 + minutes * 60, 0).unwrap()
 }
 
-fn spec(port: u16, addresses: &[&str]) -> FleetSpec {
-    let rule = RuleSpec {
-        metric: "filesystem.used".into(),
-        items: vec!["*".into()],
-        not_items: Vec::new(),
-        warning: Some(0.8),
-        critical: Some(0.9),
-        clear: None,
-        hold: None,
-        raise: 2,
-        of: 3,
-        fall: 2,
-        origins: BTreeMap::new(),
-    };
+pub(super) fn spec(port: u16, addresses: &[&str]) -> FleetSpec {
+    let metric = catalogue::find("filesystem.used").unwrap();
+    let rule = RuleSpec { warning: Some(0.8), critical: Some(0.9), ..RuleSpec::new(metric, RuleKind::Above) };
     let host = |name: &str| HostSpec {
         name: name.into(),
         groups: Vec::new(),
         labels: BTreeMap::new(),
         transport: Transport::Local,
+        parents: Vec::new(),
         rules: vec![rule.clone()],
+        services: Vec::new(),
         origin: Origin::default(),
     };
     let second = Duration::from_secs(1);
@@ -86,16 +80,17 @@ fn spec(port: u16, addresses: &[&str]) -> FleetSpec {
             }],
             ..AlertSpec::default()
         },
+        silences: Vec::new(),
         consent_required: false,
     }
 }
 
-fn attempt(host: &str, minutes: i64, failed: Option<Cause>) -> Attempt {
+pub(super) fn attempt(host: &str, minutes: i64, failed: Option<Cause>) -> Attempt {
     let outcome = failed.map_or(Ended::Collected, |cause| Ended::Failed { cause, text: "no".into() });
     Attempt { host: host.into(), at: at(minutes), took: Duration::ZERO, outcome, traffic: Traffic::default() }
 }
 
-fn disk(store: &mut Memory, host: &str, minutes: i64, item: &str, value: f64) {
+pub(super) fn disk(store: &mut Memory, host: &str, minutes: i64, item: &str, value: f64) {
     let reading = Reading { metric: "filesystem.used".into(), item: item.into(), value };
     let sample = Sample {
         key: SampleKey { boot: "b".into(), sequence: minutes as u64 },
@@ -104,16 +99,58 @@ fn disk(store: &mut Memory, host: &str, minutes: i64, item: &str, value: f64) {
         probe: "1".into(),
         readings: vec![reading],
         faults: Vec::new(),
+        facts: Vec::new(),
+        top: Vec::new(),
     };
     store.record(1, &attempt(host, minutes, None), &[sample]).unwrap();
 }
 
-fn go(store: &mut Memory, spec: &FleetSpec, minutes: i64) -> Report {
-    let now = Cell::new(at(minutes));
-    turn(store, spec, &|| now.get(), false).unwrap()
+/// A sample of any readings.
+fn sample(store: &mut Memory, minutes: i64, boot: &str, readings: &[(&str, &str, f64)]) {
+    sample_of(store, "web01", minutes, boot, readings);
 }
 
-fn subjects(server: &smtp::Server) -> Vec<String> {
+fn sample_of(store: &mut Memory, host: &str, minutes: i64, boot: &str, readings: &[(&str, &str, f64)]) {
+    let readings =
+        readings.iter().map(|&(metric, item, value)| Reading { metric: metric.into(), item: item.into(), value });
+    let sample = Sample {
+        key: SampleKey { boot: boot.into(), sequence: minutes as u64 },
+        taken: at(minutes),
+        hostname: host.into(),
+        probe: "1".into(),
+        readings: readings.collect(),
+        faults: Vec::new(),
+        facts: Vec::new(),
+        top: Vec::new(),
+    };
+    store.record(1, &attempt(host, minutes, None), &[sample]).unwrap();
+}
+
+/// The rule of a metric in place of the one on filesystems.
+fn with_rule(metric: &str, kind: RuleKind, change: impl Fn(&mut RuleSpec)) -> FleetSpec {
+    let mut spec = spec(1, &[]);
+    spec.alerts.destinations.clear();
+    let mut rule = RuleSpec::new(catalogue::find(metric).unwrap(), kind);
+    change(&mut rule);
+    for host in &mut spec.hosts {
+        host.rules = vec![rule.clone()];
+    }
+    spec
+}
+
+fn open(store: &Memory) -> Vec<String> {
+    store.open_incidents().unwrap().into_iter().map(|incident| incident.text).collect()
+}
+
+pub(super) fn go(store: &mut Memory, spec: &FleetSpec, minutes: i64) -> Report {
+    let now = at(minutes);
+    // The collector runs.
+    let sweep = store.begin_sweep(now, 1).unwrap();
+    store.end_sweep(sweep, now, 0).unwrap();
+    turn(store, spec, &mut Lines::new(spec), &|| now, at(minutes + 5), false).unwrap()
+}
+
+pub(super) fn subjects(server: &smtp::Server) -> Vec<String> {
     let subject = |got: smtp::Got| got.data.lines().find_map(|line| line.strip_prefix("Subject: ").map(str::to_owned));
     server.accepted().into_iter().filter_map(subject).collect()
 }
@@ -145,9 +182,9 @@ fn an_outage_catches_up_in_one_mail_and_a_name_injects_nothing() {
         disk(&mut store, "web01", minutes * 5, "/a\r\nBcc: evil@example.net\u{1b}[2J", 0.95);
         disk(&mut store, "web02", minutes * 5, "/b", 0.85);
     }
-    assert_eq!(go(&mut store, &spec, 250).sent, 1);
+    assert_eq!(go(&mut store, &spec, 250).sent, 2);
     let mail = server.accepted().remove(0).data;
-    assert_eq!(subjects(&server), ["[CRIT] 2 problems on 2 hosts"]);
+    assert_eq!(subjects(&server)[1], "[WARN] web02 disk /b");
     assert!(!mail.contains("\r\nBcc:") && !mail.contains('\u{1b}'));
 }
 
@@ -166,7 +203,7 @@ fn a_dead_server_loses_nothing_and_what_passed_meanwhile_is_not_told() {
     assert!(!go(&mut store, &spec, 40).errors.is_empty());
     server.script.lock().unwrap().answers.clear();
     go(&mut store, &spec, 100);
-    assert_eq!(subjects(&server), ["[CRIT] 2 problems on 2 hosts"]);
+    assert_eq!(subjects(&server), ["[CRIT] web01 disk /var", "[CRIT] web02 disk /b"]);
 }
 
 #[test]
@@ -199,7 +236,9 @@ fn one_bad_recipient_of_three_stops_nobody() {
         go(&mut store, &spec, minutes);
     }
     let to: Vec<String> = server.accepted().into_iter().map(|got| got.to).collect();
-    assert_eq!(to, ["a@example.net", "c@example.net"]);
+    // The others have it once, and hear that the third gets nothing.
+    assert_eq!(to, ["a@example.net", "c@example.net", "a@example.net", "c@example.net"]);
+    assert_eq!(subjects(&server)[2], "[CRIT] fleet mail-undeliverable ops bad@example.net");
     assert_eq!(store.queued().unwrap(), []);
 }
 
@@ -235,7 +274,8 @@ fn an_unreachable_host_is_one_problem_and_its_metrics_hold() {
     go(&mut store, &spec, 17);
     disk(&mut store, "web01", 20, "/var", 0.95);
     go(&mut store, &spec, 21);
-    let all = ["[CRIT] web01 unreachable", "[CRIT] web02 unreachable", "[CRIT] web01 disk /var, 1 ended"];
+    let all =
+        ["[CRIT] web01 unreachable", "[CRIT] web02 unreachable", "[CRIT] web01 disk /var", "[OK] web01 unreachable"];
     assert_eq!(subjects(&server), all);
 }
 
@@ -254,8 +294,8 @@ fn what_leaves_host_or_configuration_is_no_recovery() {
     spec.hosts.pop();
     go(&mut store, &spec, 12);
     let mails = server.accepted();
-    assert_eq!(mails.len(), 3);
-    assert!(mails[1..].iter().all(|mail| mail.data.contains("no longer monitored")));
+    assert_eq!(mails.len(), 4);
+    assert!(mails[2..].iter().all(|mail| mail.data.contains("no longer monitored")));
 }
 
 proptest! {
@@ -277,16 +317,16 @@ proptest! {
         }
         let rows = store.rows_after(0, 1000).unwrap();
         let mut whole = empty();
-        let mut world = World::default();
-        rows.iter().for_each(|row| world.row(&spec, row));
+        let mut world = World::new(&spec, vec![], vec![], vec![], 0);
+        rows.iter().for_each(|row| world.row(row));
         whole.commit_evaluation(&world.take(rows.len() as i64, true).unwrap()).unwrap();
-        let mut world = World::default();
+        let mut world = World::new(&spec, vec![], vec![], vec![], 0);
         for (row, cut) in rows.iter().zip(&cuts) {
-            world.row(&spec, row);
+            world.row(row);
             if *cut {
                 store.commit_evaluation(&world.take(row.id, true).unwrap()).unwrap();
                 let (states, open) = (store.states().unwrap(), store.open_incidents().unwrap());
-                world = World::new(states, open, store.last_incident().unwrap());
+                world = World::new(&spec, states, open, vec![], store.last_incident().unwrap());
             }
         }
         store.commit_evaluation(&world.take(rows.len() as i64, true).unwrap()).unwrap();
@@ -298,4 +338,171 @@ proptest! {
             prop_assert!(incident.closed.is_none() || incident.level == Level::Ok);
         }
     }
+}
+
+#[test]
+fn a_rate_is_judged_over_runs_and_a_reboot_is_no_spike() {
+    let spec = with_rule("network.receive.bytes", RuleKind::Rate, |rule| rule.warning = Some(1_048_576.0));
+    let mut store = empty();
+    let mut total = 0.0;
+    let mut next = |store: &mut Memory, minutes: i64, boot: &str, rate: f64| {
+        total += rate * 300.0;
+        sample(store, minutes, boot, &[("network.receive.bytes", "eth0", total)]);
+        // Each sample in a run of its own: the one before comes from the store.
+        go(store, &spec, minutes + 1);
+    };
+    for minutes in [0, 5, 10] {
+        next(&mut store, minutes, "a", 1000.0);
+    }
+    // After the boot the counter stands high at once (a container's interface keeps it): nothing can be told of it.
+    next(&mut store, 15, "b", 9e9);
+    next(&mut store, 20, "c", 9e9);
+    next(&mut store, 25, "c", 1000.0);
+    assert_eq!(open(&store), [""; 0]);
+    next(&mut store, 30, "c", 2_097_152.0);
+    next(&mut store, 35, "c", 2_097_152.0);
+    assert_eq!(open(&store), ["network.receive.bytes of eth0 grows by 2 MiB/s (warning from 1 MiB/s)"]);
+    // A reboot takes nothing back: the interface is there, only its rate is not known yet.
+    for (minutes, boot) in [(40, "d"), (45, "e"), (50, "f"), (55, "g")] {
+        next(&mut store, minutes, boot, 1000.0);
+    }
+    assert_eq!(open(&store).len(), 1);
+    next(&mut store, 60, "g", 1000.0);
+    next(&mut store, 65, "g", 1000.0);
+    assert_eq!(open(&store), [""; 0]);
+    let states = |store: &Memory| store.states().unwrap();
+    let split = states(&store);
+    let mut whole = empty();
+    for row in store.rows_after(0, 100).unwrap() {
+        whole.record(1, &row.attempt, &row.samples).unwrap();
+    }
+    go(&mut whole, &spec, 66);
+    assert_eq!(states(&whole), split, "one run over all rows is the same as one run for each");
+}
+
+#[test]
+fn a_late_sample_does_not_disturb_the_rates() {
+    let spec = with_rule("network.receive.rate", RuleKind::Above, |rule| rule.warning = Some(100.0));
+    let mut store = empty();
+    for (minutes, total) in [(0, 0.0), (10, 6000.0), (5, 300_000.0), (15, 9000.0), (20, 12_000.0)] {
+        sample(&mut store, minutes, "a", &[("network.receive.bytes", "eth0", total)]);
+    }
+    go(&mut store, &spec, 21);
+    assert_eq!((open(&store), store.states().unwrap()[0].1.value), (Vec::new(), 10.0));
+}
+
+#[test]
+fn what_should_be_there_and_is_not_is_told_after_its_time() {
+    let spec = with_rule("network.receive.bytes", RuleKind::Absent, |rule| {
+        rule.items = vec!["eth1".into(), "wg*".into()];
+        (rule.warning, rule.critical) = (Some(600.0), Some(1800.0));
+    });
+    let mut store = empty();
+    let (eth0, eth1) = (("network.receive.bytes", "eth0", 1.0), ("network.receive.bytes", "eth1", 1.0));
+    let wg = ("network.receive.bytes", "wg0", 1.0);
+    sample(&mut store, 0, "a", &[eth0, eth1, wg]);
+    for minutes in [5, 10, 15] {
+        sample(&mut store, minutes, "a", &[eth0, wg]);
+        go(&mut store, &spec, minutes + 1);
+    }
+    let says = "network.receive.bytes of eth1 has been missing for";
+    assert_eq!(open(&store), [format!("{says} 10 min (warning after 10 min)")]);
+    for minutes in [20, 25, 30] {
+        sample(&mut store, minutes, "a", &[eth0, wg]);
+    }
+    go(&mut store, &spec, 31);
+    assert_eq!(open(&store), [format!("{says} 30 min (critical after 30 min)")]);
+    sample(&mut store, 35, "a", &[eth0, eth1, wg]);
+    go(&mut store, &spec, 36);
+    assert_eq!(open(&store), [""; 0]);
+    let ended = store.incidents(1).unwrap().remove(0);
+    assert_eq!(
+        (ended.ending, ended.text.as_str()),
+        (Some(Ending::Recovered), "network.receive.bytes of eth1 is there again")
+    );
+}
+
+#[test]
+fn a_filesystem_that_fills_up_is_told_before_it_is_full() {
+    let spec = with_rule("filesystem.full-in", RuleKind::Forecast, |rule| {
+        (rule.warning, rule.critical) = (Some(86_400.0), Some(14_400.0));
+        rule.conditions = vec![Condition {
+            attribute: "and",
+            role: Role::And,
+            metric: "filesystem.used".into(),
+            item: None,
+            threshold: 0.6,
+        }];
+    });
+    let gib = 1_073_741_824.0;
+    let mut store = empty();
+    // 10 GiB an hour out of 200 GiB; under 60 % nobody asks how fast.
+    for step in 0..=180 {
+        let left = 200.0 - f64::from(step) / 12.0 * 10.0;
+        let mount = if step == 40 { "/tmp" } else { "/var" };
+        let list = [("filesystem.available", mount, left * gib), ("filesystem.used", mount, 1.0 - left / 200.0)];
+        sample(&mut store, i64::from(step) * 5, "a", &list);
+        if step % 7 == 0 || step > 140 {
+            go(&mut store, &spec, i64::from(step) * 5 + 1);
+        }
+        let told = open(&store);
+        match left {
+            left if left > 80.0 => assert_eq!(told, [""; 0], "{left}"),
+            left if left < 78.0 && left > 40.0 => assert!(told[0].ends_with("(warning within 24 h)"), "{told:?}"),
+            left if left < 38.0 => assert!(
+                told[0].starts_with("/var will be full in") && told[0].ends_with("(critical within 4 h)"),
+                "{told:?}"
+            ),
+            _ => {}
+        }
+    }
+    // Somebody made room.
+    for step in 181..=184 {
+        let list = [("filesystem.available", "/var", 190.0 * gib), ("filesystem.used", "/var", 0.05)];
+        sample(&mut store, step * 5, "a", &list);
+    }
+    go(&mut store, &spec, 925);
+    assert_eq!((open(&store).len(), store.incidents(1).unwrap()[0].text.as_str()), (0, "/var will not be full soon"));
+}
+
+#[test]
+fn a_service_needs_so_many_healthy_servers_and_its_mean_is_judged() {
+    let ok = RuleSpec { critical: Some(0.0), ..RuleSpec::new(catalogue::find("check.ok").unwrap(), RuleKind::Below) };
+    let mean = RuleSpec {
+        items: vec!["shop".into(), "shop/*".into()],
+        warning: Some(0.5),
+        ..RuleSpec::new(catalogue::find("http.latency").unwrap(), RuleKind::Average)
+    };
+    let mut spec = spec(1, &[]);
+    spec.alerts.destinations.clear();
+    for host in &mut spec.hosts {
+        host.rules = vec![ok.clone(), mean.clone()];
+        let shop = ServiceSpec { name: "shop".into(), min_healthy: Some(2), ..ServiceSpec::default() };
+        host.services = vec![shop];
+    }
+    let mut store = empty();
+    let both = |store: &mut Memory, minutes: i64, one: (f64, f64), two: (f64, f64)| {
+        for (host, (ok, latency)) in [("web01", one), ("web02", two)] {
+            let list = [("check.ok", "shop/http", ok), ("http.latency", "shop", latency)];
+            sample_of(store, host, minutes, "a", &list);
+        }
+        go(store, &spec, minutes + 1);
+        open(store)
+    };
+    // One slow server is carried by the other, and one failure is no evidence yet.
+    assert_eq!(both(&mut store, 0, (1.0, 0.8), (0.0, 0.1)), [""; 0]);
+    let down = "check.ok";
+    let told = both(&mut store, 5, (1.0, 0.8), (0.0, 0.1));
+    assert!(told[0].contains(down) || told[0].contains("shop/http"), "{told:?}");
+    assert_eq!(told[1], "1 of 2 servers are well, at least 2 wanted; not so: web02 (check.ok shop/http)");
+    assert_eq!(told.len(), 2);
+    // Both slow; the second is well again.
+    both(&mut store, 10, (1.0, 0.9), (1.0, 0.3));
+    let told = both(&mut store, 15, (1.0, 0.9), (1.0, 0.3));
+    assert_eq!(told, ["http.latency of shop is on average 600 ms (warning from 500 ms)"]);
+    both(&mut store, 20, (1.0, 0.1), (1.0, 0.1));
+    assert_eq!(both(&mut store, 25, (1.0, 0.1), (1.0, 0.1)), [""; 0]);
+    let mut subjects: Vec<String> = store.incidents(9).unwrap().iter().map(|it| words::name(&it.subject)).collect();
+    subjects.sort();
+    assert_eq!(subjects, ["fleet http.latency.average shop", "fleet service.healthy shop", "web02 check.ok shop/http"]);
 }

@@ -1,216 +1,228 @@
 //! Truth: states and incidents in memory, moved by rows, written back as one evaluation a batch.
+//!
+//! A host's samples mostly have the same readings in the same order. So the place of each reading is looked up once for
+//! a layout, and after that a reading costs a comparison of its name and the fold.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::readings::{self, Readings};
 use crate::alert::fold::{self, Observation, Windows};
-use crate::alert::words::{self, SILENT, UNREACHABLE};
-use crate::model::alert::{Ending, Evaluation, Event, Incident, RuleState, Subject, Verdict};
-use crate::model::cause::Cause;
-use crate::model::fleet::{Outcome, Row};
+use crate::alert::words::{self, BUILT_IN, UNREACHABLE};
+use crate::app::past;
+use crate::model::alert::{Ack, Ending, Evaluation, Event, Incident, RuleState, Subject};
+use crate::model::fleet::Row;
 use crate::model::level::Level;
-use crate::model::pattern::matches;
-use crate::model::sample::{FaultKind, Sample};
 use crate::model::spec::{FleetSpec, HostSpec, RuleSpec};
-use crate::rule;
+use crate::rule::Judge;
+use crate::store::{self, Store};
 
-/// A clock that is further ahead than this is not believed.
-const SKEW: TimeDelta = TimeDelta::minutes(5);
+mod fleet;
+mod hosts;
+mod samples;
+mod services;
+
+pub use fleet::{Facts, mailbox};
+pub use services::means;
+
+/// Names of readings in their order, shared by all hosts that have the same.
+type Layout = Rc<Vec<(String, String)>>;
+
+/// One subject.
+struct Slot<'a> {
+    subject: Subject,
+    state: RuleState,
+    /// How it is judged; `None` for built-in rules and for what the configuration lost.
+    rule: Option<(&'a RuleSpec, Judge, Windows)>,
+    /// Whether its values are changes over time, which mean little just after a boot.
+    rate: bool,
+    /// Whether its values are no readings of a sample: derived, foretold or absent.
+    beyond: bool,
+    /// To be written.
+    dirty: bool,
+    /// Its state is forgotten.
+    gone: bool,
+}
+
+/// Everything of one host; the fleet's own subjects are those of the host without a name.
+#[derive(Default)]
+struct Track<'a> {
+    host: Option<&'a HostSpec>,
+    slots: Vec<Slot<'a>>,
+    /// By the place in the layout; `None`: not judged.
+    places: Vec<Option<usize>>,
+    /// Slots of metrics that the layout does not have.
+    absent: Vec<usize>,
+    layout: Option<Layout>,
+}
+
+impl Track<'_> {
+    fn find(&self, rule: &str, item: &str) -> Option<usize> {
+        self.slots.iter().position(|slot| slot.subject.rule == rule && slot.subject.item == item)
+    }
+}
 
 /// What is true, and what of it has changed since it was last written.
-#[derive(Default)]
-pub struct World {
-    states: BTreeMap<Subject, RuleState>,
+pub struct World<'a> {
+    spec: &'a FleetSpec,
+    interval: TimeDelta,
+    tracks: Vec<Track<'a>>,
+    names: HashMap<String, usize>,
+    layouts: Vec<Layout>,
     /// Open ones, and those that ended in this run.
     pub incidents: BTreeMap<i64, Incident>,
+    /// What people took.
+    pub acks: BTreeMap<i64, Ack>,
     last: i64,
-    dirty: BTreeSet<Subject>,
+    dirty: Vec<(usize, usize)>,
     changed: BTreeSet<i64>,
     events: Vec<Event>,
+    unacked: Vec<i64>,
+    readings: Readings,
 }
 
-/// The rule for a metric and item: the first that fits; the configuration puts the most specific first.
-pub fn rule_for<'a>(host: &'a HostSpec, metric: &str, item: &str) -> Option<&'a RuleSpec> {
-    host.rules.iter().find(|rule| {
-        rule.metric == metric
-            && rule.items.iter().any(|pattern| matches(pattern, item))
-            && !rule.not_items.iter().any(|pattern| matches(pattern, item))
-    })
-}
-
-fn delta(duration: std::time::Duration) -> TimeDelta {
+/// As chrono counts it; what is too long for it is a year.
+pub fn delta(duration: std::time::Duration) -> TimeDelta {
     TimeDelta::from_std(duration).unwrap_or(TimeDelta::days(365))
 }
 
-fn windows(rule: &RuleSpec, interval: TimeDelta) -> Windows {
-    Windows { raise: rule.raise, of: rule.of.min(64), fall: rule.fall, hold: rule.hold.map(delta), interval }
-}
-
-const fn at_once(interval: TimeDelta) -> Windows {
-    Windows { raise: 1, of: 1, fall: 1, hold: None, interval }
-}
-
-fn sentence(rule: &RuleSpec, subject: &Subject, value: f64, level: Level) -> String {
-    let threshold = if level == Level::Critical { rule.critical } else { rule.warning };
-    let limit = threshold.map_or_else(String::new, |threshold| {
-        let way = rule::of(&rule.metric).name();
-        format!(" ({level} {way} {})", words::amount(&rule.metric, threshold))
-    });
-    let item = if subject.item.is_empty() { String::new() } else { format!(" of {}", subject.item) };
-    format!("{}{item} is {}{limit}", subject.rule, words::amount(&rule.metric, value))
-}
-
-/// Whether the sample says that it could not look: then a missing item means nothing.
-fn blind(sample: &Sample, subject: &Subject) -> bool {
-    sample.faults.iter().any(|fault| {
-        fault.kind != FaultKind::Absent
-            && subject.rule.starts_with(fault.section.as_str())
-            && (fault.item.is_empty() || fault.item == subject.item)
-    })
-}
-
-impl World {
+impl<'a> World<'a> {
     /// From what is stored.
-    pub fn new(states: Vec<(Subject, RuleState)>, open: Vec<Incident>, last: i64) -> Self {
-        Self {
-            states: states.into_iter().collect(),
+    pub fn new(
+        spec: &'a FleetSpec,
+        states: Vec<(Subject, RuleState)>,
+        open: Vec<Incident>,
+        acks: Vec<Ack>,
+        last: i64,
+    ) -> Self {
+        let mut world = Self {
+            spec,
+            interval: delta(spec.collector.interval),
+            tracks: Vec::new(),
+            names: HashMap::new(),
+            layouts: Vec::new(),
             incidents: open.into_iter().map(|incident| (incident.id, incident)).collect(),
+            acks: acks.into_iter().map(|ack| (ack.incident, ack)).collect(),
             last,
-            ..Self::default()
+            dirty: Vec::new(),
+            changed: BTreeSet::new(),
+            events: Vec::new(),
+            unacked: Vec::new(),
+            readings: Readings::default(),
+        };
+        for host in &spec.hosts {
+            world.names.insert(host.name.clone(), world.tracks.len());
+            world.tracks.push(Track { host: Some(host), ..Track::default() });
         }
+        for (subject, state) in states {
+            let track = world.track(&subject.host);
+            world.add(track, subject, state);
+        }
+        world
     }
 
-    /// Whether the host's last attempt failed, soft or hard: then nothing else of it is told.
-    pub fn failing(&self, host: &str) -> bool {
-        let key = Subject { host: host.to_owned(), rule: UNREACHABLE.to_owned(), item: String::new() };
-        self.states.get(&key).is_some_and(|state| state.level > Level::Ok || state.warning_bits & 1 == 1)
+    /// The number of a host's track, made where it is new.
+    fn track(&mut self, host: &str) -> usize {
+        if let Some(&known) = self.names.get(host) {
+            return known;
+        }
+        self.names.insert(host.to_owned(), self.tracks.len());
+        self.tracks.push(Track::default());
+        self.tracks.len() - 1
+    }
+
+    fn add(&mut self, track: usize, subject: Subject, state: RuleState) -> usize {
+        let interval = self.interval;
+        let track = &mut self.tracks[track];
+        let rule = track.host.and_then(|host| readings::governing(host, &subject.rule, &subject.item));
+        let beyond = rule.is_some_and(|rule| !readings::direct(rule) || past::derived(&rule.metric).is_some());
+        let rule = rule.map(|rule| (rule, Judge::new(rule), samples::windows(rule, interval)));
+        let rate = samples::is_rate(&subject.rule);
+        track.slots.push(Slot { subject, state, rule, rate, beyond, dirty: false, gone: false });
+        track.slots.len() - 1
+    }
+
+    /// The slot of a built-in rule or of a rule without readings, made where it is new.
+    fn slot(&mut self, track: usize, rule: &str, item: &str) -> usize {
+        if let Some(known) = self.tracks[track].find(rule, item) {
+            return known;
+        }
+        let host = self.tracks[track].host.map_or_else(String::new, |host| host.name.clone());
+        let subject = Subject { host, rule: rule.to_owned(), item: item.to_owned() };
+        let slot = self.add(track, subject, RuleState::default());
+        // Until it is observed there is nothing to keep.
+        self.tracks[track].slots[slot].gone = true;
+        slot
+    }
+
+    /// The state of a subject.
+    pub fn state(&self, subject: &Subject) -> Option<&RuleState> {
+        let track = &self.tracks[*self.names.get(&subject.host)?];
+        let slot = &track.slots[track.find(&subject.rule, &subject.item)?];
+        (!slot.gone).then_some(&slot.state)
+    }
+
+    fn built_in(&self, host: &str, rule: &str, item: &str) -> Option<&RuleState> {
+        let track = &self.tracks[*self.names.get(host)?];
+        let slot = &track.slots[track.find(rule, item)?];
+        (!slot.gone).then_some(&slot.state)
+    }
+
+    /// Reads from the store what the row is judged beside; before [`World::row`].
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn recall(&mut self, store: &dyn Store, row: &Row) -> store::Result<()> {
+        let host = self.names.get(&row.attempt.host).and_then(|track| self.tracks[*track].host);
+        host.map_or(Ok(()), |host| self.readings.prepare(store, host, row))
     }
 
     /// Moves the truth by one row.
-    pub fn row(&mut self, spec: &FleetSpec, row: &Row) {
-        let Some(host) = spec.host(&row.attempt.host) else { return };
-        let interval = delta(spec.collector.interval);
-        self.reach(host, row, interval);
-        self.silence(host, row, interval);
+    pub fn row(&mut self, row: &Row) {
+        let Some(&track) = self.names.get(&row.attempt.host) else { return };
+        if self.tracks[track].host.is_none() {
+            return;
+        }
+        self.reach(track, row);
+        self.silence(track, row);
+        self.skew(track, row);
         for sample in &row.samples {
-            self.sample(host, sample, row.attempt.at, interval);
+            self.sample(track, sample, row.attempt.at);
         }
     }
 
-    fn reach(&mut self, host: &HostSpec, row: &Row, interval: TimeDelta) {
-        let subject = Subject { host: host.name.clone(), rule: UNREACHABLE.to_owned(), item: String::new() };
-        let two = Windows { raise: 2, of: 2, ..at_once(interval) };
-        let (windows, verdict, text) = match &row.attempt.outcome {
-            Outcome::Failed { cause: Cause::BackOff | Cause::NoConsent, .. } => return,
-            Outcome::Collected => {
-                let verdict = Verdict { clear_warning: true, clear_critical: true, ..Verdict::default() };
-                (two, verdict, "answers again".to_owned())
-            }
-            Outcome::Failed { cause, text } => {
-                let grave = matches!(cause, Cause::HostKeyChanged | Cause::HostKeyRevoked);
-                let windows = if grave { at_once(interval) } else { two };
-                let verdict = Verdict { warning: true, critical: true, ..Verdict::default() };
-                let remedy = cause.remedy().replace("HOST", &host.name);
-                (windows, verdict, format!("cannot be collected: {cause}: {text}; {remedy}"))
-            }
-        };
-        let seen = Observation { at: row.attempt.at, value: f64::from(u8::from(verdict.critical)), verdict };
-        self.observe(subject, &windows, &seen, |_| text.clone());
-    }
-
-    /// The time since a sample arrived, at a row.
-    fn silence(&mut self, host: &HostSpec, row: &Row, interval: TimeDelta) {
-        let Some(rule) = rule_for(host, SILENT, "") else { return };
-        let subject = Subject { host: host.name.clone(), rule: SILENT.to_owned(), item: String::new() };
-        let arrived = row.attempt.outcome == Outcome::Collected || !row.samples.is_empty();
-        let value = if arrived { 0.0 } else { self.silent_for(&subject, row.attempt.at).unwrap_or_default() };
-        if !arrived && !self.states.contains_key(&subject) {
+    /// Folds one observation into a slot; `text` is asked for only when the level changes.
+    fn observe(
+        &mut self,
+        track: usize,
+        slot: usize,
+        windows: &Windows,
+        seen: &Observation,
+        text: impl FnOnce(&Slot<'_>, Level) -> String,
+    ) {
+        let it = &mut self.tracks[track].slots[slot];
+        if it.gone {
+            (it.gone, it.state) = (false, RuleState::default());
+        }
+        if Some(seen.at) <= it.state.last.max(it.state.missed) {
             return;
         }
-        let seen = Observation { at: row.attempt.at, value, verdict: rule::judge(value, rule) };
-        let name = subject.clone();
-        self.observe(subject, &at_once(interval), &seen, |level| sentence(rule, &name, value, level));
-    }
-
-    fn silent_for(&self, subject: &Subject, at: DateTime<Utc>) -> Option<f64> {
-        let state = self.states.get(subject)?;
-        Some(((at - state.last?).as_seconds_f64() + state.value).max(0.0))
-    }
-
-    /// Where no rows come at all, only the wall clock can tell. Writes nothing unless a level changes.
-    pub fn tick(&mut self, spec: &FleetSpec, now: DateTime<Utc>) {
-        let interval = delta(spec.collector.interval);
-        for host in &spec.hosts {
-            let Some(rule) = rule_for(host, SILENT, "") else { continue };
-            let subject = Subject { host: host.name.clone(), rule: SILENT.to_owned(), item: String::new() };
-            let Some(value) = self.silent_for(&subject, now) else { continue };
-            let seen = Observation { at: now, value, verdict: rule::judge(value, rule) };
-            let Some(state) = self.states.get(&subject) else { continue };
-            // Only rows end a silence.
-            if fold::step(state, &at_once(interval), &seen).level > state.level {
-                let name = subject.clone();
-                self.observe(subject, &at_once(interval), &seen, |level| sentence(rule, &name, value, level));
-            }
+        let before = it.state.level;
+        it.state = fold::step(&it.state, windows, seen);
+        if !it.dirty {
+            it.dirty = true;
+            self.dirty.push((track, slot));
+        }
+        if it.state.level != before {
+            let text = text(it, it.state.level.max(before));
+            self.change(track, slot, before, seen, text);
         }
     }
 
-    fn sample(&mut self, host: &HostSpec, sample: &Sample, received: DateTime<Utc>, interval: TimeDelta) {
-        let at = if sample.taken > received + SKEW { received } else { sample.taken };
-        let mut present = BTreeSet::new();
-        for reading in &sample.readings {
-            if reading.metric == SILENT {
-                continue;
-            }
-            let Some(rule) = rule_for(host, &reading.metric, &reading.item) else { continue };
-            let subject = Subject { host: host.name.clone(), rule: reading.metric.clone(), item: reading.item.clone() };
-            if !present.insert(subject.clone()) {
-                continue;
-            }
-            let seen = Observation { at, value: reading.value, verdict: rule::judge(reading.value, rule) };
-            let name = subject.clone();
-            self.observe(subject, &windows(rule, interval), &seen, |level| sentence(rule, &name, seen.value, level));
-        }
-        let first = Subject { host: host.name.clone(), rule: String::new(), item: String::new() };
-        let missing: Vec<Subject> = self
-            .states
-            .range(first..)
-            .map(|(subject, _)| subject)
-            .take_while(|subject| subject.host == host.name)
-            .filter(|subject| subject.rule != UNREACHABLE && subject.rule != SILENT)
-            .filter(|subject| !present.contains(*subject) && !blind(sample, subject))
-            .cloned()
-            .collect();
-        for subject in missing {
-            let Some(state) = self.states.get_mut(&subject) else { continue };
-            let (next, gone) = fold::missed(state, at);
-            if next == *state {
-                continue;
-            }
-            *state = next;
-            self.dirty.insert(subject.clone());
-            if gone {
-                self.end(&subject, at, Ending::Gone);
-            }
-        }
-    }
-
-    fn observe(&mut self, subject: Subject, windows: &Windows, seen: &Observation, text: impl Fn(Level) -> String) {
-        let known = self.states.get(&subject);
-        let state = known.cloned().unwrap_or_default();
-        let mut next = fold::step(&state, windows, seen);
-        if next == state {
-            return;
-        }
-        if next.level != state.level {
-            let worded = text(next.level.max(state.level));
-            self.change(&subject, &mut next, seen, worded);
-        }
-        self.dirty.insert(subject.clone());
-        self.states.insert(subject, next);
-    }
-
-    fn change(&mut self, subject: &Subject, state: &mut RuleState, seen: &Observation, text: String) {
+    fn change(&mut self, track: usize, slot: usize, before: Level, seen: &Observation, text: String) {
+        let Slot { subject, state, .. } = &mut self.tracks[track].slots[slot];
         let id = state.incident.unwrap_or_else(|| {
             self.last += 1;
             self.last
@@ -235,34 +247,65 @@ impl World {
         if state.level == Level::Ok {
             (incident.closed, incident.ending, state.incident) = (Some(seen.at), Some(Ending::Recovered), None);
         }
+        let rose = state.level > before;
+        if rose && self.acks.get(&id).is_some_and(|ack| !ack.sticky && state.level > ack.level) {
+            self.acks.remove(&id);
+            self.unacked.push(id);
+        }
         self.changed.insert(id);
         self.events.push(Event { incident: id, at: seen.at, level: state.level, value: seen.value, text });
     }
 
+    /// Other words for an open incident whose level stays: a host that fails for another reason now.
+    fn reword(&mut self, track: usize, slot: usize, at: DateTime<Utc>, text: &str) {
+        let state = &self.tracks[track].slots[slot].state;
+        let Some(incident) = state.incident.and_then(|id| self.incidents.get_mut(&id)) else { return };
+        if incident.text == text {
+            return;
+        }
+        text.clone_into(&mut incident.text);
+        self.changed.insert(incident.id);
+        let (level, value, text) = (incident.level, incident.value, text.to_owned());
+        self.events.push(Event { incident: incident.id, at, level, value, text });
+    }
+
     /// Forgets a subject and ends its incident as no longer monitored.
-    fn end(&mut self, subject: &Subject, at: DateTime<Utc>, ending: Ending) {
-        let Some(state) = self.states.remove(subject) else { return };
-        self.dirty.insert(subject.clone());
+    fn end(&mut self, track: usize, slot: usize, at: DateTime<Utc>, ending: Ending) {
+        // What the layout lacks is reckoned anew.
+        self.tracks[track].layout = None;
+        let it = &mut self.tracks[track].slots[slot];
+        it.gone = true;
+        let state = std::mem::take(&mut it.state);
+        if !it.dirty {
+            it.dirty = true;
+            self.dirty.push((track, slot));
+        }
         let Some(incident) = state.incident.and_then(|id| self.incidents.get_mut(&id)) else { return };
         let why = if ending == Ending::Gone { "is gone from the host" } else { "was taken out of the configuration" };
         incident.level = Level::Ok;
         (incident.changed, incident.closed, incident.ending) = (at, Some(at), Some(ending));
-        incident.text = format!("no longer monitored: {} {why}", words::name(subject));
+        incident.text = format!("no longer monitored: {} {why}", words::name(&it.subject));
         self.changed.insert(incident.id);
         let text = incident.text.clone();
         self.events.push(Event { incident: incident.id, at, level: Level::Ok, value: state.value, text });
     }
 
     /// Ends what the configuration no longer knows.
-    pub fn prune(&mut self, spec: &FleetSpec, now: DateTime<Utc>) {
-        let lost = |subject: &&Subject| match spec.host(&subject.host) {
-            None => true,
-            Some(_) if subject.rule == UNREACHABLE => false,
-            Some(host) => rule_for(host, &subject.rule, &subject.item).is_none(),
-        };
-        let lost: Vec<Subject> = self.states.keys().filter(lost).cloned().collect();
-        for subject in lost {
-            self.end(&subject, now, Ending::Config);
+    pub fn prune(&mut self, now: DateTime<Utc>) {
+        let mut lost: Vec<(usize, usize)> = Vec::new();
+        for (t, track) in self.tracks.iter().enumerate() {
+            for (s, slot) in track.slots.iter().enumerate().filter(|(_, slot)| !slot.gone) {
+                let known = match track.host {
+                    Some(_) => BUILT_IN.contains(&slot.subject.rule.as_str()) || slot.rule.is_some(),
+                    None => slot.subject.host.is_empty() && fleet::knows(self.spec, &slot.subject),
+                };
+                if !known {
+                    lost.push((t, s));
+                }
+            }
+        }
+        for (track, slot) in lost {
+            self.end(track, slot, now, Ending::Config);
         }
     }
 
@@ -271,14 +314,40 @@ impl World {
         if !moved && self.dirty.is_empty() && self.changed.is_empty() {
             return None;
         }
-        let dirty = std::mem::take(&mut self.dirty);
-        let states = dirty.into_iter().map(|subject| {
-            let state = self.states.get(&subject).cloned();
-            (subject, state)
-        });
-        let states = states.collect();
+        let mut states = Vec::with_capacity(self.dirty.len());
+        for (track, slot) in std::mem::take(&mut self.dirty) {
+            let slot = &mut self.tracks[track].slots[slot];
+            slot.dirty = false;
+            states.push((slot.subject.clone(), (!slot.gone).then(|| slot.state.clone())));
+        }
         let changed = std::mem::take(&mut self.changed);
         let incidents = changed.iter().filter_map(|id| self.incidents.get(id).cloned()).collect();
-        Some(Evaluation { cursor, states, incidents, events: std::mem::take(&mut self.events) })
+        let (events, unacked) = (std::mem::take(&mut self.events), std::mem::take(&mut self.unacked));
+        Some(Evaluation { cursor, states, incidents, events, unacked })
+    }
+}
+
+const fn at_once(interval: TimeDelta) -> Windows {
+    Windows { raise: 1, of: 1, fall: 1, hold: None, interval }
+}
+
+/// Two in a row open it, one good one ends it.
+const fn two(interval: TimeDelta) -> Windows {
+    Windows { raise: 2, of: 2, ..at_once(interval) }
+}
+
+fn fails(state: &RuleState) -> bool {
+    state.level > Level::Ok || state.warning_bits & 1 == 1
+}
+
+impl World<'_> {
+    /// Whether the host's last attempt failed, soft or hard: then nothing else of it is told.
+    pub fn failing(&self, host: &str) -> bool {
+        self.built_in(host, UNREACHABLE, "").is_some_and(fails)
+    }
+
+    /// The last failure of a host to answer.
+    pub fn last_failure(&self, host: &str) -> Option<DateTime<Utc>> {
+        self.built_in(host, UNREACHABLE, "").and_then(|state| state.bad)
     }
 }

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use super::back_off;
 use crate::app::clock;
 use crate::app::exit::{Exit, Failure};
+use crate::app::orders::Orders;
 use crate::model::cause::Cause;
 use crate::model::job::Job;
+use crate::model::secret::Secret;
 use crate::model::spec::{CollectorSpec, FleetSpec, HostSpec};
 use crate::store::Store;
-use crate::wire::task::Task;
+use crate::wire::task::{MAX_TASK, Task};
 
 /// What a host may keep for us between sweeps.
 const SPOOL_BYTES: u64 = 4 * 1024 * 1024;
@@ -45,6 +47,7 @@ pub fn jobs(
     let consents = if spec.consent_required { store.consents()? } else { Vec::new() };
     let held = if asked { Default::default() } else { back_off::held(store, clock::now())? };
     let mut planned = Vec::with_capacity(hosts.len());
+    let mut orders = Orders::default();
     for host in hosts {
         let consented = consents.iter().any(|consent| consent.host == host.name && consent.revoked.is_none());
         let name = host.name.clone();
@@ -54,11 +57,22 @@ pub fn jobs(
         } else if let Some(text) = held.get(&name) {
             Planned::Skip { host: name, cause: Cause::BackOff, text: text.clone() }
         } else {
-            Planned::Visit(Box::new(job(spec, host, recipients, probes)?))
+            planned_job(job(spec, host, &mut orders, recipients, probes)?)
         });
     }
     shuffle(&mut planned)?;
     Ok(planned)
+}
+
+/// A job whose task no probe would read is not worth the visit.
+fn planned_job(job: Job) -> Planned {
+    let size = job.task.expose().len();
+    if size <= MAX_TASK {
+        return Planned::Visit(Box::new(job));
+    }
+    let most = MAX_TASK / 1024;
+    let text = format!("its checks take {} KiB, over {most} KiB: ship fewer or smaller scripts", size / 1024);
+    Planned::Skip { host: job.host, cause: Cause::LocalSetup, text }
 }
 
 /// 32 hexadecimal digits that nobody can guess.
@@ -67,7 +81,13 @@ pub fn nonce() -> Result<String, Failure> {
 }
 
 /// What the dialer is told of one host.
-pub fn job(spec: &FleetSpec, host: &HostSpec, recipients: &[String], probes: &Path) -> Result<Job, Failure> {
+pub fn job(
+    spec: &FleetSpec,
+    host: &HostSpec,
+    orders: &mut Orders,
+    recipients: &[String],
+    probes: &Path,
+) -> Result<Job, Failure> {
     let nonce = nonce()?;
     let task = Task {
         v: 1,
@@ -77,12 +97,13 @@ pub fn job(spec: &FleetSpec, host: &HostSpec, recipients: &[String], probes: &Pa
         pull_files: PULL_FILES,
         spool_bytes: SPOOL_BYTES,
         deadline_secs: u32::try_from(spec.collector.timeout.as_secs()).unwrap_or(u32::MAX).max(1),
+        checks: orders.of(host),
     };
     Ok(Job {
         host: host.name.clone(),
         transport: host.transport.clone(),
         nonce,
-        task: task.encode(),
+        task: Secret::new(task.encode()),
         probes: probes.to_path_buf(),
         timeout: spec.collector.timeout,
     })

@@ -109,11 +109,12 @@ fn visit(job: &Job, out: &Sender<Heard>, dial: impl FnOnce(&Job, &mut dyn FnMut(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::secret::Secret;
     use crate::model::spec::Transport;
 
     fn job(host: &str) -> Job {
         let (host, timeout) = (host.to_owned(), Duration::from_secs(1));
-        let (nonce, task, probes) = Default::default();
+        let (nonce, task, probes) = (String::new(), Secret::new(String::new()), std::path::PathBuf::new());
         Job { host, transport: Transport::Local, nonce, task, probes, timeout }
     }
 

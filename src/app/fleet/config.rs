@@ -1,12 +1,14 @@
 //! `fleet config`: what results for a host, each value with the line it came from.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::hosts;
 use crate::app::context::Common;
 use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::config::{self, Loaded};
-use crate::model::catalogue;
+use crate::model::service::{CheckSpec, ServiceSpec};
 use crate::model::spec::{HostSpec, Origin, RuleSpec};
 
 /// Flags.
@@ -43,26 +45,6 @@ fn place(origin: &Origin) -> String {
     if origin.line == 0 { "built in".to_owned() } else { format!("{}:{}", origin.file.display(), origin.line) }
 }
 
-/// The attributes of a rule as they are written, in the order of the documentation.
-fn attributes(rule: &RuleSpec) -> Vec<(&'static str, String)> {
-    let unit = catalogue::find(&rule.metric).map(|metric| metric.unit);
-    let level = |value: Option<f64>| value.zip(unit).map(|(value, unit)| config::show_level(value, unit));
-    let mut all = vec![("item", Some(rule.items.join(" ")))];
-    all.push(("not-item", (!rule.not_items.is_empty()).then(|| rule.not_items.join(" "))));
-    all.push(("warning", level(rule.warning)));
-    all.push(("critical", level(rule.critical)));
-    all.push(("clear", level(rule.clear)));
-    match rule.hold {
-        Some(hold) => all.push(("for", Some(config::show_duration(hold)))),
-        None => {
-            all.push(("raise", Some(rule.raise.to_string())));
-            all.push(("of", Some(rule.of.to_string())));
-        }
-    }
-    all.push(("fall", Some(rule.fall.to_string())));
-    all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
-}
-
 fn origin_of(rule: &RuleSpec, name: &str) -> String {
     rule.origins.get(name).map_or_else(|| "built in".to_owned(), place)
 }
@@ -80,13 +62,80 @@ fn as_text(loaded: &Loaded, host: &HostSpec) -> String {
         let value = if shown.value.is_empty() { "-" } else { &shown.value };
         line(shown.name, value, &place(&shown.origin));
     }
+    for service in &host.services {
+        line(&format!("service {}", service.name), "", &place(&service.origin));
+        for (name, value, from) in service_values(service) {
+            line(&format!("  {name}"), &value, &from);
+        }
+        for check in &service.checks {
+            line(&format!("  check {}", check.label()), "", &place(&check.origin));
+            for (name, value, from) in check_values(check) {
+                line(&format!("    {name}"), &value, &from);
+            }
+        }
+    }
     for rule in &host.rules {
-        line(&format!("rule {}", rule.metric), "", "");
-        for (name, value) in attributes(rule) {
+        line(&format!("rule {}", rule.name), "", "");
+        for (name, value) in config::written(rule) {
             line(&format!("  {name}"), &value, &origin_of(rule, name));
         }
     }
     out
+}
+
+/// Name, value as written, and where.
+type Shown = (String, String, String);
+
+fn from(origins: &BTreeMap<String, Origin>, name: &str) -> String {
+    origins.get(name).map_or_else(|| "built in".to_owned(), place)
+}
+
+fn service_values(service: &ServiceSpec) -> Vec<Shown> {
+    let mut all = Vec::new();
+    if !service.description.is_empty() {
+        all.push(("description", service.description.clone()));
+    }
+    if let Some(least) = service.min_healthy {
+        all.push(("min-healthy", least.to_string()));
+    }
+    all.into_iter().map(|(name, value)| (name.to_owned(), value, from(&service.origins, name))).collect()
+}
+
+/// The attributes of a check; of a secret only where it comes from.
+fn check_values(check: &CheckSpec) -> Vec<Shown> {
+    let mut all = vec![("kind".to_owned(), check.kind.clone(), place(&check.origin))];
+    let mut push = |name: &str, value: String| all.push((name.to_owned(), value, from(&check.origins, name)));
+    for (name, value) in &check.attributes {
+        push(name, value.clone());
+    }
+    if let Some(script) = &check.script {
+        push("script", script.display().to_string());
+    }
+    for (name, source) in &check.secrets {
+        push(name, config::describe(source));
+    }
+    push("timeout", config::show_duration(check.timeout));
+    if let Some(every) = check.every {
+        push("every", config::show_duration(every));
+    }
+    all
+}
+
+fn services_json(host: &HostSpec) -> Vec<Value> {
+    let object = |values: Vec<Shown>| -> serde_json::Map<String, Value> {
+        let entry = |(name, value, from): Shown| (name, json!({ "value": value, "from": from }));
+        values.into_iter().map(entry).collect()
+    };
+    let check = |check: &CheckSpec| json!({ "check": check.label(), "from": place(&check.origin), "attributes": object(check_values(check)) });
+    let service = |service: &ServiceSpec| {
+        json!({
+            "service": service.name,
+            "from": place(&service.origin),
+            "attributes": object(service_values(service)),
+            "checks": service.checks.iter().map(check).collect::<Vec<_>>(),
+        })
+    };
+    host.services.iter().map(service).collect()
 }
 
 fn as_json(loaded: &Loaded, host: &HostSpec) -> Value {
@@ -98,10 +147,10 @@ fn as_json(loaded: &Loaded, host: &HostSpec) -> Value {
         .rules
         .iter()
         .map(|rule| {
-            let all = attributes(rule).into_iter();
+            let all = config::written(rule).into_iter();
             let attributes: serde_json::Map<String, Value> =
                 all.map(|(name, text)| (name.to_owned(), value(&text, &origin_of(rule, name)))).collect();
-            json!({ "metric": rule.metric, "attributes": attributes })
+            json!({ "metric": rule.metric, "kind": rule.kind.word(), "attributes": attributes })
         })
         .collect();
     json!({
@@ -110,6 +159,7 @@ fn as_json(loaded: &Loaded, host: &HostSpec) -> Value {
         "from": place(&host.origin),
         "groups": host.groups,
         "values": connection,
+        "services": services_json(host),
         "rules": rules,
     })
 }

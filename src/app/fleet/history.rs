@@ -5,9 +5,9 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{hosts, show};
-use crate::app::clock;
 use crate::app::context::{Common, open_store};
 use crate::app::exit::{self, Exit, Failure, Outcome};
+use crate::app::{clock, past};
 use crate::config;
 use crate::model::catalogue;
 use crate::model::fleet::{Point, Series};
@@ -49,7 +49,7 @@ pub fn run(common: &Common, args: Args) -> Outcome {
     let back = TimeDelta::from_std(args.since).unwrap_or_default();
     let since = until.checked_sub_signed(back).unwrap_or(DateTime::<Utc>::UNIX_EPOCH);
     let metric = catalogue::find(&args.metric);
-    let mut series = store.series(&args.host, &args.metric, since, until)?;
+    let mut series = past::series(store.as_ref(), &args.host, &args.metric, since, until)?;
     if metric.is_none() && series.is_empty() {
         let known = catalogue::METRICS.iter().map(|metric| metric.name);
         let mend = config::did_you_mean(&args.metric, known, "see which there are: fleet metrics");
@@ -59,7 +59,6 @@ pub fn run(common: &Common, args: Args) -> Outcome {
     if let Some(item) = &args.item {
         series.retain(|series| pattern::matches(item, &series.item));
     }
-    let series = history::shown(metric, series);
     let format = args.format.format();
     if format != show::Format::Table {
         return show::page(common, format, &history::points(metric, &series));

@@ -1,6 +1,6 @@
 //! `fleet mail`.
 
-use crate::app::alerter::deliver;
+use crate::app::alerter::lines;
 use crate::app::clock;
 use crate::app::context::Common;
 use crate::app::exit::{self, Exit, Failure, Outcome};
@@ -36,13 +36,13 @@ pub fn run(common: &Common, args: Args) -> Outcome {
         };
         return Err(Failure::new(Exit::Usage, text));
     }
-    let password = deliver::password(&spec.alerts).map_err(|text| Failure::new(Exit::Failed, text))?;
+    let password = lines::password(&spec.alerts).map_err(|text| Failure::new(Exit::Failed, text))?;
     let from = spec.alerts.smtp.as_ref().map_or("fleet@fleet-health.invalid", |smtp| smtp.from.as_str());
     let mut failed = Vec::new();
     let now = clock::now();
     for destination in chosen() {
         let Some((channel, recipients)) = notify::of(&destination.channel) else { continue };
-        let setup = Setup { smtp: spec.alerts.smtp.as_ref(), password: password.as_ref(), timeout: deliver::STAGE };
+        let setup = Setup { smtp: spec.alerts.smtp.as_ref(), password: password.as_ref(), timeout: lines::STAGE };
         let letter = Letter {
             from: from.to_owned(),
             to: recipients.clone(),

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 
 use crate::app::context::{Color, Common};
 use crate::app::exit::{self, Outcome};
-use crate::view::{Page, csv, json, table};
+use crate::view::{Page, csv, json, markdown, table};
 
 /// How rows are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -18,6 +18,8 @@ pub enum Format {
     Json,
     /// RFC 4180 with a line of names
     Csv,
+    /// A table for documents
+    Markdown,
 }
 
 /// Flags of every reading command.
@@ -70,5 +72,6 @@ pub fn page(common: &Common, format: Format, page: &Page) -> Outcome {
         Format::Table => table::render(page, width(), color(common)),
         Format::Json => json::render(page),
         Format::Csv => csv::render(page),
+        Format::Markdown => markdown::render(page),
     })
 }

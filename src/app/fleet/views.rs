@@ -6,8 +6,9 @@ use super::show;
 use crate::app::clock;
 use crate::app::context::{Common, open_store};
 use crate::app::exit::{self, Exit, Failure, Outcome};
+use crate::config;
 use crate::model::pattern;
-use crate::model::spec::{FleetSpec, HostSpec};
+use crate::model::spec::{FleetSpec, HostSpec, RuleSpec};
 use crate::view::{self, Facts, Needs, VIEWS, View};
 
 /// Which hosts are shown.
@@ -55,7 +56,9 @@ impl Chosen {
 pub fn show(common: &Common, view: &View, choice: &Choice, format: show::Format) -> Outcome {
     let now = clock::now();
     if view.needs == Needs::Nothing {
-        return show::page(common, format, &view.page(&Facts { now, hosts: &[], stored: &[], incidents: &[] }));
+        let defaults = defaults();
+        let facts = Facts { now, hosts: &[], stored: &[], incidents: &[], defaults: &defaults };
+        return show::page(common, format, &view.page(&facts));
     }
     let spec = common.spec()?;
     let hosts = choice.of(&spec)?;
@@ -67,7 +70,23 @@ pub fn show(common: &Common, view: &View, choice: &Choice, format: show::Format)
         let store = open_store(&spec)?;
         (stored, incidents) = (store.now()?, store.open_incidents()?);
     }
-    show::page(common, format, &view.page(&Facts { now, hosts: &hosts, stored: &stored, incidents: &incidents }))
+    show::page(
+        common,
+        format,
+        &view.page(&Facts { now, hosts: &hosts, stored: &stored, incidents: &incidents, defaults: &[] }),
+    )
+}
+
+/// What is written of each rule that ships, with the interval that a configuration has which says none.
+fn defaults() -> Vec<(String, String)> {
+    let plain =
+        |name: &str, value: &str| matches!((name, value), ("item", "*") | ("raise" | "fall", "2") | ("of", "3"));
+    let one = |rule: RuleSpec| {
+        let written = config::written(&rule).into_iter().filter(|(name, value)| !plain(name, value));
+        let words: Vec<String> = written.map(|(name, value)| format!("{name}=\"{value}\"")).collect();
+        (rule.metric, words.join(" "))
+    };
+    config::shipped(config::INTERVAL).into_iter().map(one).collect()
 }
 
 /// The views that have a command of their own name: `fleet hosts` does more than to show, and shows by `fleet hosts list`.

@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use crate::measure::ASK;
+
 /// What is to be done.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -14,6 +16,8 @@ pub enum Mode {
     Serve { spool: PathBuf },
     /// Measure into the spool.
     Spool { spool: PathBuf, recipients: Vec<String> },
+    /// Ask the mounts named on standard input; started by the probe itself.
+    AskMounts,
     /// Print the version.
     Version,
     /// Print the help.
@@ -61,7 +65,7 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Mode, String> {
         match name {
             "--spool" => spool = Some(PathBuf::from(value()?)),
             "--recipient" => recipients.push(value()?.to_string_lossy().into_owned()),
-            "--print" | "--json" | "--serve" if inline.is_none() => modes.push(name.to_owned()),
+            "--print" | "--json" | "--serve" | ASK if inline.is_none() => modes.push(name.to_owned()),
             "--version" | "-V" => return Ok(Mode::Version),
             "--help" | "-h" => return Ok(Mode::Help),
             _ => return Err(format!("unknown argument {:?}; {HINT}", crate::model::clean::clean(&text))),
@@ -71,6 +75,7 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Mode, String> {
     match (modes.as_slice(), spool, recipients.is_empty()) {
         (["--print"], None, true) => Ok(Mode::Print),
         (["--json"], None, true) => Ok(Mode::Json),
+        ([ASK], None, true) => Ok(Mode::AskMounts),
         (["--serve"], Some(spool), true) => Ok(Mode::Serve { spool }),
         (["--serve"], None, _) => Err(format!("--serve needs --spool DIR; {HINT}")),
         ([], Some(spool), false) => Ok(Mode::Spool { spool, recipients }),

@@ -1,9 +1,13 @@
 //! Takes one sample of this machine.
 
+use std::time::{Duration, Instant};
+
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::app::clock;
+use crate::check::{self, Done, Memory};
 use crate::measure::{self, Root, Totals};
+use crate::model::check::Order;
 use crate::model::clean::clean_bytes;
 use crate::model::sample::{Reading, Sample, SampleKey};
 
@@ -13,12 +17,31 @@ pub struct Taken {
     pub sample: Sample,
     /// Processor totals at its time.
     pub totals: Option<Totals>,
+    /// What checks want to remember.
+    pub memory: Memory,
 }
 
-/// Measures; `earlier` are processor totals of the same boot.
-pub fn take(root: &Root, earlier: Option<&Totals>, sequence: u64) -> Taken {
+/// The checks of a sample.
+#[derive(Default)]
+pub struct Checks {
+    /// What is ordered.
+    pub orders: Vec<Order>,
+    /// What they remember of the last sample.
+    pub memory: Memory,
+    /// For all of them.
+    pub time: Duration,
+}
+
+/// Measures, checks beside it; `earlier` are processor totals of the same boot.
+pub fn take(root: &Root, earlier: Option<&Totals>, sequence: u64, checks: Checks) -> Taken {
     let taken = clock::now();
+    let ordered = !checks.orders.is_empty();
+    let until = Instant::now() + checks.time;
+    let running = ordered.then(|| check::start(checks.orders, checks.memory, taken.timestamp(), until));
     let mut measured = measure::measure(root, earlier);
+    let Done { readings, faults, memory } = running.map(check::Running::finish).unwrap_or_default();
+    measured.readings.extend(readings);
+    measured.faults.extend(faults);
     #[allow(clippy::cast_precision_loss, reason = "seconds of this process are few")]
     let cpu = {
         let spent = clock_gettime(ClockId::ProcessCPUTime);
@@ -32,6 +55,8 @@ pub fn take(root: &Root, earlier: Option<&Totals>, sequence: u64) -> Taken {
         probe: env!("CARGO_PKG_VERSION").to_owned(),
         readings: measured.readings,
         faults: measured.faults,
+        facts: measured.facts,
+        top: measured.top,
     };
-    Taken { sample, totals: measured.totals }
+    Taken { sample, totals: measured.totals, memory }
 }

@@ -3,12 +3,14 @@
 use std::collections::HashSet;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use super::fail::Fail;
 use super::guard::{self, Alarm};
+use super::places;
+use super::sample::{self, Checks};
 use super::spool::{Pending, Spool};
 use super::state::State;
-use super::{places, sample};
 use crate::app::exit::{Exit, Failure, Outcome};
 use crate::measure::{self, Root};
 use crate::model::cause::Cause;
@@ -17,6 +19,10 @@ use crate::model::sample::{Fault, FaultKind, Sample};
 use crate::wire::task::{MAX_TASK, Task};
 use crate::wire::{frame, is_nonce, seal, v1};
 
+/// What is left of the host's time for login, sealing and handing over, when all checks are slow.
+const RESERVE: Duration = Duration::from_secs(4);
+/// Checks get this much even of a short time.
+const LEAST: Duration = Duration::from_secs(1);
 /// Room of a spool that only this machine's own cron fills.
 const OWN_SPOOL_BYTES: u64 = 4 << 20;
 
@@ -62,7 +68,7 @@ pub fn spool_only(root: &Root, dir: &Path, recipients: &[String]) -> Outcome {
     let _alarm = Alarm::start();
     let failed = |fail: Fail| Failure::new(Exit::Failed, format!("{}; {}", fail.text, fail.cause.remedy()));
     let spool = Spool::open(dir).map_err(failed)?;
-    measure_into(root, Ok(&spool), None, recipients, OWN_SPOOL_BYTES).map_err(failed)?;
+    measure_into(root, Ok(&spool), None, recipients, OWN_SPOOL_BYTES, Checks::default()).map_err(failed)?;
     Ok(Exit::Done)
 }
 
@@ -79,7 +85,10 @@ impl From<Fail> for Stop {
 
 fn pull(root: &Root, dir: &Path, task: &Task, input: &mut impl BufRead, out: &mut impl Write) -> Result<(), Stop> {
     let own = Spool::open(dir);
-    let fresh = measure_into(root, own.as_ref(), Some(&task.nonce), &task.recipients, task.spool_bytes)?;
+    let time = Duration::from_secs(u64::from(task.deadline_secs)).saturating_sub(RESERVE).max(LEAST);
+    let memory = own.as_ref().map(Spool::memory).unwrap_or_default();
+    let checks = Checks { orders: task.checks.clone(), memory, time };
+    let fresh = measure_into(root, own.as_ref(), Some(&task.nonce), &task.recipients, task.spool_bytes, checks)?;
     // A spool that cannot be opened on a full or read-only disk keeps what it has; the new sample goes without it.
     let mut spools: Vec<Spool> = own.into_iter().collect();
     spools.extend(places::elsewhere(dir));
@@ -133,11 +142,13 @@ fn measure_into(
     nonce: Option<&str>,
     recipients: &[String],
     room: u64,
+    checks: Checks,
 ) -> Result<Fresh, Fail> {
+    let ordered = !checks.orders.is_empty();
     let boot = measure::boot_id(root);
     let mut state = spool.map(Spool::state).unwrap_or_default();
     let earlier = state.advance(&boot, measure::uptime_millis(root));
-    let taken = sample::take(root, earlier.as_ref(), state.sequence);
+    let taken = sample::take(root, earlier.as_ref(), state.sequence, checks);
     if let Some(totals) = &taken.totals {
         state.keep(totals);
     }
@@ -145,7 +156,8 @@ fn measure_into(
     let name = format!("{}-{:010}.age", boot.get(..8).unwrap_or("00000000"), state.sequence);
     let sealed = sealed(nonce, &sample, recipients)?;
     let kept = match spool {
-        Ok(spool) => keep(spool, &mut state, &name, &sealed, room),
+        Ok(spool) => keep(spool, &mut state, &name, &sealed, room)
+            .and_then(|()| if ordered { spool.set_memory(&taken.memory) } else { Ok(()) }),
         Err(fail) => Err(fail.clone()),
     };
     match kept {

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use crate::model::catalogue;
-use crate::model::metric::Unit;
 use crate::model::sample::Sample;
 
 /// An aligned table that fits 80 columns as long as names are of usual length.
@@ -50,12 +49,7 @@ pub fn json(sample: &Sample) -> String {
 }
 
 fn unit(metric: &str) -> &'static str {
-    match catalogue::find(metric).map(|metric| metric.unit) {
-        Some(Unit::Ratio) => "ratio",
-        Some(Unit::Bytes) => "bytes",
-        Some(Unit::Seconds) => "seconds",
-        Some(Unit::Count) | None => "count",
-    }
+    catalogue::measured(metric).map_or("count", |metric| metric.unit.word())
 }
 
 fn human(metric: &str, value: f64) -> String {
@@ -63,6 +57,7 @@ fn human(metric: &str, value: f64) -> String {
         "ratio" => format!("{:.1} %", value * 100.0),
         "bytes" => bytes(value),
         "seconds" => seconds(value),
+        "celsius" => format!("{value:.1} °C"),
         _ if value.fract() == 0.0 => format!("{value}"),
         _ => format!("{value:.2}"),
     }

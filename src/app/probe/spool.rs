@@ -10,6 +10,7 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 
 use super::fail::Fail;
 use super::state::State;
+use crate::check::Memory;
 use crate::model::cause::Cause;
 use crate::wire::MAX_FILE;
 use crate::wire::frame::is_file_name;
@@ -19,6 +20,10 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 /// A sealed file is its plain text and at most 5 KiB.
 const MAX_SEALED: u64 = MAX_FILE as u64 + 5 * 1024;
 const TEMPORARY: &str = ".new";
+/// Where checks remember.
+const MEMORY: &str = "checks";
+/// 64 checks with 256 readings each.
+const MAX_MEMORY: u64 = 2 << 20;
 
 /// A spool directory that was found safe, locked for this process.
 pub struct Spool {
@@ -90,15 +95,31 @@ impl Spool {
         file.sync_all()
     }
 
+    /// What checks remember of the last sample.
+    pub fn memory(&self) -> Memory {
+        Memory::parse(&self.read_bounded(MEMORY, MAX_MEMORY).unwrap_or_default())
+    }
+
+    /// Remembers for checks. Losing it costs one run of each, so the disk is not waited for.
+    pub fn set_memory(&self, memory: &Memory) -> Result<(), Fail> {
+        self.put(MEMORY, &memory.bytes(), false)
+    }
+
     /// Writes a file: temporary name, flushed to the disk, renamed, the directory flushed.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Fail> {
+        self.put(name, bytes, true)
+    }
+
+    fn put(&self, name: &str, bytes: &[u8], durable: bool) -> Result<(), Fail> {
         let (temporary, target) = (self.dir.join(TEMPORARY), self.dir.join(name));
         let written = || -> io::Result<()> {
             let mut file = ours(OpenOptions::new().write(true).create_new(true)).open(&temporary)?;
             file.write_all(bytes)?;
-            file.sync_all()?;
+            if durable {
+                file.sync_all()?;
+            }
             fs::rename(&temporary, &target)?;
-            File::open(&self.dir)?.sync_all()
+            if durable { File::open(&self.dir)?.sync_all() } else { Ok(()) }
         };
         written().map_err(|error| {
             let _ = fs::remove_file(&temporary);

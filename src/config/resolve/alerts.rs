@@ -5,12 +5,22 @@ use super::super::report::{At, Report};
 use super::super::suggest::did_you_mean;
 use super::super::tree::Node;
 use super::super::units::{self, Wrong, words, wrong};
-use crate::model::catalogue::METRICS;
+use crate::model::catalogue;
 use crate::model::level::Level;
+use crate::model::rule::{self, RuleKind};
+use crate::model::silence::Scope;
 use crate::model::spec::{AlertSpec, ChannelSpec, DestinationSpec, HostSpec, RouteSpec, SmtpSpec, Tls};
 
 /// Rules besides metric thresholds (design/alerting.md).
-const OWN_RULES: &[&str] = &["unreachable", "probe-stale", "collector-stalled", "clock-skew", "mass-unreachable"];
+pub(super) const OWN_RULES: &[&str] = &[
+    "unreachable",
+    "probe-stale",
+    "collector-stalled",
+    "clock-skew",
+    "mass-unreachable",
+    "mail-undeliverable",
+    "service.healthy",
+];
 
 pub(super) fn alerts(node: Option<&Node>, hosts: &[HostSpec], groups: &[String], report: &mut Report) -> AlertSpec {
     let mut spec = AlertSpec { cap: 3, recovered: true, ..AlertSpec::default() };
@@ -22,6 +32,7 @@ pub(super) fn alerts(node: Option<&Node>, hosts: &[HostSpec], groups: &[String],
     if let Some(typed) = parsed(node, "recovered", report, units::flag) {
         spec.recovered = typed.value;
     }
+    spec.heartbeat = parsed(node, "heartbeat", report, url).map(|typed| typed.value);
     let server = raw::only(&node.children, "smtp", report);
     spec.smtp = server.and_then(|node| smtp(node, report));
     let mut places: Vec<At> = Vec::new();
@@ -41,12 +52,15 @@ pub(super) fn alerts(node: Option<&Node>, hosts: &[HostSpec], groups: &[String],
     let mut all: Option<At> = None;
     for child in node.children.iter().filter(|child| child.name == "route") {
         let Some(route) = route(child, &spec.destinations, hosts, groups, report) else { continue };
-        if let Some(first) = all {
+        if let Some(first) = all.filter(|_| route.after.is_none()) {
             let named = report.named(first);
             report.warning(child.at, format!("this route is never reached: {named} takes everything"), "move it up");
         }
         let takes_all = route.hosts.iter().all(|host| host == "*")
             && route.groups.is_empty()
+            && route.services.is_empty()
+            && route.after.is_none()
+            && !route.unless_acked
             && route.rules.iter().all(|rule| rule == "*")
             && route.severity.is_none_or(|level| level == Level::Warning);
         if takes_all && !route.goes_on && all.is_none() {
@@ -62,6 +76,15 @@ pub(super) fn alerts(node: Option<&Node>, hosts: &[HostSpec], groups: &[String],
         }
     }
     spec
+}
+
+fn url(value: &str) -> Result<String, Wrong> {
+    let rest = value.strip_prefix("https://").or(value.strip_prefix("http://"));
+    let good = value.bytes().all(|b| b.is_ascii_graphic()) && rest.is_some_and(|rest| !rest.is_empty());
+    if good && !rest.is_some_and(|rest| rest.starts_with(['/', ':', '?']) || rest.contains('@')) {
+        return Ok(value.to_owned());
+    }
+    wrong("this is not an address to ask for", "write it as https://example.net/ping/...")
 }
 
 fn interval(value: &str) -> Result<std::time::Duration, Wrong> {
@@ -175,6 +198,51 @@ fn destination(node: &Node, report: &mut Report) -> Option<(DestinationSpec, At)
     Some((DestinationSpec { name: name.value, channel }, name.at))
 }
 
+/// Words that are patterns, or names of something that is there.
+fn list(
+    node: &Node,
+    name: &str,
+    wild: bool,
+    known: &mut dyn Iterator<Item = &str>,
+    report: &mut Report,
+) -> Vec<String> {
+    let known: Vec<&str> = known.collect();
+    let typed = parsed(node, name, report, |value| {
+        let all = words(value);
+        if all.is_empty() {
+            return wrong(format!("{name}= is empty"), "give a value or remove it");
+        }
+        for word in &all {
+            let fits = known.contains(&word.as_str()) || (wild && word.contains(['*', '?']));
+            if !fits {
+                let what = if name == "to" { "destination" } else { name };
+                let mend = did_you_mean(word, known.iter().copied(), "it is nowhere in the configuration");
+                return wrong(format!("there is no {what} \"{word}\""), mend);
+            }
+        }
+        Ok(all)
+    });
+    typed.map(|typed| typed.value).unwrap_or_default()
+}
+
+/// host=, group=, service= and rule= of a route or silence.
+pub(super) fn scope(node: &Node, hosts: &[HostSpec], groups: &[String], report: &mut Report) -> Scope {
+    let services = parsed(node, "service", report, |value| match words(value) {
+        names if names.is_empty() => wrong("service= is empty", "give a value or remove it"),
+        names => Ok(names),
+    });
+    let kinds =
+        |metric| RuleKind::ALL.iter().filter(move |kind| kind.fits(metric)).map(move |kind| rule::name(metric, *kind));
+    let named: Vec<String> = catalogue::all().flat_map(kinds).collect();
+    let rules = named.iter().map(String::as_str).chain(OWN_RULES.iter().copied());
+    Scope {
+        hosts: list(node, "host", true, &mut hosts.iter().map(|host| host.name.as_str()), report),
+        groups: list(node, "group", false, &mut groups.iter().map(String::as_str), report),
+        services: services.map(|typed| typed.value).unwrap_or_default(),
+        rules: list(node, "rule", true, &mut rules.into_iter(), report),
+    }
+}
+
 fn route(
     node: &Node,
     destinations: &[DestinationSpec],
@@ -182,32 +250,9 @@ fn route(
     groups: &[String],
     report: &mut Report,
 ) -> Option<RouteSpec> {
-    // Each word is a pattern, or the name of something that is there.
-    let list = |name: &str, wild: bool, known: &mut dyn Iterator<Item = &str>, report: &mut Report| {
-        let known: Vec<&str> = known.collect();
-        let typed = parsed(node, name, report, |value| {
-            let all = words(value);
-            if all.is_empty() {
-                return wrong(format!("{name}= is empty"), "give a value or remove it");
-            }
-            for word in &all {
-                let fits = known.contains(&word.as_str()) || (wild && word.contains(['*', '?']));
-                if !fits {
-                    let what = if name == "to" { "destination" } else { name };
-                    let mend = did_you_mean(word, known.iter().copied(), "it is nowhere in the configuration");
-                    return wrong(format!("there is no {what} \"{word}\""), mend);
-                }
-            }
-            Ok(all)
-        });
-        typed.map(|typed| typed.value).unwrap_or_default()
-    };
-    let host_patterns = list("host", true, &mut hosts.iter().map(|host| host.name.as_str()), report);
-    let group_names = list("group", false, &mut groups.iter().map(String::as_str), report);
-    let rule_names = METRICS.iter().map(|metric| metric.name).chain(OWN_RULES.iter().copied());
-    let rules = list("rule", true, &mut rule_names.into_iter(), report);
+    let scope = scope(node, hosts, groups, report);
     let _ = required(node, "to", report);
-    let to = list("to", false, &mut destinations.iter().map(|to| to.name.as_str()), report);
+    let to = list(node, "to", false, &mut destinations.iter().map(|to| to.name.as_str()), report);
     let severity = parsed(node, "severity", report, |value| match value {
         "warning" => Ok(Level::Warning),
         "critical" => Ok(Level::Critical),
@@ -218,10 +263,21 @@ fn route(
     });
     let repeat = parsed(node, "repeat", report, interval);
     let goes_on = parsed(node, "continue", report, units::flag);
+    let cap = parsed(node, "cap", report, |text| units::whole(text, 1, 1000));
+    let after = parsed(node, "after", report, units::duration);
+    let unless = parsed(node, "unless", report, |value| match value {
+        "acked" => Ok(true),
+        _ => wrong(format!("\"{value}\" is no reason to stay quiet"), "write unless=\"acked\""),
+    });
     Some(RouteSpec {
-        hosts: host_patterns,
-        groups: group_names,
-        rules,
+        hosts: scope.hosts,
+        groups: scope.groups,
+        services: scope.services,
+        rules: scope.rules,
+        cap: cap.and_then(|typed| usize::try_from(typed.value).ok()),
+        hours: super::silences::calendar(node, report),
+        after: after.map(|typed| typed.value),
+        unless_acked: unless.is_some_and(|typed| typed.value),
         severity: severity.map(|typed| typed.value),
         to,
         repeat: repeat.map(|typed| typed.value),

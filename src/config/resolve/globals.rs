@@ -9,6 +9,7 @@ use super::super::report::Report;
 use super::super::suggest::did_you_mean;
 use super::super::tree::Node;
 use super::super::units::{self, Wrong, show_duration, wrong};
+use crate::config::INTERVAL;
 use crate::model::spec::{CollectorSpec, KeySpec, StoreSpec};
 
 /// An attribute of an element that need not be there at all.
@@ -35,7 +36,7 @@ pub(super) fn collector(node: Option<&Node>, folder: &Path, report: &mut Report)
     let interval = optional(node, "interval", report, time);
     let deadline = optional(node, "deadline", report, time);
     let timeout = optional(node, "timeout", report, time);
-    let every = interval.as_ref().map_or(Duration::from_secs(300), |typed| typed.value);
+    let every = interval.as_ref().map_or(INTERVAL, |typed| typed.value);
     // The whole sweep ends before the next one starts.
     let whole = deadline.as_ref().map_or((every * 4 / 5).min(Duration::from_secs(240)), |typed| typed.value);
     let each = timeout.as_ref().map_or(whole.min(Duration::from_secs(20)), |typed| typed.value);

@@ -2,14 +2,18 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::super::range::{self, MAX_HOSTS};
 use super::super::raw::{self, Ssh, Typed, parsed};
 use super::super::report::{At, Report};
+use super::super::services::services;
+use super::super::suggest::did_you_mean;
 use super::super::tree::Node;
 use super::super::units::{Wrong, words, wrong};
 use super::Origins;
 use super::rules::Stack;
+use super::services::Services;
 use super::{connection, connection::Reach};
 use crate::model::spec::{HostSpec, RuleSpec};
 
@@ -22,11 +26,12 @@ pub(super) struct Around {
     labels: BTreeMap<String, Typed<String>>,
     ssh: Ssh,
     stack: Stack,
+    services: Services,
 }
 
 impl Around {
-    pub fn top(ssh: Ssh, stack: Stack) -> Self {
-        Self { groups: Vec::new(), labels: BTreeMap::new(), ssh, stack }
+    pub fn top(ssh: Ssh, stack: Stack, services: Services) -> Self {
+        Self { groups: Vec::new(), labels: BTreeMap::new(), ssh, stack, services }
     }
 }
 
@@ -43,28 +48,42 @@ pub(super) struct Found {
 /// A walk over groups and hosts in the order of the files.
 pub(super) struct Walk<'a> {
     folder: PathBuf,
+    /// What one host has for everything.
+    timeout: Duration,
     report: &'a mut Report,
     hosts: Vec<HostSpec>,
     seen: HashMap<String, At>,
     groups: HashMap<String, At>,
     origins: Origins,
+    /// Host, parent, and where that was typed.
+    parents: Vec<(String, String, At)>,
     full: bool,
 }
 
 impl<'a> Walk<'a> {
-    pub fn new(folder: &Path, report: &'a mut Report) -> Self {
+    pub fn new(folder: &Path, timeout: Duration, report: &'a mut Report) -> Self {
         Self {
             folder: folder.to_owned(),
+            timeout,
             report,
             hosts: Vec::new(),
             seen: HashMap::new(),
             groups: HashMap::new(),
             origins: Origins::new(),
+            parents: Vec::new(),
             full: false,
         }
     }
 
     pub fn done(self) -> Found {
+        for (host, parent, at) in &self.parents {
+            if parent == host {
+                self.report.error(*at, format!("\"{host}\" is its own parent"), "name the host in front of it");
+            } else if !self.seen.contains_key(parent) {
+                let mend = did_you_mean(parent, self.seen.keys().map(String::as_str), "name a <host>");
+                self.report.error(*at, format!("there is no host \"{parent}\""), mend);
+            }
+        }
         Found { hosts: self.hosts, groups: self.groups.into_keys().collect(), origins: self.origins }
     }
 
@@ -97,12 +116,15 @@ impl<'a> Walk<'a> {
             groups.push(name.value);
         }
         let near = raw::only(&node.children, "ssh", self.report).map(|ssh| Ssh::read(ssh, self.report));
-        let rules = raw::rules(node, self.report);
+        let mut rules = raw::rules(node, self.report);
+        let (near_services, more) = services(node, self.report);
+        rules.extend(more);
         let inside = Around {
             groups,
             labels: self.labels(node, &around.labels),
             ssh: near.map_or_else(|| around.ssh.clone(), |near| around.ssh.under(&near)),
             stack: around.stack.with(&rules),
+            services: around.services.with(&near_services),
         };
         let _ = inside.stack.finish(self.report);
         self.children(&node.children, &inside);
@@ -142,12 +164,19 @@ impl<'a> Walk<'a> {
         let far = near.map_or_else(|| around.ssh.clone(), |near| around.ssh.under(&near));
         let own = Ssh::read(node, self.report);
         let reach = Reach::read(node, far.under(&own), self.report);
-        let rules = raw::rules(node, self.report);
+        let mut rules = raw::rules(node, self.report);
+        let (near_services, more) = services(node, self.report);
+        rules.extend(more);
+        let services = around.services.with(&near_services).finish(self.timeout, self.report);
         let rules = if rules.is_empty() {
             plain.get_or_insert_with(|| around.stack.finish(self.report)).clone()
         } else {
             around.stack.with(&rules).finish(self.report)
         };
+        let parents = parsed(node, "parent", self.report, |value| match words(value) {
+            names if names.is_empty() => wrong("parent= is empty", "name a host or remove it"),
+            names => Ok(names),
+        });
         let Some((name_at, pairs)) = self.names(node, &reach) else { return };
         let origin = self.report.origin(node.at);
         for (name, address) in pairs {
@@ -164,6 +193,9 @@ impl<'a> Walk<'a> {
                 return;
             }
             self.seen.insert(name.clone(), name_at);
+            if let Some(typed) = &parents {
+                self.parents.extend(typed.value.iter().map(|parent| (name.clone(), parent.clone(), typed.at)));
+            }
             let (transport, mut shown) = connection::resolve(&reach, address, &self.folder, self.report);
             for (key, typed) in &labels {
                 let value = format!("{key}={}", typed.value);
@@ -175,7 +207,9 @@ impl<'a> Walk<'a> {
                 groups: around.groups.clone(),
                 labels: labels.iter().map(|(key, typed)| (key.clone(), typed.value.clone())).collect(),
                 transport,
+                parents: parents.as_ref().map(|typed| typed.value.clone()).unwrap_or_default(),
                 rules: rules.clone(),
+                services: services.clone(),
                 origin: origin.clone(),
             });
         }

@@ -5,14 +5,17 @@ mod connection;
 mod globals;
 mod hosts;
 mod rules;
+mod services;
+mod silences;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::report::Report;
+use super::services::services as typed_services;
 use super::tree::Node;
 use super::{Loaded, defaults, raw};
-use crate::model::spec::FleetSpec;
+use crate::model::spec::{FleetSpec, RuleSpec};
 
 /// Resolves the top-level elements of all files; the result means nothing while the report has errors.
 pub(super) fn resolve(main: &Path, nodes: &[Node], report: &mut Report) -> Loaded {
@@ -22,18 +25,29 @@ pub(super) fn resolve(main: &Path, nodes: &[Node], report: &mut Report) -> Loade
     let keys = globals::keys(raw::only(nodes, "keys", report), folder, report);
     let store = globals::store(raw::only(nodes, "store", report), folder, report);
     let consent_required = globals::consent(raw::only(nodes, "consent", report), report);
-    let typed = raw::only(nodes, "defaults", report).map(|node| raw::rules(node, report)).unwrap_or_default();
-    let shipped = rules::Stack::default().with(&defaults::rules(collector.interval));
+    let defaults = raw::only(nodes, "defaults", report);
+    let mut typed = defaults.map(|node| raw::rules(node, report)).unwrap_or_default();
+    let (everywhere, more) = defaults.map(|node| typed_services(node, report)).unwrap_or_default();
+    typed.extend(more);
+    let services = services::Services::default().with(&everywhere);
+    let shipped = rules::Stack::default().with(&super::defaults::rules(collector.interval));
     let stack = shipped.with(&typed);
     // Read even where no host uses it: its mistakes are mistakes.
     let _ = stack.finish(report);
     let ssh = raw::only(nodes, "ssh", report).map(|node| raw::Ssh::read(node, report)).unwrap_or_default();
-    let mut walk = hosts::Walk::new(folder, report);
-    walk.children(nodes, &hosts::Around::top(ssh, stack));
+    let mut walk = hosts::Walk::new(folder, collector.timeout, report);
+    walk.children(nodes, &hosts::Around::top(ssh, stack, services));
     let hosts::Found { hosts, groups, origins } = walk.done();
     let alerts = alerts::alerts(raw::only(nodes, "alerts", report), &hosts, &groups, report);
-    let spec = FleetSpec { file: main.to_owned(), collector, keys, store, hosts, alerts, consent_required };
+    let silences = nodes.iter().filter(|node| node.name == "silence");
+    let silences = silences.filter_map(|node| silences::silence(node, &hosts, &groups, report)).collect();
+    let spec = FleetSpec { file: main.to_owned(), collector, keys, store, hosts, alerts, silences, consent_required };
     Loaded { spec, origins, files: report.files().map(Path::to_owned).collect(), warnings: None }
+}
+
+/// What results where nothing is typed.
+pub(super) fn shipped(interval: std::time::Duration) -> Vec<RuleSpec> {
+    rules::Stack::default().with(&defaults::rules(interval)).finish(&mut Report::default())
 }
 
 /// For each host, attribute -> (value as shown, where it was written).

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use super::super::raw::{Rule, Typed};
 use super::super::report::{At, Report};
+use super::super::rule::CONDITIONS;
 use super::super::units::show;
 use crate::model::metric::Direction;
+use crate::model::rule::{Role, RuleKind};
 use crate::model::spec::{Origin, RuleSpec};
 
 /// A rule while layers are laid over each other, and how near its nearest layer is.
@@ -50,10 +52,13 @@ impl Stack {
         let (key, depth) = (rule.key(), self.depth);
         if rule.off && rule.items.is_none() {
             // Whatever farther layers said of this metric, for whatever item. A rule of this layer stays.
-            self.drafts.retain(|draft| !std::ptr::eq(draft.rule.metric, rule.metric) || draft.depth == depth);
+            self.drafts.retain(|draft| {
+                let other_kind = rule.kinded && draft.rule.kind != rule.kind;
+                !std::ptr::eq(draft.rule.metric, rule.metric) || other_kind || draft.depth == depth
+            });
             return;
         }
-        let same = |draft: &&mut Draft| std::ptr::eq(draft.rule.metric, rule.metric) && draft.key == key;
+        let same = |draft: &&mut Draft| draft.rule.same(rule);
         match self.drafts.iter_mut().find(same) {
             // What was removed, or is removed here, starts anew.
             Some(draft) if rule.off || draft.rule.off => *draft = Draft { rule: rule.clone(), key, depth },
@@ -69,6 +74,9 @@ impl Stack {
                 nearer(&mut far.raise, &rule.raise);
                 nearer(&mut far.of, &rule.of);
                 nearer(&mut far.fall, &rule.fall);
+                for (far, near) in far.conditions.iter_mut().zip(&rule.conditions) {
+                    nearer(far, near);
+                }
                 draft.depth = depth;
             }
             None => self.drafts.push(Draft { rule: rule.clone(), key, depth }),
@@ -79,8 +87,10 @@ impl Stack {
     pub fn finish(&self, report: &mut Report) -> Vec<RuleSpec> {
         let mut drafts = self.drafts.clone();
         for draft in &mut drafts {
-            let metric = draft.rule.metric;
-            let general = |other: &&Draft| std::ptr::eq(other.rule.metric, metric) && other.key == ["*"];
+            let (metric, kind) = (draft.rule.metric, draft.rule.kind);
+            let general = |other: &&Draft| {
+                std::ptr::eq(other.rule.metric, metric) && other.rule.kind == kind && other.key == ["*"]
+            };
             let Some(general) = self.drafts.iter().find(general).map(|other| &other.rule) else { continue };
             if draft.rule.off || general.off || draft.key == ["*"] {
                 continue;
@@ -94,25 +104,45 @@ impl Stack {
             farther(&mut rule.raise, &general.raise);
             farther(&mut rule.of, &general.of);
             farther(&mut rule.fall, &general.fall);
+            for (near, far) in rule.conditions.iter_mut().zip(&general.conditions) {
+                farther(near, far);
+            }
         }
         // Stable: what is equally specific and near keeps the order of the file.
         drafts.sort_by_cached_key(|draft| (std::cmp::Reverse(specific(&draft.key)), std::cmp::Reverse(draft.depth)));
         let mut done = Vec::new();
-        let mut removed: Vec<(&'static str, Vec<String>)> = Vec::new();
+        let mut removed: Vec<Rule> = Vec::new();
         for draft in drafts {
-            let metric = draft.rule.metric.name;
             if draft.rule.off {
-                removed.push((metric, draft.key));
+                removed.push(draft.rule);
                 continue;
             }
             check(&draft.rule, report);
+            let draft = Draft { rule: meant(draft.rule), ..draft };
             let mut spec = spec(&draft.rule, report);
-            let gone = removed.iter().filter(|(name, _)| *name == metric).flat_map(|(_, items)| items.clone());
-            spec.not_items.extend(gone);
+            let gone = removed.iter().filter(|off| {
+                std::ptr::eq(off.metric, draft.rule.metric) && (!off.kinded || off.kind == draft.rule.kind)
+            });
+            spec.not_items.extend(gone.flat_map(Rule::key));
             done.push(spec);
         }
         done
     }
+}
+
+/// Who writes a level means it: what ships beside the shipped levels does not hold beside others. A forecast keeps its
+/// floors, and what is read-only stays out.
+fn meant(mut rule: Rule) -> Rule {
+    let typed = |level: &Option<Typed<f64>>| level.as_ref().is_some_and(|level| !level.at.is_built_in());
+    let (any, critical) = (typed(&rule.warning) || typed(&rule.critical), typed(&rule.critical));
+    for (place, (_, role)) in rule.conditions.iter_mut().zip(CONDITIONS) {
+        let ships = place.as_ref().is_some_and(|condition| condition.at.is_built_in());
+        let over = (role == Role::And && any) || (role == Role::AndCritical && critical);
+        if ships && over && rule.kind != RuleKind::Forecast {
+            *place = None;
+        }
+    }
+    rule
 }
 
 /// Exact patterns before those with wildcards, then the longer before the shorter; a list is as vague as its vaguest.
@@ -140,10 +170,12 @@ fn spec(rule: &Rule, report: &Report) -> RuleSpec {
     note("raise", rule.raise.as_ref().map(|typed| typed.at));
     note("of", rule.of.as_ref().map(|typed| typed.at));
     note("fall", rule.fall.as_ref().map(|typed| typed.at));
+    for (typed, (name, _)) in rule.conditions.iter().zip(CONDITIONS) {
+        note(name, typed.as_ref().map(|typed| typed.at));
+    }
     let value = |typed: &Option<Typed<f64>>| typed.as_ref().map(|typed| typed.value);
     let raise = rule.raise.as_ref().map(|typed| typed.value);
     RuleSpec {
-        metric: rule.metric.name.to_owned(),
         items: rule.items.as_ref().map_or_else(|| vec!["*".to_owned()], |typed| typed.value.clone()),
         not_items: rule.not_items.as_ref().map(|typed| typed.value.clone()).unwrap_or_default(),
         warning: value(&rule.warning),
@@ -153,7 +185,9 @@ fn spec(rule: &Rule, report: &Report) -> RuleSpec {
         raise: raise.unwrap_or(2),
         of: rule.of.as_ref().map_or_else(|| raise.unwrap_or(2).max(3), |typed| typed.value),
         fall: rule.fall.as_ref().map_or(2, |typed| typed.value),
+        conditions: rule.conditions.iter().flatten().filter_map(|typed| typed.value.clone()).collect(),
         origins,
+        ..RuleSpec::new(rule.metric, rule.kind)
     }
 }
 
@@ -165,18 +199,19 @@ fn check(rule: &Rule, report: &mut Report) {
         report.error(rule.at, format!("the rule for {name} has no level"), "give warning= or critical=");
         return;
     }
-    let worse = |a: f64, b: f64| match metric.direction {
+    let (unit, direction) = (rule.unit(), rule.kind.direction(rule.metric));
+    let worse = |a: f64, b: f64| match direction {
         Direction::HighIsBad => a > b,
         Direction::LowIsBad => a < b,
     };
-    let (over, under) = match metric.direction {
+    let (over, under) = match direction {
         Direction::HighIsBad => ("over", "at most"),
         Direction::LowIsBad => ("under", "at least"),
     };
     if let (Some(warning), Some(critical)) = (&rule.warning, &rule.critical)
         && worse(warning.value, critical.value)
     {
-        let (w, c) = (show(warning.value, metric.unit), show(critical.value, metric.unit));
+        let (w, c) = (show(warning.value, unit), show(critical.value, unit));
         let at = if warning.at.is_built_in() { critical.at } else { warning.at };
         let text = format!(
             "for {name} warning {w} ({}) is {over} critical {c} ({})",
@@ -188,7 +223,7 @@ fn check(rule: &Rule, report: &mut Report) {
     if let (Some(clear), Some(first)) = (&rule.clear, rule.warning.as_ref().or(rule.critical.as_ref()))
         && worse(clear.value, first.value)
     {
-        let (c, l) = (show(clear.value, metric.unit), show(first.value, metric.unit));
+        let (c, l) = (show(clear.value, unit), show(first.value, unit));
         let at = if clear.at.is_built_in() { first.at } else { clear.at };
         let text = format!("for {name} clear {c} is {over} the level {l} ({}) that it ends", report.named(first.at));
         report.error(at, text, format!("write {under} {l}"));

@@ -7,12 +7,13 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::series::{Gathered, UPTIME, boot_hours};
-use super::shape::{Hour, arrange, before, event_ms, first_hour, ms, time};
+use super::shape::{Hour, arrange, before, event_ms, fact_changes, first_hour, ms, only, time};
 use super::{Backend, Result, Store, StoreError};
-use crate::model::alert::{Evaluation, Event, Incident, Mail, MailState, Plan, RuleState, Subject, Told};
-use crate::model::fleet::{Attempt, Consent, Heartbeat, HostNow, Pruned, Row, Series, Sweep};
+use crate::model::alert::{Ack, Evaluation, Event, Incident, Mail, MailState, Pause, Plan, RuleState, Subject, Told};
+use crate::model::fleet::{Attempt, Consent, Heartbeat, HostFact, HostNow, Pruned, Row, Series, Sweep};
 use crate::model::level::Level;
-use crate::model::sample::Sample;
+use crate::model::sample::{Fact, Process, Sample, SampleKey};
+use crate::model::silence::{Silence, When};
 
 mod upkeep;
 
@@ -48,6 +49,7 @@ pub struct Memory {
     hosts: BTreeMap<String, Newest>,
     boots: BTreeMap<(String, String), Boot>,
     hours: BTreeMap<(String, String, String, i64), Hour>,
+    facts: BTreeMap<(String, String, String), Vec<HostFact>>,
     last_sweep: i64,
     last_attempt: i64,
     last_sample: i64,
@@ -57,7 +59,12 @@ pub struct Memory {
     states: BTreeMap<Subject, RuleState>,
     incidents: BTreeMap<i64, Incident>,
     events: Vec<Event>,
-    told: BTreeMap<(i64, String), Told>,
+    told: BTreeMap<(i64, String, String), Told>,
+    acks: BTreeMap<i64, Ack>,
+    silences: BTreeMap<i64, Silence>,
+    last_silence: i64,
+    pauses: BTreeMap<String, Pause>,
+    summaries: BTreeMap<(String, String), DateTime<Utc>>,
     mails: BTreeMap<i64, Mail>,
     beats: BTreeMap<String, Heartbeat>,
     consents: BTreeMap<String, Consent>,
@@ -83,6 +90,18 @@ impl Memory {
         let boot = self.boots.get(&(host.to_string(), sample.key.boot.clone()));
         boot.and_then(|boot| boot.pruned).is_some_and(|highest| sample.key.sequence <= highest)
             || self.samples.values().any(|kept| kept.host == host && kept.sample.key == sample.key)
+    }
+
+    fn note(&mut self, host: &str, at: i64, facts: &[Fact]) {
+        let of = |(key, list): (&(String, String, String), &Vec<HostFact>)| {
+            let last = list.last().filter(|_| key.0 == host)?;
+            Some(((key.1.clone(), key.2.clone()), (last.text.clone(), ms(last.since))))
+        };
+        let known = self.facts.iter().filter_map(of).collect();
+        for change in fact_changes(&known, facts, at) {
+            let key = (host.to_string(), change.name.clone(), change.item.clone());
+            self.facts.entry(key).or_default().push(change);
+        }
     }
 
     fn samples_of(&self, attempt: i64) -> impl Iterator<Item = (i64, &Kept)> {
@@ -130,9 +149,13 @@ impl Store for Memory {
             let mut sample = sample.clone();
             sample.taken = cut(sample.taken);
             sample.readings.retain(|reading| reading.value.is_finite());
+            sample.top.retain(|process| process.value.is_finite());
+            sample.top.sort_by_key(|process| process.by);
+            let facts = std::mem::take(&mut sample.facts);
             let at = event_ms(ms(sample.taken), received);
             self.samples.insert(self.last_sample, Kept { attempt: row, host: host.clone(), at, sample });
             if newer {
+                self.note(&host, at, &facts);
                 self.hosts.entry(host.clone()).or_default().sample = Some(self.last_sample);
             }
             added += 1;
@@ -213,6 +236,38 @@ impl Store for Memory {
         Ok(found.series())
     }
 
+    fn samples(
+        &self,
+        host: &str,
+        metrics: &[&str],
+        since: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> Result<Vec<(DateTime<Utc>, Sample)>> {
+        let inside = |kept: &&Kept| kept.host == host && kept.at >= ms(since) && kept.at < ms(until);
+        let list = self.samples.values().filter(inside);
+        let mut list: Vec<_> = list.map(|kept| (time(kept.at), only(kept.sample.clone(), metrics))).collect();
+        list.sort_by_key(|(at, _)| *at);
+        Ok(list)
+    }
+
+    fn before(&self, host: &str, key: &SampleKey, metrics: &[&str]) -> Result<Option<Sample>> {
+        let earlier = |kept: &&Kept| {
+            kept.host == host && kept.sample.key.boot == key.boot && kept.sample.key.sequence < key.sequence
+        };
+        let last = self.samples.values().filter(earlier).max_by_key(|kept| kept.sample.key.sequence);
+        Ok(last.map(|kept| only(kept.sample.clone(), metrics)))
+    }
+
+    fn facts(&self, host: &str) -> Result<Vec<HostFact>> {
+        Ok(self.facts.iter().filter(|(key, _)| key.0 == host).flat_map(|(_, list)| list.clone()).collect())
+    }
+
+    fn top(&self, host: &str, at: DateTime<Utc>) -> Result<Option<(DateTime<Utc>, Vec<Process>)>> {
+        let list = self.samples.iter().filter(|(_, kept)| kept.host == host && kept.at <= ms(at));
+        let last = list.max_by_key(|(id, kept)| (kept.at, **id));
+        Ok(last.map(|(_, kept)| (time(kept.at), kept.sample.top.clone())))
+    }
+
     fn cursor(&self) -> Result<i64> {
         Ok(self.cursor)
     }
@@ -229,6 +284,15 @@ impl Store for Memory {
         Ok(self.incidents.values().rev().take(limit).cloned().collect())
     }
 
+    fn incident(&self, id: i64) -> Result<Option<Incident>> {
+        Ok(self.incidents.get(&id).cloned())
+    }
+
+    fn closed_since(&self, at: DateTime<Utc>) -> Result<Vec<Incident>> {
+        let after = |incident: &&Incident| incident.closed.is_some_and(|closed| closed > cut(at));
+        Ok(self.incidents.values().filter(after).cloned().collect())
+    }
+
     fn last_incident(&self) -> Result<i64> {
         Ok(self.last_incident)
     }
@@ -243,7 +307,13 @@ impl Store for Memory {
             match state {
                 Some(state) => {
                     let mut state = state.clone();
-                    for at in [&mut state.warning_since, &mut state.critical_since, &mut state.last] {
+                    for at in [
+                        &mut state.warning_since,
+                        &mut state.critical_since,
+                        &mut state.last,
+                        &mut state.bad,
+                        &mut state.missed,
+                    ] {
                         *at = at.map(cut);
                     }
                     self.states.insert(subject.clone(), state);
@@ -262,6 +332,9 @@ impl Store for Memory {
             self.incidents.insert(incident.id, incident);
         }
         self.events.extend(evaluation.events.iter().map(|event| Event { at: cut(event.at), ..event.clone() }));
+        for incident in &evaluation.unacked {
+            self.acks.remove(incident);
+        }
         Ok(())
     }
 
@@ -271,9 +344,14 @@ impl Store for Memory {
         Ok(list.map(|(told, incident)| (told.clone(), incident.clone())).collect())
     }
 
+    fn told_since(&self, at: DateTime<Utc>) -> Result<Vec<Told>> {
+        let closed = |told: &Told| self.incidents.get(&told.incident).and_then(|incident| incident.closed);
+        Ok(self.told.values().filter(|told| closed(told).is_some_and(|closed| closed > cut(at))).cloned().collect())
+    }
+
     fn commit_plan(&mut self, plan: &Plan) -> Result<()> {
         for told in &plan.told {
-            let key = (told.incident, told.destination.clone());
+            let key = (told.incident, told.destination.clone(), told.recipient.clone());
             self.told.insert(key, Told { at: cut(told.at), ..told.clone() });
         }
         for key in &plan.untold {
@@ -286,11 +364,17 @@ impl Store for Memory {
                 mail.id = self.last_mail;
                 mail.created = cut(mail.created);
                 mail.next = cut(mail.next);
-                mail.before.iter_mut().filter_map(|(_, told)| told.as_mut()).for_each(|told| told.at = cut(told.at));
+                mail.tells.iter_mut().filter_map(|it| it.before.as_mut()).for_each(|told| told.at = cut(told.at));
                 self.mails.insert(mail.id, mail);
             } else {
                 self.update_mail(mail)?;
             }
+        }
+        for pause in &plan.pauses {
+            self.pause(pause)?;
+        }
+        for (destination, recipient, at) in &plan.summaries {
+            self.summaries.insert((destination.clone(), recipient.clone()), cut(*at));
         }
         Ok(())
     }
@@ -308,6 +392,77 @@ impl Store for Memory {
             known.error.clone_from(&mail.error);
         }
         Ok(())
+    }
+
+    fn rewrite_mail(&mut self, mail: &Mail) -> Result<()> {
+        if let Some(known) = self.mails.get_mut(&mail.id) {
+            known.message_id.clone_from(&mail.message_id);
+            known.subject.clone_from(&mail.subject);
+            known.body.clone_from(&mail.body);
+            known.short = mail.short;
+        }
+        self.update_mail(mail)
+    }
+
+    fn mails_telling(&self, incident: i64) -> Result<Vec<Mail>> {
+        let tells = |mail: &&Mail| mail.tells.iter().any(|it| it.incident == incident);
+        Ok(self.mails.values().filter(tells).cloned().collect())
+    }
+
+    fn pauses(&self) -> Result<Vec<Pause>> {
+        Ok(self.pauses.values().cloned().collect())
+    }
+
+    fn pause(&mut self, pause: &Pause) -> Result<()> {
+        if pause.failures == 0 {
+            self.pauses.remove(&pause.what);
+        } else {
+            let stored = Pause { since: cut(pause.since), until: cut(pause.until), ..pause.clone() };
+            self.pauses.insert(pause.what.clone(), stored);
+        }
+        Ok(())
+    }
+
+    fn summaries(&self) -> Result<Vec<(String, String, DateTime<Utc>)>> {
+        Ok(self.summaries.iter().map(|((to, recipient), at)| (to.clone(), recipient.clone(), *at)).collect())
+    }
+
+    fn acknowledge(&mut self, ack: &Ack, event: &Event) -> Result<()> {
+        let stored = Ack { at: cut(ack.at), until: ack.until.map(cut), ..ack.clone() };
+        self.acks.insert(ack.incident, stored);
+        self.events.push(Event { at: cut(event.at), ..event.clone() });
+        Ok(())
+    }
+
+    fn acks(&self) -> Result<Vec<Ack>> {
+        let open = |ack: &&Ack| self.incidents.get(&ack.incident).is_some_and(|it| it.closed.is_none());
+        Ok(self.acks.values().filter(open).cloned().collect())
+    }
+
+    fn add_silence(&mut self, silence: &Silence) -> Result<i64> {
+        self.last_silence += 1;
+        let when = match &silence.when {
+            When::Once { from, until } => When::Once { from: cut(*from), until: cut(*until) },
+            When::Weekly(calendar) => When::Weekly(calendar.clone()),
+        };
+        let (created, ended) = (cut(silence.created), silence.ended.map(cut));
+        let stored = Silence { id: self.last_silence, when, created, ended, ..silence.clone() };
+        self.silences.insert(stored.id, stored);
+        Ok(self.last_silence)
+    }
+
+    fn end_silence(&mut self, id: i64, at: DateTime<Utc>) -> Result<bool> {
+        let Some(silence) = self.silences.get_mut(&id) else { return Ok(false) };
+        let over = matches!(silence.when, When::Once { until, .. } if until <= cut(at));
+        if over || silence.ended.is_some() {
+            return Ok(false);
+        }
+        silence.ended = Some(cut(at));
+        Ok(true)
+    }
+
+    fn silences(&self) -> Result<Vec<Silence>> {
+        Ok(self.silences.values().cloned().collect())
     }
 
     fn beat(&mut self, beat: &Heartbeat) -> Result<()> {
@@ -346,11 +501,13 @@ impl Store for Memory {
         self.hosts.remove(host);
         self.boots.retain(|(h, _), _| h != host);
         self.hours.retain(|(h, ..), _| h != host);
+        self.facts.retain(|(h, ..), _| h != host);
         self.states.retain(|subject, _| subject.host != host);
         let gone: Vec<i64> = self.incidents.values().filter(|i| i.subject.host == host).map(|i| i.id).collect();
         self.incidents.retain(|id, _| !gone.contains(id));
         self.events.retain(|event| !gone.contains(&event.incident));
-        self.told.retain(|(id, _), _| !gone.contains(id));
+        self.told.retain(|(id, ..), _| !gone.contains(id));
+        self.acks.retain(|id, _| !gone.contains(id));
         Ok((had - self.samples.len()) as u64)
     }
 

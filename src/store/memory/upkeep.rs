@@ -4,6 +4,7 @@ use super::Memory;
 use crate::model::alert::MailState;
 use crate::model::fleet::Pruned;
 use crate::model::level::Level;
+use crate::model::silence::When;
 use crate::store::shape::{HOUR_MS, Hour, ms};
 
 impl Memory {
@@ -53,6 +54,14 @@ impl Memory {
     pub(super) fn drop_history(&mut self, samples: i64, oldest: i64) {
         self.sweeps.retain(|_, sweep| ms(sweep.started) >= oldest);
         self.mails.retain(|_, mail| mail.state == MailState::Queued || ms(mail.created) >= samples);
+        for list in self.facts.values_mut() {
+            let last = list.iter().rposition(|fact| ms(fact.since) < oldest);
+            list.drain(..last.unwrap_or(0));
+            if list.first().is_some_and(|fact| fact.text.is_empty() && ms(fact.since) < oldest) {
+                list.remove(0);
+            }
+        }
+        self.facts.retain(|_, list| !list.is_empty());
         let kept = &self.samples;
         self.boots.retain(|(host, boot), it| {
             it.seen >= oldest || kept.values().any(|k| k.host == *host && k.sample.key.boot == *boot)
@@ -68,6 +77,14 @@ impl Memory {
         self.incidents.retain(|id, _| !gone.contains(id));
         self.events.retain(|event| !gone.contains(&event.incident));
         let left = &self.incidents;
-        self.told.retain(|(id, _), t| t.level > Level::Ok || left.contains_key(id));
+        self.told.retain(|(id, ..), t| t.level > Level::Ok || left.contains_key(id));
+        self.acks.retain(|id, _| left.get(id).is_some_and(|incident| incident.closed.is_none()));
+        self.silences.retain(|_, silence| {
+            let until = match silence.when {
+                When::Once { until, .. } => Some(until),
+                When::Weekly(_) => None,
+            };
+            silence.ended.into_iter().chain(until).min().is_none_or(|end| ms(end) >= oldest)
+        });
     }
 }

@@ -18,6 +18,10 @@
 //! (`boot.pruned`): nothing at or under it is taken as new. A boot is forgotten when nothing of it came for longer than
 //! `keep` and `keep-hourly`.
 //!
+//! **Texts.** Facts of a host are rows of their own, one for each change (`fact`). The processes that took most are a
+//! list of numbers for each sample (`top`) over names that each host has once (`process`); a name goes a day after the
+//! oldest sample that is left. People read both through `fact` and the view `top_process`.
+//!
 //! # Rules
 //! Writers begin IMMEDIATE, because a transaction that starts as a reader and then writes fails at once when another
 //! wrote in between; readers see one snapshot in a deferred transaction. WAL, synchronous FULL: what returned is on the
@@ -32,19 +36,23 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::{Backend, Result, Store, StoreError};
-use crate::model::alert::{Evaluation, Event, Incident, Mail, Plan, RuleState, Subject, Told};
-use crate::model::fleet::{Attempt, Consent, Heartbeat, HostNow, Pruned, Row, Series, Sweep};
-use crate::model::sample::Sample;
+use crate::model::alert::{Ack, Evaluation, Event, Incident, Mail, Pause, Plan, RuleState, Subject, Told};
+use crate::model::fleet::{Attempt, Consent, Heartbeat, HostFact, HostNow, Pruned, Row, Series, Sweep};
+use crate::model::sample::{Process, Sample, SampleKey};
+use crate::model::silence::Silence;
 use crate::model::spec::StoreSpec;
 
 mod ballast;
+mod care;
 mod codec;
 mod copy;
 mod error;
 mod migrate;
 mod open;
+mod outbox;
 mod people;
 mod samples;
+mod texts;
 mod truth;
 mod upkeep;
 
@@ -132,6 +140,24 @@ impl Store for Sqlite {
     fn series(&self, host: &str, metric: &str, since: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<Series>> {
         self.read(|c| samples::series(c, host, metric, since, until))
     }
+    fn samples(
+        &self,
+        host: &str,
+        metrics: &[&str],
+        since: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> Result<Vec<(DateTime<Utc>, Sample)>> {
+        self.read(|c| samples::samples(c, host, metrics, since, until))
+    }
+    fn before(&self, host: &str, key: &SampleKey, metrics: &[&str]) -> Result<Option<Sample>> {
+        self.read(|c| samples::before(c, host, key, metrics))
+    }
+    fn facts(&self, host: &str) -> Result<Vec<HostFact>> {
+        self.read(|c| texts::facts(c, host))
+    }
+    fn top(&self, host: &str, at: DateTime<Utc>) -> Result<Option<(DateTime<Utc>, Vec<Process>)>> {
+        self.read(|c| texts::top(c, host, at))
+    }
     fn cursor(&self) -> Result<i64> {
         self.read(|c| truth::number(c, "cursor"))
     }
@@ -143,6 +169,12 @@ impl Store for Sqlite {
     }
     fn incidents(&self, limit: usize) -> Result<Vec<Incident>> {
         self.read(|c| truth::incidents(c, limit))
+    }
+    fn incident(&self, id: i64) -> Result<Option<Incident>> {
+        self.read(|c| truth::one(c, id))
+    }
+    fn closed_since(&self, at: DateTime<Utc>) -> Result<Vec<Incident>> {
+        self.read(|c| truth::closed_since(c, at))
     }
     fn last_incident(&self) -> Result<i64> {
         self.read(|c| truth::number(c, "incident"))
@@ -156,14 +188,47 @@ impl Store for Sqlite {
     fn told(&self) -> Result<Vec<(Told, Incident)>> {
         self.read(truth::told)
     }
+    fn told_since(&self, at: DateTime<Utc>) -> Result<Vec<Told>> {
+        self.read(|c| truth::told_since(c, at))
+    }
     fn commit_plan(&mut self, plan: &Plan) -> Result<()> {
         self.write(|c| truth::commit_plan(c, plan))
     }
     fn queued(&self) -> Result<Vec<Mail>> {
-        self.read(truth::queued)
+        self.read(outbox::queued)
     }
     fn update_mail(&mut self, mail: &Mail) -> Result<()> {
-        self.write(|c| truth::update_mail(c, mail))
+        self.write(|c| outbox::update(c, mail))
+    }
+    fn rewrite_mail(&mut self, mail: &Mail) -> Result<()> {
+        self.write(|c| outbox::rewrite(c, mail))
+    }
+    fn mails_telling(&self, incident: i64) -> Result<Vec<Mail>> {
+        self.read(|c| outbox::telling(c, incident))
+    }
+    fn pauses(&self) -> Result<Vec<Pause>> {
+        self.read(outbox::pauses)
+    }
+    fn pause(&mut self, pause: &Pause) -> Result<()> {
+        self.write(|c| outbox::pause(c, pause))
+    }
+    fn summaries(&self) -> Result<Vec<(String, String, DateTime<Utc>)>> {
+        self.read(outbox::summaries)
+    }
+    fn acknowledge(&mut self, ack: &Ack, event: &Event) -> Result<()> {
+        self.write(|c| care::acknowledge(c, ack, event))
+    }
+    fn acks(&self) -> Result<Vec<Ack>> {
+        self.read(care::acks)
+    }
+    fn add_silence(&mut self, silence: &Silence) -> Result<i64> {
+        self.write(|c| care::add_silence(c, silence))
+    }
+    fn end_silence(&mut self, id: i64, at: DateTime<Utc>) -> Result<bool> {
+        self.write(|c| care::end_silence(c, id, at))
+    }
+    fn silences(&self) -> Result<Vec<Silence>> {
+        self.read(care::silences)
     }
     fn beat(&mut self, beat: &Heartbeat) -> Result<()> {
         self.write(|c| people::beat(c, beat))

@@ -56,7 +56,7 @@ pub(super) fn forget(conn: &Connection, host: &str) -> rusqlite::Result<u64> {
         None => 0,
     };
     conn.execute("DELETE FROM state WHERE host = ?1", [host])?;
-    for table in ["event", "told"] {
+    for table in ["event", "told", "ack"] {
         let sql = format!("DELETE FROM {table} WHERE incident IN (SELECT id FROM incident WHERE host = ?1)");
         conn.execute(&sql, [host])?;
     }

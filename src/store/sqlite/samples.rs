@@ -7,12 +7,13 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 
 use super::codec::{self, COLUMNS, Decoder};
+use super::texts;
 use crate::model::cause::Cause;
 use crate::model::fleet::{Attempt, HostNow, Outcome, Row, Series, Sweep};
 use crate::model::job::Traffic;
-use crate::model::sample::Sample;
+use crate::model::sample::{Sample, SampleKey};
 use crate::store::series::{Gathered, UPTIME, boot_hours};
-use crate::store::shape::{arrange, event_ms, first_hour, ms, time};
+use crate::store::shape::{arrange, event_ms, first_hour, ms, only, time};
 
 const ATTEMPT: &str = "h.name, a.at, a.took, a.cause, a.text, a.sent, a.received, a.round_trips, a.shipped";
 
@@ -121,6 +122,7 @@ pub(super) fn record(conn: &Connection, sweep: i64, it: &Attempt, samples: &[Sam
         if newest.is_none_or(|(b, s)| b != boot || s < sequence) {
             conn.prepare_cached("UPDATE host SET sample = ?2 WHERE id = ?1")?.execute([host, id])?;
             newest = Some((boot, sequence));
+            texts::note(conn, host, event_ms(ms(sample.taken), ms(it.at)), &sample.facts)?;
         }
     }
     Ok(added)
@@ -180,7 +182,9 @@ fn insert(
         fault,
         readings
     ])?;
-    Ok(conn.last_insert_rowid())
+    let id = conn.last_insert_rowid();
+    texts::put_top(conn, host, id, at, &sample.top)?;
+    Ok(id)
 }
 
 pub(super) fn settle(conn: &Connection, sweep: i64, it: &Attempt) -> rusqlite::Result<()> {
@@ -295,6 +299,41 @@ pub(super) fn series(
         }
     }
     Ok(found.series())
+}
+
+pub(super) fn samples(
+    conn: &Connection,
+    host: &str,
+    metrics: &[&str],
+    since: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> rusqlite::Result<Vec<(DateTime<Utc>, Sample)>> {
+    let Some(host) = host_id(conn, host)? else { return Ok(Vec::new()) };
+    let sql = format!(
+        "SELECT s.at, {COLUMNS} FROM sample AS s
+         WHERE s.host = ?1 AND s.at >= ?2 AND s.at < ?3 ORDER BY s.at, s.id"
+    );
+    let mut decoder = Decoder::new(conn);
+    conn.prepare_cached(&sql)?
+        .query_map([host, ms(since), ms(until)], |row| Ok((time(row.get(0)?), only(decoder.sample(row, 1)?, metrics))))?
+        .collect()
+}
+
+pub(super) fn before(
+    conn: &Connection,
+    host: &str,
+    key: &SampleKey,
+    metrics: &[&str],
+) -> rusqlite::Result<Option<Sample>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM host AS h JOIN boot AS b ON b.host = h.id JOIN sample AS s ON s.boot = b.id
+         WHERE h.name = ?1 AND b.name = ?2 AND s.sequence < ?3 ORDER BY s.sequence DESC LIMIT 1"
+    );
+    let mut decoder = Decoder::new(conn);
+    conn.prepare_cached(&sql)?
+        .query_row(params![host, key.boot, whole(key.sequence)], |row| decoder.sample(row, 0))
+        .optional()
+        .map(|found| found.map(|sample| only(sample, metrics)))
 }
 
 /// Where the items of a metric stand in a layout, ascending; of an item that is there twice, the first counts.

@@ -2,10 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use serde_json::{Value, json};
 
-use super::error::malformed;
-use crate::model::alert::{Ending, Evaluation, Event, Incident, Mail, MailState, Plan, RuleState, Subject, Told};
+use super::outbox;
+use crate::model::alert::{Ending, Evaluation, Event, Incident, Plan, RuleState, Subject, Told};
 use crate::model::level::Level;
 use crate::store::shape::{ms, time};
 
@@ -21,11 +20,11 @@ fn set_number(conn: &Connection, name: &str, value: i64) -> rusqlite::Result<()>
     conn.prepare_cached("INSERT OR REPLACE INTO number VALUES (?1, ?2)")?.execute(params![name, value]).map(|_| ())
 }
 
-fn level(row: &Row<'_>, place: usize) -> rusqlite::Result<Level> {
+pub(super) fn level(row: &Row<'_>, place: usize) -> rusqlite::Result<Level> {
     Ok(Level::from_number(row.get(place)?))
 }
 
-fn when(row: &Row<'_>, place: usize) -> rusqlite::Result<Option<DateTime<Utc>>> {
+pub(super) fn when(row: &Row<'_>, place: usize) -> rusqlite::Result<Option<DateTime<Utc>>> {
     Ok(row.get::<_, Option<i64>>(place)?.map(time))
 }
 
@@ -36,7 +35,7 @@ fn real(row: &Row<'_>, place: usize) -> rusqlite::Result<f64> {
 
 pub(super) fn states(conn: &Connection) -> rusqlite::Result<Vec<(Subject, RuleState)>> {
     let sql = "SELECT host, rule, item, level, warning_bits, critical_bits, seen, below_warning, below_critical,
-               warning_since, critical_since, last, missing, value, incident FROM state ORDER BY host, rule, item";
+               warning_since, critical_since, last, missing, value, incident, bad, missed FROM state ORDER BY host, rule, item";
     conn.prepare_cached(sql)?
         .query_map([], |row| {
             let subject = Subject { host: row.get(0)?, rule: row.get(1)?, item: row.get(2)? };
@@ -54,6 +53,8 @@ pub(super) fn states(conn: &Connection) -> rusqlite::Result<Vec<(Subject, RuleSt
                 missing: row.get(12)?,
                 value: real(row, 13)?,
                 incident: row.get(14)?,
+                bad: when(row, 15)?,
+                missed: when(row, 16)?,
             };
             Ok((subject, state))
         })?
@@ -107,8 +108,9 @@ pub(super) fn events(conn: &Connection, incident: i64) -> rusqlite::Result<Vec<E
 pub(super) fn commit_evaluation(conn: &Connection, it: &Evaluation) -> rusqlite::Result<()> {
     set_number(conn, "cursor", it.cursor)?;
     let mut remove = conn.prepare_cached("DELETE FROM state WHERE host = ?1 AND rule = ?2 AND item = ?3")?;
-    let mut put = conn
-        .prepare_cached("INSERT OR REPLACE INTO state VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)")?;
+    let mut put = conn.prepare_cached(
+        "INSERT OR REPLACE INTO state VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17)",
+    )?;
     for (subject, state) in &it.states {
         let Some(s) = state else {
             remove.execute(params![subject.host, subject.rule, subject.item])?;
@@ -130,6 +132,8 @@ pub(super) fn commit_evaluation(conn: &Connection, it: &Evaluation) -> rusqlite:
             s.missing,
             s.value,
             s.incident,
+            s.bad.map(ms),
+            s.missed.map(ms),
         ])?;
     }
     let mut put =
@@ -159,115 +163,77 @@ pub(super) fn commit_evaluation(conn: &Connection, it: &Evaluation) -> rusqlite:
     for e in &it.events {
         put.execute(params![e.incident, ms(e.at), e.level.number(), e.value, e.text])?;
     }
+    let mut remove = conn.prepare_cached("DELETE FROM ack WHERE incident = ?1")?;
+    for incident in &it.unacked {
+        remove.execute([incident])?;
+    }
     Ok(())
+}
+
+/// Incidents that closed after a moment, in the order of their numbers.
+pub(super) fn closed_since(conn: &Connection, at: DateTime<Utc>) -> rusqlite::Result<Vec<Incident>> {
+    let sql = format!("SELECT {INCIDENT} FROM incident AS i WHERE i.closed > ?1 ORDER BY i.id");
+    conn.prepare_cached(&sql)?.query_map([ms(at)], |row| incident(row, 0))?.collect()
+}
+
+pub(super) fn one(conn: &Connection, id: i64) -> rusqlite::Result<Option<Incident>> {
+    let sql = format!("SELECT {INCIDENT} FROM incident AS i WHERE i.id = ?1");
+    conn.prepare_cached(&sql)?.query_row([id], |row| incident(row, 0)).optional()
+}
+
+const TOLD: &str = "t.incident, t.destination, t.recipient, t.level, t.at, t.reminders, t.flapping, t.thread";
+
+fn telling(row: &Row<'_>) -> rusqlite::Result<Told> {
+    Ok(Told {
+        incident: row.get(0)?,
+        destination: row.get(1)?,
+        recipient: row.get(2)?,
+        level: level(row, 3)?,
+        at: time(row.get(4)?),
+        reminders: row.get(5)?,
+        flapping: row.get(6)?,
+        thread: row.get(7)?,
+    })
+}
+
+/// What was told of incidents that closed after a moment.
+pub(super) fn told_since(conn: &Connection, at: DateTime<Utc>) -> rusqlite::Result<Vec<Told>> {
+    let sql = format!(
+        "SELECT {TOLD} FROM incident AS i JOIN told AS t ON t.incident = i.id WHERE i.closed > ?1
+         ORDER BY t.incident, t.destination, t.recipient"
+    );
+    conn.prepare_cached(&sql)?.query_map([ms(at)], telling)?.collect()
 }
 
 pub(super) fn told(conn: &Connection) -> rusqlite::Result<Vec<(Told, Incident)>> {
     let sql = format!(
-        "SELECT t.incident, t.destination, t.level, t.at, t.reminders, {INCIDENT}
-         FROM told AS t JOIN incident AS i ON i.id = t.incident WHERE i.closed IS NULL OR t.level > 0
-         ORDER BY t.incident, t.destination"
+        "SELECT {TOLD}, {INCIDENT} FROM told AS t JOIN incident AS i ON i.id = t.incident
+         WHERE i.closed IS NULL OR t.level > 0 ORDER BY t.incident, t.destination, t.recipient"
     );
-    conn.prepare_cached(&sql)?
-        .query_map([], |row| {
-            let told = Told {
-                incident: row.get(0)?,
-                destination: row.get(1)?,
-                level: level(row, 2)?,
-                at: time(row.get(3)?),
-                reminders: row.get(4)?,
-            };
-            Ok((told, incident(row, 5)?))
-        })?
-        .collect()
+    conn.prepare_cached(&sql)?.query_map([], |row| Ok((telling(row)?, incident(row, 8)?)))?.collect()
 }
 
 pub(super) fn commit_plan(conn: &Connection, plan: &Plan) -> rusqlite::Result<()> {
-    let mut put = conn.prepare_cached("INSERT OR REPLACE INTO told VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    let mut put = conn.prepare_cached("INSERT OR REPLACE INTO told VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
     for t in &plan.told {
-        put.execute(params![t.incident, t.destination, t.level.number(), ms(t.at), t.reminders])?;
+        let level = t.level.number();
+        let (to, address) = (&t.destination, &t.recipient);
+        put.execute(params![t.incident, to, address, level, ms(t.at), t.reminders, t.flapping, t.thread])?;
     }
-    let mut remove = conn.prepare_cached("DELETE FROM told WHERE incident = ?1 AND destination = ?2")?;
-    for (incident, destination) in &plan.untold {
-        remove.execute(params![incident, destination])?;
+    let mut remove =
+        conn.prepare_cached("DELETE FROM told WHERE incident = ?1 AND destination = ?2 AND recipient = ?3")?;
+    for (incident, destination, recipient) in &plan.untold {
+        remove.execute(params![incident, destination, recipient])?;
     }
     for mail in &plan.mails {
-        if mail.id == 0 { add_mail(conn, mail)? } else { update_mail(conn, mail)? }
+        if mail.id == 0 { outbox::add(conn, mail)? } else { outbox::update(conn, mail)? }
+    }
+    for pause in &plan.pauses {
+        outbox::pause(conn, pause)?;
+    }
+    let mut put = conn.prepare_cached("INSERT OR REPLACE INTO summary VALUES (?1, ?2, ?3)")?;
+    for (destination, recipient, at) in &plan.summaries {
+        put.execute(params![destination, recipient, ms(*at)])?;
     }
     Ok(())
-}
-
-fn add_mail(conn: &Connection, mail: &Mail) -> rusqlite::Result<()> {
-    let before: Vec<Value> = mail
-        .before
-        .iter()
-        .map(|(incident, told)| {
-            let told =
-                told.as_ref().map(|t| json!([t.incident, t.destination, t.level.number(), ms(t.at), t.reminders]));
-            json!([incident, told])
-        })
-        .collect();
-    conn.prepare_cached(
-        "INSERT INTO mail (destination, recipient, message_id, subject, body, created, state, attempts, maybe, next,
-         error, before) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)",
-    )?
-    .execute(params![
-        mail.destination,
-        mail.recipient,
-        mail.message_id,
-        mail.subject,
-        mail.body,
-        ms(mail.created),
-        mail.state.word(),
-        mail.attempts,
-        mail.maybe,
-        ms(mail.next),
-        mail.error,
-        Value::from(before).to_string(),
-    ])
-    .map(|_| ())
-}
-
-pub(super) fn update_mail(conn: &Connection, mail: &Mail) -> rusqlite::Result<()> {
-    conn.prepare_cached("UPDATE mail SET state = ?2, attempts = ?3, maybe = ?4, next = ?5, error = ?6 WHERE id = ?1")?
-        .execute(params![mail.id, mail.state.word(), mail.attempts, mail.maybe, ms(mail.next), mail.error])
-        .map(|_| ())
-}
-
-type Before = (i64, Option<(i64, String, u8, i64, u32)>);
-
-pub(super) fn queued(conn: &Connection) -> rusqlite::Result<Vec<Mail>> {
-    let sql = "SELECT id, destination, recipient, message_id, subject, body, created, attempts, maybe, next, error,
-               before FROM mail WHERE state = 'queued' ORDER BY id";
-    conn.prepare_cached(sql)?
-        .query_map([], |row| {
-            let text: String = row.get(11)?;
-            let before: Vec<Before> = serde_json::from_str(&text).map_err(|error| malformed("mail", error))?;
-            let before = before.into_iter().map(|(incident, told)| {
-                let told = told.map(|(incident, destination, level, at, reminders)| Told {
-                    incident,
-                    destination,
-                    level: Level::from_number(level),
-                    at: time(at),
-                    reminders,
-                });
-                (incident, told)
-            });
-            Ok(Mail {
-                id: row.get(0)?,
-                destination: row.get(1)?,
-                recipient: row.get(2)?,
-                message_id: row.get(3)?,
-                subject: row.get(4)?,
-                body: row.get(5)?,
-                created: time(row.get(6)?),
-                state: MailState::Queued,
-                attempts: row.get(7)?,
-                maybe: row.get(8)?,
-                next: time(row.get(9)?),
-                error: row.get(10)?,
-                before: before.collect(),
-            })
-        })?
-        .collect()
 }

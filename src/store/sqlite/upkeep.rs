@@ -47,6 +47,9 @@ pub(super) fn prune(
             place = next;
         }
         done.hours_removed += old_hours(conn, host, bounds)?;
+        if !dry {
+            super::texts::drop_old(conn, host, before(now, keep.max(keep_hourly)))?;
+        }
     }
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // A dry run's batches too gave names, to hours that they did not write.
@@ -100,6 +103,8 @@ fn drop_history(conn: &Connection, samples: i64, oldest: i64) -> rusqlite::Resul
     let gone = "closed < ?1 AND NOT EXISTS (SELECT 1 FROM told WHERE told.incident = incident.id AND told.level > 0)";
     conn.execute(&format!("DELETE FROM event WHERE incident IN (SELECT id FROM incident WHERE {gone})"), [oldest])?;
     conn.execute(&format!("DELETE FROM incident WHERE {gone}"), [oldest])?;
+    conn.execute("DELETE FROM ack WHERE incident NOT IN (SELECT id FROM incident WHERE closed IS NULL)", [])?;
+    conn.execute("DELETE FROM silence WHERE coalesce(min(ended, ends), ended, ends) < ?1", [oldest])?;
     conn.execute("DELETE FROM told WHERE level = 0 AND incident NOT IN (SELECT id FROM incident)", []).map(|_| ())
 }
 

@@ -1,0 +1,103 @@
+//! The ways out of a run: sessions opened once, and once only if that fails.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use crate::app::secrets;
+use crate::model::alert::Mail;
+use crate::model::secret::Secret;
+use crate::model::spec::{AlertSpec, ChannelSpec, FleetSpec};
+use crate::notify::{self, Class, Parcel, Refusal, Session, Setup};
+
+/// For each stage of SMTP; after the final dot ten times as long.
+pub const STAGE: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// What takes mail away.
+pub trait Post {
+    /// The name of the way that a mail takes: what fails for one mail fails for all that take it.
+    fn line(&self, mail: &Mail) -> String;
+    /// Delivers one mail.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    fn send(&mut self, mail: &Mail) -> Result<(), Refusal>;
+    /// Ends in order.
+    fn close(&mut self);
+}
+
+/// The SMTP password, if one is configured.
+///
+/// # Errors
+/// What is wrong with its source, for people.
+pub fn password(alerts: &AlertSpec) -> Result<Option<Secret>, String> {
+    let source = alerts.smtp.as_ref().and_then(|smtp| smtp.password.as_ref());
+    source.map(secrets::read).transpose()
+}
+
+/// The channels of the configuration.
+pub struct Lines<'a> {
+    spec: &'a FleetSpec,
+    open: BTreeMap<&'static str, Box<dyn Session>>,
+}
+
+impl<'a> Lines<'a> {
+    /// Opens nothing yet.
+    pub fn new(spec: &'a FleetSpec) -> Self {
+        Self { spec, open: BTreeMap::new() }
+    }
+
+    fn channel(&self, mail: &Mail) -> Option<&'a ChannelSpec> {
+        self.spec.alerts.destinations.iter().find(|to| to.name == mail.destination).map(|to| &to.channel)
+    }
+}
+
+impl Post for Lines<'_> {
+    fn line(&self, mail: &Mail) -> String {
+        match (self.channel(mail), &self.spec.alerts.smtp) {
+            (Some(ChannelSpec::Mail(_)), Some(smtp)) => format!("smtp {}:{}", smtp.host, smtp.port),
+            (Some(channel), _) => {
+                let name = notify::of(channel).map_or("", |(channel, _)| channel.name());
+                format!("{name} {}", mail.recipient)
+            }
+            (None, _) => String::new(),
+        }
+    }
+
+    fn send(&mut self, mail: &Mail) -> Result<(), Refusal> {
+        let setting = |stage, text| Refusal { class: Class::Configuration, stage, text };
+        let channel = self.channel(mail).ok_or_else(|| Refusal {
+            class: Class::RowDead,
+            stage: "connect",
+            text: "the destination is no longer in the configuration".to_owned(),
+        })?;
+        let (channel, _) =
+            notify::of(channel).ok_or_else(|| setting("connect", "no channel for this destination".to_owned()))?;
+        let name = channel.name();
+        let mut say = |line: &str| log::debug!("{name}: {line}");
+        let session = match self.open.entry(name) {
+            Entry::Occupied(open) => open.into_mut(),
+            Entry::Vacant(place) => {
+                let alerts = &self.spec.alerts;
+                let password = if name == "smtp" { password(alerts) } else { Ok(None) };
+                let password = password.map_err(|text| setting("auth", text))?;
+                let setup = Setup { smtp: alerts.smtp.as_ref(), password: password.as_ref(), timeout: STAGE };
+                place.insert(channel.open(&setup, &mut say)?)
+            }
+        };
+        let parcel = Parcel { recipient: &mail.recipient, message_id: &mail.message_id, bytes: &mail.body };
+        let sent = session.send(&parcel, &mut say);
+        if let Err(refusal) = &sent
+            && matches!(refusal.class, Class::Transport | Class::Configuration | Class::Ambiguous)
+            && refusal.stage != "write"
+        {
+            self.open.remove(name);
+        }
+        sent
+    }
+
+    fn close(&mut self) {
+        for (name, session) in &mut self.open {
+            session.close(&mut |line| log::debug!("{name}: {line}"));
+        }
+    }
+}

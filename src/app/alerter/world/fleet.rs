@@ -1,0 +1,190 @@
+//! What is judged of the fleet as a whole at the end of a run, by the wall clock: the collector, many hosts that fail
+//! at once, and mailboxes that refuse.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::hosts::verdict;
+use super::services::{self, Mean};
+use super::{World, at_once, fails, two};
+use crate::alert::fold::Observation;
+use crate::alert::words::{MASS, STALLED, UNDELIVERABLE, UNREACHABLE};
+use crate::model::alert::{Pause, Subject};
+use crate::model::fleet::Sweep;
+use crate::model::spec::{FleetSpec, HostSpec};
+use crate::notify;
+
+/// Fewer hosts than these are no mass.
+const MASS_LEAST: usize = 5;
+
+/// What besides rows tells of the fleet.
+pub struct Facts<'a> {
+    /// The time of the run.
+    pub now: DateTime<Utc>,
+    /// The newest sweep.
+    pub sweep: Option<&'a Sweep>,
+    /// Whether it is under way.
+    pub half: bool,
+    /// Ways that are paused.
+    pub pauses: &'a [Pause],
+    /// Means over the servers of services.
+    pub means: &'a [Mean<'a>],
+}
+
+/// The name of a mailbox's pause.
+pub fn mailbox(destination: &str, recipient: &str) -> String {
+    format!("mailbox {destination} {recipient}")
+}
+
+/// Whether the configuration still has what a subject of the fleet is about.
+pub(super) fn knows(spec: &FleetSpec, subject: &Subject) -> bool {
+    match subject.rule.as_str() {
+        MASS => subject.item.is_empty() || spec.hosts.iter().any(|host| host.groups.contains(&subject.item)),
+        UNDELIVERABLE => spec.alerts.destinations.iter().any(|to| {
+            let recipients = notify::of(&to.channel).map(|(_, all)| all).unwrap_or_default();
+            recipients.iter().any(|recipient| subject.item == format!("{} {recipient}", to.name))
+        }),
+        STALLED => true,
+        rule => services::knows(spec, rule, &subject.item),
+    }
+}
+
+impl World<'_> {
+    /// Moves the truth by what is known at the end of a run.
+    pub fn tick(&mut self, facts: &Facts<'_>) {
+        let age = facts.sweep.map_or(TimeDelta::zero(), |sweep| facts.now - sweep.started);
+        self.stalled_collector(facts, age);
+        // Without a collector every host is silent, which says nothing of the hosts.
+        if age <= self.interval * 3 / 2 {
+            self.quiet_hosts(facts.now);
+        }
+        if !facts.half {
+            self.mass(facts.now);
+        }
+        self.services(facts.now, facts.means);
+        self.mailboxes(facts);
+    }
+
+    fn stalled_collector(&mut self, facts: &Facts<'_>, age: TimeDelta) {
+        let bad = age > self.interval * 3;
+        let minutes = age.num_minutes();
+        let text = if bad {
+            format!("the collector has not begun a sweep for {minutes} min; look at cron and try: fleet-collector")
+        } else {
+            "the collector runs again".to_owned()
+        };
+        let value = age.as_seconds_f64();
+        let seen = Observation { at: facts.now, value, verdict: verdict(bad, true, age <= self.interval * 2) };
+        // Two runs must see it: after a machine slept, the alerter may wake before the collector.
+        let fleet = self.track("");
+        let known = self.tracks[fleet].find(STALLED, "");
+        if bad || known.is_some_and(|slot| fails(&self.tracks[fleet].slots[slot].state)) {
+            let slot = self.slot(fleet, STALLED, "");
+            let windows = two(self.interval);
+            self.observe(fleet, slot, &windows, &seen, |_, _| text);
+        }
+    }
+
+    /// Failing hosts of a site that no failing parent explains, against all of them.
+    fn mass(&mut self, now: DateTime<Utc>) {
+        let mut sites: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+        for host in &self.spec.hosts {
+            let fails = self.failing(&host.name) && !self.parents(host).iter().any(|parent| self.failing(parent));
+            for site in std::iter::once("").chain(host.groups.iter().map(String::as_str)) {
+                let (failed, all) = sites.entry(site).or_default();
+                *failed += usize::from(fails);
+                *all += 1;
+            }
+        }
+        let fleet = self.track("");
+        for (site, (failed, all)) in sites {
+            let bad = failed >= MASS_LEAST && failed * 2 >= all;
+            // Once open it ends when most of them answer, not when the last but half do.
+            let well = failed < MASS_LEAST || failed * 4 < all;
+            let place = if site.is_empty() { "the fleet".to_owned() } else { format!("group {site}") };
+            let text = if bad {
+                format!("{failed} of {all} hosts of {place} fail at once; look at this machine's network first")
+            } else {
+                format!("{} of {all} hosts of {place} answer", all - failed)
+            };
+            let value = failed as f64;
+            let seen = Observation { at: now, value, verdict: verdict(bad, true, well) };
+            let known = self.tracks[fleet].find(MASS, site);
+            if bad || known.is_some_and(|slot| fails(&self.tracks[fleet].slots[slot].state)) {
+                let slot = self.slot(fleet, MASS, site);
+                let windows = at_once(self.interval);
+                self.observe(fleet, slot, &windows, &seen, |_, _| text);
+            }
+        }
+    }
+
+    fn mailboxes(&mut self, facts: &Facts<'_>) {
+        let fleet = self.track("");
+        let mut found: BTreeMap<String, (bool, String)> = BTreeMap::new();
+        for slot in self.tracks[fleet].slots.iter().filter(|slot| slot.subject.rule == UNDELIVERABLE && !slot.gone) {
+            found.insert(slot.subject.item.clone(), (false, "takes mail again".to_owned()));
+        }
+        for pause in facts.pauses {
+            let Some(name) = pause.what.strip_prefix("mailbox ") else { continue };
+            let mend = "what it was not told is told again after a day; mend the address in config.xml";
+            found.insert(name.to_owned(), (true, format!("refuses mail: {}; {mend}", pause.error)));
+        }
+        for (item, (bad, text)) in found {
+            let value = f64::from(u8::from(bad));
+            let seen = Observation { at: facts.now, value, verdict: verdict(bad, true, !bad) };
+            let windows = at_once(self.interval);
+            self.flag(fleet, (UNDELIVERABLE, &item), &windows, &seen, &text);
+        }
+    }
+
+    /// Every host without which this one cannot be reached, near ones first.
+    pub fn parents<'b>(&'b self, host: &'b HostSpec) -> Vec<&'b str> {
+        let mut all: Vec<&str> = host.parents.iter().map(String::as_str).collect();
+        let mut next = 0;
+        while let Some(name) = all.get(next).copied() {
+            let further = self.names.get(name).and_then(|track| self.tracks[*track].host);
+            for parent in further.iter().flat_map(|host| &host.parents) {
+                if !all.contains(&parent.as_str()) && *parent != host.name {
+                    all.push(parent);
+                }
+            }
+            next += 1;
+        }
+        all
+    }
+
+    /// The host of that name.
+    pub fn host(&self, name: &str) -> Option<&HostSpec> {
+        self.names.get(name).and_then(|track| self.tracks[*track].host)
+    }
+
+    /// What keeps a subject back: names for people with whether they fail now and when they last did.
+    pub fn above(&self, subject: &Subject) -> Vec<(String, bool, Option<DateTime<Utc>>)> {
+        let mut above = Vec::new();
+        let mut add = |name: String, rule: &str, host: &str, item: &str| {
+            if let Some(state) = self.built_in(host, rule, item) {
+                above.push((name, fails(state), state.bad));
+            }
+        };
+        if subject.rule == STALLED || subject.rule == UNDELIVERABLE {
+            return above;
+        }
+        add("the collector does not run".to_owned(), STALLED, "", "");
+        if subject.rule == MASS && subject.item.is_empty() {
+            return above;
+        }
+        add("most of the fleet fails at once".to_owned(), MASS, "", "");
+        let Some(host) = self.names.get(&subject.host).and_then(|track| self.tracks[*track].host) else { return above };
+        for group in &host.groups {
+            add(format!("most of group {group} fails at once"), MASS, "", group);
+        }
+        for parent in self.parents(host) {
+            add(format!("its parent {parent} does not answer"), UNREACHABLE, parent, "");
+        }
+        if subject.rule != UNREACHABLE {
+            add(format!("{} itself does not answer", host.name), UNREACHABLE, &host.name, "");
+        }
+        above
+    }
+}

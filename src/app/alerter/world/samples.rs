@@ -1,0 +1,177 @@
+//! Samples: each reading to its slot, and what is missing.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::super::readings::{self, Beyond, Judged};
+use super::{Slot, World, at_once, delta};
+use crate::alert::fold::{self, Observation, Windows};
+use crate::alert::words::{self, BUILT_IN, SILENT};
+use crate::app::past;
+use crate::model::alert::{Ending, RuleState, Subject};
+use crate::model::derive::{Derived, Formula};
+use crate::model::level::Level;
+use crate::model::rule::RuleKind;
+use crate::model::sample::{FaultKind, Sample};
+use crate::model::spec::{HostSpec, RuleSpec};
+use crate::rule;
+
+/// A clock that is further ahead than this is not believed.
+const SKEW: TimeDelta = TimeDelta::minutes(5);
+/// Until then a machine is still starting, and what it does is not what it usually does.
+const YOUNG: f64 = 300.0;
+/// Layouts that are remembered for all hosts.
+const LAYOUTS: usize = 64;
+
+/// Whether the values of a rule are changes over time.
+pub(super) fn is_rate(rule: &str) -> bool {
+    let forecast = |derived: Derived| matches!(derived.formula, Formula::Forecast(_));
+    matches!(rule, "cpu.used" | "cpu.iowait" | "cpu.steal") || past::derived(rule).is_some_and(|it| !forecast(it))
+}
+
+pub(super) fn windows(rule: &RuleSpec, interval: TimeDelta) -> Windows {
+    if rule.kind == RuleKind::Absent {
+        // Its levels say how long: no further sample has to confirm it.
+        return at_once(interval);
+    }
+    Windows { raise: rule.raise, of: rule.of.min(64), fall: rule.fall, hold: rule.hold.map(delta), interval }
+}
+
+/// What the slot's rule says of a value, with the threshold of the level.
+pub(super) fn sentence(slot: &Slot<'_>, value: f64, level: Level) -> String {
+    match slot.rule {
+        Some((rule, ..)) => said(rule, &slot.subject.item, value, level),
+        None => format!("{} is {}", words::name(&slot.subject), words::amount(&slot.subject.rule, value)),
+    }
+}
+
+/// What a rule says of a value, with the threshold of the level.
+pub(super) fn said(rule: &RuleSpec, item: &str, value: f64, level: Level) -> String {
+    rule::sentence(rule, item, value, level, &|value| words::amount(&rule.name, value))
+}
+
+/// Whether the sample says that it could not look: then a missing item means nothing.
+fn blind(sample: &Sample, rule: &str, item: &str) -> bool {
+    sample.faults.iter().any(|fault| {
+        fault.kind != FaultKind::Absent
+            && rule.starts_with(fault.section.as_str())
+            && (fault.item.is_empty() || fault.item == item)
+    })
+}
+
+fn same(layout: &[(String, String)], sample: &Sample) -> bool {
+    layout.len() == sample.readings.len()
+        && layout.iter().zip(&sample.readings).all(|((metric, item), it)| it.metric == *metric && it.item == *item)
+}
+
+impl<'a> World<'a> {
+    pub(super) fn sample(&mut self, track: usize, sample: &Sample, received: DateTime<Utc>) {
+        let at = if sample.taken > received + SKEW { received } else { sample.taken };
+        if !self.tracks[track].layout.as_ref().is_some_and(|layout| same(layout, sample)) {
+            self.lay(track, sample);
+        }
+        let beyond = self.beyond(track, sample, at);
+        let young = sample.value("uptime", "").is_some_and(|uptime| uptime < YOUNG);
+        for (place, reading) in sample.readings.iter().enumerate() {
+            let Some(slot) = self.tracks[track].places.get(place).copied().flatten() else { continue };
+            let it = &self.tracks[track].slots[slot];
+            let Some((rule, judge, windows)) = it.rule else { continue };
+            if young && it.rate {
+                continue;
+            }
+            let verdict = beyond.verdict(&judge, rule, sample, &reading.item, reading.value);
+            let seen = Observation { at, value: reading.value, verdict };
+            self.observe(track, slot, &windows, &seen, |slot, level| sentence(slot, seen.value, level));
+        }
+        let mut seen = BTreeSet::new();
+        for Judged { rule, item, value, verdict } in beyond.judged {
+            let slot = self.slot(track, &rule.name, &item);
+            let it = &self.tracks[track].slots[slot];
+            let Some((.., windows)) = it.rule else { continue };
+            if seen.insert(slot) && !(young && it.rate) {
+                let judged = Observation { at, value, verdict };
+                self.observe(track, slot, &windows, &judged, |slot, level| sentence(slot, value, level));
+            }
+        }
+        for slot in 0..self.tracks[track].slots.len() {
+            let it = &self.tracks[track].slots[slot];
+            if it.beyond && !seen.contains(&slot) && !readings::held(sample, &it.subject) {
+                self.missing(track, slot, sample, at);
+            }
+        }
+        for n in 0..self.tracks[track].absent.len() {
+            let Some(&slot) = self.tracks[track].absent.get(n) else { break };
+            self.missing(track, slot, sample, at);
+        }
+    }
+
+    /// What is judged of the sample besides its readings.
+    fn beyond(&mut self, track: usize, sample: &Sample, at: DateTime<Utc>) -> Beyond<'a> {
+        let Some(host) = self.tracks[track].host else { return Beyond::default() };
+        let track = &self.tracks[track];
+        let missing = |rule: &str, item: &str| {
+            let state = track.find(rule, item).map(|slot| &track.slots[slot]).filter(|slot| !slot.gone);
+            let since = state.and_then(|slot| Some((at - slot.state.last?).as_seconds_f64() + slot.state.value));
+            since.unwrap_or_default().max(0.0)
+        };
+        self.readings.beyond(host, sample, at, &missing, &|rule, item| blind(sample, rule, item))
+    }
+
+    fn missing(&mut self, track: usize, slot: usize, sample: &Sample, at: DateTime<Utc>) {
+        let it = &mut self.tracks[track].slots[slot];
+        if it.gone || blind(sample, &it.subject.rule, &it.subject.item) {
+            return;
+        }
+        let (next, gone) = fold::missed(&it.state, at);
+        if next == it.state {
+            return;
+        }
+        it.state = next;
+        if !it.dirty {
+            it.dirty = true;
+            self.dirty.push((track, slot));
+        }
+        if gone {
+            self.end(track, slot, at, Ending::Gone);
+        }
+    }
+
+    /// Finds the slot of each reading, and the slots that no reading is for.
+    fn lay(&mut self, track: usize, sample: &Sample) {
+        let known = self.layouts.iter().find(|layout| same(layout, sample)).cloned();
+        let layout = known.unwrap_or_else(|| {
+            let names = sample.readings.iter().map(|it| (it.metric.clone(), it.item.clone()));
+            let layout = Rc::new(names.collect::<Vec<_>>());
+            // Hosts with layouts of their own must not make this list grow for ever.
+            if self.layouts.len() >= LAYOUTS {
+                self.layouts.clear();
+            }
+            self.layouts.push(Rc::clone(&layout));
+            layout
+        });
+        let mut present = BTreeSet::new();
+        let mut places = Vec::with_capacity(layout.len());
+        for (metric, item) in layout.iter() {
+            let judged = metric != SILENT && !BUILT_IN.contains(&metric.as_str()) && past::derived(metric).is_none();
+            let ruled = |host: &&HostSpec| readings::governing(host, metric, item).is_some();
+            let host = self.tracks[track].host.filter(|host| judged && ruled(host));
+            let slot = host.map(|host| {
+                self.tracks[track].find(metric, item).unwrap_or_else(|| {
+                    let subject = Subject { host: host.name.clone(), rule: metric.clone(), item: item.clone() };
+                    self.add(track, subject, RuleState::default())
+                })
+            });
+            // The first of two readings with one name counts.
+            places.push(slot.filter(|slot| present.insert(*slot)));
+        }
+        let track = &mut self.tracks[track];
+        let own = |slot: &Slot<'_>| {
+            !slot.beyond && slot.subject.rule != SILENT && !BUILT_IN.contains(&slot.subject.rule.as_str())
+        };
+        track.absent = (0..track.slots.len()).filter(|n| !present.contains(n) && own(&track.slots[*n])).collect();
+        track.places = places;
+        track.layout = Some(layout);
+    }
+}

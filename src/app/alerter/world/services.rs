@@ -1,0 +1,131 @@
+//! What is judged of a service over all its servers, at the end of a run: how many are healthy, and their mean.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use super::super::readings;
+use super::hosts::verdict;
+use super::{World, at_once, delta, samples};
+use crate::alert::fold::Observation;
+use crate::alert::words::{SERVICE_HEALTHY, label};
+use crate::model::level::Level;
+use crate::model::rule::RuleKind;
+use crate::model::spec::{FleetSpec, HostSpec, RuleSpec};
+use crate::rule::Judge;
+use crate::store::{Result, Store};
+
+/// Rules by which a server as such is unhealthy, whatever its checks say.
+const OF_HOST: &[&str] = &["cpu.used", "memory.used"];
+/// The rule of a check that failed.
+const CHECK_OK: &str = "check.ok";
+
+/// The mean of a metric over the servers of a service.
+pub struct Mean<'a> {
+    rule: &'a RuleSpec,
+    item: String,
+    at: DateTime<Utc>,
+    value: f64,
+}
+
+/// The means that some rule asks for, from the newest sample of each server; what is older than three intervals, or of
+/// a host that did not answer since, does not count.
+///
+/// # Errors
+/// The store's.
+pub fn means<'a>(store: &dyn Store, spec: &'a FleetSpec, now: DateTime<Utc>) -> Result<Vec<Mean<'a>>> {
+    let asks = |host: &&HostSpec| host.rules.iter().any(|rule| rule.kind == RuleKind::Average);
+    if !spec.hosts.iter().any(|host| asks(&host)) {
+        return Ok(Vec::new());
+    }
+    let oldest = now - delta(spec.collector.interval) * 3;
+    let mut found: BTreeMap<(&'a str, String), (&'a RuleSpec, DateTime<Utc>, f64, f64)> = BTreeMap::new();
+    for known in store.now()? {
+        let (Some(host), Some((received, sample))) = (spec.host(&known.host), known.sample) else { continue };
+        if received < oldest {
+            continue;
+        }
+        for reading in &sample.readings {
+            let mut rules = host.rules.iter().filter(|rule| rule.kind == RuleKind::Average);
+            let Some(rule) = rules.find(|rule| rule.metric == reading.metric && readings::fits(rule, &reading.item))
+            else {
+                continue;
+            };
+            let key = (rule.name.as_str(), reading.item.clone());
+            let (_, at, sum, count) = found.entry(key).or_insert((rule, received, 0.0, 0.0));
+            *at = received.max(*at);
+            *sum += reading.value;
+            *count += 1.0;
+        }
+    }
+    let mean = |((_, item), (rule, at, sum, count)): ((&str, String), (_, DateTime<Utc>, f64, f64))| Mean {
+        rule,
+        item,
+        at,
+        value: sum / count,
+    };
+    Ok(found.into_iter().map(mean).collect())
+}
+
+/// Whether the configuration still has what a subject is about.
+pub(super) fn knows(spec: &FleetSpec, rule: &str, item: &str) -> bool {
+    spec.hosts.iter().any(|host| match rule {
+        SERVICE_HEALTHY => host.services.iter().any(|it| it.name == item && it.min_healthy.is_some()),
+        _ => readings::governing(host, rule, item).is_some_and(|rule| rule.kind == RuleKind::Average),
+    })
+}
+
+impl World<'_> {
+    /// Moves the truth about services.
+    pub(super) fn services(&mut self, now: DateTime<Utc>, means: &[Mean<'_>]) {
+        self.healthy(now);
+        let fleet = self.track("");
+        for Mean { rule, item, at, value } in means {
+            let slot = self.slot(fleet, &rule.name, item);
+            let seen = Observation { at: *at, value: *value, verdict: Judge::new(rule).verdict(*value) };
+            let windows = samples::windows(rule, self.interval);
+            self.observe(fleet, slot, &windows, &seen, |_, level| samples::said(rule, item, *value, level));
+        }
+    }
+
+    fn healthy(&mut self, now: DateTime<Utc>) {
+        // Service -> wanted, servers, and what is wrong with each that is not healthy.
+        let mut services: BTreeMap<&str, (u32, usize, Vec<String>)> = BTreeMap::new();
+        for host in &self.spec.hosts {
+            for service in &host.services {
+                let Some(wanted) = service.min_healthy else { continue };
+                let (least, servers, ill) = services.entry(&service.name).or_default();
+                *least = wanted.max(*least);
+                *servers += 1;
+                ill.extend(self.ill(host, &service.name).map(|why| format!("{} ({why})", host.name)));
+            }
+        }
+        let fleet = self.track("");
+        for (name, (wanted, servers, ill)) in services {
+            let healthy = servers - ill.len();
+            let bad = (healthy as u64) < u64::from(wanted);
+            let mut text = format!("{healthy} of {servers} servers are well, at least {wanted} wanted");
+            if !ill.is_empty() {
+                text.push_str(&format!("; not so: {}", ill.join(", ")));
+            }
+            let seen = Observation { at: now, value: healthy as f64, verdict: verdict(bad, true, !bad) };
+            // What makes a server ill was confirmed already.
+            let windows = at_once(self.interval);
+            self.flag(fleet, (SERVICE_HEALTHY, name), &windows, &seen, &text);
+        }
+    }
+
+    /// Why a host does not serve a service well.
+    fn ill(&self, host: &HostSpec, service: &str) -> Option<String> {
+        if self.failing(&host.name) {
+            return Some("does not answer".to_owned());
+        }
+        let track = &self.tracks[*self.names.get(&host.name)?];
+        let of_service = |item: &str| item.split_once('/').map_or(item, |(name, _)| name) == service;
+        let bad = track.slots.iter().filter(|slot| !slot.gone && slot.state.level > Level::Ok).find(|slot| {
+            let rule = slot.subject.rule.as_str();
+            OF_HOST.contains(&rule) || (rule == CHECK_OK && of_service(&slot.subject.item))
+        })?;
+        Some(format!("{} {}", label(&bad.subject.rule), bad.subject.item).trim_end().to_owned())
+    }
+}

@@ -1,0 +1,202 @@
+//! A metric of a host over time, as people and rules mean it: a gauge as it was measured, a counter as its rate, a derived
+//! metric as its formula makes it. Every command, mail and rule that looks back does it here.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::model::derive::{self, Derived, Formula, Totals, UPTIME};
+use crate::model::fleet::{Point, Series};
+use crate::model::sample::SampleKey;
+use crate::model::{catalogue, forecast};
+use crate::store::{Result, Store};
+
+/// A sample this long before the first point may still be the one that it is derived from.
+const LEAD: TimeDelta = TimeDelta::hours(1);
+/// What makes a metric's values, where they are not those that were measured.
+pub fn derived(metric: &str) -> Option<Derived> {
+    derive::find(metric).copied().or_else(|| derive::rate_of(catalogue::measured(metric)?))
+}
+
+/// The values in `[since, until)`, a series for each item, oldest first; hourly where whole samples are gone.
+///
+/// # Errors
+/// The store's.
+pub fn series(
+    store: &dyn Store,
+    host: &str,
+    metric: &str,
+    since: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Result<Vec<Series>> {
+    let Some(derived) = derived(metric) else { return store.series(host, metric, since, until) };
+    let mut inputs: Vec<&'static str> = derived.formula.inputs().collect();
+    if let Formula::Forecast(_) = derived.formula {
+        return forecasts(store, host, &inputs, since, until);
+    }
+    let mut found: BTreeMap<String, Vec<Point>> = BTreeMap::new();
+    let mut put = |before: &Totals, after: &Totals, at: DateTime<Utc>| {
+        for (item, value) in derive::between(&derived, before, after) {
+            found.entry(item).or_default().push(Point::new(at, value));
+        }
+    };
+    let first = since.checked_sub_signed(LEAD).unwrap_or(since);
+    inputs.push(UPTIME);
+    let samples = store.samples(host, &inputs, first, until)?;
+    let whole = samples.first().map_or(until, |(at, _)| *at);
+    let hours = hours(store, host, &inputs, first, whole)?;
+    for pair in hours.windows(2) {
+        if let [before, after] = pair
+            && after.taken >= since
+        {
+            put(before, after, after.taken);
+        }
+    }
+    let totals: Vec<_> = samples.iter().map(|(at, sample)| (*at, Totals::of(sample, &inputs))).collect();
+    for pair in totals.windows(2) {
+        if let [(_, before), (at, after)] = pair
+            && *at >= since
+        {
+            put(before, after, *at);
+        }
+    }
+    Ok(found.into_iter().map(|(item, points)| Series { item, points }).collect())
+}
+
+/// What is left of samples that were rolled up: an hour's mean of a total stands for its middle, so the growth from one
+/// hour's mean to the next is the growth of an hour.
+fn hours(
+    store: &dyn Store,
+    host: &str,
+    inputs: &[&'static str],
+    since: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Result<Vec<Totals>> {
+    let mut found: BTreeMap<DateTime<Utc>, (Totals, bool)> = BTreeMap::new();
+    for &input in inputs {
+        for series in store.series(host, input, since, until)? {
+            for point in series.points {
+                let key = SampleKey { boot: String::new(), sequence: 0 };
+                let blank = || (Totals { key, taken: point.at, up: None, values: BTreeMap::new() }, false);
+                let (totals, boot) = found.entry(point.at).or_insert_with(blank);
+                *boot |= point.boot;
+                if input == UPTIME {
+                    totals.up = Some(point.mean);
+                }
+                totals.values.entry(input).or_default().insert(series.item.clone(), point.mean);
+            }
+        }
+    }
+    let mut boots = 0;
+    let list = found.into_values().zip(1..).map(|((totals, boot), sequence)| {
+        boots += u32::from(boot);
+        Totals { key: SampleKey { boot: boots.to_string(), sequence }, ..totals }
+    });
+    Ok(list.collect())
+}
+
+/// What would have been foretold at each of the points.
+fn forecasts(
+    store: &dyn Store,
+    host: &str,
+    inputs: &[&'static str],
+    since: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Result<Vec<Series>> {
+    let span = TimeDelta::milliseconds((forecast::SPAN * 1000.0) as i64);
+    let first = since.checked_sub_signed(span).unwrap_or(since);
+    let Some(left) = inputs.first() else { return Ok(Vec::new()) };
+    let known = store.series(host, left, first, until)?.into_iter();
+    let foretold = known.map(|series| {
+        let all: Vec<(f64, f64)> =
+            series.points.iter().map(|point| (point.at.timestamp_millis() as f64 / 1000.0, point.mean)).collect();
+        let points = series.points.iter().enumerate().filter(|(_, point)| point.at >= since);
+        let points = points.filter_map(|(n, point)| {
+            let value = forecast::until_zero(all.get(..=n)?)?;
+            Some(Point::new(point.at, value))
+        });
+        Series { item: series.item, points: points.collect() }
+    });
+    Ok(foretold.filter(|series| !series.points.is_empty()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::fleet::{Attempt, Outcome};
+    use crate::model::job::Traffic;
+    use crate::model::sample::{Reading, Sample};
+    use crate::store::memory::Memory;
+
+    fn at(minutes: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_789_992_000 + minutes * 60, 0).unwrap()
+    }
+
+    fn record(store: &mut Memory, minutes: i64, boot: &str, up: f64, list: &[(&str, &str, f64)]) {
+        let mut readings: Vec<Reading> = Vec::new();
+        for (metric, item, value) in list.iter().chain(&[(UPTIME, "", up)]) {
+            readings.push(Reading { metric: (*metric).into(), item: (*item).into(), value: *value });
+        }
+        let sample = Sample {
+            key: SampleKey { boot: boot.into(), sequence: minutes as u64 },
+            taken: at(minutes),
+            hostname: "a".into(),
+            probe: "1".into(),
+            readings,
+            faults: Vec::new(),
+            facts: Vec::new(),
+            top: Vec::new(),
+        };
+        let attempt = Attempt {
+            host: "a".into(),
+            at: at(minutes),
+            took: Duration::ZERO,
+            outcome: Outcome::Collected,
+            traffic: Traffic::default(),
+        };
+        store.record(1, &attempt, &[sample]).unwrap();
+    }
+
+    /// A steady 10 bytes a second for six hours, a boot after two, hours where whole samples are gone.
+    fn eth0(pruned: bool) -> Vec<f64> {
+        let mut store = Memory::default();
+        for minutes in (0..=360).step_by(5) {
+            let (boot, since) = if minutes < 120 { ("x", 0) } else { ("y", 118) };
+            let up = (minutes - since) as f64 * 60.0;
+            record(&mut store, minutes, boot, up, &[("network.receive.bytes", "eth0", up * 10.0)]);
+        }
+        if pruned {
+            store.commit_evaluation(&crate::model::alert::Evaluation { cursor: 1000, ..Default::default() }).unwrap();
+            store.prune(at(360), Duration::from_secs(7200), Duration::from_secs(864_000)).unwrap();
+        }
+        let mut list = series(&store, "a", "network.receive.rate", at(0), at(400)).unwrap();
+        let counter = series(&store, "a", "network.receive.bytes", at(0), at(400)).unwrap();
+        assert_eq!(counter, list);
+        assert_eq!(list.len(), 1);
+        list.remove(0).points.iter().map(|point| point.mean).collect()
+    }
+
+    #[test]
+    fn a_rate_is_exact_over_whole_samples_and_over_hours() {
+        let whole = eth0(false);
+        assert_eq!(whole.len(), 71, "72 steps but the one over the boot");
+        assert!(whole.iter().all(|rate| (rate - 10.0).abs() < 1e-9), "{whole:?}");
+        let pruned = eth0(true);
+        assert!(pruned.len() < 40, "{pruned:?}");
+        assert!(pruned.iter().all(|rate| (rate - 10.0).abs() < 1e-9), "{pruned:?}");
+    }
+
+    #[test]
+    fn a_forecast_is_told_for_every_point_that_has_an_hour_before_it() {
+        let mut store = Memory::default();
+        for minutes in (0..=120).step_by(10) {
+            let left = (1000 - minutes) as f64;
+            record(&mut store, minutes, "x", 1.0, &[("filesystem.available", "/var", left)]);
+        }
+        let list = series(&store, "a", "filesystem.full-in", at(50), at(121)).unwrap();
+        assert_eq!((list[0].item.as_str(), list[0].points.len()), ("/var", 7));
+        assert!((list[0].points[6].mean - 880.0 * 60.0).abs() < 1e-6, "{:?}", list[0].points[6]);
+    }
+}

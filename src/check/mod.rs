@@ -1,0 +1,80 @@
+//! Checks of services from the host itself: each kind speaks its protocol over any `Read + Write` and says what it
+//! found. Which kinds and attributes there are is the table of `model::check`; here is what they do.
+
+mod answer;
+mod found;
+mod http;
+mod link;
+mod memory;
+mod redis;
+mod resolve;
+mod run;
+mod tcp;
+
+use std::path::Path;
+use std::time::Instant;
+
+pub use found::{Found, Trouble};
+pub use memory::Memory;
+pub use run::{Done, Running, start};
+
+use crate::model::check::Order;
+
+/// A kind of check.
+pub trait Check: Sync {
+    /// Its name in `model::check::KINDS`, which also holds its attributes and help.
+    fn kind(&self) -> &'static str;
+    /// Looks once. Readings that were made before the trouble count.
+    ///
+    /// # Errors
+    /// [`Trouble`]: the service is bad, or it could not be told.
+    fn look(&self, at: &Occasion, found: &mut Found) -> Result<(), Trouble>;
+}
+
+/// Every check, in the order of the documentation.
+pub const CHECKS: &[&dyn Check] = &[&tcp::Tcp, &http::Http, &redis::Redis];
+
+/// One run of one check.
+pub struct Occasion<'a> {
+    /// What is asked.
+    pub order: &'a Order,
+    /// The end of its time; links end there by themselves.
+    pub until: Instant,
+    /// Seconds since 1970 by the host's clock.
+    pub now: i64,
+    /// Seconds since its last run, where there was one.
+    pub since: Option<f64>,
+    /// What the last run wanted to remember.
+    pub note: &'a str,
+    /// What stands for `/`.
+    pub root: &'a Path,
+}
+
+impl Occasion<'_> {
+    /// An attribute that the configuration made sure of; a task that lacks it all the same is not understood.
+    ///
+    /// # Errors
+    /// [`Trouble::Unknown`].
+    pub fn needed(&self, name: &str) -> Result<&str, Trouble> {
+        self.order.attribute(name).ok_or_else(|| Trouble::unsupported(format!("the task gives no {name}=")))
+    }
+
+    /// Where an absolute path of the machine is found.
+    #[must_use]
+    pub fn path(&self, absolute: &str) -> std::path::PathBuf {
+        self.root.join(absolute.trim_start_matches('/'))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CHECKS;
+    use crate::model::check::KINDS;
+
+    #[test]
+    fn every_kind_of_the_table_is_run_by_one_check() {
+        let run: Vec<&str> = CHECKS.iter().map(|check| check.kind()).collect();
+        let known: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+        assert_eq!(run, known);
+    }
+}

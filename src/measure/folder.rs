@@ -1,0 +1,81 @@
+//! A directory of small files, as sysfs and cgroups are: opened once, each file read by one system call.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::{CWD, Dir, Mode, OFlags, openat};
+
+use super::root::Root;
+use super::text::whole;
+
+/// A file of sysfs is a page at most.
+const PAGE: usize = 4096;
+/// The most entries of a directory that are looked at.
+const MAX_ENTRIES: usize = 4096;
+
+/// An open directory.
+#[derive(Debug)]
+pub(super) struct Folder(OwnedFd);
+
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+/// A device file in the place of a text must not stop us.
+const FILE: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+
+impl Folder {
+    /// Opens a directory of the machine.
+    pub(super) fn open(root: &Root, absolute: impl AsRef<Path>) -> io::Result<Self> {
+        Ok(Self(openat(CWD, root.path(absolute), FOLDER, Mode::empty())?))
+    }
+
+    /// Opens a directory below.
+    pub(super) fn folder(&self, name: &[u8]) -> io::Result<Self> {
+        Ok(Self(openat(&self.0, name, FOLDER, Mode::empty())?))
+    }
+
+    /// The first page of a file, without blanks and breaks at its ends.
+    pub(super) fn read<'a>(&self, name: &[u8], buffer: &'a mut [u8; PAGE]) -> io::Result<&'a [u8]> {
+        let file = openat(&self.0, name, FILE, Mode::empty())?;
+        let length = rustix::io::read(&file, &mut buffer[..])?;
+        Ok(buffer[..length].trim_ascii())
+    }
+
+    /// A file's text; `None` where it cannot be read or is empty.
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        let mut buffer = [0; PAGE];
+        let text = self.read(name.as_bytes(), &mut buffer).ok()?;
+        (!text.is_empty()).then(|| String::from_utf8_lossy(text).into_owned())
+    }
+
+    /// A file that holds one whole number.
+    pub(super) fn whole(&self, name: &str) -> Option<u64> {
+        let mut buffer = [0; PAGE];
+        whole(self.read(name.as_bytes(), &mut buffer).ok()?)
+    }
+
+    /// A file that holds one whole number, possibly negative.
+    pub(super) fn signed(&self, name: &str) -> Option<i64> {
+        let mut buffer = [0; PAGE];
+        std::str::from_utf8(self.read(name.as_bytes(), &mut buffer).ok()?).ok()?.parse().ok()
+    }
+
+    /// The names of what is in it, sorted; at most 4096.
+    pub(super) fn names(&self) -> Vec<Vec<u8>> {
+        let Ok(dir) = Dir::read_from(&self.0) else { return Vec::new() };
+        let entries = dir.flatten().map(|entry| entry.file_name().to_bytes().to_vec());
+        let mut names: Vec<Vec<u8>> =
+            entries.filter(|name| name.as_slice() != b"." && name.as_slice() != b"..").take(MAX_ENTRIES).collect();
+        names.sort_unstable();
+        names
+    }
+}
+
+/// The names in a directory; none where it is not there or cannot be read.
+pub(super) fn names(root: &Root, absolute: &str) -> Vec<Vec<u8>> {
+    Folder::open(root, absolute).map(|folder| folder.names()).unwrap_or_default()
+}
+
+/// `sda` of `b"sda"`, for an item.
+pub(super) fn shown(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).into_owned()
+}
