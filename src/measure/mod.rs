@@ -1,9 +1,12 @@
 //! Collectors: each reads one subject of a host through a [`Root`] and says what it found and what it could not.
 
 mod boot;
+mod cgroup;
 mod cpu;
 mod disk;
 mod filesystem;
+#[cfg(test)]
+mod fixture;
 mod folder;
 mod load;
 mod memory;
@@ -60,6 +63,7 @@ pub const COLLECTORS: &[Collector] = &[
         help: "Space and inodes, from mountinfo and statvfs",
         collect: filesystem::collect,
     },
+    Collector { name: "cgroup", help: "Slices, services and containers, from their cgroups", collect: cgroup::collect },
 ];
 
 /// What one measurement found.
