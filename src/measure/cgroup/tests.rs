@@ -90,7 +90,7 @@ fn a_machine_of_its_own_has_no_limit_and_its_login_session_has_none_to_say() {
     for text in [V2, V1] {
         let (folder, root) = machine(text);
         add(
-            &folder,
+            folder.path(),
             "== /proc/1/cgroup\n4:memory:/\n0::/init.scope\n== /proc/self/cgroup\n0::/system.slice/nginx.service\n",
         );
         assert_eq!(own(&root, 16 << 30), None);
@@ -110,7 +110,7 @@ fn a_container_has_the_tightest_limit_above_it() {
     // Without a namespace: the whole tree is seen, and the path leads to the container.
     let (folder, root) = machine(V1);
     let id = "0123456789abcdef".repeat(4);
-    add(&folder, &format!("== /proc/1/cgroup\n4:memory:/docker/{id}\n"));
+    add(folder.path(), &format!("== /proc/1/cgroup\n4:memory:/docker/{id}\n"));
     assert_eq!(own(&root, 16 << 30), Some(Own { limit: 104_857_600, used: 83_886_080 }));
     // The first version with the container's folder mounted as the tree.
     let (_folder, root) = machine(&format!(
