@@ -63,6 +63,8 @@ fn known(host: &str, ago: i64, cpu: f64, mount: &str, outcome: Outcome) -> HostN
             reading("uptime", "", 864_000.0),
         ],
         faults: Vec::new(),
+        facts: Vec::new(),
+        top: Vec::new(),
     };
     let attempt = Attempt {
         host: host.to_owned(),

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use fleet_health::model::fleet::{Attempt, Outcome};
 use fleet_health::model::job::Traffic;
-use fleet_health::model::sample::{Reading, Sample, SampleKey};
+use fleet_health::model::sample::{By, Fact, Process, Reading, Sample, SampleKey};
 use fleet_health::store::sqlite::Sqlite;
 use fleet_health::store::{Store, StoreError};
 
@@ -69,6 +69,45 @@ fn sample(sequence: u64, seconds: i64, seed: &mut u64) -> Sample {
             put(&format!("network.{way}.drops"), interface, (random() % 3) as f64);
         }
     }
+    for state in ["established", "syn-sent", "syn-received", "fin-wait", "time-wait", "close-wait", "listen"] {
+        put("tcp.connections", state, (random() % 200) as f64);
+    }
+    for name in ["tcp.segments.sent", "tcp.segments.resent", "tcp.listen.overflows", "udp.receive.errors"] {
+        put(name, "", (sequence * 3000 + random() % 3000) as f64);
+    }
+    for name in ["process.count", "process.threads", "process.running", "process.blocked", "process.zombies"] {
+        put(name, "", (random() % 300) as f64);
+    }
+    for unit in ["system.slice", "user.slice", "nginx.service", "postgresql.service", "ssh.service", "cron.service"] {
+        put("cgroup.memory.bytes", unit, (random() % 400_000 * 4096) as f64);
+        put("cgroup.cpu.seconds", unit, (sequence * 3000 + random() % 3000) as f64 / 100.0);
+        put("cgroup.oom.kills", unit, 0.0);
+        put("cgroup.memory.used", unit, (random() % 100_000) as f64 / 1e5);
+    }
+    for sensor in ["cpu", "board", "nvme0"] {
+        put("sensor.temperature", sensor, (random() % 500) as f64 / 10.0 + 30.0);
+    }
+    for name in ["reboot.required", "update.pending", "update.security", "time.synchronized", "user.sessions"] {
+        put(name, "", (random() % 4) as f64);
+    }
+    let mut top = Vec::new();
+    for (by, count, unit) in [(By::Cpu, 5, 0.001), (By::Memory, 5, 1e6), (By::Io, 3, 1e4)] {
+        for _ in 0..count {
+            // Most of those that take much now took much before.
+            let who = random() % 8 + if random() % 4 == 0 { random() % 40 } else { 0 };
+            let (comm, service) = (format!("program{who}"), format!("program{who}.service"));
+            top.push(Process {
+                by,
+                pid: (who * 1777) as u32,
+                user: "service".into(),
+                comm,
+                unit: service,
+                command: String::new(),
+                value: (random() % 1000 + 1) as f64 * unit,
+            });
+        }
+    }
+    let fact = |name: &str, text: &str| Fact { name: name.into(), item: String::new(), text: text.into() };
     Sample {
         key: SampleKey { boot: "3c0a1b52-5d5e-4b2f-9a57-6f0d6a8c1e11".into(), sequence },
         taken: at(seconds),
@@ -76,6 +115,8 @@ fn sample(sequence: u64, seconds: i64, seed: &mut u64) -> Sample {
         probe: "0.1.0".into(),
         readings,
         faults: Vec::new(),
+        facts: vec![fact("host.kernel", "6.1.0-18-amd64"), fact("host.processor", "AMD EPYC")],
+        top,
     }
 }
 
@@ -127,6 +168,11 @@ fn a_reading_costs_at_most_12_bytes_and_sqlite3_reads_it() {
     let sql = "SELECT host, metric, item, at, value FROM reading
                WHERE host = 'web03' AND metric = 'filesystem.size' AND item = '/var' ORDER BY at LIMIT 1";
     assert_eq!(sqlite3(&db, sql).trim(), "web03|filesystem.size|/var|2025-10-09T08:53:20Z|107374182400");
+    let sql =
+        "SELECT count(*), count(DISTINCT host), min(by), max(value) > 900000 FROM top_process WHERE user = 'service'
+               AND unit = comm || '.service' AND pid % 1777 = 0";
+    assert_eq!(sqlite3(&db, sql).trim(), "26000|10|cpu|1");
+    assert_eq!(sqlite3(&db, "SELECT count(*) FROM fact").trim(), "20", "what does not change costs nothing");
 }
 
 #[test]

@@ -36,7 +36,7 @@ pub use filesystem::{ASK, answer as answer_mounts};
 pub use out::Out;
 pub use root::Root;
 
-use crate::model::sample::{Fault, Reading};
+use crate::model::sample::{Fact, Fault, Process, Reading};
 
 /// How long the processors are watched where no earlier totals serve.
 const WINDOW: Duration = Duration::from_millis(250);
@@ -99,6 +99,10 @@ pub struct Measured {
     pub readings: Vec<Reading>,
     /// What could not be measured, and why.
     pub faults: Vec<Fault>,
+    /// What the host is.
+    pub facts: Vec<Fact>,
+    /// The processes that take most.
+    pub top: Vec<Process>,
     /// Processor totals to hand to the next measurement of the same boot.
     pub totals: Option<Totals>,
 }

@@ -4,7 +4,7 @@ use std::io;
 
 use super::{Measured, Totals};
 use crate::model::clean::clean;
-use crate::model::sample::{Fault, FaultKind, Reading};
+use crate::model::sample::{Fact, Fault, FaultKind, Process, Reading};
 
 /// Collects readings and faults; texts are cleaned on their way in.
 #[derive(Debug, Default)]
@@ -12,6 +12,8 @@ pub struct Out {
     section: &'static str,
     readings: Vec<Reading>,
     faults: Vec<Fault>,
+    facts: Vec<Fact>,
+    top: Vec<Process>,
     /// Processor totals, once the cpu collector ran.
     pub(super) totals: Option<Totals>,
     /// Processors online, once the cpu collector ran.
@@ -47,6 +49,23 @@ impl Out {
         self.put(metric, item, (value * 100.0).round() / 100.0);
     }
 
+    /// What the host is; an empty text is none.
+    pub fn fact(&mut self, name: &str, item: &str, text: &str) {
+        let text = clean(text.trim());
+        if !text.is_empty() {
+            self.facts.push(Fact { name: name.to_owned(), item: clean(item), text });
+        }
+    }
+
+    /// One of the processes that take most.
+    pub fn process(&mut self, process: Process) {
+        let Process { by, pid, user, comm, unit, command, value } = process;
+        if value.is_finite() {
+            let (user, comm, unit, command) = (clean(&user), clean(&comm), clean(&unit), clean(&command));
+            self.top.push(Process { by, pid, user, comm, unit, command, value });
+        }
+    }
+
     /// Something that could not be measured.
     pub fn fault(&mut self, item: &str, kind: FaultKind, text: impl AsRef<str>) {
         let (item, text) = (clean(item), clean(text.as_ref()));
@@ -73,7 +92,8 @@ impl Out {
     }
 
     pub(super) fn into_measured(self) -> Measured {
-        Measured { readings: self.readings, faults: self.faults, totals: self.totals }
+        let Self { readings, faults, facts, top, totals, .. } = self;
+        Measured { readings, faults, facts, top, totals }
     }
 }
 

@@ -182,6 +182,39 @@ pub const METRICS: &[Metric] = &[
     m("network.transmit.errors", Counter, Count, HighIsBad, "interface", "Transmit errors since boot"),
     m("network.receive.drops", Counter, Count, HighIsBad, "interface", "Received packets dropped since boot"),
     m("network.transmit.drops", Counter, Count, HighIsBad, "interface", "Packets dropped before sending since boot"),
+    m("network.up", Gauge, Count, LowIsBad, "interface", "1 where an interface that is switched on has its link"),
+    m("network.carrier-changes", Counter, Count, HighIsBad, "interface", "Times that the link came or went"),
+    m("network.speed", Gauge, Bytes, LowIsBad, "interface", "Bytes a second that the link can carry each way"),
+    m("network.mtu", Gauge, Bytes, LowIsBad, "interface", "The greatest packet"),
+    m("network.half-duplex", Gauge, Count, HighIsBad, "interface", "1 where the link cannot send while it receives"),
+    m("network.route.default", Gauge, Count, LowIsBad, "", "1 where there is a default route, by IPv4 or IPv6"),
+    m("bond.slaves", Gauge, Count, LowIsBad, "bond", "Interfaces of a bond that have their link"),
+    m("bond.slaves.down", Gauge, Count, HighIsBad, "bond", "Interfaces of a bond that have no link"),
+    m("softnet.drops", Counter, Count, HighIsBad, "", "Packets that no processor took in time, since boot"),
+    m(
+        "softnet.squeezes",
+        Counter,
+        Count,
+        HighIsBad,
+        "",
+        "Times that packets were left when their time was up, since boot",
+    ),
+    m("conntrack.count", Gauge, Count, HighIsBad, "", "Connections that the firewall follows"),
+    m("conntrack.used", Gauge, Ratio, HighIsBad, "", "Connections that the firewall follows as a share of the limit"),
+    m("tcp.connections", Gauge, Count, HighIsBad, "state", "TCP connections by state, IPv4 and IPv6"),
+    m("tcp.orphans", Gauge, Count, HighIsBad, "", "TCP connections that no program holds any more"),
+    m("tcp.orphans.used", Gauge, Ratio, HighIsBad, "", "Orphaned TCP connections as a share of the limit"),
+    m("tcp.memory.used", Gauge, Ratio, HighIsBad, "", "Memory of TCP buffers as a share of the limit"),
+    m("tcp.segments.sent", Counter, Count, HighIsBad, "", "TCP segments sent since boot, repeated ones included"),
+    m("tcp.segments.repeated", Counter, Count, HighIsBad, "", "TCP segments sent again since boot"),
+    m("tcp.connects.failed", Counter, Count, HighIsBad, "", "TCP connections that did not come about since boot"),
+    m("tcp.listen.overflows", Counter, Count, HighIsBad, "", "Connections refused because a program's queue was full"),
+    m("tcp.listen.drops", Counter, Count, HighIsBad, "", "Connections refused by a listening socket for any reason"),
+    m("udp.receive.errors", Counter, Count, HighIsBad, "", "UDP datagrams lost on receipt since boot"),
+    m("udp.receive.overflows", Counter, Count, HighIsBad, "", "UDP datagrams lost because a program's buffer was full"),
+    m("udp.send.overflows", Counter, Count, HighIsBad, "", "UDP datagrams not sent because a buffer was full"),
+    m("socket.count", Gauge, Count, HighIsBad, "", "Sockets in use, of every kind"),
+    m("port.exposed", Gauge, Count, HighIsBad, "", "TCP ports that programs serve to more than this host"),
     m(
         "pressure.some",
         Gauge,
@@ -260,7 +293,68 @@ pub const METRICS: &[Metric] = &[
     m("process.blocked", Gauge, Count, HighIsBad, "", "Processes in uninterruptible sleep (state D)"),
     m("process.zombies", Gauge, Count, HighIsBad, "", "Processes that ended and were not waited for"),
     m("process.threads", Gauge, Count, HighIsBad, "", "Threads of all processes"),
+    m(
+        "process.sleeping",
+        Gauge,
+        Count,
+        HighIsBad,
+        "",
+        "Processes that wait for something, idle kernel threads included",
+    ),
+    m("process.stopped", Gauge, Count, HighIsBad, "", "Processes held by a signal or a debugger"),
+    m(
+        "process.blocked.longest",
+        Gauge,
+        Seconds,
+        HighIsBad,
+        "",
+        "How long the longest blocked process has done nothing",
+    ),
+    m("process.threads.used", Gauge, Ratio, HighIsBad, "", "Threads as a share of the kernel's limit"),
+    m("process.pids.used", Gauge, Ratio, HighIsBad, "", "Process and thread numbers in use as a share of pid_max"),
+    m(
+        "process.files.used",
+        Gauge,
+        Ratio,
+        HighIsBad,
+        "",
+        "The greatest share of its open files limit that a process uses",
+    ),
     m("process.forks", Counter, Count, HighIsBad, "", "Processes created since boot"),
+    m("systemd.units.failed", Gauge, Count, HighIsBad, "", "Units of systemd that failed"),
+    m("systemd.timers.failed", Gauge, Count, HighIsBad, "", "Timers of systemd that failed, or whose service did"),
+    m("systemd.unit.failed", Gauge, Count, HighIsBad, "unit", "1 for each unit that failed"),
+    m("systemd.unit.activating", Gauge, Seconds, HighIsBad, "unit", "How long a unit has been starting or stopping"),
+    m("systemd.unit.restarts", Counter, Count, HighIsBad, "unit", "Times that systemd restarted a service by itself"),
+    m("time.synchronized", Gauge, Count, LowIsBad, "", "1 where the clock follows a source of time"),
+    m("time.offset", Gauge, Seconds, HighIsBad, "", "How far the clock is from its source of time"),
+    m("time.stratum", Gauge, Count, HighIsBad, "", "Steps from the clock to a reference clock"),
+    m("user.sessions", Gauge, Count, HighIsBad, "", "Sessions of people who are logged in"),
+    m("reboot.required", Gauge, Count, HighIsBad, "", "1 where installed packages ask for a reboot"),
+    m(
+        "reboot.required.seconds",
+        Gauge,
+        Seconds,
+        HighIsBad,
+        "",
+        "Since when packages ask for a reboot; 0 where none does",
+    ),
+    m(
+        "reboot.kernel.outdated",
+        Gauge,
+        Count,
+        HighIsBad,
+        "",
+        "1 where a newer kernel is installed than the one that runs",
+    ),
+    m("update.pending", Gauge, Count, HighIsBad, "", "Packages for which the host knows a newer version"),
+    m("update.security", Gauge, Count, HighIsBad, "", "Pending packages that mend a security problem"),
+    m("update.age", Gauge, Seconds, HighIsBad, "", "Age of the answer that update.pending gives"),
+    m("update.lists.age", Gauge, Seconds, HighIsBad, "", "Age of the host's own lists of packages"),
+    m("certificate.remaining", Gauge, Seconds, LowIsBad, "path", "Time until a certificate ends; negative once it has"),
+    m("security.root-accounts", Gauge, Count, HighIsBad, "", "Accounts with the rights of root, root included"),
+    m("security.selinux.enforcing", Gauge, Count, LowIsBad, "", "1 where SELinux enforces its policy"),
+    m("security.apparmor.enabled", Gauge, Count, LowIsBad, "", "1 where AppArmor is on"),
     m("uptime", Gauge, Seconds, LowIsBad, "", "Time since boot"),
     m("probe.cpu", Gauge, Seconds, HighIsBad, "", "Processor time that the probe itself used for this sample"),
     m("probe.section.seconds", Gauge, Seconds, HighIsBad, "section", "Time that a section of this sample took"),
@@ -273,6 +367,9 @@ pub const METRICS: &[Metric] = &[
         "Time since the last sample arrived; reckoned by the alerter, never sent",
     ),
 ];
+
+/// Metrics whose values may be negative; of all others such a value is refused.
+pub const SIGNED: &[&str] = &["certificate.remaining"];
 
 /// The definition of a metric by its name.
 #[must_use]
@@ -289,7 +386,7 @@ pub fn find(name: &str) -> Option<&'static Metric> {
 
 #[cfg(test)]
 mod tests {
-    use super::METRICS;
+    use super::{METRICS, SIGNED, find};
 
     #[test]
     fn names_are_unique_dotted_words() {
@@ -300,5 +397,6 @@ mod tests {
             assert!(METRICS[..i].iter().all(|other| other.name != metric.name), "{} twice", metric.name);
             assert!(!metric.help.is_empty() && !metric.help.ends_with('.'));
         }
+        assert!(SIGNED.iter().all(|name| find(name).is_some()));
     }
 }

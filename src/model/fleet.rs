@@ -98,6 +98,19 @@ pub struct Series {
     pub points: Vec<Point>,
 }
 
+/// What a host is, and since when; the last of a name and item holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostFact {
+    /// Dotted words.
+    pub name: String,
+    /// Which of several, or empty.
+    pub item: String,
+    /// The text; empty where the host no longer says it.
+    pub text: String,
+    /// Time of the first sample that said so.
+    pub since: DateTime<Utc>,
+}
+
 /// The last run of a program, so that others see whether it does its job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heartbeat {

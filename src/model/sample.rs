@@ -68,6 +68,68 @@ pub struct Fault {
     pub text: String,
 }
 
+/// What a host is rather than how it fares (`host.kernel`, `host.machine-id`): a text that rarely changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fact {
+    /// Dotted words, as those of metrics.
+    pub name: String,
+    /// Which of several, or empty.
+    pub item: String,
+    /// Never empty.
+    pub text: String,
+}
+
+/// Of what a process takes most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum By {
+    /// Processor time, as a share of one core.
+    Cpu,
+    /// Resident memory, in bytes.
+    Memory,
+    /// Bytes read from and written to disks, a second.
+    Io,
+}
+
+impl By {
+    /// Every one, in the order in which they are shown.
+    pub const ALL: &'static [Self] = &[Self::Cpu, Self::Memory, Self::Io];
+
+    /// The word that travels and is shown.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+            Self::Io => "io",
+        }
+    }
+
+    /// The reverse of [`By::word`].
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|by| by.word() == word)
+    }
+}
+
+/// One of the processes that took most at the moment of the sample.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Process {
+    /// Of what.
+    pub by: By,
+    /// Its number.
+    pub pid: u32,
+    /// Its user's name, or number where the name is not known.
+    pub user: String,
+    /// The kernel's name of it, at most 15 bytes by nature.
+    pub comm: String,
+    /// The unit, container or group that it belongs to, or empty.
+    pub unit: String,
+    /// Its command line where that is switched on, otherwise empty: it may hold secrets.
+    pub command: String,
+    /// How much, in what [`By`] says; finite and not negative.
+    pub value: f64,
+}
+
 /// What no two samples of one host share: it makes a sample stored twice one sample.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SampleKey {
@@ -92,6 +154,10 @@ pub struct Sample {
     pub readings: Vec<Reading>,
     /// What could not be measured.
     pub faults: Vec<Fault>,
+    /// What the host is. A store keeps facts apart, with the time of their change: samples from it have none.
+    pub facts: Vec<Fact>,
+    /// The processes that took most, by [`By`] and there the greatest first.
+    pub top: Vec<Process>,
 }
 
 impl Sample {

@@ -13,7 +13,7 @@ use crate::model::cause::Cause;
 use crate::model::fleet::{Attempt, Consent, Heartbeat, Outcome};
 use crate::model::job::Traffic;
 use crate::model::level::Level;
-use crate::model::sample::{Fault, FaultKind, Reading, Sample, SampleKey};
+use crate::model::sample::{By, Fact, Fault, FaultKind, Process, Reading, Sample, SampleKey};
 
 const BASE: i64 = 1_700_000_000;
 
@@ -43,7 +43,32 @@ fn sample(boot: &str, sequence: u64, taken: i64, value: f64) -> Sample {
             reading("filesystem.used", "/var \"x\"", value / 3.0),
         ],
         faults,
+        facts: facts(sequence),
+        top: vec![
+            process(By::Cpu, 1, "init", value.abs()),
+            process(By::Cpu, 4_294_967_295, "x y\"", 0.25),
+            process(By::Io, sequence as u32, "dd", 123_400_000.0),
+        ],
     }
+}
+
+/// Changes with every seventh sequence; every fifth says nothing, as an older probe.
+fn facts(sequence: u64) -> Vec<Fact> {
+    let fact = |name: &str, item: &str, text: String| Fact { name: name.into(), item: item.into(), text };
+    let mut list = vec![fact("host.kernel", "", format!("6.{}", sequence / 7)), fact("host.arch", "", "x".into())];
+    list.extend(sequence.is_multiple_of(2).then(|| fact("update", "a b", "pending".into())));
+    list.retain(|_| sequence % 5 != 4);
+    list
+}
+
+fn process(by: By, pid: u32, comm: &str, value: f64) -> Process {
+    let (user, unit) = ("root".into(), "a.service".into());
+    Process { by, pid, user, comm: comm.into(), unit, command: String::new(), value }
+}
+
+/// As a store gives it back: facts are kept apart.
+fn kept(sample: Sample) -> Sample {
+    Sample { facts: Vec::new(), ..sample }
 }
 
 fn attempt(host: &str, ended: i64, cause: Option<Cause>) -> Attempt {
@@ -113,13 +138,13 @@ fn a_sample_is_stored_once_and_comes_back_whole() {
         assert_eq!(store.record(sweep, &attempt("a", 40, Some(Cause::Deadline)), &list).unwrap(), 0);
         assert_eq!(store.record(sweep, &attempt("b", 41, None), &list[..1]).unwrap(), 1, "keys are a host's own");
         let rows = store.rows_after(0, 10).unwrap();
-        assert_eq!(rows[0].samples, [sample("b", 1, 10, 0.1), sample("b", 2, 20, 1e-9)]);
+        assert_eq!(rows[0].samples, [sample("b", 1, 10, 0.1), sample("b", 2, 20, 1e-9)].map(kept));
         assert_eq!(rows[1].attempt, attempt("a", 40, Some(Cause::Deadline)));
         assert!(rows[1].samples.is_empty());
         assert_eq!(store.rows_after(rows[0].id, 1).unwrap()[0].id, rows[1].id);
         let now = store.now().unwrap();
         assert_eq!(now[0].attempt, Some(attempt("a", 40, Some(Cause::Deadline))));
-        assert_eq!(now[0].sample, Some((at(30), sample("b", 2, 20, 1e-9))));
+        assert_eq!(now[0].sample, Some((at(30), kept(sample("b", 2, 20, 1e-9)))));
         let mut cost = attempt("a", 40, None);
         cost.traffic.sent = 99;
         store.settle(sweep, &cost).unwrap();
@@ -127,6 +152,78 @@ fn a_sample_is_stored_once_and_comes_back_whole() {
         assert_eq!((newest.traffic.sent, newest.outcome), (99, attempt("a", 40, Some(Cause::Deadline)).outcome));
         store.end_sweep(sweep, at(50), 1).unwrap();
         assert_eq!(store.sweeps(5).unwrap()[0].ended, Some(at(50)));
+    });
+}
+
+#[test]
+fn facts_are_kept_when_they_change_and_their_history_until_it_is_pruned() {
+    each(|store| {
+        let with = |sequence, taken, list: &[(&str, &str)]| {
+            let fact =
+                |(name, text): &(&str, &str)| Fact { name: (*name).into(), item: "i".into(), text: (*text).into() };
+            Sample { facts: list.iter().map(fact).collect(), ..sample("b", sequence, taken, 0.5) }
+        };
+        let said = |store: &dyn Store| -> Vec<(String, String, i64)> {
+            let list = store.facts("a").unwrap();
+            assert!(list.iter().all(|fact| fact.item == "i"));
+            list.into_iter().map(|f| (f.name, f.text, (f.since - at(0)).num_seconds())).collect()
+        };
+        let row = |name: &str, text: &str, since| (name.to_string(), text.to_string(), since);
+        let visit = |store: &mut dyn Store, taken: i64, sample: Sample| {
+            store.record(1, &attempt("a", taken, None), &[sample]).unwrap();
+        };
+        visit(store, 10, with(1, 10, &[("kernel", "6.1"), ("arch", "x"), ("kernel", "twice")]));
+        visit(store, 20, with(2, 20, &[("kernel", "6.1"), ("arch", "x")]));
+        visit(store, 30, with(3, 30, &[]));
+        assert_eq!(said(store), [row("arch", "x", 10), row("kernel", "6.1", 10)]);
+        visit(store, 40, with(5, 40, &[("kernel", "6.2")]));
+        visit(store, 50, with(4, 35, &[("kernel", "late"), ("arch", "late")]));
+        let told = [row("arch", "x", 10), row("arch", "", 40), row("kernel", "6.1", 10), row("kernel", "6.2", 40)];
+        assert_eq!(said(store), told, "what arrives after a newer one of its boot says nothing new");
+        visit(store, 60, with(6, 40, &[("kernel", "6.3")]));
+        assert_eq!(said(store)[4], row("kernel", "6.3", 40), "a millisecond later, and never under the one before");
+        assert!(store.facts("b").unwrap().is_empty());
+        store.prune(at(41), span(5), span(5)).unwrap();
+        assert_eq!(said(store).len(), 5, "what was replaced only after the bound stays");
+        store.prune(at(100), span(5), span(5)).unwrap();
+        assert_eq!(said(store), [row("kernel", "6.3", 40)]);
+        store.forget("a").unwrap();
+        assert!(said(store).is_empty());
+    });
+}
+
+#[test]
+fn the_processes_of_a_moment_are_found_and_go_with_their_sample() {
+    each(|store| {
+        let day = 86_400;
+        for n in 0..4i64 {
+            let mut it = sample("b", n as u64, n * 5 * day, 0.5);
+            it.top = vec![
+                process(By::Io, 7, "shared", 0.1),
+                process(By::Cpu, 8, &format!("of{n}"), 1e-9),
+                process(By::Cpu, 9, "none", f64::NAN),
+            ];
+            store.record(1, &attempt("a", n * 5 * day, None), &[it]).unwrap();
+        }
+        let names = |store: &dyn Store, seconds| {
+            let (taken, list) = store.top("a", at(seconds)).unwrap()?;
+            assert!(list.iter().map(|p| (p.by, p.pid)).eq([(By::Cpu, 8), (By::Io, 7)]), "{list:?}");
+            Some(((taken - at(0)).num_days(), list[0].comm.clone()))
+        };
+        assert_eq!(names(store, -1), None);
+        assert_eq!(names(store, 5 * day - 1), Some((0, "of0".into())));
+        assert_eq!(names(store, 99 * day), Some((15, "of3".into())));
+        store.commit_evaluation(&evaluation(4)).unwrap();
+        store.prune(at(15 * day), span(6 * 86_400), span(0)).unwrap();
+        assert_eq!(names(store, 9 * day), None);
+        assert_eq!(names(store, 12 * day), Some((10, "of2".into())));
+        assert_eq!(store.rows_after(0, 9).unwrap()[0].samples[0].top[1].comm, "shared");
+        let mut none = sample("b", 9, 20 * day, 0.5);
+        none.top.clear();
+        store.record(1, &attempt("a", 20 * day, None), &[none]).unwrap();
+        assert_eq!(store.top("a", at(99 * day)).unwrap(), Some((at(20 * day), Vec::new())));
+        store.forget("a").unwrap();
+        assert_eq!(names(store, 99 * day), None);
     });
 }
 
@@ -290,9 +387,11 @@ fn all(store: &dyn Store) -> String {
             series.push(store.series(host, metric, at(-20_000), at(200_000)).unwrap());
         }
     }
+    let facts: Vec<_> = ["h0", "h1", "h2"].iter().map(|host| store.facts(host).unwrap()).collect();
+    let top: Vec<_> = (0..9).map(|n| store.top("h1", at(n * 10_000)).unwrap()).collect();
     let events: Vec<_> = (1..6).map(|id| store.events(id).unwrap()).collect();
     format!(
-        "{:?}\n{:?}\n{series:?}\n{:?}\n{events:?}\n{:?}\n{:?}\n{:?}",
+        "{:?}\n{:?}\n{series:?}\n{:?}\n{events:?}\n{facts:?}\n{top:?}\n{:?}\n{:?}\n{:?}",
         store.rows_after(0, 1000).unwrap(),
         store.now().unwrap(),
         store.incidents(99).unwrap(),

@@ -6,8 +6,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::model::alert::{Evaluation, Event, Incident, Mail, Plan, RuleState, Subject, Told};
-use crate::model::fleet::{Attempt, Consent, Heartbeat, HostNow, Pruned, Row, Series, Sweep};
-use crate::model::sample::Sample;
+use crate::model::fleet::{Attempt, Consent, Heartbeat, HostFact, HostNow, Pruned, Row, Series, Sweep};
+use crate::model::sample::{Process, Sample};
 use crate::model::spec::StoreSpec;
 
 pub mod memory;
@@ -76,7 +76,8 @@ pub trait Store: Send {
     /// The newest sweeps, newest first.
     fn sweeps(&self, limit: usize) -> Result<Vec<Sweep>>;
     /// Writes an attempt and its samples in one durable transaction; once it returns, the samples may be acknowledged.
-    /// Samples whose (host, key) is known are left out. Returns how many were new.
+    /// Samples whose (host, key) is known are left out. The facts of the host's newest sample become the host's.
+    /// Returns how many were new.
     fn record(&mut self, sweep: i64, attempt: &Attempt, samples: &[Sample]) -> Result<usize>;
     /// Replaces what an attempt cost, once the visit is over.
     fn settle(&mut self, sweep: i64, attempt: &Attempt) -> Result<()>;
@@ -89,6 +90,12 @@ pub trait Store: Send {
     fn attempts(&self, host: &str, limit: usize) -> Result<Vec<Attempt>>;
     /// A metric of a host in `[since, until)`, a series for each item; hourly points where whole samples are gone.
     fn series(&self, host: &str, metric: &str, since: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<Series>>;
+
+    /// What a host is: the last of a name and item holds, those before are its history. By name, item and time.
+    fn facts(&self, host: &str) -> Result<Vec<HostFact>>;
+    /// The processes that took most in the host's last sample at or before a time, with that sample's time; none where
+    /// there is no such sample.
+    fn top(&self, host: &str, at: DateTime<Utc>) -> Result<Option<(DateTime<Utc>, Vec<Process>)>>;
 
     /// The id of the last row that the alerter treated; 0 at first.
     fn cursor(&self) -> Result<i64>;
@@ -129,7 +136,8 @@ pub trait Store: Send {
 
     /// Rolls samples older than `keep` up to hours and removes them; removes hours older than `keep_hourly`.
     /// Rows that the alerter has not treated stay whole, and so does the newest sample of each host. Age is counted from
-    /// receipt. Mail that is not queued goes after `keep`; sweeps and closed incidents after the longer of the two.
+    /// receipt. Mail that is not queued goes after `keep`; sweeps, closed incidents and
+    /// facts that were replaced go after the longer of the two.
     fn prune(&mut self, now: DateTime<Utc>, keep: Duration, keep_hourly: Duration) -> Result<Pruned>;
     /// What [`Store::prune`] would take away and write, changing nothing.
     fn would_prune(&mut self, now: DateTime<Utc>, keep: Duration, keep_hourly: Duration) -> Result<Pruned>;

@@ -1,11 +1,12 @@
 //! What every backend does alike: precision of times, order and selection of samples, hours.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::model::sample::Sample;
+use crate::model::fleet::HostFact;
+use crate::model::sample::{Fact, Sample};
 
 /// A sample this much ahead of its receipt counts as taken when it was received; its own time is kept beside it.
 const AHEAD_MS: i64 = 300_000;
@@ -52,6 +53,33 @@ pub(super) fn arrange(samples: &[Sample]) -> Vec<&Sample> {
         .collect();
     list.sort_by_key(|s| (first.get(s.key.boot.as_str()).copied(), s.key.boot.as_str(), s.key.sequence));
     list
+}
+
+/// What is new in a sample's facts: texts that differ from the last known, and what is no longer said. A sample without
+/// any fact is of an older probe and says nothing of them.
+pub(super) fn fact_changes(
+    known: &BTreeMap<(String, String), (String, i64)>,
+    facts: &[Fact],
+    at: i64,
+) -> Vec<HostFact> {
+    let mut said: BTreeMap<(String, String), &str> = BTreeMap::new();
+    for fact in facts.iter().filter(|fact| !fact.text.is_empty()) {
+        said.entry((fact.name.clone(), fact.item.clone())).or_insert(&fact.text);
+    }
+    if said.is_empty() {
+        return Vec::new();
+    }
+    let mut changes = Vec::new();
+    for key in said.keys().chain(known.keys().filter(|key| !said.contains_key(*key))) {
+        let text = said.get(key).copied().unwrap_or_default();
+        let (before, since) = known.get(key).map_or(("", i64::MIN), |(text, since)| (text.as_str(), *since));
+        if text != before {
+            // A clock that went back does not put the new under the old.
+            let since = time(at.max(since.saturating_add(1)));
+            changes.push(HostFact { name: key.0.clone(), item: key.1.clone(), text: text.to_owned(), since });
+        }
+    }
+    changes
 }
 
 /// What remains of one hour of one metric.

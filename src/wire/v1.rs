@@ -10,7 +10,7 @@ use super::{MAX_FILE, WireError, is_nonce};
 use crate::model::catalogue;
 use crate::model::clean::clean;
 use crate::model::metric::Unit;
-use crate::model::sample::{Fault, FaultKind, Reading, Sample, SampleKey};
+use crate::model::sample::{By, Fact, Fault, FaultKind, Process, Reading, Sample, SampleKey};
 
 /// The version that is written and read.
 pub const VERSION: u8 = 1;
@@ -18,6 +18,10 @@ pub const VERSION: u8 = 1;
 pub const MAX_READINGS: usize = 4096;
 /// The most faults of a sample.
 pub const MAX_FAULTS: usize = 256;
+/// The most facts of a sample.
+pub const MAX_FACTS: usize = 256;
+/// The most processes of a sample.
+pub const MAX_PROCESSES: usize = 32;
 /// The year 9999 ends; later stamps are nonsense that some formats cannot write.
 const MAX_MILLIS: i64 = 253_402_300_799_999;
 
@@ -38,6 +42,10 @@ struct Stats<'a> {
     readings: Vec<Value<'a>>,
     #[serde(default)]
     faults: Vec<Problem<'a>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    facts: Vec<Text<'a>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    top: Vec<Taker<'a>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -66,6 +74,31 @@ struct Problem<'a> {
     t: Cow<'a, str>,
 }
 
+/// A fact.
+#[derive(Serialize, Deserialize)]
+struct Text<'a> {
+    f: Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    i: Cow<'a, str>,
+    t: Cow<'a, str>,
+}
+
+/// One of the processes that took most.
+#[derive(Serialize, Deserialize)]
+struct Taker<'a> {
+    b: Cow<'a, str>,
+    p: u32,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    u: Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    c: Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    g: Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    a: Cow<'a, str>,
+    n: Number,
+}
+
 /// Writes a sample, at most [`MAX_FILE`] bytes: readings that do not fit are left out and a fault says so.
 #[must_use]
 pub fn encode(nonce: Option<&str>, sample: &Sample) -> Vec<u8> {
@@ -83,6 +116,7 @@ pub fn encode(nonce: Option<&str>, sample: &Sample) -> Vec<u8> {
         let Fault { section, item, kind, text } = fault;
         faults.push(Problem { s: section.into(), i: item.into(), k: kind.word().into(), t: text.into() });
     }
+    let (facts, top) = texts(sample, &mut room);
     let mut readings: Vec<Value> = Vec::new();
     for reading in sample.readings.iter().filter(|reading| reading.value.is_finite()).take(MAX_READINGS) {
         let cost = 48 + reading.metric.len() + escaped_len(&reading.item);
@@ -90,11 +124,18 @@ pub fn encode(nonce: Option<&str>, sample: &Sample) -> Vec<u8> {
             break;
         }
         room -= cost;
-        let n = whole(reading.value).map_or(Number::Broken(reading.value), Number::Whole);
-        readings.push(Value { m: (&reading.metric).into(), i: (&reading.item).into(), n });
+        readings.push(Value { m: (&reading.metric).into(), i: (&reading.item).into(), n: number(reading.value) });
     }
-    if readings.len() < sample.readings.len() || faults.len() < sample.faults.len() {
-        let text = format!("{} readings did not fit", sample.readings.len() - readings.len());
+    let left_out = [
+        (sample.readings.len() - readings.len(), "readings"),
+        (sample.faults.len() - faults.len(), "faults"),
+        (sample.facts.len() - facts.len(), "facts"),
+        (sample.top.len() - top.len(), "processes"),
+    ];
+    if left_out.iter().any(|(count, _)| *count > 0) {
+        let list: Vec<String> =
+            left_out.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+        let text = format!("{} did not fit", list.join(", "));
         faults.push(Problem { s: "probe".into(), i: "".into(), k: FaultKind::Cut.word().into(), t: text.into() });
     }
     let stats = Stats {
@@ -107,9 +148,39 @@ pub fn encode(nonce: Option<&str>, sample: &Sample) -> Vec<u8> {
         probe: (&sample.probe).into(),
         readings,
         faults,
+        facts,
+        top,
     };
     // Strings and finite numbers always serialise; an empty file would be refused by the reader.
     serde_json::to_vec(&stats).unwrap_or_default()
+}
+
+/// Facts and processes, within a bounded part of what is there: values matter more.
+fn texts<'a>(sample: &'a Sample, room: &mut usize) -> (Vec<Text<'a>>, Vec<Taker<'a>>) {
+    let mut fits = |cost: usize, share: &mut usize| {
+        let fits = cost <= (*share).min(*room);
+        if fits {
+            *share -= cost;
+            *room -= cost;
+        }
+        fits
+    };
+    let (mut for_top, mut for_facts) = (MAX_FILE / 16, MAX_FILE / 8);
+    let mut top = Vec::new();
+    for it in sample.top.iter().filter(|it| it.value.is_finite()).take(MAX_PROCESSES) {
+        let lengths = [&it.user, &it.comm, &it.unit, &it.command].map(|text| escaped_len(text));
+        if fits(90 + lengths.iter().sum::<usize>(), &mut for_top) {
+            let (u, c, g, a) = ((&it.user).into(), (&it.comm).into(), (&it.unit).into(), (&it.command).into());
+            top.push(Taker { b: it.by.word().into(), p: it.pid, u, c, g, a, n: number(it.value) });
+        }
+    }
+    let mut facts = Vec::new();
+    for fact in sample.facts.iter().take(MAX_FACTS) {
+        if fits(30 + fact.name.len() + escaped_len(&fact.item) + escaped_len(&fact.text), &mut for_facts) {
+            facts.push(Text { f: (&fact.name).into(), i: (&fact.item).into(), t: (&fact.text).into() });
+        }
+    }
+    (facts, top)
 }
 
 /// Reads a sample: bounded, texts cleaned, ranges checked. A reading that cannot be (negative, a ratio over 1, twice)
@@ -150,6 +221,12 @@ pub fn decode(bytes: &[u8]) -> Result<(Option<String>, Sample), WireError> {
     if stats.faults.len() > MAX_FAULTS {
         return Err(WireError::Oversize { what: "faults", limit: MAX_FAULTS });
     }
+    if stats.facts.len() > MAX_FACTS {
+        return Err(WireError::Oversize { what: "facts", limit: MAX_FACTS });
+    }
+    if stats.top.len() > MAX_PROCESSES {
+        return Err(WireError::Oversize { what: "processes", limit: MAX_PROCESSES });
+    }
     let (readings, refused) = readings(stats.readings);
     let mut faults: Vec<Fault> = stats.faults.into_iter().map(fault).collect();
     if let Some(text) = refused {
@@ -158,7 +235,8 @@ pub fn decode(bytes: &[u8]) -> Result<(Option<String>, Sample), WireError> {
         faults.push(fault);
     }
     let (hostname, probe) = (clean(&stats.host), clean(&stats.probe));
-    Ok((nonce, Sample { key, taken, hostname, probe, readings, faults }))
+    let (facts, top) = (facts(stats.facts), top(stats.top));
+    Ok((nonce, Sample { key, taken, hostname, probe, readings, faults, facts, top }))
 }
 
 /// True for what can be a metric's name: 1 to 64 of `a-z 0-9 . -`.
@@ -197,20 +275,49 @@ fn readings(values: Vec<Value>) -> (Vec<Reading>, Option<String>) {
     (kept, text)
 }
 
-fn in_range(metric: &str, number: Number) -> Option<f64> {
+/// Each name and item once; without a text there is nothing to know.
+fn facts(list: Vec<Text>) -> Vec<Fact> {
+    let mut kept: Vec<Fact> = Vec::with_capacity(list.len());
+    for Text { f, i, t } in list {
+        let fact = Fact { name: f.into_owned(), item: clean(&i), text: clean(&t) };
+        let twice = || kept.iter().any(|other| other.name == fact.name && other.item == fact.item);
+        if is_metric_name(&fact.name) && !fact.text.is_empty() && !twice() {
+            kept.push(fact);
+        }
+    }
+    kept
+}
+
+/// What a newer probe takes for worth a list of its own is left out.
+fn top(list: Vec<Taker>) -> Vec<Process> {
+    let mut kept: Vec<Process> = list
+        .into_iter()
+        .filter_map(|Taker { b, p, u, c, g, a, n }| {
+            let value = plausible(n).filter(|value| *value >= 0.0)?;
+            let (user, comm, unit, command) = (clean(&u), clean(&c), clean(&g), clean(&a));
+            Some(Process { by: By::from_word(&b)?, pid: p, user, comm, unit, command, value })
+        })
+        .collect();
+    kept.sort_by_key(|process| process.by);
+    kept
+}
+
+fn plausible(number: Number) -> Option<f64> {
     let value = match number {
         #[allow(clippy::cast_precision_loss, reason = "totals over 2^53 may lose their last bits")]
         Number::Whole(value) => value as f64,
         Number::Broken(value) => value,
     };
-    if !value.is_finite() || value.abs() > 1e18 {
-        return None;
-    }
+    (value.is_finite() && value.abs() <= 1e18).then_some(value)
+}
+
+fn in_range(metric: &str, number: Number) -> Option<f64> {
+    let value = plausible(number)?;
     // What a newer probe brings may be negative, as a temperature is.
     let Some(known) = catalogue::find(metric) else { return Some(value) };
     match known.unit {
         Unit::Celsius => (value >= -273.15).then_some(value),
-        _ if value < 0.0 => None,
+        _ if value < 0.0 && !catalogue::SIGNED.contains(&metric) => None,
         Unit::Ratio if value > 1.000_001 => None,
         Unit::Ratio => Some(value.min(1.0)),
         _ => Some(value),
@@ -238,8 +345,9 @@ fn escaped_len(text: &str) -> usize {
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be whole and in range")]
-fn whole(value: f64) -> Option<u64> {
-    ((0.0..9e15).contains(&value) && value.fract() == 0.0).then_some(value as u64)
+fn number(value: f64) -> Number {
+    let whole = (0.0..9e15).contains(&value) && value.fract() == 0.0;
+    if whole { Number::Whole(value as u64) } else { Number::Broken(value) }
 }
 
 #[cfg(test)]

@@ -23,7 +23,14 @@ fn sample() -> Sample {
             kind: FaultKind::Hung,
             text: "no answer".into(),
         }],
+        facts: vec![Fact { name: "host.kernel".into(), item: String::new(), text: "6.1 \"x\"".into() }],
+        top: vec![process(By::Cpu, 0.125), process(By::Memory, 123_000_000.0)],
     }
+}
+
+fn process(by: By, value: f64) -> Process {
+    let (user, comm, unit) = ("root".into(), "a) \\b".into(), "x.service".into());
+    Process { by, pid: 4_294_967_295, user, comm, unit, command: String::new(), value }
 }
 
 fn with(readings: &str) -> String {
@@ -45,8 +52,58 @@ fn newer_fields_are_ignored_older_ones_have_defaults_other_versions_are_refused(
     assert_eq!(decode(newer.as_bytes()), Ok((None, sample())));
     let (_, older) = decode(br#"{"v":1,"boot":"12345678","seq":1,"taken":0}"#).unwrap();
     assert!(older.readings.is_empty() && older.faults.is_empty() && older.hostname.is_empty());
+    assert!(older.facts.is_empty() && older.top.is_empty());
     let other = decode(br#"{"v":2,"everything":"else"}"#);
     assert_eq!(other, Err(WireError::Version { found: 2, known: 1 }));
+}
+
+/// The reader of the first release: what it knew, and nothing else, must still be found in what is written now.
+#[test]
+fn the_first_reader_understands_what_is_written_now() {
+    #[derive(serde::Deserialize)]
+    struct First {
+        v: u64,
+        boot: String,
+        seq: u64,
+        taken: i64,
+        readings: Vec<Pair>,
+        faults: Vec<std::collections::BTreeMap<String, String>>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Pair {
+        m: String,
+        n: f64,
+    }
+    let first: First = serde_json::from_slice(&encode(None, &sample())).unwrap();
+    assert_eq!((first.v, first.seq, first.boot.as_str()), (1, 7, "0d2f7d1a-8a5e-4c8e-9d42-0123456789ab"));
+    assert_eq!((first.taken, first.readings.len(), first.faults.len()), (1_795_000_000_123, 3, 1));
+    assert_eq!((first.readings[0].m.as_str(), first.readings[0].n), ("cpu.used", 0.12345));
+}
+
+#[test]
+fn facts_and_processes_are_bounded_cleaned_and_checked() {
+    let read = |fields: &str| decode(with("").replace("\"seq\":1", &format!("\"seq\":1,{fields}")).as_bytes());
+    let (_, sample) = read(
+        r#""facts":[{"f":"host.x","t":"a\u001b[2J"},{"f":"host.x","t":"twice"},{"f":"UPPER","t":"x"},{"f":"host.y","t":""},
+           {"f":"host.x","i":"b\u202e","t":"c"}],
+           "top":[{"b":"io","p":1,"c":"dd\n","n":5},{"b":"cpu","p":2,"u":"\u0007","n":0.5},{"b":"heat","p":3,"n":1},
+           {"b":"cpu","p":4,"n":-1},{"b":"cpu","p":5,"n":1e300}]"#,
+    )
+    .unwrap();
+    let facts: Vec<_> = sample.facts.iter().map(|f| (f.name.as_str(), f.item.as_str(), f.text.as_str())).collect();
+    assert_eq!(facts, [("host.x", "", "a?[2J"), ("host.x", "b?", "c")]);
+    let top: Vec<_> = sample.top.iter().map(|p| (p.by, p.pid, p.user.as_str(), p.comm.as_str())).collect();
+    assert_eq!(top, [(By::Cpu, 2, "?", ""), (By::Io, 1, "", "dd?")]);
+    let many = |one: &str, count: usize| vec![one; count].join(",");
+    let facts = |count| read(&format!("\"facts\":[{}]", many(r#"{"f":"a","t":"b"}"#, count)));
+    assert!(facts(MAX_FACTS).is_ok() && matches!(facts(MAX_FACTS + 1), Err(WireError::Oversize { what: "facts", .. })));
+    let top = |count| read(&format!("\"top\":[{}]", many(r#"{"b":"cpu","p":1,"n":1}"#, count)));
+    assert!(top(MAX_PROCESSES).is_ok() && matches!(top(MAX_PROCESSES + 1), Err(WireError::Oversize { .. })));
+    for wrong in
+        [r#""top":[{"b":"cpu","p":4294967296,"n":1}]"#, r#""top":[{"b":"cpu","p":-1,"n":1}]"#, r#""facts":[7]"#]
+    {
+        assert!(matches!(read(wrong), Err(WireError::Json(_))), "{wrong}");
+    }
 }
 
 #[test]
@@ -118,11 +175,19 @@ fn what_is_written_always_fits_what_is_read() {
         sample.faults.push(Fault { section: "s".into(), item: item.clone(), kind: FaultKind::Cut, text: item });
     }
     sample.readings.push(Reading { metric: "uptime".into(), item: String::new(), value: f64::NAN });
+    for i in 0..500 {
+        let text = "\\\u{1}".repeat(120);
+        sample.facts.push(Fact { name: format!("f{i}"), item: text.clone(), text: text.clone() });
+        sample.top.push(Process { command: text.clone(), user: text, ..process(By::Io, 1.0) });
+    }
     let bytes = encode(Some(NONCE), &sample);
     assert!(bytes.len() <= MAX_FILE, "{}", bytes.len());
     let (_, read) = decode(&bytes).unwrap();
     assert!(read.readings.len() > 200);
-    assert!(read.faults.iter().any(|fault| fault.kind == FaultKind::Cut && fault.text.contains("did not fit")));
+    assert!(read.facts.len() > 5 && read.top.len() > 5);
+    let cut = read.faults.iter().find(|fault| fault.kind == FaultKind::Cut && fault.text.contains("did not fit"));
+    let text = &cut.unwrap().text;
+    assert!(["readings", "faults", "facts", "processes"].iter().all(|what| text.contains(what)), "{text}");
 }
 
 proptest! {

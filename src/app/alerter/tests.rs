@@ -104,6 +104,8 @@ fn disk(store: &mut Memory, host: &str, minutes: i64, item: &str, value: f64) {
         probe: "1".into(),
         readings: vec![reading],
         faults: Vec::new(),
+        facts: Vec::new(),
+        top: Vec::new(),
     };
     store.record(1, &attempt(host, minutes, None), &[sample]).unwrap();
 }

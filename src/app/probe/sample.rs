@@ -32,6 +32,8 @@ pub fn take(root: &Root, earlier: Option<&Totals>, sequence: u64) -> Taken {
         probe: env!("CARGO_PKG_VERSION").to_owned(),
         readings: measured.readings,
         faults: measured.faults,
+        facts: measured.facts,
+        top: measured.top,
     };
     Taken { sample, totals: measured.totals }
 }

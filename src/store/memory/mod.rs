@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::shape::{HOUR_MS, Hour, arrange, before, event_ms, first_hour, ms, time};
+use super::shape::{HOUR_MS, Hour, arrange, before, event_ms, fact_changes, first_hour, ms, time};
 use super::{Backend, Result, Store, StoreError};
 use crate::model::alert::{Evaluation, Event, Incident, Mail, MailState, Plan, RuleState, Subject, Told};
-use crate::model::fleet::{Attempt, Consent, Heartbeat, HostNow, Point, Pruned, Row, Series, Sweep};
+use crate::model::fleet::{Attempt, Consent, Heartbeat, HostFact, HostNow, Point, Pruned, Row, Series, Sweep};
 use crate::model::level::Level;
-use crate::model::sample::Sample;
+use crate::model::sample::{Fact, Process, Sample};
 
 mod upkeep;
 
@@ -47,6 +47,7 @@ pub struct Memory {
     hosts: BTreeMap<String, Newest>,
     boots: BTreeMap<(String, String), Boot>,
     hours: BTreeMap<(String, String, String, i64), Hour>,
+    facts: BTreeMap<(String, String, String), Vec<HostFact>>,
     last_sweep: i64,
     last_attempt: i64,
     last_sample: i64,
@@ -82,6 +83,18 @@ impl Memory {
         let boot = self.boots.get(&(host.to_string(), sample.key.boot.clone()));
         boot.and_then(|boot| boot.pruned).is_some_and(|highest| sample.key.sequence <= highest)
             || self.samples.values().any(|kept| kept.host == host && kept.sample.key == sample.key)
+    }
+
+    fn note(&mut self, host: &str, at: i64, facts: &[Fact]) {
+        let of = |(key, list): (&(String, String, String), &Vec<HostFact>)| {
+            let last = list.last().filter(|_| key.0 == host)?;
+            Some(((key.1.clone(), key.2.clone()), (last.text.clone(), ms(last.since))))
+        };
+        let known = self.facts.iter().filter_map(of).collect();
+        for change in fact_changes(&known, facts, at) {
+            let key = (host.to_string(), change.name.clone(), change.item.clone());
+            self.facts.entry(key).or_default().push(change);
+        }
     }
 
     fn samples_of(&self, attempt: i64) -> impl Iterator<Item = (i64, &Kept)> {
@@ -129,9 +142,13 @@ impl Store for Memory {
             let mut sample = sample.clone();
             sample.taken = cut(sample.taken);
             sample.readings.retain(|reading| reading.value.is_finite());
+            sample.top.retain(|process| process.value.is_finite());
+            sample.top.sort_by_key(|process| process.by);
+            let facts = std::mem::take(&mut sample.facts);
             let at = event_ms(ms(sample.taken), received);
             self.samples.insert(self.last_sample, Kept { attempt: row, host: host.clone(), at, sample });
             if newer {
+                self.note(&host, at, &facts);
                 self.hosts.entry(host.clone()).or_default().sample = Some(self.last_sample);
             }
             added += 1;
@@ -202,6 +219,16 @@ impl Store for Memory {
         let mut list: Vec<Series> = found.into_iter().map(|(item, points)| Series { item, points }).collect();
         list.iter_mut().for_each(|series| series.points.sort_by_key(|point| point.at));
         Ok(list)
+    }
+
+    fn facts(&self, host: &str) -> Result<Vec<HostFact>> {
+        Ok(self.facts.iter().filter(|(key, _)| key.0 == host).flat_map(|(_, list)| list.clone()).collect())
+    }
+
+    fn top(&self, host: &str, at: DateTime<Utc>) -> Result<Option<(DateTime<Utc>, Vec<Process>)>> {
+        let list = self.samples.iter().filter(|(_, kept)| kept.host == host && kept.at <= ms(at));
+        let last = list.max_by_key(|(id, kept)| (kept.at, **id));
+        Ok(last.map(|(_, kept)| (time(kept.at), kept.sample.top.clone())))
     }
 
     fn cursor(&self) -> Result<i64> {
@@ -337,6 +364,7 @@ impl Store for Memory {
         self.hosts.remove(host);
         self.boots.retain(|(h, _), _| h != host);
         self.hours.retain(|(h, ..), _| h != host);
+        self.facts.retain(|(h, ..), _| h != host);
         self.states.retain(|subject, _| subject.host != host);
         let gone: Vec<i64> = self.incidents.values().filter(|i| i.subject.host == host).map(|i| i.id).collect();
         self.incidents.retain(|id, _| !gone.contains(id));

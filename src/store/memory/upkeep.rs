@@ -53,6 +53,14 @@ impl Memory {
     pub(super) fn drop_history(&mut self, samples: i64, oldest: i64) {
         self.sweeps.retain(|_, sweep| ms(sweep.started) >= oldest);
         self.mails.retain(|_, mail| mail.state == MailState::Queued || ms(mail.created) >= samples);
+        for list in self.facts.values_mut() {
+            let last = list.iter().rposition(|fact| ms(fact.since) < oldest);
+            list.drain(..last.unwrap_or(0));
+            if list.first().is_some_and(|fact| fact.text.is_empty() && ms(fact.since) < oldest) {
+                list.remove(0);
+            }
+        }
+        self.facts.retain(|_, list| !list.is_empty());
         let kept = &self.samples;
         self.boots.retain(|(host, boot), it| {
             it.seen >= oldest || kept.values().any(|k| k.host == *host && k.sample.key.boot == *boot)

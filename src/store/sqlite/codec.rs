@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use sha2::{Digest, Sha256};
 
 use super::error::malformed;
+use super::texts::read_top;
 use crate::model::sample::{Fault, FaultKind, Reading, Sample, SampleKey};
 use crate::store::shape::time;
 
@@ -104,7 +105,8 @@ pub(super) fn names(conn: &Connection, layout: i64) -> rusqlite::Result<Names> {
 }
 
 /// The columns that [`Decoder::sample`] reads, from `sample AS s`.
-pub(super) const COLUMNS: &str = "s.boot, s.sequence, coalesce(s.taken, s.at), s.layout, s.maker, s.fault, s.readings";
+pub(super) const COLUMNS: &str = "s.boot, s.sequence, coalesce(s.taken, s.at), s.layout, s.maker, s.fault, s.readings,
+     (SELECT list FROM top WHERE top.sample = s.id)";
 
 /// Puts samples together again; remembers for one call what many samples share.
 pub(super) struct Decoder<'c> {
@@ -113,6 +115,7 @@ pub(super) struct Decoder<'c> {
     layouts: HashMap<i64, Rc<Names>>,
     makers: HashMap<i64, Rc<(String, String)>>,
     faults: HashMap<i64, Rc<Vec<Fault>>>,
+    processes: super::texts::Names,
 }
 
 /// What a map remembers, or what is read now.
@@ -131,7 +134,14 @@ fn remember<T>(
 
 impl<'c> Decoder<'c> {
     pub fn new(conn: &'c Connection) -> Self {
-        Self { conn, boots: HashMap::new(), layouts: HashMap::new(), makers: HashMap::new(), faults: HashMap::new() }
+        Self {
+            conn,
+            boots: HashMap::new(),
+            layouts: HashMap::new(),
+            makers: HashMap::new(),
+            faults: HashMap::new(),
+            processes: HashMap::new(),
+        }
     }
 
     pub fn layout(&mut self, id: i64) -> rusqlite::Result<Rc<Names>> {
@@ -161,6 +171,8 @@ impl<'c> Decoder<'c> {
         for (value, (metric, item)) in values(json).zip(names.iter()) {
             readings.push(Reading { metric: metric.clone(), item: item.clone(), value: value? });
         }
+        let top = row.get_ref(from + 7)?.as_str_or_null()?;
+        let top = top.map_or(Ok(Vec::new()), |list| read_top(conn, list, &mut self.processes))?;
         Ok(Sample {
             key: SampleKey { boot: boot.to_string(), sequence: sequence.unsigned_abs() },
             taken: time(row.get(from + 2)?),
@@ -168,6 +180,8 @@ impl<'c> Decoder<'c> {
             probe: maker.1.clone(),
             readings,
             faults,
+            facts: Vec::new(),
+            top,
         })
     }
 }

@@ -18,6 +18,10 @@
 //! (`boot.pruned`): nothing at or under it is taken as new. A boot is forgotten when nothing of it came for longer than
 //! `keep` and `keep-hourly`.
 //!
+//! **Texts.** Facts of a host are rows of their own, one for each change (`fact`). The processes that took most are a
+//! list of numbers for each sample (`top`) over names that each host has once (`process`); a name goes a day after the
+//! oldest sample that is left. People read both through `fact` and the view `top_process`.
+//!
 //! # Rules
 //! Writers begin IMMEDIATE, because a transaction that starts as a reader and then writes fails at once when another
 //! wrote in between; readers see one snapshot in a deferred transaction. WAL, synchronous FULL: what returned is on the
@@ -33,8 +37,8 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::{Backend, Result, Store, StoreError};
 use crate::model::alert::{Evaluation, Event, Incident, Mail, Plan, RuleState, Subject, Told};
-use crate::model::fleet::{Attempt, Consent, Heartbeat, HostNow, Pruned, Row, Series, Sweep};
-use crate::model::sample::Sample;
+use crate::model::fleet::{Attempt, Consent, Heartbeat, HostFact, HostNow, Pruned, Row, Series, Sweep};
+use crate::model::sample::{Process, Sample};
 use crate::model::spec::StoreSpec;
 
 mod codec;
@@ -44,6 +48,7 @@ mod migrate;
 mod open;
 mod people;
 mod samples;
+mod texts;
 mod truth;
 mod upkeep;
 
@@ -125,6 +130,12 @@ impl Store for Sqlite {
     }
     fn series(&self, host: &str, metric: &str, since: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<Series>> {
         self.read(|c| samples::series(c, host, metric, since, until))
+    }
+    fn facts(&self, host: &str) -> Result<Vec<HostFact>> {
+        self.read(|c| texts::facts(c, host))
+    }
+    fn top(&self, host: &str, at: DateTime<Utc>) -> Result<Option<(DateTime<Utc>, Vec<Process>)>> {
+        self.read(|c| texts::top(c, host, at))
     }
     fn cursor(&self) -> Result<i64> {
         self.read(|c| truth::number(c, "cursor"))

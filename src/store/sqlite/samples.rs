@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 
 use super::codec::{self, COLUMNS, Decoder};
+use super::texts;
 use crate::model::cause::Cause;
 use crate::model::fleet::{Attempt, HostNow, Outcome, Point, Row, Series, Sweep};
 use crate::model::job::Traffic;
@@ -120,6 +121,7 @@ pub(super) fn record(conn: &Connection, sweep: i64, it: &Attempt, samples: &[Sam
         if newest.is_none_or(|(b, s)| b != boot || s < sequence) {
             conn.prepare_cached("UPDATE host SET sample = ?2 WHERE id = ?1")?.execute([host, id])?;
             newest = Some((boot, sequence));
+            texts::note(conn, host, event_ms(ms(sample.taken), ms(it.at)), &sample.facts)?;
         }
     }
     Ok(added)
@@ -179,7 +181,9 @@ fn insert(
         fault,
         readings
     ])?;
-    Ok(conn.last_insert_rowid())
+    let id = conn.last_insert_rowid();
+    texts::put_top(conn, host, id, at, &sample.top)?;
+    Ok(id)
 }
 
 pub(super) fn settle(conn: &Connection, sweep: i64, it: &Attempt) -> rusqlite::Result<()> {

@@ -47,6 +47,9 @@ pub(super) fn prune(
             place = next;
         }
         done.hours_removed += old_hours(conn, host, bounds)?;
+        if !dry {
+            super::texts::drop_old(conn, host, before(now, keep.max(keep_hourly)))?;
+        }
     }
     if !dry {
         let oldest = before(now, keep.max(keep_hourly));
