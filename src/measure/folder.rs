@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{CWD, Dir, Mode, OFlags, openat};
+use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, openat};
 
 use super::root::Root;
 use super::text::whole;
@@ -71,10 +71,20 @@ impl Folder {
 
     /// The names of what is in it, sorted; at most 4096.
     pub(super) fn names(&self) -> Vec<Vec<u8>> {
+        self.list(|_| true)
+    }
+
+    /// The names of the directories in it, sorted; at most 4096.
+    pub(super) fn folders(&self) -> Vec<Vec<u8>> {
+        self.list(|kind| kind == FileType::Directory)
+    }
+
+    fn list(&self, wanted: fn(FileType) -> bool) -> Vec<Vec<u8>> {
         let Ok(dir) = Dir::read_from(&self.0) else { return Vec::new() };
-        let entries = dir.flatten().map(|entry| entry.file_name().to_bytes().to_vec());
+        let entries = dir.flatten().filter(|entry| wanted(entry.file_type()));
+        let names = entries.map(|entry| entry.file_name().to_bytes().to_vec());
         let mut names: Vec<Vec<u8>> =
-            entries.filter(|name| name.as_slice() != b"." && name.as_slice() != b"..").take(MAX_ENTRIES).collect();
+            names.filter(|name| !matches!(&name[..], b"." | b"..")).take(MAX_ENTRIES).collect();
         names.sort_unstable();
         names
     }

@@ -3,26 +3,38 @@
 mod backlog;
 mod boot;
 mod certificate;
+mod cgroup;
 mod command;
 mod cpu;
 mod disk;
+mod files;
 mod filesystem;
+#[cfg(test)]
+mod fixture;
 mod folder;
+mod frequency;
 mod identity;
+mod kernel;
 mod link;
 mod load;
 mod memory;
+mod multipath;
 mod network;
 mod out;
 mod past;
+mod pool;
+mod power;
 mod pressure;
 mod process;
+mod raid;
 mod reboot;
 mod root;
 mod run;
 mod security;
 mod socket;
+mod swap;
 mod systemd;
+mod temperature;
 mod text;
 mod time;
 mod updates;
@@ -63,13 +75,20 @@ pub struct Collector {
 pub const COLLECTORS: &[Collector] = &[
     Collector { name: "cpu", help: "Processor time by mode, from /proc/stat", collect: cpu::collect },
     Collector { name: "load", help: "Load averages, from /proc/loadavg", collect: load::collect },
-    Collector { name: "memory", help: "Memory and swap, from /proc/meminfo and vmstat", collect: memory::collect },
+    Collector {
+        name: "memory",
+        help: "Memory, from /proc/meminfo, vmstat and the container",
+        collect: memory::collect,
+    },
+    Collector { name: "swap", help: "Swap by device, from /proc/swaps and zram", collect: swap::collect },
     Collector { name: "uptime", help: "Time since boot, from /proc/uptime", collect: uptime::collect },
     Collector {
         name: "pressure",
         help: "Stalls for want of a resource, from /proc/pressure",
         collect: pressure::collect,
     },
+    Collector { name: "files", help: "Open files of the system, from /proc/sys/fs", collect: files::collect },
+    Collector { name: "kernel", help: "Taints, stuck tasks, errors of the hardware", collect: kernel::collect },
     Collector { name: "process", help: "Processes by state, from /proc/*/stat", collect: process::collect },
     Collector { name: "network", help: "Traffic by interface, from /proc/net/dev", collect: network::collect },
     Collector { name: "link", help: "Links, bonds and the default route, from /sys/class/net", collect: link::collect },
@@ -79,12 +98,23 @@ pub const COLLECTORS: &[Collector] = &[
         help: "Packets left waiting and followed connections, from /proc/net",
         collect: backlog::collect,
     },
-    Collector { name: "disk", help: "I/O by disk, from /proc/diskstats", collect: disk::collect },
+    Collector { name: "disk", help: "I/O and state by disk, from /proc/diskstats and sysfs", collect: disk::collect },
     Collector {
         name: "filesystem",
         help: "Space and inodes, from mountinfo and statvfs",
         collect: filesystem::collect,
     },
+    Collector { name: "raid", help: "Software RAID, from /proc/mdstat", collect: raid::collect },
+    Collector { name: "pool", help: "Pools of ZFS, btrfs and DRBD", collect: pool::collect },
+    Collector { name: "multipath", help: "Paths to disks of a storage network", collect: multipath::collect },
+    Collector {
+        name: "temperature",
+        help: "Temperatures and fans, from hwmon and thermal",
+        collect: temperature::collect,
+    },
+    Collector { name: "power", help: "Power supplies and batteries", collect: power::collect },
+    Collector { name: "cpu.frequency", help: "Clock of the processors and heat", collect: frequency::collect },
+    Collector { name: "cgroup", help: "Slices, services and containers, from their cgroups", collect: cgroup::collect },
     Collector { name: "identity", help: "Kernel, distribution, processor and machine", collect: identity::collect },
     Collector {
         name: "security",

@@ -21,11 +21,14 @@ fn this_machine_is_measured_and_every_metric_is_in_the_catalogue() {
 fn every_metric_of_the_catalogue_but_the_reckoned_ones_has_a_source() {
     let folder = tempfile::tempdir().unwrap();
     machine(folder.path());
-    let got = measure(&Root::at(folder.path()), past(4_000_000));
+    let mut past = past(4_000_000);
+    past.totals = Some(Totals { cores: vec![[0, 0, 0]], ..Totals::kept([0; 8], 4_000_000) });
+    let got = measure(&Root::at(folder.path()), past);
     let missing: Vec<&str> = catalogue::METRICS
         .iter()
         .map(|metric| metric.name)
-        .filter(|name| !["host.silent", "probe.cpu"].contains(name))
+        // Reckoned elsewhere, and that of a machine that is a container.
+        .filter(|name| !["host.silent", "probe.cpu", "memory.limit"].contains(name))
         .filter(|name| !got.readings.iter().any(|r| r.metric == *name))
         .collect();
     assert!(missing.is_empty(), "{missing:?} {:?}", got.faults);
@@ -36,7 +39,7 @@ fn every_metric_of_the_catalogue_but_the_reckoned_ones_has_a_source() {
 fn an_empty_machine_has_no_values_and_says_why() {
     let folder = tempfile::tempdir().unwrap();
     let got = measure(&Root::at(folder.path()), Past::default());
-    assert!(got.readings.is_empty());
+    assert!(got.readings.iter().all(|reading| reading.metric == "probe.section.seconds"), "{:?}", got.readings);
     for collector in COLLECTORS {
         assert!(got.faults.iter().any(|fault| fault.section == collector.name), "{} is silent", collector.name);
     }
@@ -134,11 +137,8 @@ fn machine(folder: &std::path::Path) {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     };
-    write("proc/stat", "cpu  50 0 0 40 10 0 0 0\ncpu0 50 0 0 40 10 0 0 0\nbtime 1694498816\nprocesses 77\n");
     write("proc/uptime", "5000.00 100.00\n");
     write("proc/loadavg", "0.10 0.20 0.30 1/2 3\n");
-    write("proc/meminfo", "MemTotal: 100 kB\nMemAvailable: 50 kB\nSwapTotal: 10 kB\nSwapFree: 5 kB\n");
-    write("proc/vmstat", "pswpin 1\npswpout 2\n");
     for resource in ["cpu", "memory", "io"] {
         let line = "avg10=0.00 avg60=1.00 avg300=0.00 total=1000000";
         write(&format!("proc/pressure/{resource}"), &format!("some {line}\nfull {line}\n"));
@@ -146,8 +146,39 @@ fn machine(folder: &std::path::Path) {
     write("proc/1/stat", "1 (init) S 0 1 1 0 -1 4194560 1 1 1 1 1 1 1 1 20 0 1 0 5 1 1\n");
     surroundings(folder, &write);
     write("proc/net/dev", "h\nh\neth0: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n");
-    write("proc/diskstats", "8 0 sda 1 2 3 4 5 6 7 8 9 10 11\n");
     write("proc/self/mountinfo", "1 0 8:0 / / rw - ext4 /dev/sda rw\n");
+    fixture::add(folder, include_str!("fixtures/machine.txt"));
+    fixture::add(folder, include_str!("fixtures/cgroup-v2.txt"));
+    fixture::add(folder, include_str!("fixtures/hwmon.txt"));
+    write("proc/mdstat", include_str!("fixtures/mdstat"));
+}
+
+/// Docker with cgroup v2: no pressure, no disks, no sysfs of devices; what is there is the host's but the limit.
+#[test]
+fn a_container_without_parts_of_proc_says_what_it_lacks_and_is_measured_against_its_limit() {
+    let (_folder, root) = fixture::machine(include_str!("fixtures/container.txt"));
+    let got = measure(&root, past(4_000_000));
+    let value = |metric: &str| got.readings.iter().find(|r| r.metric == metric).map(|r| r.value);
+    assert_eq!((value("memory.used"), value("memory.limit")), (Some(0.5), Some(536_870_912.0)));
+    assert_eq!((value("memory.total"), value("memory.available")), (Some(536_870_912.0), Some(268_435_456.0)));
+    assert!(value("cpu.used").is_some() && value("load.1m").is_some() && value("process.count").is_some());
+    let filesystems: Vec<&str> =
+        got.readings.iter().filter(|r| r.metric == "filesystem.hung").map(|r| r.item.as_str()).collect();
+    assert_eq!(filesystems, ["/"]);
+    for (section, kind) in [
+        ("pressure", FaultKind::Unsupported),
+        ("disk", FaultKind::Absent),
+        ("raid", FaultKind::Absent),
+        ("temperature", FaultKind::Absent),
+        ("vm", FaultKind::Absent),
+        ("cpu.frequency", FaultKind::Unsupported),
+    ] {
+        assert!(got.faults.iter().any(|fault| fault.section == section && fault.kind == kind), "{section}");
+    }
+    // What is not there has no value: no zeros.
+    for prefix in ["pressure.", "disk.", "raid.", "temperature", "vm."] {
+        assert!(!got.readings.iter().any(|r| r.metric.starts_with(prefix)), "{prefix}");
+    }
 }
 
 proptest! {
@@ -156,9 +187,10 @@ proptest! {
     fn no_content_of_proc_stops_the_probe(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let folder = tempfile::tempdir().unwrap();
         machine(folder.path());
-        let own = ["1/io", "net/tcp", "net/snmp", "net/netstat", "net/sockstat", "net/softnet_stat", "net/route"];
         let files = ["loadavg", "meminfo", "vmstat", "pressure/cpu", "1/stat", "net/dev", "diskstats", "uptime"];
-        for path in files.into_iter().chain(own) {
+        let more = ["swaps", "mdstat", "interrupts", "sys/fs/file-nr", "sys/kernel/tainted", "spl/kstat/zfs/arcstats", "stat"];
+        let own = ["1/io", "net/tcp", "net/snmp", "net/netstat", "net/sockstat", "net/softnet_stat", "net/route"];
+        for path in files.into_iter().chain(more).chain(own) {
             std::fs::write(folder.path().join("proc").join(path), &bytes).unwrap();
         }
         let mut broken = b"1 0 8:0 / /".to_vec();

@@ -44,7 +44,7 @@ pub fn help() -> String {
            --help           Print this help\n\nSections:\n",
     );
     for collector in crate::measure::COLLECTORS {
-        text.push_str(&format!("  {:<11} {}\n", collector.name, collector.help));
+        text.push_str(&format!("  {:<13} {}\n", collector.name, collector.help));
     }
     text
 }

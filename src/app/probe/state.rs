@@ -16,6 +16,8 @@ pub struct State {
     pub dropped: u64,
     ticks: [u64; 8],
     at_millis: u64,
+    /// Number, ticks used and all ticks of each core.
+    cores: Vec<[u64; 3]>,
 }
 
 impl State {
@@ -37,7 +39,8 @@ impl State {
         // File names have ten digits.
         if self.boot == boot && self.sequence < 9_999_999_999 {
             self.sequence += 1;
-            return (self.at_millis > 0).then(|| Totals::kept(self.ticks, self.at_millis));
+            let cores = self.cores.clone();
+            return (self.at_millis > 0).then(|| Totals { cores, ..Totals::kept(self.ticks, self.at_millis) });
         }
         self.boot = boot.to_owned();
         self.sequence = (uptime_millis / 100).clamp(1, 9_000_000_000);
@@ -54,6 +57,7 @@ impl State {
     pub fn keep(&mut self, totals: &Totals) {
         self.ticks = totals.ticks;
         self.at_millis = totals.at_millis;
+        self.cores.clone_from(&totals.cores);
     }
 }
 
@@ -66,11 +70,12 @@ mod tests {
         let mut state = State::default();
         assert_eq!(state.advance("boot", 100_000), None);
         assert_eq!(state.sequence, 1000);
-        state.keep(&Totals::kept([1; 8], 100_000));
+        let totals = Totals { cores: vec![[0, 5, 9], [1, 6, 9]], ..Totals::kept([1; 8], 100_000) };
+        state.keep(&totals);
         assert!(state.is_visited_again(160_000) && !state.is_visited_again(159_999));
         assert!(!State::default().is_visited_again(160_000));
         let mut again = State::parse(&state.bytes());
-        assert_eq!(again.advance("boot", 102_000), Some(Totals::kept([1; 8], 100_000)));
+        assert_eq!(again.advance("boot", 102_000), Some(totals));
         assert_eq!(again.sequence, 1001);
         let mut lost = State::parse(b"{\"boot\":");
         lost.advance("boot", 103_000);

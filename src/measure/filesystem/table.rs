@@ -65,9 +65,13 @@ const LOCAL: &[&[u8]] = &[
     b"xfs",
     b"zfs",
 ];
-/// Mount points under which only the system and containers mount: node_exporter's list, and the pods of Kubernetes.
+/// Mount points under which only the system and containers mount: node_exporter's list, the pods of Kubernetes, and the
+/// three files that containers are given.
 const INTERNAL: &[&[u8]] = &[
     b"/dev",
+    b"/etc/hostname",
+    b"/etc/hosts",
+    b"/etc/resolv.conf",
     b"/proc",
     b"/sys",
     b"/run/credentials",
