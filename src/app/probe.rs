@@ -2,6 +2,7 @@
 
 mod args;
 mod aside;
+mod explain;
 mod fail;
 mod guard;
 mod sample;
@@ -9,6 +10,7 @@ mod serve;
 mod show;
 mod spool;
 mod state;
+mod words;
 
 use std::process::ExitCode;
 
@@ -30,6 +32,7 @@ fn run() -> Outcome {
     match mode {
         Mode::Help => exit::print(&args::help()),
         Mode::Version => exit::print(&format!("fleet-probe {}\n", env!("CARGO_PKG_VERSION"))),
+        Mode::Explain => exit::print(&explain::text(&sample::measured(&root), &asker())),
         Mode::Print => exit::print(&show::table(&sample::take(&root, Past::default(), 0).sample)),
         Mode::Json => exit::print(&show::json(&sample::take(&root, Past::default(), 0).sample)),
         Mode::AskMounts => measure::answer_mounts(std::io::stdin(), std::io::stdout())
@@ -39,4 +42,13 @@ fn run() -> Outcome {
         Mode::Serve { spool } => serve::serve(&root, &spool),
         Mode::Spool { spool, recipients } => serve::spool_only(&root, &spool, &recipients),
     }
+}
+
+/// Who runs this, for `--explain`.
+fn asker() -> explain::Asker {
+    let uid = rustix::process::geteuid().as_raw();
+    // The file that runs, under the name by which it was started where that is still known.
+    let digest = std::fs::read("/proc/self/exe").map(|bytes| explain::digest(&bytes)).unwrap_or_default();
+    let program = std::env::current_exe().map_or_else(|_| "fleet-probe".into(), |path| path.display().to_string());
+    explain::Asker { user: measure::user_name(&Root::default(), uid), uid, program, digest }
 }

@@ -50,7 +50,7 @@ pub use filesystem::{ASK, answer as answer_mounts};
 pub use out::Out;
 pub use past::Past;
 pub(crate) use process::MAX_PROCESSES_FILE;
-pub use process::Processes;
+pub use process::{Processes, user_name};
 pub use root::Root;
 pub use updates::{Updates, ask_for_updates};
 
@@ -156,6 +156,8 @@ pub struct Measured {
     pub facts: Vec<Fact>,
     /// The processes that take most.
     pub top: Vec<Process>,
+    /// How many values and facts each section gave.
+    pub sections: Vec<(&'static str, usize)>,
     /// Processor totals to hand to the next measurement of the same boot.
     pub totals: Option<Totals>,
     /// What processes had used, likewise.

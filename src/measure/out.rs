@@ -16,6 +16,8 @@ pub struct Out {
     faults: Vec<Fault>,
     facts: Vec<Fact>,
     top: Vec<Process>,
+    /// How many values and facts each section gave.
+    pub(super) sections: Vec<(&'static str, usize)>,
     /// Processor totals, once the cpu collector ran.
     pub(super) totals: Option<Totals>,
     /// Processors online, once the cpu collector ran.
@@ -97,7 +99,8 @@ impl Out {
 
     /// Takes over what another section found.
     pub(super) fn absorb(&mut self, other: Self) {
-        let Self { section: _, readings, faults, facts, top, totals, cores, past: _, scan, kept } = other;
+        let Self { section, readings, faults, facts, top, sections: _, totals, cores, past: _, scan, kept } = other;
+        self.sections.push((section, readings.len() + facts.len()));
         self.readings.extend(readings);
         self.faults.extend(faults);
         self.facts.extend(facts);
@@ -109,8 +112,8 @@ impl Out {
     }
 
     pub(super) fn into_measured(self) -> Measured {
-        let Self { readings, faults, facts, top, totals, kept, .. } = self;
-        Measured { readings, faults, facts, top, totals, processes: kept }
+        let Self { readings, faults, facts, top, sections, totals, kept, .. } = self;
+        Measured { readings, faults, facts, top, sections, totals, processes: kept }
     }
 }
 

@@ -17,6 +17,11 @@ pub struct Taken {
     pub processes: Option<Processes>,
 }
 
+/// What the sections say, for `--explain`.
+pub fn measured(root: &Root) -> measure::Measured {
+    measure::measure(root, Past { now: clock::now().timestamp(), ..Past::default() })
+}
+
 /// Measures; what `past` holds is of the same boot, but for its time, which is set here.
 pub fn take(root: &Root, past: Past, sequence: u64) -> Taken {
     let taken = clock::now();

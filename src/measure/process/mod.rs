@@ -39,6 +39,12 @@ struct Counts {
     threads: u64,
 }
 
+/// The name of a user of the machine, or the number where /etc/passwd does not know it.
+#[must_use]
+pub fn user_name(root: &Root, uid: u32) -> String {
+    who::user(&root.read("/etc/passwd").unwrap_or_default(), uid)
+}
+
 pub(super) fn collect(root: &Root, out: &mut Out) {
     match root.read("/proc/stat").map(|stat| keyed(&stat, "processes")) {
         Ok(Some(forks)) => out.whole("process.forks", "", forks),

@@ -1,5 +1,7 @@
 //! Sockets: TCP by state, what was lost on the way, and which ports are served.
 
+mod diag;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -32,6 +34,7 @@ const STATES: [&str; 12] = [
 const ESTABLISHED: usize = 0;
 const TIME_WAIT: usize = 5;
 const SYN_RECEIVED: usize = 2;
+const CLOSE_WAIT: usize = 7;
 const LISTEN: usize = 9;
 const NEW: usize = 11;
 
@@ -66,16 +69,89 @@ pub(super) fn collect(root: &Root, out: &mut Out) {
             out.whole(metric, "", value.saturating_add(six.unwrap_or(0)));
         }
     }
-    let in_use = member(&sockstat, "TCP:", "inuse").unwrap_or(0);
-    let waiting = member(&sockstat, "TCP:", "tw").unwrap_or(0);
-    let established = paired(&snmp, "Tcp:", "CurrEstab");
-    if in_use.saturating_add(waiting) > MAX_CONNECTIONS {
-        out.fault("", FaultKind::Cut, format!("more than {MAX_CONNECTIONS} TCP sockets: only two states are counted"));
-        out.whole("tcp.connections", STATES[ESTABLISHED], established.unwrap_or(0));
-        out.whole("tcp.connections", STATES[TIME_WAIT], waiting);
-    } else {
-        connections(root, out);
+    let counted = Counted {
+        in_use: member(&sockstat, "TCP:", "inuse"),
+        time_wait: member(&sockstat, "TCP:", "tw"),
+        established: paired(&snmp, "Tcp:", "CurrEstab"),
+    };
+    let mut table = Table::default();
+    // The sockets of another machine, made of files, are not ours to ask for.
+    let asked = root.is_this_machine() && counted.established.zip(counted.time_wait).is_some();
+    if !(asked && by_netlink(&counted, &mut table)) {
+        table = Table::default();
+        by_files(root, &counted, &mut table, out);
     }
+    table.put(out);
+}
+
+/// What the kernel counts by itself.
+struct Counted {
+    in_use: Option<u64>,
+    time_wait: Option<u64>,
+    /// Those that the other side has closed are among them.
+    established: Option<u64>,
+}
+
+/// TCP sockets by state, and what is served where.
+#[derive(Default)]
+struct Table {
+    counts: [Option<u64>; STATES.len()],
+    ports: BTreeMap<u16, BTreeSet<IpAddr>>,
+}
+
+impl Table {
+    fn add(&mut self, state: usize, address: IpAddr, port: u16) {
+        // A request that waits is one that is received.
+        let state = if state == NEW { SYN_RECEIVED } else { state };
+        if let Some(count) = self.counts.get_mut(state) {
+            *count = Some(count.unwrap_or(0) + 1);
+        }
+        if state == LISTEN {
+            self.ports.entry(port).or_default().insert(address);
+        }
+    }
+
+    /// States of which no socket was seen have none.
+    fn complete(&mut self) {
+        self.counts.iter_mut().take(NEW).for_each(|count| *count = count.or(Some(0)));
+    }
+
+    fn put(&self, out: &mut Out) {
+        for (name, count) in STATES.iter().zip(self.counts) {
+            if let Some(count) = count {
+                out.whole("tcp.connections", name, count);
+            }
+        }
+        if self.counts[LISTEN].is_none() {
+            return;
+        }
+        let own = |address: &IpAddr| address.is_loopback() || address.to_canonical().is_loopback();
+        let exposed = self.ports.values().filter(|addresses| addresses.iter().any(|address| !own(address))).count();
+        out.whole("port.exposed", "", exposed as u64);
+        if self.ports.len() > MAX_PORTS {
+            out.fault("", FaultKind::Cut, format!("{} ports are served, {MAX_PORTS} are named", self.ports.len()));
+        }
+        for (port, addresses) in self.ports.iter().take(MAX_PORTS) {
+            let addresses: Vec<String> = addresses.iter().take(16).map(IpAddr::to_string).collect();
+            out.fact("port.served", &format!("tcp/{port}"), &addresses.join(", "));
+        }
+    }
+}
+
+/// All states but the two that may be very many and are counted already; false where the kernel does not answer.
+fn by_netlink(counted: &Counted, table: &mut Table) -> bool {
+    let all = (1_u32 << (STATES.len() + 1)) - 2;
+    let mask = all & !(1 << (ESTABLISHED + 1)) & !(1 << (TIME_WAIT + 1));
+    let answered = diag::each(mask, |state, address, port| {
+        if let Some(state) = usize::from(state).checked_sub(1) {
+            table.add(state, address, port);
+        }
+    });
+    table.complete();
+    let half_closed = table.counts[CLOSE_WAIT].unwrap_or(0);
+    table.counts[ESTABLISHED] = counted.established.map(|both| both.saturating_sub(half_closed));
+    table.counts[TIME_WAIT] = counted.time_wait;
+    answered.is_ok()
 }
 
 fn read(root: &Root, path: &str, out: &mut Out) -> Vec<u8> {
@@ -130,11 +206,15 @@ fn paired(text: &[u8], line: &str, key: &str) -> Option<u64> {
     None
 }
 
-fn connections(root: &Root, out: &mut Out) {
-    let mut counts = [0_u64; STATES.len()];
-    let mut ports: BTreeMap<u16, BTreeSet<IpAddr>> = BTreeMap::new();
+/// Line by line, on kernels that do not answer by netlink.
+fn by_files(root: &Root, counted: &Counted, table: &mut Table, out: &mut Out) {
+    if counted.in_use.unwrap_or(0).saturating_add(counted.time_wait.unwrap_or(0)) > MAX_CONNECTIONS {
+        out.fault("", FaultKind::Cut, format!("more than {MAX_CONNECTIONS} TCP sockets: only two states are counted"));
+        table.counts[ESTABLISHED] = counted.established;
+        table.counts[TIME_WAIT] = counted.time_wait;
+        return;
+    }
     let mut odd = 0_u64;
-    let mut read = false;
     for path in ["/proc/net/tcp", "/proc/net/tcp6"] {
         let file = match File::open(root.path(path)) {
             Ok(file) => file,
@@ -146,7 +226,7 @@ fn connections(root: &Root, out: &mut Out) {
                 continue;
             }
         };
-        read = true;
+        table.complete();
         let mut reader = BufReader::with_capacity(32 * 1024, file);
         let mut line = Vec::with_capacity(256);
         // Connections may come while we read; the bound holds all the same.
@@ -156,42 +236,15 @@ fn connections(root: &Root, out: &mut Out) {
                 Ok(length) if length > 0 => {}
                 _ => break,
             }
-            if number == 0 {
-                continue;
-            }
             match connection(&line) {
-                Some((state, address, port)) => {
-                    if let Some(count) = counts.get_mut(state) {
-                        *count += 1;
-                    }
-                    if state == LISTEN {
-                        ports.entry(port).or_default().insert(address);
-                    }
-                }
+                _ if number == 0 => {}
+                Some((state, address, port)) => table.add(state, address, port),
                 None => odd += 1,
             }
         }
     }
     if odd > 0 {
         out.malformed("", format!("/proc/net/tcp: {odd} lines not understood"));
-    }
-    if !read {
-        return;
-    }
-    // A request that waits is one that is received.
-    counts[SYN_RECEIVED] += counts[NEW];
-    for (name, count) in STATES.iter().zip(counts).take(NEW) {
-        out.whole("tcp.connections", name, count);
-    }
-    let own = |address: &IpAddr| address.is_loopback() || address.to_canonical().is_loopback();
-    let exposed = ports.values().filter(|addresses| addresses.iter().any(|address| !own(address))).count();
-    out.whole("port.exposed", "", exposed as u64);
-    if ports.len() > MAX_PORTS {
-        out.fault("", FaultKind::Cut, format!("{} ports are served, {MAX_PORTS} are named", ports.len()));
-    }
-    for (port, addresses) in ports.iter().take(MAX_PORTS) {
-        let addresses: Vec<String> = addresses.iter().take(16).map(IpAddr::to_string).collect();
-        out.fact("port.served", &format!("tcp/{port}"), &addresses.join(", "));
     }
 }
 
@@ -249,6 +302,19 @@ mod tests {
         let sockstat = b"sockets: used 47\nTCP: inuse 10 orphan 2 tw 5 alloc 10 mem 160\n";
         assert_eq!((member(sockstat, "TCP:", "orphan"), member(sockstat, "TCP:", "mem")), (Some(2), Some(160)));
         assert_eq!(member(sockstat, "sockets:", "used"), Some(47));
+    }
+
+    #[test]
+    fn netlink_and_files_say_the_same_of_this_machine() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let counted = Counted { in_use: Some(0), time_wait: Some(0), established: Some(0) };
+        let (mut quick, mut slow) = (Table::default(), Table::default());
+        assert!(by_netlink(&counted, &mut quick), "this kernel has tcp_diag");
+        by_files(&Root::default(), &counted, &mut slow, &mut Out::default());
+        // Other tests listen too, and come and go.
+        assert_eq!(quick.ports.get(&port), slow.ports.get(&port));
+        assert!(quick.ports.contains_key(&port) && quick.counts[LISTEN] > Some(0));
     }
 
     #[test]
