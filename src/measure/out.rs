@@ -49,6 +49,18 @@ impl Out {
         self.put(metric, item, (value * 100.0).round() / 100.0);
     }
 
+    /// How many values there are by now; for [`Out::lead_with`].
+    pub(super) fn values(&self) -> usize {
+        self.readings.len()
+    }
+
+    /// Puts the values from this one on before all others: the first stay where there are too many for a sample.
+    pub(super) fn lead_with(&mut self, from: usize) {
+        if from <= self.readings.len() {
+            self.readings.rotate_left(from);
+        }
+    }
+
     /// What the host is; an empty text is none.
     pub fn fact(&mut self, name: &str, item: &str, text: &str) {
         let text = clean(text.trim());
@@ -84,9 +96,11 @@ impl Out {
 
     /// Takes over what another section found.
     pub(super) fn absorb(&mut self, other: Self) {
-        let Self { section: _, readings, faults, totals, cores } = other;
+        let Self { section: _, readings, faults, facts, top, totals, cores } = other;
         self.readings.extend(readings);
         self.faults.extend(faults);
+        self.facts.extend(facts);
+        self.top.extend(top);
         self.totals = self.totals.take().or(totals);
         self.cores = self.cores.or(cores);
     }
