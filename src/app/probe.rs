@@ -1,6 +1,7 @@
 //! The probe's run.
 
 mod args;
+mod aside;
 mod fail;
 mod guard;
 mod sample;
@@ -14,7 +15,7 @@ use std::process::ExitCode;
 use args::Mode;
 
 use super::exit::{self, Exit, Failure, Outcome};
-use crate::measure::{self, Root};
+use crate::measure::{self, Past, Root};
 
 /// Runs the probe with the process's arguments and standard streams.
 #[must_use]
@@ -29,11 +30,12 @@ fn run() -> Outcome {
     match mode {
         Mode::Help => exit::print(&args::help()),
         Mode::Version => exit::print(&format!("fleet-probe {}\n", env!("CARGO_PKG_VERSION"))),
-        Mode::Print => exit::print(&show::table(&sample::take(&root, None, 0).sample)),
-        Mode::Json => exit::print(&show::json(&sample::take(&root, None, 0).sample)),
+        Mode::Print => exit::print(&show::table(&sample::take(&root, Past::default(), 0).sample)),
+        Mode::Json => exit::print(&show::json(&sample::take(&root, Past::default(), 0).sample)),
         Mode::AskMounts => measure::answer_mounts(std::io::stdin(), std::io::stdout())
             .map(|()| Exit::Done)
             .map_err(|error| Failure::new(Exit::Failed, format!("a pipe: {error}"))),
+        Mode::Refresh { spool } => aside::refresh(&root, &spool),
         Mode::Serve { spool } => serve::serve(&root, &spool),
         Mode::Spool { spool, recipients } => serve::spool_only(&root, &spool, &recipients),
     }

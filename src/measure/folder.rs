@@ -59,6 +59,16 @@ impl Folder {
         std::str::from_utf8(self.read(name.as_bytes(), &mut buffer).ok()?).ok()?.parse().ok()
     }
 
+    /// Shows the names of what is in it, as they come, until the answer is no.
+    pub(super) fn each(&self, mut show: impl FnMut(&[u8]) -> bool) {
+        let Ok(dir) = Dir::read_from(&self.0) else { return };
+        for entry in dir.flatten() {
+            if !show(entry.file_name().to_bytes()) {
+                return;
+            }
+        }
+    }
+
     /// The names of what is in it, sorted; at most 4096.
     pub(super) fn names(&self) -> Vec<Vec<u8>> {
         self.list(|_| true)

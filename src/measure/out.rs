@@ -1,8 +1,10 @@
 //! Where collectors put what they found.
 
 use std::io;
+use std::sync::Arc;
 
-use super::{Measured, Totals};
+use super::process::{Processes, Scan};
+use super::{Measured, Past, Totals};
 use crate::model::clean::clean;
 use crate::model::sample::{Fact, Fault, FaultKind, Process, Reading};
 
@@ -18,9 +20,20 @@ pub struct Out {
     pub(super) totals: Option<Totals>,
     /// Processors online, once the cpu collector ran.
     pub(super) cores: Option<u32>,
+    /// What the measurement started from.
+    pub(super) past: Arc<Past>,
+    /// All processes, between the process collector and the end.
+    pub(super) scan: Option<Scan>,
+    /// What processes had used, for the next measurement.
+    pub(super) kept: Option<Processes>,
 }
 
 impl Out {
+    /// For another section of the same measurement.
+    pub(super) fn beside(cores: Option<u32>, past: &Arc<Past>) -> Self {
+        Self { cores, past: Arc::clone(past), ..Self::default() }
+    }
+
     /// The collector whose faults follow.
     pub(super) fn section(&mut self, name: &'static str) {
         self.section = name;
@@ -96,18 +109,20 @@ impl Out {
 
     /// Takes over what another section found.
     pub(super) fn absorb(&mut self, other: Self) {
-        let Self { section: _, readings, faults, facts, top, totals, cores } = other;
+        let Self { section: _, readings, faults, facts, top, totals, cores, past: _, scan, kept } = other;
         self.readings.extend(readings);
         self.faults.extend(faults);
         self.facts.extend(facts);
         self.top.extend(top);
+        self.scan = self.scan.take().or(scan);
+        self.kept = self.kept.take().or(kept);
         self.totals = self.totals.take().or(totals);
         self.cores = self.cores.or(cores);
     }
 
     pub(super) fn into_measured(self) -> Measured {
-        let Self { readings, faults, facts, top, totals, .. } = self;
-        Measured { readings, faults, facts, top, totals }
+        let Self { readings, faults, facts, top, totals, kept, .. } = self;
+        Measured { readings, faults, facts, top, totals, processes: kept }
     }
 }
 

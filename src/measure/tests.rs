@@ -6,7 +6,7 @@ use crate::model::sample::FaultKind;
 
 #[test]
 fn this_machine_is_measured_and_every_metric_is_in_the_catalogue() {
-    let got = measure(&Root::default(), None);
+    let got = measure(&Root::default(), Past::default());
     for reading in &got.readings {
         assert!(catalogue::find(&reading.metric).is_some(), "{} is not in the catalogue", reading.metric);
         assert!(reading.value >= 0.0);
@@ -21,8 +21,9 @@ fn this_machine_is_measured_and_every_metric_is_in_the_catalogue() {
 fn every_metric_of_the_catalogue_but_the_reckoned_ones_has_a_source() {
     let folder = tempfile::tempdir().unwrap();
     machine(folder.path());
-    let earlier = Totals { cores: vec![[0, 0, 0]], ..Totals::kept([0; 8], 4_000_000) };
-    let got = measure(&Root::at(folder.path()), Some(&earlier));
+    let mut past = past(4_000_000);
+    past.totals = Some(Totals { cores: vec![[0, 0, 0]], ..Totals::kept([0; 8], 4_000_000) });
+    let got = measure(&Root::at(folder.path()), past);
     let missing: Vec<&str> = catalogue::METRICS
         .iter()
         .map(|metric| metric.name)
@@ -37,7 +38,7 @@ fn every_metric_of_the_catalogue_but_the_reckoned_ones_has_a_source() {
 #[test]
 fn an_empty_machine_has_no_values_and_says_why() {
     let folder = tempfile::tempdir().unwrap();
-    let got = measure(&Root::at(folder.path()), None);
+    let got = measure(&Root::at(folder.path()), Past::default());
     assert!(got.readings.iter().all(|reading| reading.metric == "probe.section.seconds"), "{:?}", got.readings);
     for collector in COLLECTORS {
         assert!(got.faults.iter().any(|fault| fault.section == collector.name), "{} is silent", collector.name);
@@ -53,7 +54,7 @@ fn earlier_totals_serve_only_within_their_time() {
     machine(folder.path());
     let root = Root::at(folder.path());
     let used = |at: u64| {
-        let got = measure(&root, Some(&Totals::kept([0; 8], at)));
+        let got = measure(&root, past(at));
         got.readings.iter().find(|r| r.metric == "cpu.used").map(|r| r.value)
     };
     // Uptime is 5000 s; the totals of the fixture stand still, so the window gives nothing.
@@ -69,6 +70,67 @@ fn without_a_boot_id_the_time_of_boot_stands_for_it() {
     assert_eq!(boot_id(&Root::at(folder.path())), "65000000-btime");
 }
 
+/// What an earlier sample left, at this time after boot in milliseconds.
+fn past(at: u64) -> Past {
+    let processes = Processes::parse(format!("{at}\n").as_bytes());
+    let updates = Updates::parse(b"1700000000 5 1\n");
+    Past { now: 1_700_000_100, totals: Some(Totals::kept([0; 8], at)), processes, updates, command_lines: false }
+}
+
+/// What is neither a processor, memory nor a disk.
+fn surroundings(folder: &std::path::Path, write: &dyn Fn(&str, &str)) {
+    use std::os::unix::fs::PermissionsExt;
+    write("proc/sys/kernel/osrelease", "6.1.0-18-amd64\n");
+    write("proc/sys/kernel/hostname", "web1\n");
+    write("proc/sys/kernel/threads-max", "1000\n");
+    write("proc/sys/kernel/pid_max", "1000\n");
+    write("proc/1/fd/0", "");
+    write("proc/1/io", "read_bytes: 1\nwrite_bytes: 1\n");
+    write("etc/machine-id", "0123456789abcdef0123456789abcdef\n");
+    write("etc/os-release", "ID=debian\nVERSION_ID=\"12\"\n");
+    write("etc/passwd", "root:x:0:0::/root:/bin/sh\n");
+    write("sys/fs/selinux/enforce", "1");
+    write("sys/module/apparmor/parameters/enabled", "N\n");
+    for (file, text) in [
+        ("flags", "0x1003"),
+        ("operstate", "up"),
+        ("carrier_changes", "2"),
+        ("speed", "1000"),
+        ("duplex", "full"),
+        ("mtu", "1500"),
+    ] {
+        write(&format!("sys/class/net/eth0/{file}"), text);
+    }
+    write("proc/net/bonding/bond0", "Currently Active Slave: eth0\nSlave Interface: eth0\nMII Status: up\n");
+    write("proc/net/route", "Iface\neth0 00000000 0 0003 0 0 0 00000000 0 0 0\n");
+    write("proc/net/sockstat", "sockets: used 9\nTCP: inuse 1 orphan 1 tw 0 alloc 1 mem 1\n");
+    write("proc/sys/net/ipv4/tcp_max_orphans", "100\n");
+    write("proc/sys/net/ipv4/tcp_mem", "10 20 30\n");
+    let tcp = "Tcp: OutSegs RetransSegs AttemptFails CurrEstab\nTcp: 9 1 1 1\n";
+    write("proc/net/snmp", &format!("{tcp}Udp: InErrors RcvbufErrors SndbufErrors\nUdp: 1 1 1\n"));
+    write("proc/net/netstat", "TcpExt: ListenOverflows ListenDrops\nTcpExt: 1 2\n");
+    write("proc/net/tcp", "head\n 0: 00000000:0016 00000000:0000 0A 0 0 0\n");
+    write("proc/net/softnet_stat", "1 2 3\n");
+    write("proc/sys/net/netfilter/nf_conntrack_count", "1\n");
+    write("proc/sys/net/netfilter/nf_conntrack_max", "10\n");
+    write("etc/kernel/postinst.d/unattended-upgrades", "");
+    write("lib/modules/6.1.0-18-amd64/modules.dep", "");
+    write("run/utmp", "");
+    write("var/lib/apt/lists/lock", "");
+    write("etc/nginx/ssl/a.pem", include_str!("certificate/fleet.pem"));
+    write("run/systemd/system/x", "");
+    std::fs::create_dir_all(folder.join("run/systemd/units")).unwrap();
+    std::os::unix::fs::symlink("0", folder.join("run/systemd/units/invocation:a.service")).unwrap();
+    let clock = "echo A,10.0.0.1,2,0.0,0.001,0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,Normal";
+    let units = "case $1 in list-units) echo a.service loaded failed failed A;; show) echo Id=a.service;
+        echo NRestarts=3; echo ActiveState=activating; echo StateChangeTimestampMonotonic=1;; esac";
+    for (program, script) in [("chronyc", clock), ("systemctl", units), ("apt-get", "")] {
+        write(&format!("usr/bin/{program}"), &format!("#!/bin/sh\n{script}\n"));
+        let executable = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(folder.join("usr/bin").join(program), executable).unwrap();
+    }
+}
+
 fn machine(folder: &std::path::Path) {
     let write = |path: &str, text: &str| {
         let path = folder.join(path);
@@ -81,7 +143,8 @@ fn machine(folder: &std::path::Path) {
         let line = "avg10=0.00 avg60=1.00 avg300=0.00 total=1000000";
         write(&format!("proc/pressure/{resource}"), &format!("some {line}\nfull {line}\n"));
     }
-    write("proc/1/stat", "1 (init) S 0 1 1 0 -1 4194560 1 1 1 1 1 1 1 1 20 0 1 0 5\n");
+    write("proc/1/stat", "1 (init) S 0 1 1 0 -1 4194560 1 1 1 1 1 1 1 1 20 0 1 0 5 1 1\n");
+    surroundings(folder, &write);
     write("proc/net/dev", "h\nh\neth0: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n");
     write("proc/self/mountinfo", "1 0 8:0 / / rw - ext4 /dev/sda rw\n");
     fixture::add(folder, include_str!("fixtures/machine.txt"));
@@ -94,7 +157,7 @@ fn machine(folder: &std::path::Path) {
 #[test]
 fn a_container_without_parts_of_proc_says_what_it_lacks_and_is_measured_against_its_limit() {
     let (_folder, root) = fixture::machine(include_str!("fixtures/container.txt"));
-    let got = measure(&root, Some(&Totals::kept([0; 8], 4_000_000)));
+    let got = measure(&root, past(4_000_000));
     let value = |metric: &str| got.readings.iter().find(|r| r.metric == metric).map(|r| r.value);
     assert_eq!((value("memory.used"), value("memory.limit")), (Some(0.5), Some(536_870_912.0)));
     assert_eq!((value("memory.total"), value("memory.available")), (Some(536_870_912.0), Some(268_435_456.0)));
@@ -124,8 +187,10 @@ proptest! {
     fn no_content_of_proc_stops_the_probe(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let folder = tempfile::tempdir().unwrap();
         machine(folder.path());
-        for path in ["loadavg", "meminfo", "vmstat", "pressure/cpu", "1/stat", "net/dev", "diskstats", "uptime", "swaps", "mdstat",
-            "interrupts", "sys/fs/file-nr", "sys/kernel/tainted", "spl/kstat/zfs/arcstats", "stat"] {
+        let files = ["loadavg", "meminfo", "vmstat", "pressure/cpu", "1/stat", "net/dev", "diskstats", "uptime"];
+        let more = ["swaps", "mdstat", "interrupts", "sys/fs/file-nr", "sys/kernel/tainted", "spl/kstat/zfs/arcstats", "stat"];
+        let own = ["1/io", "net/tcp", "net/snmp", "net/netstat", "net/sockstat", "net/softnet_stat", "net/route"];
+        for path in files.into_iter().chain(more).chain(own) {
             std::fs::write(folder.path().join("proc").join(path), &bytes).unwrap();
         }
         let mut broken = b"1 0 8:0 / /".to_vec();

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use super::aside::REFRESH;
 use crate::measure::ASK;
 
 /// What is to be done.
@@ -18,6 +19,8 @@ pub enum Mode {
     Spool { spool: PathBuf, recipients: Vec<String> },
     /// Ask the mounts named on standard input; started by the probe itself.
     AskMounts,
+    /// Ask what takes long and keep the answer in the spool; started by the probe itself.
+    Refresh { spool: PathBuf },
     /// Print the version.
     Version,
     /// Print the help.
@@ -65,7 +68,7 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Mode, String> {
         match name {
             "--spool" => spool = Some(PathBuf::from(value()?)),
             "--recipient" => recipients.push(value()?.to_string_lossy().into_owned()),
-            "--print" | "--json" | "--serve" | ASK if inline.is_none() => modes.push(name.to_owned()),
+            "--print" | "--json" | "--serve" | ASK | REFRESH if inline.is_none() => modes.push(name.to_owned()),
             "--version" | "-V" => return Ok(Mode::Version),
             "--help" | "-h" => return Ok(Mode::Help),
             _ => return Err(format!("unknown argument {:?}; {HINT}", crate::model::clean::clean(&text))),
@@ -76,6 +79,7 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Mode, String> {
         (["--print"], None, true) => Ok(Mode::Print),
         (["--json"], None, true) => Ok(Mode::Json),
         ([ASK], None, true) => Ok(Mode::AskMounts),
+        ([REFRESH], Some(spool), true) => Ok(Mode::Refresh { spool }),
         (["--serve"], Some(spool), true) => Ok(Mode::Serve { spool }),
         (["--serve"], None, _) => Err(format!("--serve needs --spool DIR; {HINT}")),
         ([], Some(spool), false) => Ok(Mode::Spool { spool, recipients }),

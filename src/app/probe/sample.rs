@@ -3,7 +3,7 @@
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::app::clock;
-use crate::measure::{self, Root, Totals};
+use crate::measure::{self, Past, Processes, Root, Totals};
 use crate::model::clean::clean_bytes;
 use crate::model::sample::{Reading, Sample, SampleKey};
 
@@ -13,12 +13,14 @@ pub struct Taken {
     pub sample: Sample,
     /// Processor totals at its time.
     pub totals: Option<Totals>,
+    /// What its processes had used by then.
+    pub processes: Option<Processes>,
 }
 
-/// Measures; `earlier` are processor totals of the same boot.
-pub fn take(root: &Root, earlier: Option<&Totals>, sequence: u64) -> Taken {
+/// Measures; what `past` holds is of the same boot, but for its time, which is set here.
+pub fn take(root: &Root, past: Past, sequence: u64) -> Taken {
     let taken = clock::now();
-    let mut measured = measure::measure(root, earlier);
+    let mut measured = measure::measure(root, Past { now: taken.timestamp(), ..past });
     #[allow(clippy::cast_precision_loss, reason = "seconds of this process are few")]
     let cpu = {
         let spent = clock_gettime(ClockId::ProcessCPUTime);
@@ -35,5 +37,5 @@ pub fn take(root: &Root, earlier: Option<&Totals>, sequence: u64) -> Taken {
         facts: measured.facts,
         top: measured.top,
     };
-    Taken { sample, totals: measured.totals }
+    Taken { sample, totals: measured.totals, processes: measured.processes }
 }

@@ -3,18 +3,21 @@
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
+use super::aside;
 use super::fail::Fail;
 use super::guard::{self, Alarm};
 use super::sample;
 use super::spool::{Pending, Spool};
 use crate::app::exit::{Exit, Failure, Outcome};
-use crate::measure::{self, Root};
+use crate::measure::{self, MAX_PROCESSES_FILE, Past, Processes, Root, Updates};
 use crate::model::cause::Cause;
 use crate::wire::task::{MAX_TASK, Task};
 use crate::wire::{frame, is_nonce, seal, v1};
 
 /// Room of a spool that only this machine's own cron fills.
 const OWN_SPOOL_BYTES: u64 = 4 << 20;
+/// What processes had used, in the spool.
+const PROCESSES: &str = "processes";
 
 /// Does the task on standard input. The exit status proves nothing: the end marker does.
 pub fn serve(root: &Root, dir: &Path) -> Outcome {
@@ -43,7 +46,12 @@ pub fn serve(root: &Root, dir: &Path) -> Outcome {
     alarm.set(u64::from(task.deadline_secs) + 5);
     frame::write_start(&mut out, &task.nonce).map_err(|error| broken("standard output", &error))?;
     match pull(root, dir, &task, &mut input, &mut out) {
-        Ok(()) => Ok(Exit::Done),
+        Ok(wanted) => {
+            if wanted {
+                aside::start(dir);
+            }
+            Ok(Exit::Done)
+        }
         Err(Stop::Line(error)) => Err(broken("the collector", &error)),
         Err(Stop::Fail(fail)) => {
             frame::write_fail(&mut out, fail.cause, &fail.text).map_err(|error| broken("standard output", &error))?;
@@ -58,7 +66,11 @@ pub fn spool_only(root: &Root, dir: &Path, recipients: &[String]) -> Outcome {
     let _alarm = Alarm::start();
     let failed = |fail: Fail| Failure::new(Exit::Failed, format!("{}; {}", fail.text, fail.cause.remedy()));
     let spool = Spool::open(dir).map_err(failed)?;
-    measure_into(root, &spool, None, recipients, OWN_SPOOL_BYTES).map_err(failed)?;
+    let written = measure_into(root, &spool, None, recipients, OWN_SPOOL_BYTES).map_err(failed)?;
+    drop(spool);
+    if written.ask_aside {
+        aside::start(dir);
+    }
     Ok(Exit::Done)
 }
 
@@ -73,9 +85,11 @@ impl From<Fail> for Stop {
     }
 }
 
-fn pull(root: &Root, dir: &Path, task: &Task, input: &mut impl BufRead, out: &mut impl Write) -> Result<(), Stop> {
+/// True where something that takes long is to be asked now.
+fn pull(root: &Root, dir: &Path, task: &Task, input: &mut impl BufRead, out: &mut impl Write) -> Result<bool, Stop> {
     let spool = Spool::open(dir)?;
-    let newest = measure_into(root, &spool, Some(&task.nonce), &task.recipients, task.spool_bytes)?;
+    let Written { name: newest, ask_aside } =
+        measure_into(root, &spool, Some(&task.nonce), &task.recipients, task.spool_bytes)?;
     let waiting = spool.pending()?;
     let (chosen, mut left) = choose(&waiting, &newest, task);
     let mut sent = 0;
@@ -98,21 +112,40 @@ fn pull(root: &Root, dir: &Path, task: &Task, input: &mut impl BufRead, out: &mu
         state.dropped = 0;
         spool.set_state(&state)?;
     }
-    Ok(())
+    Ok(ask_aside)
 }
 
-/// Measures, seals, writes; returns the file's name. The sequence is durable before it is used.
+/// What a measurement left.
+struct Written {
+    /// The file's name.
+    name: String,
+    /// Whether the answers to what takes long have grown old.
+    ask_aside: bool,
+}
+
+/// Measures, seals, writes. The sequence is durable before it is used.
 fn measure_into(
     root: &Root,
     spool: &Spool,
     nonce: Option<&str>,
     recipients: &[String],
     room: u64,
-) -> Result<String, Fail> {
+) -> Result<Written, Fail> {
     let boot = measure::boot_id(root);
     let mut state = spool.state();
-    let earlier = state.advance(&boot, measure::uptime_millis(root));
-    let taken = sample::take(root, earlier.as_ref(), state.sequence);
+    let uptime = measure::uptime_millis(root);
+    let totals = state.advance(&boot, uptime);
+    // The file of processes is of the state's boot, or of none.
+    let processes = totals.as_ref().and_then(|_| spool.kept(PROCESSES, MAX_PROCESSES_FILE));
+    let processes = processes.and_then(|bytes| Processes::parse(&bytes));
+    let updates = spool.kept(aside::UPDATES, 256).and_then(|bytes| Updates::parse(&bytes));
+    let fresh = |now: i64| updates.as_ref().is_some_and(|updates| updates.is_fresh(now));
+    let ask_aside = state.is_visited_again(uptime) && !fresh(crate::app::clock::now().timestamp());
+    let past = Past { totals, processes, updates, ..Past::default() };
+    let taken = sample::take(root, past, state.sequence);
+    if let Some(processes) = &taken.processes {
+        spool.keep(PROCESSES, &processes.bytes());
+    }
     if let Some(totals) = &taken.totals {
         state.keep(totals);
     }
@@ -123,7 +156,7 @@ fn measure_into(
     spool.set_state(&state)?;
     let name = format!("{}-{:010}.age", boot.get(..8).unwrap_or("00000000"), state.sequence);
     spool.write(&name, &sealed)?;
-    Ok(name)
+    Ok(Written { name, ask_aside })
 }
 
 /// The oldest within the task's limits, and always the newest; and how many stay.

@@ -85,6 +85,16 @@ impl Spool {
         })
     }
 
+    /// What the last run of this boot or of the package manager left under a name, at most `limit` bytes.
+    pub fn kept(&self, name: &str, limit: u64) -> Option<Vec<u8>> {
+        self.read_bounded(name, limit).ok()
+    }
+
+    /// Keeps what may be lost: renamed whole, but not flushed to the disk.
+    pub fn keep(&self, name: &str, bytes: &[u8]) {
+        keep(&self.dir, name, bytes);
+    }
+
     /// All files that wait, oldest first.
     pub fn pending(&self) -> Result<Vec<Pending>, Fail> {
         let entries = fs::read_dir(&self.dir).map_err(|error| Fail::io(&self.dir, &error))?;
@@ -139,6 +149,20 @@ impl Spool {
     }
 }
 
+/// Writes a file that may be lost: whole or not at all, without a lock.
+pub fn keep(dir: &Path, name: &str, bytes: &[u8]) {
+    let temporary = dir.join(format!(".{name}.new"));
+    // Left by a run that was killed.
+    let _ = fs::remove_file(&temporary);
+    let written = || -> io::Result<()> {
+        ours(OpenOptions::new().write(true).create_new(true)).open(&temporary)?.write_all(bytes)?;
+        fs::rename(&temporary, dir.join(name))
+    };
+    if written().is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+}
+
 /// Mode 0600, never through a link, never waiting for the other end of a pipe.
 fn ours(options: &mut OpenOptions) -> &mut OpenOptions {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -146,7 +170,7 @@ fn ours(options: &mut OpenOptions) -> &mut OpenOptions {
 }
 
 /// The directory's real path: ours, writable by nobody else, and so are the directories above it.
-fn safe_dir(path: &Path) -> Result<PathBuf, Fail> {
+pub fn safe_dir(path: &Path) -> Result<PathBuf, Fail> {
     let unsafe_dir = |path: &Path, text: &str| Fail::new(Cause::UnsafeDirectory, format!("{}: {text}", path.display()));
     let name = path.file_name().ok_or_else(|| unsafe_dir(path, "has no name"))?;
     let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -48,6 +48,11 @@ impl State {
         None
     }
 
+    /// True where a sample of this boot is so old that the host is visited time and again.
+    pub fn is_visited_again(&self, uptime_millis: u64) -> bool {
+        self.at_millis > 0 && uptime_millis.saturating_sub(self.at_millis) >= 60_000
+    }
+
     /// Keeps totals for the next run.
     pub fn keep(&mut self, totals: &Totals) {
         self.ticks = totals.ticks;
@@ -67,6 +72,8 @@ mod tests {
         assert_eq!(state.sequence, 1000);
         let totals = Totals { cores: vec![[0, 5, 9], [1, 6, 9]], ..Totals::kept([1; 8], 100_000) };
         state.keep(&totals);
+        assert!(state.is_visited_again(160_000) && !state.is_visited_again(159_999));
+        assert!(!State::default().is_visited_again(160_000));
         let mut again = State::parse(&state.bytes());
         assert_eq!(again.advance("boot", 102_000), Some(totals));
         assert_eq!(again.sequence, 1001);

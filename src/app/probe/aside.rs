@@ -1,0 +1,41 @@
+//! What takes long is asked by another process after the sample was handed over: the collector waits for nobody.
+
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::fail::Fail;
+use super::guard::{self, Alarm};
+use super::spool;
+use crate::app::clock;
+use crate::app::exit::{Exit, Failure, Outcome};
+use crate::measure::{self, Root};
+
+/// The argument that makes the probe the other process.
+pub const REFRESH: &str = "--refresh";
+/// The package manager's last answer, in the spool.
+pub const UPDATES: &str = "updates";
+/// In seconds: two questions of a minute, and some.
+const DEADLINE: u64 = 150;
+
+/// Starts the other process; where that fails, the next visit tries again.
+pub fn start(dir: &Path) {
+    #[allow(clippy::disallowed_methods, reason = "the probe's own second half")]
+    let mut command = Command::new("/proc/self/exe");
+    command.arg(REFRESH).arg("--spool").arg(dir).env_clear();
+    // Nothing of ours stays in use: no channel, no terminal, no group that a signal reaches.
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    let _ = command.spawn();
+}
+
+/// Asks and keeps the answers.
+pub fn refresh(root: &Root, dir: &Path) -> Outcome {
+    guard::limit();
+    Alarm::start().set(DEADLINE);
+    let failed = |fail: Fail| Failure::new(Exit::Failed, format!("{}; {}", fail.text, fail.cause.remedy()));
+    let dir = spool::safe_dir(dir).map_err(failed)?;
+    if let Some(updates) = measure::ask_for_updates(root, clock::now().timestamp()) {
+        spool::keep(&dir, UPDATES, &updates.bytes());
+    }
+    Ok(Exit::Done)
+}
