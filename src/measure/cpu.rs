@@ -69,7 +69,9 @@ impl Totals {
 }
 
 impl Shares {
+    /// Before all other values: they are known last and matter most.
     pub(super) fn put(&self, out: &mut Out) {
+        let from = out.values();
         let [user, nice, system, idle, iowait, irq, softirq, steal] = self.modes;
         for (metric, share) in [
             ("cpu.used", 1.0 - idle - iowait),
@@ -86,6 +88,7 @@ impl Shares {
         for (core, share) in &self.cores {
             out.share("cpu.core.used", &core.to_string(), *share);
         }
+        out.lead_with(from);
     }
 }
 
@@ -245,8 +248,10 @@ mod tests {
         let before = Totals::kept([100, 0, 0, 100, 100, 0, 0, 0], 0);
         let now = Totals::kept([110, 0, 10, 160, 110, 0, 0, 10], 0);
         let mut out = Out::default();
+        out.whole("uptime", "", 1);
         now.since(&before).unwrap().put(&mut out);
         let got = out.into_measured();
+        assert_eq!((got.readings[0].metric.as_str(), got.readings.len()), ("cpu.used", 9));
         let value = |metric: &str| got.readings.iter().find(|r| r.metric == metric).unwrap().value;
         assert_eq!((value("cpu.used"), value("cpu.iowait"), value("cpu.steal")), (0.3, 0.1, 0.1));
         assert_eq!((value("cpu.user"), value("cpu.system"), value("cpu.softirq")), (0.1, 0.1, 0.0));

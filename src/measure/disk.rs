@@ -121,7 +121,14 @@ fn about(root: &Root, disk: &str, out: &mut Out) {
     if let Some(flag) = folder.whole("queue/rotational") {
         out.whole("disk.rotational", disk, u64::from(flag != 0));
     }
+    // `vg-root` of `dm-0`.
+    if let Some(name) = folder.text("dm/name") {
+        out.fact("disk.name", disk, &name);
+    }
     let Ok(device) = folder.folder(b"device") else { return };
+    if let Some(model) = device.text("model").or_else(|| device.text("name")) {
+        out.fact("disk.model", disk, &model);
+    }
     // SCSI and NVMe.
     if let Some(state) = device.text("state") {
         let dead = ["offline", "transport-offline", "dead", "deleting", "deleting (no IO)"].contains(&state.as_str());
@@ -231,7 +238,8 @@ mod tests {
             "== /proc/diskstats\n8 0 sda 1 2 3 4 5 6 7 8 9 10 11\n179 0 mmcblk0 1 2 3 4 5 6 7 8 9 10 11\n\
              8 1 cciss/c0d0 1 2 3 4 5 6 7 8 9 10 11\n\
              == /sys/block/sda/size\n1000\n== /sys/block/sda/ro\n1\n== /sys/block/sda/queue/rotational\n1\n\
-             == /sys/block/sda/device/state\noffline\n== /sys/block/cciss!c0d0/size\n8\n\
+             == /sys/block/sda/device/state\noffline\n\
+             == /sys/block/sda/device/model\nVirtual disk    \n== /sys/block/cciss!c0d0/size\n8\n\
              == /sys/block/mmcblk0/device/life_time\n0x02 0x05\n== /sys/block/mmcblk0/device/pre_eol_info\n0x02\n",
         );
         let mut out = Out::default();
@@ -244,6 +252,7 @@ mod tests {
         assert_eq!((value("disk.readonly", "sda"), value("disk.rotational", "sda")), (Some(1.0), Some(1.0)));
         assert_eq!((value("disk.dead", "sda"), value("disk.dead", "mmcblk0")), (Some(1.0), None));
         assert_eq!((value("disk.wear", "mmcblk0"), value("disk.spare.alarm", "mmcblk0")), (Some(0.5), Some(1.0)));
+        assert_eq!((got.facts[0].name.as_str(), got.facts[0].text.as_str()), ("disk.model", "Virtual disk"));
         assert_eq!((wear("0x00 0x00"), wear("0x0b 0x01"), wear("x 0xff")), (None, Some(1.1), None));
     }
 

@@ -51,9 +51,11 @@ fn checks(root: &Root, out: &mut Out) {
     match root.read("/proc/interrupts") {
         Ok(bytes) => match machine_checks(&bytes) {
             Some(count) => out.whole("kernel.machine-checks", "", count),
-            None => {
-                out.fault("machine-checks", FaultKind::Unsupported, "/proc/interrupts: no line MCE, only x86 has it")
-            }
+            None => out.fault(
+                "machine-checks",
+                FaultKind::Unsupported,
+                "/proc/interrupts: no line MCE; this kernel does not count them",
+            ),
         },
         Err(error) => out.unread("machine-checks", "/proc/interrupts", &error),
     }

@@ -31,6 +31,7 @@ mod reboot;
 mod root;
 mod run;
 mod security;
+mod smart;
 mod socket;
 mod swap;
 mod systemd;
@@ -52,6 +53,7 @@ pub use past::Past;
 pub(crate) use process::MAX_PROCESSES_FILE;
 pub use process::{Processes, user_name};
 pub use root::Root;
+pub use smart::{MAX_SMART_FILE, Smart, ask_disks, disks_wait};
 pub use updates::{Updates, ask_for_updates};
 
 use crate::model::sample::{Fact, Fault, Process, Reading};
@@ -104,6 +106,7 @@ pub const COLLECTORS: &[Collector] = &[
         help: "Space and inodes, from mountinfo and statvfs",
         collect: filesystem::collect,
     },
+    Collector { name: "disk.smart", help: "Health of disks, from smartctl now and then", collect: smart::collect },
     Collector { name: "raid", help: "Software RAID, from /proc/mdstat", collect: raid::collect },
     Collector { name: "pool", help: "Pools of ZFS, btrfs and DRBD", collect: pool::collect },
     Collector { name: "multipath", help: "Paths to disks of a storage network", collect: multipath::collect },

@@ -64,6 +64,18 @@ impl Out {
         self.put(metric, item, (value * 100.0).round() / 100.0);
     }
 
+    /// How many values there are by now; for [`Out::lead_with`].
+    pub(super) fn values(&self) -> usize {
+        self.readings.len()
+    }
+
+    /// Puts the values from this one on before all others: the first stay where there are too many for a sample.
+    pub(super) fn lead_with(&mut self, from: usize) {
+        if from <= self.readings.len() {
+            self.readings.rotate_left(from);
+        }
+    }
+
     /// What the host is; an empty text is none.
     pub fn fact(&mut self, name: &str, item: &str, text: &str) {
         let text = clean(text.trim());

@@ -2,6 +2,7 @@
 
 use super::cpu::Totals;
 use super::process::Processes;
+use super::smart::Smart;
 use super::updates::Updates;
 
 /// What a measurement starts from.
@@ -15,6 +16,8 @@ pub struct Past {
     pub processes: Option<Processes>,
     /// The last answer of the package manager.
     pub updates: Option<Updates>,
+    /// The last answers of the disks.
+    pub smart: Option<Smart>,
     /// Whether command lines of the processes that take most may travel.
     pub command_lines: bool,
 }

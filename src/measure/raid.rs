@@ -13,6 +13,8 @@ const MAX_ARRAYS: usize = 64;
 struct Array {
     name: String,
     active: bool,
+    /// `raid1`, or empty where the array does not run.
+    level: String,
     /// Holds the description of arrays and is no array itself.
     container: bool,
     members: u64,
@@ -55,6 +57,7 @@ fn put(array: &Array, out: &mut Out) {
         None => array.members.saturating_sub(array.failed).saturating_sub(array.spare),
     };
     out.whole("raid.disks", name, in_use);
+    out.fact("raid.level", name, &array.level);
     out.whole("raid.failed", name, array.failed);
     out.whole("raid.spare", name, array.spare);
     out.whole("raid.inactive", name, u64::from(!array.active));
@@ -85,6 +88,12 @@ fn first(line: &[u8]) -> Option<Array> {
     words.next().filter(|colon| *colon == b":")?;
     let active = words.next()? == b"active";
     let mut array = Array { name: shown(name), active, ..Array::default() };
+    let mut words = words.peekable();
+    // `(auto-read-only)`, `(read-only)`.
+    words.next_if(|word| word.starts_with(b"("));
+    if let Some(level) = words.next_if(|word| active && !word.contains(&b'[')) {
+        array.level = shown(level);
+    }
     for member in words.filter(|word| word.contains(&b'[')) {
         array.members += 1;
         array.failed += u64::from(member.ends_with(b"(F)"));
@@ -138,7 +147,8 @@ mod tests {
         assert_eq!((rebuilds.disks, rebuilds.sync), (Some((3, 2)), Some(0.126)));
         assert_eq!((rebuilds.failed, rebuilds.spare, rebuilds.members), (1, 1, 4));
         assert_eq!((waits.disks, waits.sync, waits.active), (Some((2, 2)), Some(0.0), true));
-        assert_eq!((striped.disks, striped.members), (None, 2));
+        assert_eq!((striped.disks, striped.members, striped.level.as_str()), (None, 2, "raid0"));
+        assert_eq!((waits.level.as_str(), waits.members, inactive.level.as_str()), ("raid1", 2, ""));
         assert_eq!((inactive.active, inactive.container, inactive.spare), (false, false, 1));
         assert!(container.container && !member.container);
         assert_eq!(member.disks, Some((2, 1)));

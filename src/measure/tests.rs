@@ -74,7 +74,21 @@ fn without_a_boot_id_the_time_of_boot_stands_for_it() {
 fn past(at: u64) -> Past {
     let processes = Processes::parse(format!("{at}\n").as_bytes());
     let updates = Updates::parse(b"1700000000 5 1\n");
-    Past { now: 1_700_000_100, totals: Some(Totals::kept([0; 8], at)), processes, updates, command_lines: false }
+    Past {
+        now: 1_700_000_100,
+        totals: Some(Totals::kept([0; 8], at)),
+        processes,
+        updates,
+        smart: smart(),
+        command_lines: false,
+    }
+}
+
+/// Of a disk that says everything that any kind of disk says.
+fn smart() -> Option<Smart> {
+    let health =
+        r#""failed":false,"critical":0,"reallocated":0,"pending":0,"media_errors":0,"power_on_hours":7,"wear":3"#;
+    Smart::parse(format!(r#"{{"at":1700000000,"disks":[["sda",{{{health}}}]]}}"#).as_bytes())
 }
 
 /// What is neither a processor, memory nor a disk.

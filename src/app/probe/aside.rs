@@ -9,14 +9,16 @@ use super::guard::{self, Alarm};
 use super::spool;
 use crate::app::clock;
 use crate::app::exit::{Exit, Failure, Outcome};
-use crate::measure::{self, Root};
+use crate::measure::{self, MAX_SMART_FILE, Root, Smart, Updates};
 
 /// The argument that makes the probe the other process.
 pub const REFRESH: &str = "--refresh";
 /// The package manager's last answer, in the spool.
 pub const UPDATES: &str = "updates";
-/// In seconds: two questions of a minute, and some.
-const DEADLINE: u64 = 150;
+/// The disks' last answers, in the spool.
+pub const SMART: &str = "smart";
+/// In seconds: two questions of a minute to the package manager, one and a half to the disks, and some.
+const DEADLINE: u64 = 240;
 
 /// Starts the other process; where that fails, the next visit tries again.
 pub fn start(dir: &Path) {
@@ -34,8 +36,25 @@ pub fn refresh(root: &Root, dir: &Path) -> Outcome {
     Alarm::start().set(DEADLINE);
     let failed = |fail: Fail| Failure::new(Exit::Failed, format!("{}; {}", fail.text, fail.cause.remedy()));
     let dir = spool::safe_dir(dir).map_err(failed)?;
-    if let Some(updates) = measure::ask_for_updates(root, clock::now().timestamp()) {
+    let now = clock::now().timestamp();
+    // The disks first: they answer at once.
+    if let Some(smart) = measure::ask_disks(root, last_smart(&dir).as_ref(), now) {
+        spool::keep(&dir, SMART, &smart.bytes());
+    }
+    if !last_updates(&dir).is_some_and(|updates| updates.is_fresh(now))
+        && let Some(updates) = measure::ask_for_updates(root, now)
+    {
         spool::keep(&dir, UPDATES, &updates.bytes());
     }
     Ok(Exit::Done)
+}
+
+/// What the disks said last.
+pub fn last_smart(dir: &Path) -> Option<Smart> {
+    Smart::parse(&spool::kept(dir, SMART, MAX_SMART_FILE)?)
+}
+
+/// What the package manager said last.
+pub fn last_updates(dir: &Path) -> Option<Updates> {
+    Updates::parse(&spool::kept(dir, UPDATES, 256)?)
 }

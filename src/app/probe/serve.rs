@@ -9,7 +9,7 @@ use super::guard::{self, Alarm};
 use super::sample;
 use super::spool::{Pending, Spool};
 use crate::app::exit::{Exit, Failure, Outcome};
-use crate::measure::{self, MAX_PROCESSES_FILE, Past, Processes, Root, Updates};
+use crate::measure::{self, MAX_PROCESSES_FILE, Past, Processes, Root};
 use crate::model::cause::Cause;
 use crate::wire::task::{MAX_TASK, Task};
 use crate::wire::{frame, is_nonce, seal, v1};
@@ -138,10 +138,12 @@ fn measure_into(
     // The file of processes is of the state's boot, or of none.
     let processes = totals.as_ref().and_then(|_| spool.kept(PROCESSES, MAX_PROCESSES_FILE));
     let processes = processes.and_then(|bytes| Processes::parse(&bytes));
-    let updates = spool.kept(aside::UPDATES, 256).and_then(|bytes| Updates::parse(&bytes));
-    let fresh = |now: i64| updates.as_ref().is_some_and(|updates| updates.is_fresh(now));
-    let ask_aside = state.is_visited_again(uptime) && !fresh(crate::app::clock::now().timestamp());
-    let past = Past { totals, processes, updates, ..Past::default() };
+    let (updates, smart) = (spool.aside(aside::last_updates), spool.aside(aside::last_smart));
+    let now = crate::app::clock::now().timestamp();
+    let old = !updates.as_ref().is_some_and(|updates| updates.is_fresh(now))
+        || measure::disks_wait(root, smart.as_ref(), now);
+    let ask_aside = state.is_visited_again(uptime) && old;
+    let past = Past { totals, processes, updates, smart, ..Past::default() };
     let taken = sample::take(root, past, state.sequence);
     if let Some(processes) = &taken.processes {
         spool.keep(PROCESSES, &processes.bytes());

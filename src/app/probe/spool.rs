@@ -18,6 +18,8 @@ use crate::wire::frame::is_file_name;
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 /// A sealed file is its plain text and at most 5 KiB.
 const MAX_SEALED: u64 = MAX_FILE as u64 + 5 * 1024;
+/// 256 processors, three numbers of at most twenty digits each, and the rest.
+const MAX_STATE: u64 = 32 * 1024;
 const TEMPORARY: &str = ".new";
 
 /// A spool directory that was found safe, locked for this process.
@@ -61,7 +63,7 @@ impl Spool {
 
     /// What was remembered.
     pub fn state(&self) -> State {
-        State::parse(&self.read_bounded("state", 4096).unwrap_or_default())
+        State::parse(&read_bounded(&self.dir, "state", MAX_STATE).unwrap_or_default())
     }
 
     /// Remembers, durably.
@@ -87,7 +89,12 @@ impl Spool {
 
     /// What the last run of this boot or of the package manager left under a name, at most `limit` bytes.
     pub fn kept(&self, name: &str, limit: u64) -> Option<Vec<u8>> {
-        self.read_bounded(name, limit).ok()
+        kept(&self.dir, name, limit)
+    }
+
+    /// What the process that asks aside left, by how it is read.
+    pub fn aside<T>(&self, read: fn(&Path) -> Option<T>) -> Option<T> {
+        read(&self.dir)
     }
 
     /// Keeps what may be lost: renamed whole, but not flushed to the disk.
@@ -128,7 +135,7 @@ impl Spool {
 
     /// A waiting file's bytes; `None` where it is not what a probe wrote.
     pub fn read(&self, name: &str) -> Option<Vec<u8>> {
-        self.read_bounded(name, MAX_SEALED).ok()
+        read_bounded(&self.dir, name, MAX_SEALED).ok()
     }
 
     /// Removes a waiting file; one that is gone already is no matter.
@@ -137,16 +144,21 @@ impl Spool {
             let _ = fs::remove_file(self.dir.join(name));
         }
     }
+}
 
-    fn read_bounded(&self, name: &str, limit: u64) -> io::Result<Vec<u8>> {
-        let file = ours(OpenOptions::new().read(true)).open(self.dir.join(name))?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::other("not a file"));
-        }
-        let mut bytes = Vec::new();
-        file.take(limit + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > limit { Err(io::Error::other("too long")) } else { Ok(bytes) }
+fn read_bounded(dir: &Path, name: &str, limit: u64) -> io::Result<Vec<u8>> {
+    let file = ours(OpenOptions::new().read(true)).open(dir.join(name))?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("not a file"));
     }
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit { Err(io::Error::other("too long")) } else { Ok(bytes) }
+}
+
+/// What was kept under a name, at most `limit` bytes, read without a lock.
+pub fn kept(dir: &Path, name: &str, limit: u64) -> Option<Vec<u8>> {
+    read_bounded(dir, name, limit).ok()
 }
 
 /// Writes a file that may be lost: whole or not at all, without a lock.

@@ -66,6 +66,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn as_many_processors_as_are_kept_fit_the_file() {
+        let totals = Totals { cores: vec![[u64::MAX; 3]; 256], ..Totals::kept([u64::MAX; 8], u64::MAX) };
+        let mut state = State::default();
+        state.keep(&totals);
+        assert!(state.bytes().len() < 32 * 1024, "{}", state.bytes().len());
+    }
+
+    #[test]
     fn the_sequence_grows_by_one_and_a_lost_state_never_repeats_one() {
         let mut state = State::default();
         assert_eq!(state.advance("boot", 100_000), None);
