@@ -239,10 +239,48 @@ fn a_person_sees_a_table_and_json() {
     let table = String::from_utf8(run("--print").stdout).unwrap();
     assert!(table.contains("memory.used") && table.contains(" GiB"));
     assert!(table.lines().all(|line| line.chars().count() <= 80 || line.starts_with("  ")));
+    assert!(table.contains("\nFACTS\n") && table.contains("\nPROCESSES BY MEMORY\n"), "{table}");
     let json: serde_json::Value = serde_json::from_slice(&run("--json").stdout).unwrap();
     assert!(json["readings"].as_array().unwrap().len() > 20);
+    assert!(json["top"][0]["pid"].as_u64().is_some() && json["facts"][0]["text"].as_str().is_some());
     assert_eq!(run("--nonsense").status.code(), Some(2));
     assert!(run("--help").status.success() && run("--version").status.success());
+}
+
+#[test]
+fn what_is_not_measured_is_explained_with_the_line_that_would_allow_it() {
+    let run = |command: &mut Command| String::from_utf8(command.arg("--explain").output().unwrap().stdout).unwrap();
+    let root = run(&mut probe());
+    assert!(root.starts_with("As root (uid 0):") && !root.contains("NOPASSWD"), "{root}");
+    // Where the other user may run it.
+    let folder = tempfile::tempdir_in("/tmp").unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let copy = folder.path().join("probe");
+    fs::copy(env!("CARGO_BIN_EXE_fleet-probe"), &copy).unwrap();
+    let mut other = command("setpriv");
+    other.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&copy);
+    let nobody = run(&mut other);
+    assert!(nobody.contains("\nDenied to this user:\n  process io: denied: "), "{nobody}");
+    let line = nobody.lines().find(|line| line.contains(" ALL=(root) NOPASSWD: sha256:")).unwrap();
+    assert!(line.starts_with("nobody ") && line.contains(&format!(" {} --print", copy.display())), "{line}");
+    for text in [root, nobody] {
+        assert!(text.lines().all(|line| line.chars().count() <= 80 || line.contains("NOPASSWD")), "{text}");
+    }
+}
+
+/// The package manager of this machine is asked; nothing is fetched.
+#[test]
+fn pending_updates_are_asked_aside_and_shown_by_the_next_sample() {
+    let bench = Bench::new();
+    let shown = |bench: &Bench| {
+        let (files, ..) = bench.visit(<[String]>::to_vec, true);
+        let sample = bench.open(&files[0].1).1;
+        (sample.value("update.pending", ""), sample.value("update.age", ""))
+    };
+    assert_eq!(shown(&bench), (None, None));
+    assert!(probe().args(["--refresh", "--spool"]).arg(bench.spool()).status().unwrap().success());
+    let (pending, age) = shown(&bench);
+    assert!(pending.is_some_and(|count| count >= 0.0) && age.is_some_and(|age| age < 600.0), "{pending:?} {age:?}");
 }
 
 /// Needs root: a full and a read-only filesystem, mounted in a namespace of their own.

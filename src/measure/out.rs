@@ -109,10 +109,15 @@ impl Out {
         self.fault(item, kind_of(error), format!("{path}: {error}"));
     }
 
+    /// How many values and facts there are.
+    pub(super) fn count(&self) -> usize {
+        self.readings.len() + self.facts.len()
+    }
+
     /// Takes over what another section found.
     pub(super) fn absorb(&mut self, other: Self) {
-        let Self { section, readings, faults, facts, top, sections: _, totals, cores, past: _, scan, kept } = other;
-        self.sections.push((section, readings.len() + facts.len()));
+        let Self { section: _, readings, faults, facts, top, sections: _, totals, cores, past: _, scan, kept } = other;
+
         self.readings.extend(readings);
         self.faults.extend(faults);
         self.facts.extend(facts);

@@ -95,6 +95,7 @@ fn one(root: &Root, collector: &Collector, cores: Option<u32>, past: &Arc<Past>)
 }
 
 fn take(part: Part, collector: &Collector, out: &mut Out) {
+    out.sections.push((collector.name, part.out.count()));
     out.absorb(part.out);
     // In tenths of milliseconds.
     let seconds = (part.took.as_secs_f64() * 1e4).round() / 1e4;

@@ -32,7 +32,7 @@ pub fn digest(bytes: &[u8]) -> String {
 /// The whole text, at 80 columns.
 pub fn text(measured: &Measured, asker: &Asker) -> String {
     let mut text = format!("As {} (uid {}):\n\n", asker.user, asker.uid);
-    let _ = writeln!(text, "{:<14}{:<10}{:>6}  {}", "SECTION", "MEASURED", "VALUES", "WHAT");
+    let _ = writeln!(text, "{:<14}{:<9}{:>6}  {}", "SECTION", "MEASURED", "VALUES", "WHAT");
     for collector in COLLECTORS {
         let values = measured.sections.iter().find(|(name, _)| *name == collector.name).map_or(0, |(_, count)| *count);
         let lacks = faults_of(measured, collector.name).next().is_some();
@@ -41,7 +41,10 @@ pub fn text(measured: &Measured, asker: &Asker) -> String {
             (true, true) => "in part",
             (false, _) => "no",
         };
-        let _ = writeln!(text, "{:<14}{answer:<10}{values:>6}  {}", collector.name, collector.help);
+        let _ = write!(text, "{:<14}{answer:<9}{values:>6}", collector.name);
+        let mut help = String::new();
+        wrapped(collector.help, &" ".repeat(31), &mut help);
+        text.push_str(help.get(29..).unwrap_or_default());
     }
     for (title, wanted) in [
         ("Denied to this user", &[FaultKind::Denied][..]),
@@ -55,8 +58,8 @@ pub fn text(measured: &Measured, asker: &Asker) -> String {
             list.into_iter().for_each(|one| fault(one, &mut text));
         }
     }
-    if measured.faults.iter().any(|fault| fault.kind == FaultKind::Denied) && asker.uid != 0 {
-        allow(asker, &mut text);
+    if asker.uid != 0 {
+        allow(measured, asker, &mut text);
     }
     text
 }
@@ -69,12 +72,28 @@ fn faults_of<'a>(measured: &'a Measured, section: &'a str) -> impl Iterator<Item
     })
 }
 
-fn allow(asker: &Asker, text: &mut String) {
-    text.push_str("\nWhat is denied, root may read. This line in sudoers (visudo) would allow it:\n\n");
-    let _ = writeln!(text, "{}\n", sudoers(asker));
-    let hint = "It holds for this very program only, by its digest, and for what it prints. Then: sudo -n FILE --print. \
-                The collector itself never asks for sudo.";
-    wrapped(hint, "", text);
+/// Lines of sudoers: those that a section names because it would use them, and one for the rest.
+fn allow(measured: &Measured, asker: &Asker, text: &mut String) {
+    let denied = || measured.faults.iter().filter(|fault| fault.kind == FaultKind::Denied);
+    let named: Vec<&str> = denied().filter_map(|fault| line_in(&fault.text)).collect();
+    if !named.is_empty() {
+        text.push_str("\nLines for /etc/sudoers.d/fleet-health (visudo -f), which the probe then uses:\n\n");
+        named.iter().for_each(|line| text.push_str(&format!("{line}\n")));
+    }
+    if denied().any(|fault| line_in(&fault.text).is_none()) {
+        text.push_str("\nRoot may read the rest. This line of sudoers lets this user look by hand:\n\n");
+        let _ = writeln!(text, "{}\n", sudoers(asker));
+        let hint = "It holds for this very program only, by its digest, and for what it prints: sudo -n FILE --print. \
+                    The collector runs the probe without it.";
+        wrapped(hint, "", text);
+    }
+}
+
+/// The line of sudoers that a reason ends with.
+fn line_in(text: &str) -> Option<&str> {
+    let at = text.find(" ALL=(root) NOPASSWD: ")?;
+    let begin = text.get(..at)?.rfind(' ').map_or(0, |blank| blank + 1);
+    text.get(begin..)
 }
 
 fn sudoers(asker: &Asker) -> String {
@@ -118,6 +137,10 @@ mod tests {
         assert!(row("cpu ").contains("yes") && row("raid ").contains("no "));
         assert!(told.contains("Denied to this user:\n  process x: denied: why\n"));
         assert!(!text(&measured, &asker(0)).contains("sudoers"));
+        assert!(told.lines().all(|line| line.chars().count() <= 80 || line.contains("NOPASSWD")), "{told}");
+        measured.faults[0].text = "needs root: #7 ALL=(root) NOPASSWD: /x -j /dev/sda".into();
+        let told = text(&measured, &asker(7));
+        assert!(told.contains("\n#7 ALL=(root) NOPASSWD: /x -j /dev/sda\n") && !told.contains("sha256:"));
         measured.faults.remove(0);
         assert!(!text(&measured, &asker(1000)).contains("sudoers"));
     }

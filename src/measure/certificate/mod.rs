@@ -15,7 +15,6 @@ const PATTERNS: &[&str] = &[
     "/etc/letsencrypt/live/*/cert.pem",
     "/etc/dehydrated/certs/*/cert.pem",
     "/var/lib/acme/*/cert.pem",
-    "/root/.acme.sh/*/*.cer",
     "/etc/ssl/certs/ssl-cert-snakeoil.pem",
     "/etc/ssl/*.crt",
     "/etc/nginx/ssl/*.crt",

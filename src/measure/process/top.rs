@@ -34,7 +34,8 @@ pub(super) fn read_io(place: &Place, scan: &mut Scan, out: &mut Out) {
         };
     }
     if denied > 0 {
-        let text = format!("/proc/PID/io: {denied} processes of other users show their I/O to root only");
+        let text =
+            format!("/proc/PID/io: {denied} processes of other users show their I/O only to root with CAP_SYS_PTRACE");
         out.fault("io", FaultKind::Denied, text);
     }
 }
