@@ -33,6 +33,9 @@ pub struct Counts {
     pub security: Option<u64>,
 }
 
+/// What is asked, and how the answer is counted.
+type Second = (&'static [&'static str], fn(&[u8]) -> u64);
+
 /// A package manager: its program, what it is asked, how its answer is read, and where its lists lie.
 struct Manager {
     program: &'static str,
@@ -41,7 +44,7 @@ struct Manager {
     answers: &'static [i32],
     read: fn(&[u8]) -> Counts,
     /// A second question, for those that mend a security problem.
-    security: Option<(&'static [&'static str], fn(&[u8]) -> u64)>,
+    security: Option<Second>,
     lists: &'static [&'static str],
 }
 

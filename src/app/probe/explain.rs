@@ -32,7 +32,7 @@ pub fn digest(bytes: &[u8]) -> String {
 /// The whole text, at 80 columns.
 pub fn text(measured: &Measured, asker: &Asker) -> String {
     let mut text = format!("As {} (uid {}):\n\n", asker.user, asker.uid);
-    let _ = writeln!(text, "{:<14}{:<9}{:>6}  {}", "SECTION", "MEASURED", "VALUES", "WHAT");
+    text.push_str("SECTION       MEASURED VALUES  WHAT\n");
     for collector in COLLECTORS {
         let values = measured.sections.iter().find(|(name, _)| *name == collector.name).map_or(0, |(_, count)| *count);
         let lacks = faults_of(measured, collector.name).next().is_some();
