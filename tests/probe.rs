@@ -268,8 +268,10 @@ fn a_person_sees_a_table_and_json() {
     let table = String::from_utf8(run("--print").stdout).unwrap();
     assert!(table.contains("memory.used") && table.contains(" GiB"));
     assert!(table.lines().all(|line| line.chars().count() <= 80 || line.starts_with("  ")));
+    assert!(table.contains("\nFACTS\n") && table.contains("\nPROCESSES BY MEMORY\n"), "{table}");
     let json: serde_json::Value = serde_json::from_slice(&run("--json").stdout).unwrap();
     assert!(json["readings"].as_array().unwrap().len() > 20);
+    assert!(json["top"][0]["pid"].as_u64().is_some() && json["facts"][0]["text"].as_str().is_some());
     assert_eq!(run("--nonsense").status.code(), Some(2));
     assert!(run("--help").status.success() && run("--version").status.success());
 }
@@ -298,6 +300,42 @@ fn a_spool_in_a_place_that_was_left_is_still_read_and_cut_uploads_are_removed() 
     // A spool that a person chose is nobody else's.
     bench.converse(home.serve("run", &bench.task), |_| vec![], true);
     assert_eq!(bench.visit(|_| vec![], true).0.len(), 1);
+}
+
+#[test]
+fn what_is_not_measured_is_explained_with_the_line_that_would_allow_it() {
+    let run = |command: &mut Command| String::from_utf8(command.arg("--explain").output().unwrap().stdout).unwrap();
+    let root = run(&mut probe());
+    assert!(root.starts_with("As root (uid 0):") && !root.contains("NOPASSWD"), "{root}");
+    // Where the other user may run it.
+    let folder = tempfile::tempdir_in("/tmp").unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let copy = folder.path().join("probe");
+    fs::copy(env!("CARGO_BIN_EXE_fleet-probe"), &copy).unwrap();
+    let mut other = command("setpriv");
+    other.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&copy);
+    let nobody = run(&mut other);
+    assert!(nobody.contains("\nDenied to this user:\n  process io: denied: "), "{nobody}");
+    let line = nobody.lines().find(|line| line.contains(" ALL=(root) NOPASSWD: sha256:")).unwrap();
+    assert!(line.starts_with("nobody ") && line.contains(&format!(" {} --print", copy.display())), "{line}");
+    for text in [root, nobody] {
+        assert!(text.lines().all(|line| line.chars().count() <= 80 || line.contains("NOPASSWD")), "{text}");
+    }
+}
+
+/// The package manager of this machine is asked; nothing is fetched.
+#[test]
+fn pending_updates_are_asked_aside_and_shown_by_the_next_sample() {
+    let bench = Bench::new();
+    let shown = |bench: &Bench| {
+        let (files, ..) = bench.visit(<[String]>::to_vec, true);
+        let sample = bench.open(&files[0].1).1;
+        (sample.value("update.pending", ""), sample.value("update.age", ""))
+    };
+    assert_eq!(shown(&bench), (None, None));
+    assert!(probe().args(["--refresh", "--spool"]).arg(bench.spool()).status().unwrap().success());
+    let (pending, age) = shown(&bench);
+    assert!(pending.is_some_and(|count| count >= 0.0) && age.is_some_and(|age| age < 600.0), "{pending:?} {age:?}");
 }
 
 /// Needs root: a full and a read-only filesystem, mounted in a namespace of their own.
@@ -354,8 +392,8 @@ impl Dead {
         assert!(command("kill").args(["-STOP", &self.server.id().to_string()]).status().unwrap().success());
     }
 
-    /// One sample taken where the filesystem is mounted, and how many of the probe's processes that left behind.
-    fn sample(&self, bench: &Bench) -> (Sample, usize) {
+    /// One sample taken where the filesystem is mounted.
+    fn sample(&self, bench: &Bench) -> Sample {
         let mut nsenter = command("nsenter");
         nsenter.args(["-m", "-t", &self.server.id().to_string(), env!("CARGO_BIN_EXE_fleet-probe")]);
         nsenter.arg("--spool").arg(bench.spool()).args(["--recipient", &bench.task.recipients[0]]);
@@ -365,16 +403,26 @@ impl Dead {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         assert!(begin.elapsed() < Duration::from_secs(20));
         let newest = bench.files().pop().unwrap();
-        let sample = bench.open(&fs::read(bench.spool().join(newest)).unwrap()).1;
-        let left = fs::read_dir("/proc").unwrap().flatten().filter(|process| {
-            let line = fs::read(process.path().join("cmdline")).unwrap_or_default();
-            let text = String::from_utf8_lossy(&line).into_owned();
-            // Of this test alone: others may ask at the same time, of other devices.
-            let same = |namespace: &str| fs::read_link(process.path().join(namespace)).ok();
-            let own = format!("/proc/{}/ns/mnt", self.server.id());
-            text.contains("--ask-mounts") && same("ns/mnt") == fs::read_link(own).ok()
-        });
-        (sample, left.count())
+        bench.open(&fs::read(bench.spool().join(newest)).unwrap()).1
+    }
+
+    /// Waits until at most so many processes that ask are left in this namespace.
+    fn settles_at(&self, most: usize) {
+        let namespace = |process: &Path| fs::read_link(process.join("ns/mnt")).ok();
+        let own = namespace(Path::new(&format!("/proc/{}", self.server.id())));
+        let left = || {
+            let processes = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+            let asks = |process: &std::path::PathBuf| {
+                let line = fs::read(process.join("cmdline")).unwrap_or_default();
+                String::from_utf8_lossy(&line).contains("--ask-mounts") && namespace(process) == own
+            };
+            processes.filter(asks).count()
+        };
+        let begin = std::time::Instant::now();
+        while left() > most {
+            assert!(begin.elapsed() < Duration::from_secs(10), "{} processes are stuck", left());
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     fn item(&self) -> &str {
@@ -394,11 +442,11 @@ impl Drop for Dead {
 fn a_mount_whose_server_stopped_is_told_and_all_the_rest_arrives() {
     let bench = Bench::new();
     let dead = Dead::mount(&bench.folder.path().join("dead"), "answer");
-    let (alive, _) = dead.sample(&bench);
+    let alive = dead.sample(&bench);
     assert_eq!(alive.value("filesystem.hung", dead.item()), Some(0.0));
     assert_eq!(alive.value("filesystem.used", dead.item()), Some(0.75));
     dead.stop();
-    let (sample, left) = dead.sample(&bench);
+    let sample = dead.sample(&bench);
     assert_eq!(sample.value("filesystem.hung", dead.item()), Some(1.0));
     assert_eq!(sample.value("filesystem.used", dead.item()), None);
     assert!(sample.faults.iter().any(|fault| fault.kind == FaultKind::Hung && fault.item == dead.item()));
@@ -406,7 +454,7 @@ fn a_mount_whose_server_stopped_is_told_and_all_the_rest_arrives() {
         assert!(sample.readings.iter().any(|reading| reading.metric == metric), "{metric}");
     }
     // A question that its server has not read yet can be withdrawn.
-    assert_eq!(left, 0);
+    dead.settles_at(0);
 }
 
 /// A server that took the question and never answers makes the asking task unkillable. As a thread of the probe it kept
@@ -416,10 +464,10 @@ fn a_question_that_cannot_be_withdrawn_holds_neither_the_probe_nor_its_spool_and
     let bench = Bench::new();
     let dead = Dead::mount(&bench.folder.path().join("dead"), "hold");
     for _ in 0..3 {
-        let (sample, left) = dead.sample(&bench);
+        let sample = dead.sample(&bench);
         assert_eq!(sample.value("filesystem.hung", dead.item()), Some(1.0));
         assert!(sample.value("memory.used", "").is_some());
-        assert!(left <= 1, "{left} processes are stuck");
+        dead.settles_at(1);
     }
     assert_eq!(bench.files().len(), 3);
 }

@@ -1,6 +1,8 @@
 //! The probe's run.
 
 mod args;
+mod aside;
+mod explain;
 mod fail;
 mod guard;
 mod places;
@@ -9,6 +11,7 @@ mod serve;
 mod show;
 mod spool;
 mod state;
+mod words;
 
 use std::process::ExitCode;
 
@@ -16,7 +19,7 @@ use args::Mode;
 use sample::Checks;
 
 use super::exit::{self, Exit, Failure, Outcome};
-use crate::measure::{self, Root};
+use crate::measure::{self, Past, Root};
 
 /// Runs the probe with the process's arguments and standard streams.
 #[must_use]
@@ -31,12 +34,23 @@ fn run() -> Outcome {
     match mode {
         Mode::Help => exit::print(&args::help()),
         Mode::Version => exit::print(&format!("fleet-probe {}\n", env!("CARGO_PKG_VERSION"))),
-        Mode::Print => exit::print(&show::table(&sample::take(&root, None, 0, Checks::default()).sample)),
-        Mode::Json => exit::print(&show::json(&sample::take(&root, None, 0, Checks::default()).sample)),
+        Mode::Explain => exit::print(&explain::text(&sample::measured(&root), &asker())),
+        Mode::Print => exit::print(&show::table(&sample::take(&root, Past::default(), 0, Checks::default()).sample)),
+        Mode::Json => exit::print(&show::json(&sample::take(&root, Past::default(), 0, Checks::default()).sample)),
         Mode::AskMounts => measure::answer_mounts(std::io::stdin(), std::io::stdout())
             .map(|()| Exit::Done)
             .map_err(|error| Failure::new(Exit::Failed, format!("a pipe: {error}"))),
+        Mode::Refresh { spool } => aside::refresh(&root, &spool),
         Mode::Serve { spool } => serve::serve(&root, &spool),
         Mode::Spool { spool, recipients } => serve::spool_only(&root, &spool, &recipients),
     }
+}
+
+/// Who runs this, for `--explain`.
+fn asker() -> explain::Asker {
+    let uid = rustix::process::geteuid().as_raw();
+    // The file that runs, under the name by which it was started where that is still known.
+    let digest = std::fs::read("/proc/self/exe").map(|bytes| explain::digest(&bytes)).unwrap_or_default();
+    let program = std::env::current_exe().map_or_else(|_| "fleet-probe".into(), |path| path.display().to_string());
+    explain::Asker { user: measure::user_name(&Root::default(), uid), uid, program, digest }
 }

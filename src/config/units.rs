@@ -207,6 +207,12 @@ mod tests {
         assert_eq!(level("300ms", "probe.cpu"), Ok(0.3));
         assert_eq!(level("1h30m", "host.silent"), Ok(5400.0));
         assert_eq!(level("2.5", "load.per-core"), Ok(2.5));
+        assert_eq!(level("75C", "temperature"), Ok(75.0));
+        assert_eq!(level("75.5°C", "temperature"), Ok(75.5));
+        assert_eq!(
+            (mend("75", "temperature"), mend("75 C", "temperature")),
+            ("write it as 75C".into(), "write it as 75C".into())
+        );
         assert_eq!(mend("97 percent", "cpu.used"), "write it as 97%");
         assert_eq!(mend("0.8", "cpu.used"), "write it as 80%");
         assert_eq!(mend("10GB", "filesystem.available"), "write it as 10GiB");
@@ -227,6 +233,7 @@ mod tests {
     #[test]
     fn values_are_shown_as_they_are_written() {
         assert_eq!(show(0.97, Unit::Ratio), "97%");
+        assert_eq!(show(75.5, Unit::Celsius), "75.5C");
         assert_eq!(show(600.0, Unit::Seconds), "10m");
         assert_eq!(show(5400.0, Unit::Seconds), "90m");
         assert_eq!(show(10.0 * 1024f64.powi(3), Unit::Bytes), "10GiB");

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{CWD, Dir, Mode, OFlags, openat};
+use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, openat};
 
 use super::root::Root;
 use super::text::whole;
@@ -59,12 +59,32 @@ impl Folder {
         std::str::from_utf8(self.read(name.as_bytes(), &mut buffer).ok()?).ok()?.parse().ok()
     }
 
+    /// Shows the names of what is in it, as they come, until the answer is no.
+    pub(super) fn each(&self, mut show: impl FnMut(&[u8]) -> bool) {
+        let Ok(dir) = Dir::read_from(&self.0) else { return };
+        for entry in dir.flatten() {
+            if !show(entry.file_name().to_bytes()) {
+                return;
+            }
+        }
+    }
+
     /// The names of what is in it, sorted; at most 4096.
     pub(super) fn names(&self) -> Vec<Vec<u8>> {
+        self.list(|_| true)
+    }
+
+    /// The names of the directories in it, sorted; at most 4096.
+    pub(super) fn folders(&self) -> Vec<Vec<u8>> {
+        self.list(|kind| kind == FileType::Directory)
+    }
+
+    fn list(&self, wanted: fn(FileType) -> bool) -> Vec<Vec<u8>> {
         let Ok(dir) = Dir::read_from(&self.0) else { return Vec::new() };
-        let entries = dir.flatten().map(|entry| entry.file_name().to_bytes().to_vec());
+        let entries = dir.flatten().filter(|entry| wanted(entry.file_type()));
+        let names = entries.map(|entry| entry.file_name().to_bytes().to_vec());
         let mut names: Vec<Vec<u8>> =
-            entries.filter(|name| name.as_slice() != b"." && name.as_slice() != b"..").take(MAX_ENTRIES).collect();
+            names.filter(|name| !matches!(&name[..], b"." | b"..")).take(MAX_ENTRIES).collect();
         names.sort_unstable();
         names
     }

@@ -1,8 +1,10 @@
 //! Where collectors put what they found.
 
 use std::io;
+use std::sync::Arc;
 
-use super::{Measured, Totals};
+use super::process::{Processes, Scan};
+use super::{Measured, Past, Totals};
 use crate::model::clean::clean;
 use crate::model::sample::{Fact, Fault, FaultKind, Process, Reading};
 
@@ -14,13 +16,26 @@ pub struct Out {
     faults: Vec<Fault>,
     facts: Vec<Fact>,
     top: Vec<Process>,
+    /// How many values and facts each section gave.
+    pub(super) sections: Vec<(&'static str, usize)>,
     /// Processor totals, once the cpu collector ran.
     pub(super) totals: Option<Totals>,
     /// Processors online, once the cpu collector ran.
     pub(super) cores: Option<u32>,
+    /// What the measurement started from.
+    pub(super) past: Arc<Past>,
+    /// All processes, between the process collector and the end.
+    pub(super) scan: Option<Scan>,
+    /// What processes had used, for the next measurement.
+    pub(super) kept: Option<Processes>,
 }
 
 impl Out {
+    /// For another section of the same measurement.
+    pub(super) fn beside(cores: Option<u32>, past: &Arc<Past>) -> Self {
+        Self { cores, past: Arc::clone(past), ..Self::default() }
+    }
+
     /// The collector whose faults follow.
     pub(super) fn section(&mut self, name: &'static str) {
         self.section = name;
@@ -47,6 +62,18 @@ impl Out {
     /// Seconds, rounded to hundredths.
     pub fn seconds(&mut self, metric: &str, item: &str, value: f64) {
         self.put(metric, item, (value * 100.0).round() / 100.0);
+    }
+
+    /// How many values there are by now; for [`Out::lead_with`].
+    pub(super) fn values(&self) -> usize {
+        self.readings.len()
+    }
+
+    /// Puts the values from this one on before all others: the first stay where there are too many for a sample.
+    pub(super) fn lead_with(&mut self, from: usize) {
+        if from <= self.readings.len() {
+            self.readings.rotate_left(from);
+        }
     }
 
     /// What the host is; an empty text is none.
@@ -82,20 +109,28 @@ impl Out {
         self.fault(item, kind_of(error), format!("{path}: {error}"));
     }
 
+    /// How many values and facts there are.
+    pub(super) fn count(&self) -> usize {
+        self.readings.len() + self.facts.len()
+    }
+
     /// Takes over what another section found.
     pub(super) fn absorb(&mut self, other: Self) {
-        let Self { section: _, readings, faults, facts, top, totals, cores } = other;
+        let Self { section: _, readings, faults, facts, top, sections: _, totals, cores, past: _, scan, kept } = other;
+
         self.readings.extend(readings);
         self.faults.extend(faults);
         self.facts.extend(facts);
         self.top.extend(top);
+        self.scan = self.scan.take().or(scan);
+        self.kept = self.kept.take().or(kept);
         self.totals = self.totals.take().or(totals);
         self.cores = self.cores.or(cores);
     }
 
     pub(super) fn into_measured(self) -> Measured {
-        let Self { readings, faults, facts, top, totals, .. } = self;
-        Measured { readings, faults, facts, top, totals }
+        let Self { readings, faults, facts, top, sections, totals, kept, .. } = self;
+        Measured { readings, faults, facts, top, sections, totals, processes: kept }
     }
 }
 

@@ -37,6 +37,11 @@ impl Root {
         self.helper.as_deref()
     }
 
+    /// False for a machine that is made of files: then the kernel that runs here is not its own.
+    pub(super) fn is_this_machine(&self) -> bool {
+        self.prefix == Path::new("/")
+    }
+
     /// Where an absolute path of the machine is found.
     #[must_use]
     pub fn path(&self, absolute: impl AsRef<Path>) -> PathBuf {

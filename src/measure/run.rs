@@ -1,10 +1,11 @@
 //! Runs the collectors one after the other, where each can be left behind.
 
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::out::Out;
-use super::{Collector, Root};
+use super::{Collector, Past, Root};
 use crate::model::sample::FaultKind;
 
 /// How long one section may take, and all together. Sections that know what may hang have shorter deadlines inside.
@@ -36,11 +37,11 @@ pub(super) fn all(root: &Root, collectors: &'static [Collector], patience: Patie
         }
         let receiver = match parts.take() {
             Some(receiver) => receiver,
-            None => match start(root, &collectors[at..], out.cores) {
+            None => match start(root, &collectors[at..], out.cores, &out.past) {
                 Some(receiver) => receiver,
                 // No thread to be had: better without a deadline than not at all.
                 None => {
-                    take(one(root, collector, out.cores), collector, out);
+                    take(one(root, collector, out.cores, &out.past), collector, out);
                     continue;
                 }
             },
@@ -64,12 +65,17 @@ pub(super) fn all(root: &Root, collectors: &'static [Collector], patience: Patie
     }
 }
 
-fn start(root: &Root, collectors: &'static [Collector], cores: Option<u32>) -> Option<Receiver<Part>> {
+fn start(
+    root: &Root,
+    collectors: &'static [Collector],
+    cores: Option<u32>,
+    past: &Arc<Past>,
+) -> Option<Receiver<Part>> {
     let (sender, receiver) = mpsc::channel();
-    let (root, mut cores) = (root.clone(), cores);
+    let (root, mut cores, past) = (root.clone(), cores, Arc::clone(past));
     let work = move || {
         for collector in collectors {
-            let part = one(&root, collector, cores);
+            let part = one(&root, collector, cores, &past);
             cores = cores.or(part.out.cores);
             if sender.send(part).is_err() {
                 return;
@@ -80,16 +86,16 @@ fn start(root: &Root, collectors: &'static [Collector], cores: Option<u32>) -> O
     Some(receiver)
 }
 
-fn one(root: &Root, collector: &Collector, cores: Option<u32>) -> Part {
+fn one(root: &Root, collector: &Collector, cores: Option<u32>, past: &Arc<Past>) -> Part {
     let begin = Instant::now();
-    let mut out = Out::default();
-    out.cores = cores;
+    let mut out = Out::beside(cores, past);
     out.section(collector.name);
     (collector.collect)(root, &mut out);
     Part { out, took: begin.elapsed() }
 }
 
 fn take(part: Part, collector: &Collector, out: &mut Out) {
+    out.sections.push((collector.name, part.out.count()));
     out.absorb(part.out);
     // In tenths of milliseconds.
     let seconds = (part.took.as_secs_f64() * 1e4).round() / 1e4;

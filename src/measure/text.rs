@@ -50,3 +50,8 @@ pub fn unescape(text: &[u8]) -> Vec<u8> {
     }
     out
 }
+
+/// A hexadecimal number.
+pub fn hexadecimal(word: &[u8]) -> Option<u64> {
+    u64::from_str_radix(std::str::from_utf8(word).ok()?.trim(), 16).ok()
+}

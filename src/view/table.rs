@@ -41,7 +41,7 @@ pub fn text(cell: &Cell) -> String {
         Cell::Ratio(value) => units::ratio(*value),
         Cell::Bytes(value) => units::bytes(*value),
         Cell::Seconds(value) => units::seconds(*value),
-        Cell::Celsius(value) => format!("{value:.0}°C"),
+        Cell::Celsius(value) => format!("{}°C", units::number(*value)),
         Cell::Number(value) => units::number(*value),
         Cell::Rate(inner) => format!("{}/s", text(inner)),
         Cell::Flag(flag) => if *flag { "yes" } else { "no" }.to_owned(),

@@ -120,6 +120,12 @@ mod tests {
     }
 
     #[test]
+    fn degrees_are_shown_as_such() {
+        let metric = crate::model::catalogue::find("temperature");
+        assert_eq!(crate::view::table::text(&cell(metric, -12.5)), "-12.5°C");
+    }
+
+    #[test]
     fn spans_are_read_and_nonsense_is_refused() {
         assert_eq!(span("24h"), Ok(Duration::from_secs(86_400)));
         assert_eq!(span("300ms"), Ok(Duration::from_millis(300)));

@@ -128,6 +128,17 @@ fn values_that_cannot_be_are_left_out_and_told() {
 }
 
 #[test]
+fn a_temperature_may_be_negative_but_not_below_what_there_is() {
+    let text = with(
+        r#"{"m":"temperature","i":"hall","n":-12.5},{"m":"temperature","i":"space","n":-274},
+           {"m":"temperature.alarm","i":"hall","n":-1}"#,
+    );
+    let (_, sample) = decode(text.as_bytes()).unwrap();
+    let kept: Vec<_> = sample.readings.iter().map(|r| (r.item.as_str(), r.value)).collect();
+    assert_eq!(kept, [("hall", -12.5)]);
+}
+
+#[test]
 fn numbers_that_are_none_break_the_sample() {
     for number in ["1e400", "NaN", "Infinity", "\"1\"", "null", "[]", "{}", "true"] {
         let text = with(&format!(r#"{{"m":"uptime","n":{number}}}"#));

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use super::aside::REFRESH;
 use crate::measure::ASK;
 
 /// What is to be done.
@@ -12,12 +13,16 @@ pub enum Mode {
     Print,
     /// Measure and print JSON.
     Json,
+    /// Measure and say what is measured, what is not, and why.
+    Explain,
     /// Do the task on standard input.
     Serve { spool: PathBuf },
     /// Measure into the spool.
     Spool { spool: PathBuf, recipients: Vec<String> },
     /// Ask the mounts named on standard input; started by the probe itself.
     AskMounts,
+    /// Ask what takes long and keep the answer in the spool; started by the probe itself.
+    Refresh { spool: PathBuf },
     /// Print the version.
     Version,
     /// Print the help.
@@ -28,12 +33,13 @@ pub enum Mode {
 pub fn help() -> String {
     let mut text = String::from(
         "Measures the machine it runs on; fleet-collector ships and drives it\n\n\
-         Usage: fleet-probe --print | --json\n       \
+         Usage: fleet-probe --print | --json | --explain\n       \
                 fleet-probe --spool DIR --recipient KEY [--recipient KEY]...\n       \
                 fleet-probe --serve --spool DIR\n\n\
          Options:\n  \
            --print          Print what this machine measures, for a person\n  \
            --json           The same as JSON\n  \
+           --explain        Say what is measured here as this user, what is not, and what would allow it\n  \
            --spool DIR      Where sealed stats wait for the collector; made with mode 0700\n  \
            --recipient KEY  Public key (age1...) to seal to; for runs by this machine's own cron\n  \
            --serve          Do the task on standard input; the collector's use\n  \
@@ -41,7 +47,7 @@ pub fn help() -> String {
            --help           Print this help\n\nSections:\n",
     );
     for collector in crate::measure::COLLECTORS {
-        text.push_str(&format!("  {:<11} {}\n", collector.name, collector.help));
+        text.push_str(&format!("  {:<13} {}\n", collector.name, collector.help));
     }
     text
 }
@@ -65,7 +71,9 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Mode, String> {
         match name {
             "--spool" => spool = Some(PathBuf::from(value()?)),
             "--recipient" => recipients.push(value()?.to_string_lossy().into_owned()),
-            "--print" | "--json" | "--serve" | ASK if inline.is_none() => modes.push(name.to_owned()),
+            "--print" | "--json" | "--explain" | "--serve" | ASK | REFRESH if inline.is_none() => {
+                modes.push(name.to_owned())
+            }
             "--version" | "-V" => return Ok(Mode::Version),
             "--help" | "-h" => return Ok(Mode::Help),
             _ => return Err(format!("unknown argument {:?}; {HINT}", crate::model::clean::clean(&text))),
@@ -75,12 +83,14 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Mode, String> {
     match (modes.as_slice(), spool, recipients.is_empty()) {
         (["--print"], None, true) => Ok(Mode::Print),
         (["--json"], None, true) => Ok(Mode::Json),
+        (["--explain"], None, true) => Ok(Mode::Explain),
         ([ASK], None, true) => Ok(Mode::AskMounts),
+        ([REFRESH], Some(spool), true) => Ok(Mode::Refresh { spool }),
         (["--serve"], Some(spool), true) => Ok(Mode::Serve { spool }),
         (["--serve"], None, _) => Err(format!("--serve needs --spool DIR; {HINT}")),
         ([], Some(spool), false) => Ok(Mode::Spool { spool, recipients }),
         ([], Some(_), true) => Err(format!("--spool needs --recipient KEY or --serve; {HINT}")),
-        _ => Err(format!("say one of --print, --json, --serve and --spool; {HINT}")),
+        _ => Err(format!("say one of --print, --json, --explain, --serve and --spool; {HINT}")),
     }
 }
 

@@ -6,7 +6,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::app::clock;
 use crate::check::{self, Done, Memory};
-use crate::measure::{self, Root, Totals};
+use crate::measure::{self, Past, Processes, Root, Totals};
 use crate::model::check::Order;
 use crate::model::clean::clean_bytes;
 use crate::model::sample::{Reading, Sample, SampleKey};
@@ -17,6 +17,8 @@ pub struct Taken {
     pub sample: Sample,
     /// Processor totals at its time.
     pub totals: Option<Totals>,
+    /// What its processes had used by then.
+    pub processes: Option<Processes>,
     /// What checks want to remember.
     pub memory: Memory,
 }
@@ -32,13 +34,18 @@ pub struct Checks {
     pub time: Duration,
 }
 
-/// Measures, checks beside it; `earlier` are processor totals of the same boot.
-pub fn take(root: &Root, earlier: Option<&Totals>, sequence: u64, checks: Checks) -> Taken {
+/// What the sections say, for `--explain`.
+pub fn measured(root: &Root) -> measure::Measured {
+    measure::measure(root, Past { now: clock::now().timestamp(), ..Past::default() })
+}
+
+/// Measures, checks beside it; what `past` holds is of the same boot, but for its time, which is set here.
+pub fn take(root: &Root, past: Past, sequence: u64, checks: Checks) -> Taken {
     let taken = clock::now();
     let ordered = !checks.orders.is_empty();
     let until = Instant::now() + checks.time;
     let running = ordered.then(|| check::start(checks.orders, checks.memory, taken.timestamp(), until));
-    let mut measured = measure::measure(root, earlier);
+    let mut measured = measure::measure(root, Past { now: taken.timestamp(), ..past });
     let Done { readings, faults, memory } = running.map(check::Running::finish).unwrap_or_default();
     measured.readings.extend(readings);
     measured.faults.extend(faults);
@@ -58,5 +65,5 @@ pub fn take(root: &Root, earlier: Option<&Totals>, sequence: u64, checks: Checks
         facts: measured.facts,
         top: measured.top,
     };
-    Taken { sample, totals: measured.totals, memory }
+    Taken { sample, totals: measured.totals, processes: measured.processes, memory }
 }

@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use super::aside;
 use super::fail::Fail;
 use super::guard::{self, Alarm};
 use super::places;
@@ -12,7 +13,7 @@ use super::sample::{self, Checks};
 use super::spool::{Pending, Spool};
 use super::state::State;
 use crate::app::exit::{Exit, Failure, Outcome};
-use crate::measure::{self, Root};
+use crate::measure::{self, MAX_PROCESSES_FILE, Past, Processes, Root, Totals};
 use crate::model::cause::Cause;
 use crate::model::clean::clean;
 use crate::model::sample::{Fault, FaultKind, Sample};
@@ -25,6 +26,8 @@ const RESERVE: Duration = Duration::from_secs(4);
 const LEAST: Duration = Duration::from_secs(1);
 /// Room of a spool that only this machine's own cron fills.
 const OWN_SPOOL_BYTES: u64 = 4 << 20;
+/// What processes had used, in the spool.
+const PROCESSES: &str = "processes";
 
 /// Does the task on standard input. The exit status proves nothing: the end marker does.
 pub fn serve(root: &Root, dir: &Path) -> Outcome {
@@ -53,7 +56,12 @@ pub fn serve(root: &Root, dir: &Path) -> Outcome {
     alarm.set(u64::from(task.deadline_secs) + 5);
     frame::write_start(&mut out, &task.nonce).map_err(|error| broken("standard output", &error))?;
     match pull(root, dir, &task, &mut input, &mut out) {
-        Ok(()) => Ok(Exit::Done),
+        Ok(wanted) => {
+            if wanted {
+                aside::start(dir);
+            }
+            Ok(Exit::Done)
+        }
         Err(Stop::Line(error)) => Err(broken("the collector", &error)),
         Err(Stop::Fail(fail)) => {
             frame::write_fail(&mut out, fail.cause, &fail.text).map_err(|error| broken("standard output", &error))?;
@@ -68,7 +76,11 @@ pub fn spool_only(root: &Root, dir: &Path, recipients: &[String]) -> Outcome {
     let _alarm = Alarm::start();
     let failed = |fail: Fail| Failure::new(Exit::Failed, format!("{}; {}", fail.text, fail.cause.remedy()));
     let spool = Spool::open(dir).map_err(failed)?;
-    measure_into(root, Ok(&spool), None, recipients, OWN_SPOOL_BYTES, Checks::default()).map_err(failed)?;
+    let fresh = measure_into(root, Ok(&spool), None, recipients, OWN_SPOOL_BYTES, Checks::default()).map_err(failed)?;
+    drop(spool);
+    if fresh.ask_aside {
+        aside::start(dir);
+    }
     Ok(Exit::Done)
 }
 
@@ -83,7 +95,8 @@ impl From<Fail> for Stop {
     }
 }
 
-fn pull(root: &Root, dir: &Path, task: &Task, input: &mut impl BufRead, out: &mut impl Write) -> Result<(), Stop> {
+/// True where something that takes long is to be asked now.
+fn pull(root: &Root, dir: &Path, task: &Task, input: &mut impl BufRead, out: &mut impl Write) -> Result<bool, Stop> {
     let own = Spool::open(dir);
     let time = Duration::from_secs(u64::from(task.deadline_secs)).saturating_sub(RESERVE).max(LEAST);
     let memory = own.as_ref().map(Spool::memory).unwrap_or_default();
@@ -118,13 +131,13 @@ fn pull(root: &Root, dir: &Path, task: &Task, input: &mut impl BufRead, out: &mu
         }
     }
     if acknowledged.is_empty() {
-        return Ok(());
+        return Ok(fresh.ask_aside);
     }
     for (spool, state) in spools.iter().zip(&mut states).filter(|(_, state)| state.dropped > 0) {
         state.dropped = 0;
         spool.set_state(state)?;
     }
-    Ok(())
+    Ok(fresh.ask_aside)
 }
 
 /// What was just measured.
@@ -132,6 +145,8 @@ struct Fresh {
     name: String,
     /// The sealed bytes, where no disk could keep them.
     unkept: Option<Vec<u8>>,
+    /// Whether the answers to what takes long have grown old.
+    ask_aside: bool,
 }
 
 /// Measures, seals, writes. The sequence is durable before it is used. Where the disk is full or read-only the
@@ -147,8 +162,13 @@ fn measure_into(
     let ordered = !checks.orders.is_empty();
     let boot = measure::boot_id(root);
     let mut state = spool.map(Spool::state).unwrap_or_default();
-    let earlier = state.advance(&boot, measure::uptime_millis(root));
-    let taken = sample::take(root, earlier.as_ref(), state.sequence, checks);
+    let uptime = measure::uptime_millis(root);
+    let totals = state.advance(&boot, uptime);
+    let (past, ask_aside) = spool.map(|spool| remembered(root, spool, totals, &state, uptime)).unwrap_or_default();
+    let taken = sample::take(root, past, state.sequence, checks);
+    if let (Ok(spool), Some(processes)) = (spool, &taken.processes) {
+        spool.keep(PROCESSES, &processes.bytes());
+    }
     if let Some(totals) = &taken.totals {
         state.keep(totals);
     }
@@ -156,20 +176,36 @@ fn measure_into(
     let name = format!("{}-{:010}.age", boot.get(..8).unwrap_or("00000000"), state.sequence);
     let sealed = sealed(nonce, &sample, recipients)?;
     let kept = match spool {
-        Ok(spool) => keep(spool, &mut state, &name, &sealed, room)
-            .and_then(|()| if ordered { spool.set_memory(&taken.memory) } else { Ok(()) }),
+        Ok(spool) => {
+            if ordered {
+                spool.set_memory(&taken.memory);
+            }
+            keep(spool, &mut state, &name, &sealed, room)
+        }
         Err(fail) => Err(fail.clone()),
     };
     match kept {
-        Ok(()) => Ok(Fresh { name, unkept: None }),
+        Ok(()) => Ok(Fresh { name, unkept: None, ask_aside }),
         Err(fail) if nonce.is_some() && matches!(fail.cause, Cause::DiskFull | Cause::ReadOnly) => {
             let text = clean(&format!("sent without being kept: {}; {}", fail.cause, fail.text));
             let item = String::new();
             sample.faults.push(Fault { section: "spool".to_owned(), item, kind: FaultKind::Denied, text });
-            Ok(Fresh { name, unkept: Some(self::sealed(nonce, &sample, recipients)?) })
+            Ok(Fresh { name, unkept: Some(self::sealed(nonce, &sample, recipients)?), ask_aside })
         }
         Err(fail) => Err(fail),
     }
+}
+
+/// What the last run left for this one, and whether the answers to what takes long have grown old.
+fn remembered(root: &Root, spool: &Spool, totals: Option<Totals>, state: &State, uptime: u64) -> (Past, bool) {
+    // The file of processes is of the state's boot, or of none.
+    let processes = totals.as_ref().and_then(|_| spool.kept(PROCESSES, MAX_PROCESSES_FILE));
+    let processes = processes.and_then(|bytes| Processes::parse(&bytes));
+    let (updates, smart) = (spool.aside(aside::last_updates), spool.aside(aside::last_smart));
+    let now = crate::app::clock::now().timestamp();
+    let old = !updates.as_ref().is_some_and(|updates| updates.is_fresh(now))
+        || measure::disks_wait(root, smart.as_ref(), now);
+    (Past { totals, processes, updates, smart, ..Past::default() }, state.is_visited_again(uptime) && old)
 }
 
 fn sealed(nonce: Option<&str>, sample: &Sample, recipients: &[String]) -> Result<Vec<u8>, Fail> {

@@ -2,30 +2,100 @@
 
 use std::fmt::Write as _;
 
-use crate::model::catalogue;
-use crate::model::sample::Sample;
+use super::words::{cut, human, unit};
+use crate::model::sample::{By, Fault, Sample};
 
-/// An aligned table that fits 80 columns as long as names are of usual length.
+/// With two blanks between each, 80 columns.
+const NAME: usize = 28;
+const ITEM: usize = 36;
+const VALUE: usize = 12;
+
+/// An aligned table of 80 columns: values by subject, then who takes most, facts, and what could not be measured.
 pub fn table(sample: &Sample) -> String {
-    let rows: Vec<[String; 3]> =
-        sample.readings.iter().map(|r| [r.metric.clone(), cut(&r.item, 34), human(&r.metric, r.value)]).collect();
-    let width =
-        |column: usize, least: usize| rows.iter().map(|row| row[column].chars().count()).fold(least, usize::max);
-    let (metric, item, value) = (width(0, 6), width(1, 4), width(2, 5));
     let time = sample.taken.format("%Y-%m-%d %H:%M:%S UTC");
-    let mut text = format!("{} at {time}, probe {}\n\n", sample.hostname, sample.probe);
-    let _ = writeln!(text, "{:<metric$}  {:<item$}  {:>value$}", "METRIC", "ITEM", "VALUE");
-    for [name, of, amount] in &rows {
-        let _ = writeln!(text, "{name:<metric$}  {of:<item$}  {amount:>value$}");
-    }
-    if !sample.faults.is_empty() {
-        text.push_str("\nNot measured:\n");
-        for fault in &sample.faults {
-            let place = if fault.item.is_empty() { String::new() } else { format!(" {}", fault.item) };
-            let _ = writeln!(text, "  {}{place}: {}: {}", fault.section, fault.kind.word(), fault.text);
+    let mut text = format!("{} at {time}, probe {}\n", sample.hostname, sample.probe);
+    let subject = |metric: &str| metric.split('.').next().unwrap_or_default().to_owned();
+    // Subjects in the order in which they were measured, each once.
+    let mut subjects: Vec<String> = Vec::new();
+    for reading in &sample.readings {
+        let subject = subject(&reading.metric);
+        if !subjects.contains(&subject) {
+            subjects.push(subject);
         }
     }
+    for name in subjects {
+        let _ = write!(text, "\n{}\n", name.to_uppercase());
+        for r in sample.readings.iter().filter(|reading| subject(&reading.metric) == name) {
+            let (metric, item, value) = (cut(&r.metric, NAME), cut(&r.item, ITEM), human(&r.metric, r.value));
+            let _ = writeln!(text, "{metric:<NAME$}  {item:<ITEM$}  {value:>VALUE$}");
+        }
+    }
+    top(sample, &mut text);
+    if !sample.facts.is_empty() {
+        text.push_str("\nFACTS\n");
+        for fact in &sample.facts {
+            let name = if fact.item.is_empty() { fact.name.clone() } else { format!("{} {}", fact.name, fact.item) };
+            let _ = writeln!(text, "{:<34}  {}", cut(&name, 34), cut(&fact.text, 44));
+        }
+    }
+    if !sample.faults.is_empty() {
+        text.push_str("\nNOT MEASURED\n");
+        sample.faults.iter().for_each(|fact| fault(fact, &mut text));
+    }
     text
+}
+
+fn top(sample: &Sample, text: &mut String) {
+    for &by in By::ALL {
+        let list: Vec<_> = sample.top.iter().filter(|process| process.by == by).collect();
+        if list.is_empty() {
+            continue;
+        }
+        let what = match by {
+            By::Cpu => "PROCESSES BY PROCESSOR TIME, of one core",
+            By::Memory => "PROCESSES BY MEMORY",
+            By::Io => "PROCESSES BY I/O, a second",
+        };
+        let _ = writeln!(text, "\n{what}");
+        for p in list {
+            let value = human(if by == By::Cpu { "cpu.used" } else { "memory.total" }, p.value);
+            let (user, comm, unit) = (cut(&p.user, 14), cut(&p.comm, 16), cut(&p.unit, 23));
+            let _ = writeln!(text, "{:>10}  {user:<14}  {comm:<16}  {unit:<23}  {value:>7}", p.pid);
+            if !p.command.is_empty() {
+                let _ = writeln!(text, "{:>10}  {}", "", cut(&p.command, 68));
+            }
+        }
+    }
+}
+
+/// One reason, on as many lines as it needs.
+pub fn fault(fault: &Fault, text: &mut String) {
+    let place = if fault.item.is_empty() { String::new() } else { format!(" {}", fault.item) };
+    let line = format!("{}{place}: {}: {}", fault.section, fault.kind.word(), fault.text);
+    wrapped(&line, "  ", text);
+}
+
+/// Text in lines of at most 80 columns; a word that is longer stays whole.
+pub fn wrapped(line: &str, indent: &str, text: &mut String) {
+    let mut column = 0;
+    for word in line.split_whitespace() {
+        let length = word.chars().count();
+        if column == 0 {
+            text.push_str(indent);
+            column = indent.len();
+        } else if column + 1 + length > 80 {
+            text.push('\n');
+            text.push_str(indent);
+            text.push_str("  ");
+            column = indent.len() + 2;
+        } else {
+            text.push(' ');
+            column += 1;
+        }
+        text.push_str(word);
+        column += length;
+    }
+    text.push('\n');
 }
 
 /// One JSON object.
@@ -40,57 +110,22 @@ pub fn json(sample: &Sample) -> String {
         .iter()
         .map(|f| serde_json::json!({"section": f.section, "item": f.item, "kind": f.kind.word(), "text": f.text}))
         .collect();
+    let facts: Vec<_> =
+        sample.facts.iter().map(|f| serde_json::json!({"name": f.name, "item": f.item, "text": f.text})).collect();
+    let top: Vec<_> = sample
+        .top
+        .iter()
+        .map(|p| {
+            serde_json::json!({"by": p.by.word(), "pid": p.pid, "user": p.user, "comm": p.comm, "unit": p.unit,
+                "command": p.command, "value": p.value})
+        })
+        .collect();
     let taken = sample.taken.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
     let value = serde_json::json!({
         "version": 1, "hostname": sample.hostname, "taken": taken, "probe": sample.probe, "boot": sample.key.boot,
-        "readings": readings, "faults": faults,
+        "readings": readings, "facts": facts, "top": top, "faults": faults,
     });
     format!("{value:#}\n")
-}
-
-fn unit(metric: &str) -> &'static str {
-    catalogue::measured(metric).map_or("count", |metric| metric.unit.word())
-}
-
-fn human(metric: &str, value: f64) -> String {
-    match unit(metric) {
-        "ratio" => format!("{:.1} %", value * 100.0),
-        "bytes" => bytes(value),
-        "seconds" => seconds(value),
-        "celsius" => format!("{value:.1} °C"),
-        _ if value.fract() == 0.0 => format!("{value}"),
-        _ => format!("{value:.2}"),
-    }
-}
-
-fn bytes(value: f64) -> String {
-    let mut value = value;
-    for unit in ["B", "KiB", "MiB", "GiB", "TiB"] {
-        if value < 1024.0 {
-            return if unit == "B" { format!("{value} B") } else { format!("{value:.1} {unit}") };
-        }
-        value /= 1024.0;
-    }
-    format!("{value:.1} PiB")
-}
-
-fn seconds(value: f64) -> String {
-    match value {
-        v if v < 1.0 => format!("{:.1} ms", v * 1000.0),
-        v if v < 120.0 => format!("{v:.1} s"),
-        v if v < 7200.0 => format!("{:.1} min", v / 60.0),
-        v if v < 172_800.0 => format!("{:.1} h", v / 3600.0),
-        v => format!("{:.1} d", v / 86_400.0),
-    }
-}
-
-fn cut(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
-        return text.to_owned();
-    }
-    let mut short: String = text.chars().take(most - 1).collect();
-    short.push('…');
-    short
 }
 
 #[cfg(test)]
@@ -98,14 +133,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_in_the_units_of_people() {
-        assert_eq!(human("cpu.used", 0.123_46), "12.3 %");
-        assert_eq!(human("memory.total", 16_777_216_000.0), "15.6 GiB");
-        assert_eq!(human("uptime", 90.0), "90.0 s");
-        assert_eq!(human("uptime", 864_000.0), "10.0 d");
-        assert_eq!(human("probe.cpu", 0.0042), "4.2 ms");
-        assert_eq!(human("process.count", 12.0), "12");
-        assert_eq!(human("load.1m", 0.5), "0.50");
-        assert_eq!(cut(&"ä".repeat(40), 34).chars().count(), 34);
+    fn lines_are_broken_between_words() {
+        let mut text = String::new();
+        wrapped(&"word ".repeat(40), "  ", &mut text);
+        wrapped(&"x".repeat(100), "", &mut text);
+        assert!(text.lines().all(|line| line.chars().count() <= 80 || !line.contains(' ')), "{text}");
+        assert!(text.lines().nth(1).is_some_and(|line| line.starts_with("    word")));
     }
 }

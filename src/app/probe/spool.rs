@@ -19,6 +19,8 @@ use crate::wire::frame::is_file_name;
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 /// A sealed file is its plain text and at most 5 KiB.
 const MAX_SEALED: u64 = MAX_FILE as u64 + 5 * 1024;
+/// 256 processors, three numbers of at most twenty digits each, and the rest.
+const MAX_STATE: u64 = 32 * 1024;
 const TEMPORARY: &str = ".new";
 /// Where checks remember.
 const MEMORY: &str = "checks";
@@ -75,7 +77,7 @@ impl Spool {
 
     /// What was remembered.
     pub fn state(&self) -> State {
-        State::parse(&self.read_bounded("state", 4096).unwrap_or_default())
+        State::parse(&read_bounded(&self.dir, "state", MAX_STATE).unwrap_or_default())
     }
 
     /// Remembers, durably.
@@ -97,34 +99,43 @@ impl Spool {
 
     /// What checks remember of the last sample.
     pub fn memory(&self) -> Memory {
-        Memory::parse(&self.read_bounded(MEMORY, MAX_MEMORY).unwrap_or_default())
+        Memory::parse(&self.kept(MEMORY, MAX_MEMORY).unwrap_or_default())
     }
 
-    /// Remembers for checks. Losing it costs one run of each, so the disk is not waited for.
-    pub fn set_memory(&self, memory: &Memory) -> Result<(), Fail> {
-        self.put(MEMORY, &memory.bytes(), false)
+    /// Remembers for checks. Losing it costs one run of each.
+    pub fn set_memory(&self, memory: &Memory) {
+        self.keep(MEMORY, &memory.bytes());
     }
 
     /// Writes a file: temporary name, flushed to the disk, renamed, the directory flushed.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Fail> {
-        self.put(name, bytes, true)
-    }
-
-    fn put(&self, name: &str, bytes: &[u8], durable: bool) -> Result<(), Fail> {
         let (temporary, target) = (self.dir.join(TEMPORARY), self.dir.join(name));
         let written = || -> io::Result<()> {
             let mut file = ours(OpenOptions::new().write(true).create_new(true)).open(&temporary)?;
             file.write_all(bytes)?;
-            if durable {
-                file.sync_all()?;
-            }
+            file.sync_all()?;
             fs::rename(&temporary, &target)?;
-            if durable { File::open(&self.dir)?.sync_all() } else { Ok(()) }
+            File::open(&self.dir)?.sync_all()
         };
         written().map_err(|error| {
             let _ = fs::remove_file(&temporary);
             Fail::io(&target, &error)
         })
+    }
+
+    /// What the last run of this boot or of the package manager left under a name, at most `limit` bytes.
+    pub fn kept(&self, name: &str, limit: u64) -> Option<Vec<u8>> {
+        kept(&self.dir, name, limit)
+    }
+
+    /// What the process that asks aside left, by how it is read.
+    pub fn aside<T>(&self, read: fn(&Path) -> Option<T>) -> Option<T> {
+        read(&self.dir)
+    }
+
+    /// Keeps what may be lost: renamed whole, but not flushed to the disk.
+    pub fn keep(&self, name: &str, bytes: &[u8]) {
+        keep(&self.dir, name, bytes);
     }
 
     /// All files that wait, oldest first.
@@ -160,7 +171,7 @@ impl Spool {
 
     /// A waiting file's bytes; `None` where it is not what a probe wrote.
     pub fn read(&self, name: &str) -> Option<Vec<u8>> {
-        self.read_bounded(name, MAX_SEALED).ok()
+        read_bounded(&self.dir, name, MAX_SEALED).ok()
     }
 
     /// Removes a waiting file; one that is gone already is no matter.
@@ -169,15 +180,34 @@ impl Spool {
             let _ = fs::remove_file(self.dir.join(name));
         }
     }
+}
 
-    fn read_bounded(&self, name: &str, limit: u64) -> io::Result<Vec<u8>> {
-        let file = ours(OpenOptions::new().read(true)).open(self.dir.join(name))?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::other("not a file"));
-        }
-        let mut bytes = Vec::new();
-        file.take(limit + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > limit { Err(io::Error::other("too long")) } else { Ok(bytes) }
+fn read_bounded(dir: &Path, name: &str, limit: u64) -> io::Result<Vec<u8>> {
+    let file = ours(OpenOptions::new().read(true)).open(dir.join(name))?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("not a file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit { Err(io::Error::other("too long")) } else { Ok(bytes) }
+}
+
+/// What was kept under a name, at most `limit` bytes, read without a lock.
+pub fn kept(dir: &Path, name: &str, limit: u64) -> Option<Vec<u8>> {
+    read_bounded(dir, name, limit).ok()
+}
+
+/// Writes a file that may be lost: whole or not at all, without a lock.
+pub fn keep(dir: &Path, name: &str, bytes: &[u8]) {
+    let temporary = dir.join(format!(".{name}.new"));
+    // Left by a run that was killed.
+    let _ = fs::remove_file(&temporary);
+    let written = || -> io::Result<()> {
+        ours(OpenOptions::new().write(true).create_new(true)).open(&temporary)?.write_all(bytes)?;
+        fs::rename(&temporary, dir.join(name))
+    };
+    if written().is_err() {
+        let _ = fs::remove_file(&temporary);
     }
 }
 
@@ -188,7 +218,7 @@ fn ours(options: &mut OpenOptions) -> &mut OpenOptions {
 }
 
 /// The directory's real path: ours, writable by nobody else, and so are the directories above it.
-fn safe_dir(path: &Path, make: bool) -> Result<PathBuf, Fail> {
+pub fn safe_dir(path: &Path, make: bool) -> Result<PathBuf, Fail> {
     let unsafe_dir = |path: &Path, text: &str| Fail::new(Cause::UnsafeDirectory, format!("{}: {text}", path.display()));
     let name = path.file_name().ok_or_else(|| unsafe_dir(path, "has no name"))?;
     let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));

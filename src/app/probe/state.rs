@@ -16,6 +16,8 @@ pub struct State {
     pub dropped: u64,
     ticks: [u64; 8],
     at_millis: u64,
+    /// Number, ticks used and all ticks of each core.
+    cores: Vec<[u64; 3]>,
 }
 
 impl State {
@@ -38,7 +40,8 @@ impl State {
         let age = (uptime_millis / 100).clamp(1, 9_000_000_000);
         if self.boot == boot && self.sequence < 9_999_999_999 {
             self.sequence = age.max(self.sequence + 1);
-            return (self.at_millis > 0).then(|| Totals::kept(self.ticks, self.at_millis));
+            let cores = self.cores.clone();
+            return (self.at_millis > 0).then(|| Totals { cores, ..Totals::kept(self.ticks, self.at_millis) });
         }
         self.boot = boot.to_owned();
         self.sequence = age;
@@ -46,10 +49,16 @@ impl State {
         None
     }
 
+    /// True where a sample of this boot is so old that the host is visited time and again.
+    pub fn is_visited_again(&self, uptime_millis: u64) -> bool {
+        self.at_millis > 0 && uptime_millis.saturating_sub(self.at_millis) >= 60_000
+    }
+
     /// Keeps totals for the next run.
     pub fn keep(&mut self, totals: &Totals) {
         self.ticks = totals.ticks;
         self.at_millis = totals.at_millis;
+        self.cores.clone_from(&totals.cores);
     }
 }
 
@@ -58,13 +67,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn as_many_processors_as_are_kept_fit_the_file() {
+        let totals = Totals { cores: vec![[u64::MAX; 3]; 256], ..Totals::kept([u64::MAX; 8], u64::MAX) };
+        let mut state = State::default();
+        state.keep(&totals);
+        assert!(state.bytes().len() < 32 * 1024, "{}", state.bytes().len());
+    }
+
+    #[test]
     fn the_sequence_grows_and_a_lost_state_or_another_spool_never_repeats_one() {
         let mut state = State::default();
         assert_eq!(state.advance("boot", 100_000), None);
         assert_eq!(state.sequence, 1000);
-        state.keep(&Totals::kept([1; 8], 100_000));
+        let totals = Totals { cores: vec![[0, 5, 9], [1, 6, 9]], ..Totals::kept([1; 8], 100_000) };
+        state.keep(&totals);
+        assert!(state.is_visited_again(160_000) && !state.is_visited_again(159_999));
+        assert!(!State::default().is_visited_again(160_000));
         let mut again = State::parse(&state.bytes());
-        assert_eq!(again.advance("boot", 102_000), Some(Totals::kept([1; 8], 100_000)));
+        assert_eq!(again.advance("boot", 102_000), Some(totals));
         assert_eq!(again.sequence, 1020);
         again.advance("boot", 102_000);
         assert_eq!(again.sequence, 1021, "two in the same moment");

@@ -243,7 +243,7 @@ mod tests {
     #[test]
     fn the_other_process_answers_each_question() {
         let mut output = Vec::new();
-        answer(&b"0:1 /\00:2 /does/not/exist\0\0x\0"[..], &mut output).unwrap();
+        answer(&b"0:1 /\x000:2 /does/not/exist\x00\x00x\x00"[..], &mut output).unwrap();
         let lines: Vec<_> = output.split(|&b| b == b'\n').filter(|line| !line.is_empty()).map(read).collect();
         assert_eq!(lines.len(), 3);
         assert!(lines[0].as_ref().unwrap().size > 0);

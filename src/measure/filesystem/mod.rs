@@ -19,6 +19,8 @@ pub use ask::{ASK, answer};
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long all mounts together may take.
 const ALL_PATIENCE: Duration = Duration::from_secs(6);
+/// The most mounts of which is told what they are; a sample has room for 256 facts of all kinds.
+const MAX_FACTS: usize = 32;
 /// 5,000 lines of a table are about half of it.
 const MAX_TABLE: usize = 2 << 20;
 
@@ -31,6 +33,11 @@ pub(super) fn collect(root: &Root, out: &mut Out) {
         out.fault("", FaultKind::Cut, format!("/proc/self/mountinfo: more than {MAX_TABLE} bytes"));
     }
     let mounts = table::chosen(&bytes, out);
+    for mount in mounts.iter().take(MAX_FACTS) {
+        let point = String::from_utf8_lossy(&mount.point);
+        out.fact("filesystem.type", &point, &String::from_utf8_lossy(&mount.kind));
+        out.fact("filesystem.device", &point, &String::from_utf8_lossy(&mount.source));
+    }
     let (risky, local): (Vec<Mount>, Vec<Mount>) = mounts.into_iter().partition(|mount| mount.risky);
     let deadline = Deadline { each: PATIENCE, end: Instant::now() + ALL_PATIENCE };
     let by_thread = |mounts: &[Mount]| ask::by_thread(root, mounts, ask::statvfs);

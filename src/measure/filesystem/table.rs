@@ -65,9 +65,13 @@ const LOCAL: &[&[u8]] = &[
     b"xfs",
     b"zfs",
 ];
-/// Mount points under which only the system and containers mount: node_exporter's list, and the pods of Kubernetes.
+/// Mount points under which only the system and containers mount: node_exporter's list, the pods of Kubernetes, and the
+/// three files that containers are given.
 const INTERNAL: &[&[u8]] = &[
     b"/dev",
+    b"/etc/hostname",
+    b"/etc/hosts",
+    b"/etc/resolv.conf",
     b"/proc",
     b"/sys",
     b"/run/credentials",
@@ -81,6 +85,9 @@ pub(super) struct Mount {
     /// `8:1`.
     pub(super) device: Vec<u8>,
     pub(super) point: Vec<u8>,
+    pub(super) kind: Vec<u8>,
+    /// What is mounted: a device, `server:/export`.
+    pub(super) source: Vec<u8>,
     pub(super) readonly: bool,
     /// It, or what lies on the way to it, may never answer: a network, a program.
     pub(super) risky: bool,
@@ -147,8 +154,9 @@ fn parse(line: &[u8]) -> Option<(Mount, &[u8])> {
     let point = unescape(words.nth(1)?);
     let options = words.next()?;
     let kind = words.by_ref().skip_while(|word| *word != b"-").nth(1)?;
-    let super_options = words.nth(1).unwrap_or_default();
+    let source = words.next().map(unescape).unwrap_or_default();
+    let super_options = words.next().unwrap_or_default();
     let readonly = [options, super_options].iter().any(|list| list.split(|&b| b == b',').any(|o| o == b"ro"));
     let risky = !LOCAL.contains(&kind);
-    point.starts_with(b"/").then_some((Mount { device, point, readonly, risky }, kind))
+    point.starts_with(b"/").then_some((Mount { device, point, kind: kind.to_vec(), source, readonly, risky }, kind))
 }

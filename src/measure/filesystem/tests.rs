@@ -32,6 +32,7 @@ fn data_filesystems_once_each() {
     let mounts = chosen(TABLE.as_bytes(), &mut Out::default());
     assert!(mounts[2].readonly && !mounts[0].readonly);
     assert_eq!(mounts[3].device, b"0:35");
+    assert_eq!((mounts[1].kind.as_slice(), mounts[1].source.as_slice()), (&b"nfs4"[..], &b"server:/x"[..]));
 }
 
 #[test]
@@ -109,7 +110,7 @@ fn slow(path: &std::path::Path) -> Answer {
 }
 
 fn mount(point: &str) -> Mount {
-    Mount { device: vec![], point: point.into(), readonly: false, risky: false }
+    Mount { device: vec![], point: point.into(), kind: vec![], source: vec![], readonly: false, risky: false }
 }
 
 fn asked(mounts: &[Mount], each: Duration, all_of_them: Duration) -> super::super::Measured {

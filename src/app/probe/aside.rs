@@ -1,0 +1,60 @@
+//! What takes long is asked by another process after the sample was handed over: the collector waits for nobody.
+
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::fail::Fail;
+use super::guard::{self, Alarm};
+use super::spool;
+use crate::app::clock;
+use crate::app::exit::{Exit, Failure, Outcome};
+use crate::measure::{self, MAX_SMART_FILE, Root, Smart, Updates};
+
+/// The argument that makes the probe the other process.
+pub const REFRESH: &str = "--refresh";
+/// The package manager's last answer, in the spool.
+pub const UPDATES: &str = "updates";
+/// The disks' last answers, in the spool.
+pub const SMART: &str = "smart";
+/// In seconds: two questions of a minute to the package manager, one and a half to the disks, and some.
+const DEADLINE: u64 = 240;
+
+/// Starts the other process; where that fails, the next visit tries again.
+pub fn start(dir: &Path) {
+    #[allow(clippy::disallowed_methods, reason = "the probe's own second half")]
+    let mut command = Command::new("/proc/self/exe");
+    command.arg(REFRESH).arg("--spool").arg(dir).env_clear();
+    // Nothing of ours stays in use: no channel, no terminal, no group that a signal reaches.
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    let _ = command.spawn();
+}
+
+/// Asks and keeps the answers.
+pub fn refresh(root: &Root, dir: &Path) -> Outcome {
+    guard::limit();
+    Alarm::start().set(DEADLINE);
+    let failed = |fail: Fail| Failure::new(Exit::Failed, format!("{}; {}", fail.text, fail.cause.remedy()));
+    let dir = spool::safe_dir(dir, true).map_err(failed)?;
+    let now = clock::now().timestamp();
+    // The disks first: they answer at once.
+    if let Some(smart) = measure::ask_disks(root, last_smart(&dir).as_ref(), now) {
+        spool::keep(&dir, SMART, &smart.bytes());
+    }
+    if !last_updates(&dir).is_some_and(|updates| updates.is_fresh(now))
+        && let Some(updates) = measure::ask_for_updates(root, now)
+    {
+        spool::keep(&dir, UPDATES, &updates.bytes());
+    }
+    Ok(Exit::Done)
+}
+
+/// What the disks said last.
+pub fn last_smart(dir: &Path) -> Option<Smart> {
+    Smart::parse(&spool::kept(dir, SMART, MAX_SMART_FILE)?)
+}
+
+/// What the package manager said last.
+pub fn last_updates(dir: &Path) -> Option<Updates> {
+    Updates::parse(&spool::kept(dir, UPDATES, 256)?)
+}

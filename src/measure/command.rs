@@ -1,0 +1,117 @@
+//! Runs a program of the host: bounded in time and output, without our environment, and ended with all its children.
+
+use std::io::{self, Read};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use super::root::Root;
+
+/// The most bytes of output that are read.
+const MAX_OUTPUT: u64 = 1 << 20;
+/// Where a program finds others; nothing of the user's own.
+const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What a program said.
+#[derive(Debug)]
+pub(super) struct Said {
+    /// Its standard output, cut at 1 MiB.
+    pub(super) output: Vec<u8>,
+    /// Its exit status; `None` where a signal ended it.
+    pub(super) status: Option<i32>,
+}
+
+/// The first of some programs that is there.
+pub(super) fn find(root: &Root, programs: &[&'static str]) -> Option<&'static str> {
+    programs.iter().copied().find(|program| root.path(program).is_file())
+}
+
+/// Runs a program of the machine to its end.
+///
+/// # Errors
+/// `NotFound` where it is not there, `TimedOut` where it took too long; it is ended then.
+pub(super) fn run(root: &Root, program: &str, arguments: &[&str], patience: Duration) -> io::Result<Said> {
+    let end = Instant::now() + patience;
+    #[allow(clippy::disallowed_methods, reason = "the home of the host's own programs")]
+    let mut command = Command::new(root.path(Path::new(program)));
+    command.args(arguments).env_clear().env("PATH", PATH).env("LC_ALL", "C").current_dir("/");
+    // A group of its own, so that what it starts can be ended with it.
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
+    let mut child = Running(command.spawn()?);
+    let Some(output) = child.0.stdout.take() else { return Err(io::ErrorKind::BrokenPipe.into()) };
+    let (sender, receiver) = mpsc::channel();
+    std::thread::Builder::new().stack_size(64 * 1024).spawn(move || {
+        let mut bytes = Vec::new();
+        let read = output.take(MAX_OUTPUT).read_to_end(&mut bytes);
+        // Nobody listens any more where the time was over.
+        let _ = sender.send(read.map(|_| bytes));
+    })?;
+    let late = || io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", patience.as_secs_f32()));
+    let output = receiver.recv_timeout(end.saturating_duration_since(Instant::now())).map_err(|_| late())??;
+    loop {
+        if let Some(status) = child.0.try_wait()? {
+            return Ok(Said { output, status: status.code() });
+        }
+        if Instant::now() >= end {
+            return Err(late());
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A child that does not outlive the question.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if matches!(self.0.try_wait(), Ok(None)) {
+            if let Some(group) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
+                let _ = kill_process_group(group, Signal::KILL);
+            }
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sh(script: &str, patience: Duration) -> io::Result<Said> {
+        run(&Root::default(), "/bin/sh", &["-c", script], patience)
+    }
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn output_and_status_come_back_and_nothing_of_our_environment_goes() {
+        let said = sh("echo \"$HOME-$LC_ALL\"; exit 3", LONG).unwrap();
+        assert_eq!((said.output.as_slice(), said.status), (b"-C\n".as_slice(), Some(3)));
+        assert_eq!(sh("kill -9 $$", LONG).unwrap().status, None);
+        let missing = run(&Root::default(), "/nowhere/x", &[], LONG).unwrap_err();
+        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn what_takes_too_long_is_ended_with_its_children() {
+        let folder = tempfile::tempdir().unwrap();
+        let late = folder.path().join("late");
+        let script = format!("(sleep 1; touch {}) & sleep 9", late.display());
+        let begin = Instant::now();
+        assert_eq!(sh(&script, Duration::from_millis(200)).unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(begin.elapsed() < Duration::from_secs(5));
+        std::thread::sleep(Duration::from_millis(1500));
+        assert!(!late.exists(), "a child lived on");
+    }
+
+    #[test]
+    fn endless_output_is_cut() {
+        let said = sh("yes", LONG);
+        assert!(said.is_ok_and(|said| said.output.len() as u64 == MAX_OUTPUT));
+    }
+}
