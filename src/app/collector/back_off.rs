@@ -36,7 +36,7 @@ fn counts(cause: Cause) -> bool {
 }
 
 fn refuses(cause: Cause) -> bool {
-    matches!(cause, Cause::Authentication | Cause::Oversize | Cause::BadEnvelope)
+    matches!(cause, Cause::Authentication | Cause::Oversize | Cause::BadEnvelope | Cause::Undecryptable)
 }
 
 /// Holds a thread for as long as a visit may take.
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn floods_and_lies_count_at_once_and_hangs_when_they_go_on() {
-        for hostile in [Cause::Oversize, Cause::BadEnvelope] {
+        for hostile in [Cause::Oversize, Cause::BadEnvelope, Cause::Undecryptable] {
             assert_eq!(minutes(&[attempt(10, Some(hostile))], 11), Some(15));
             let again = [attempt(20, Some(hostile)), attempt(15, Some(Cause::BackOff)), attempt(10, Some(hostile))];
             assert_eq!(minutes(&again, 21), Some(30));

@@ -11,7 +11,7 @@ use crate::model::job::Job;
 use crate::model::secret::Secret;
 use crate::model::spec::{CollectorSpec, FleetSpec, HostSpec};
 use crate::store::Store;
-use crate::wire::task::{MAX_TASK, Task};
+use crate::wire::task::{MAX_DEADLINE, MAX_TASK, Task};
 
 /// What a host may keep for us between sweeps.
 const SPOOL_BYTES: u64 = 4 * 1024 * 1024;
@@ -96,13 +96,16 @@ pub fn job(
         pull_bytes: PULL_BYTES,
         pull_files: PULL_FILES,
         spool_bytes: SPOOL_BYTES,
-        deadline_secs: u32::try_from(spec.collector.timeout.as_secs()).unwrap_or(u32::MAX).max(1),
+        // The dialer keeps the host's own time, which may be longer than what a probe accepts.
+        deadline_secs: u32::try_from(spec.collector.timeout.as_secs()).unwrap_or(u32::MAX).clamp(1, MAX_DEADLINE),
         checks: orders.of(host),
     };
     Ok(Job {
         host: host.name.clone(),
         transport: host.transport.clone(),
         nonce,
+        pull_bytes: task.pull_bytes,
+        pull_files: task.pull_files,
         task: Secret::new(task.encode()),
         probes: probes.to_path_buf(),
         timeout: spec.collector.timeout,
