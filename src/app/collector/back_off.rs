@@ -21,11 +21,11 @@ const PATIENCE: usize = 3;
 /// The hosts to leave alone now, each with a text for people.
 pub fn held(store: &dyn Store, now: DateTime<Utc>) -> Result<HashMap<String, String>> {
     let mut held = HashMap::new();
-    for host in store.now()? {
-        let counting = host.attempt.as_ref().is_some_and(|attempt| cause(attempt).is_some_and(counts));
-        if counting && let Some((until, why)) = until(&store.attempts(&host.host, LOOK_BACK)?, now) {
+    for last in store.tried()? {
+        let counting = cause(&last).is_some_and(counts);
+        if counting && let Some((until, why)) = until(&store.attempts(&last.host, LOOK_BACK)?, now) {
             let at = until.format("%H:%M:%S");
-            held.insert(host.host, format!("the last attempt ended with {why}; the next one is after {at} UTC"));
+            held.insert(last.host, format!("the last attempt ended with {why}; the next one is after {at} UTC"));
         }
     }
     Ok(held)

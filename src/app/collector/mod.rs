@@ -28,6 +28,8 @@ pub(super) mod plan;
 mod pool;
 mod report;
 
+pub use aside::forget;
+
 /// Collect from every host over SSH and store what comes
 #[derive(Debug, Parser)]
 #[command(name = "fleet-collector", version, max_term_width = 100)]

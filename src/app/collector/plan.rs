@@ -1,5 +1,6 @@
 //! What a sweep will do, before it touches the network.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::back_off;
@@ -45,13 +46,14 @@ pub fn jobs(
     asked: bool,
 ) -> Result<Vec<Planned>, Failure> {
     let consents = if spec.consent_required { store.consents()? } else { Vec::new() };
+    let consented: HashSet<String> =
+        consents.into_iter().filter(|consent| consent.revoked.is_none()).map(|consent| consent.host).collect();
     let held = if asked { Default::default() } else { back_off::held(store, clock::now())? };
     let mut planned = Vec::with_capacity(hosts.len());
     let mut orders = Orders::default();
     for host in hosts {
-        let consented = consents.iter().any(|consent| consent.host == host.name && consent.revoked.is_none());
         let name = host.name.clone();
-        planned.push(if spec.consent_required && !consented {
+        planned.push(if spec.consent_required && !consented.contains(&name) {
             let text = "no consent of the owner is recorded".to_owned();
             Planned::Skip { host: name, cause: Cause::NoConsent, text }
         } else if let Some(text) = held.get(&name) {

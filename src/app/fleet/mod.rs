@@ -13,6 +13,7 @@ mod backup;
 mod check_config;
 mod config;
 mod consent;
+mod erase;
 mod generate;
 mod health;
 mod history;

@@ -4,9 +4,10 @@ use std::time::Instant;
 
 use super::{add, unknown};
 use crate::app::collector::plan;
-use crate::app::context::{Common, open_store};
+use crate::app::context::Common;
 use crate::app::dialer;
 use crate::app::exit::{self, Exit, Failure, Outcome};
+use crate::app::fleet::erase as stored;
 use crate::app::secrets::Secrets;
 use crate::config;
 use crate::model::clean::clean;
@@ -38,8 +39,7 @@ pub fn run(common: &Common, args: &Args) -> Outcome {
             "What was stored of it stays, and so does the probe's directory on the machine; both go with --purge\n",
         );
     }
-    let samples = open_store(&before)?.forget(name)?;
-    exit::print(&format!("{samples} samples of {name} were erased; copies made by fleet backup still hold them\n"))?;
+    exit::print(&stored::erase(&before, name)?)?;
     clear(&after, host, &before)
 }
 
