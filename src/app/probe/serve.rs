@@ -61,12 +61,12 @@ pub fn serve(root: &Root, dir: &Path) -> Outcome {
 }
 
 /// Measures into the spool, for this machine's own cron.
-pub fn spool_only(root: &Root, dir: &Path, recipients: &[String]) -> Outcome {
+pub fn spool_only(root: &Root, dir: &Path, recipients: &[String], command_lines: bool) -> Outcome {
     guard::limit();
     let _alarm = Alarm::start();
     let failed = |fail: Fail| Failure::new(Exit::Failed, format!("{}; {}", fail.text, fail.cause.remedy()));
     let spool = Spool::open(dir).map_err(failed)?;
-    let written = measure_into(root, &spool, None, recipients, OWN_SPOOL_BYTES).map_err(failed)?;
+    let written = measure_into(root, &spool, (None, recipients), OWN_SPOOL_BYTES, command_lines).map_err(failed)?;
     drop(spool);
     if written.ask_aside {
         aside::start(dir);
@@ -89,7 +89,7 @@ impl From<Fail> for Stop {
 fn pull(root: &Root, dir: &Path, task: &Task, input: &mut impl BufRead, out: &mut impl Write) -> Result<bool, Stop> {
     let spool = Spool::open(dir)?;
     let Written { name: newest, ask_aside } =
-        measure_into(root, &spool, Some(&task.nonce), &task.recipients, task.spool_bytes)?;
+        measure_into(root, &spool, (Some(&task.nonce), &task.recipients), task.spool_bytes, false)?;
     let waiting = spool.pending()?;
     let (chosen, mut left) = choose(&waiting, &newest, task);
     let mut sent = 0;
@@ -127,9 +127,9 @@ struct Written {
 fn measure_into(
     root: &Root,
     spool: &Spool,
-    nonce: Option<&str>,
-    recipients: &[String],
+    (nonce, recipients): (Option<&str>, &[String]),
     room: u64,
+    command_lines: bool,
 ) -> Result<Written, Fail> {
     let boot = measure::boot_id(root);
     let mut state = spool.state();
@@ -140,10 +140,9 @@ fn measure_into(
     let processes = processes.and_then(|bytes| Processes::parse(&bytes));
     let (updates, smart) = (spool.aside(aside::last_updates), spool.aside(aside::last_smart));
     let now = crate::app::clock::now().timestamp();
-    let old = !updates.as_ref().is_some_and(|updates| updates.is_fresh(now))
-        || measure::disks_wait(root, smart.as_ref(), now);
+    let old = measure::updates_wait(root, updates.as_ref(), now) || measure::disks_wait(root, smart.as_ref(), now);
     let ask_aside = state.is_visited_again(uptime) && old;
-    let past = Past { totals, processes, updates, smart, ..Past::default() };
+    let past = Past { totals, processes, updates, smart, command_lines, ..Past::default() };
     let taken = sample::take(root, past, state.sequence);
     if let Some(processes) = &taken.processes {
         spool.keep(PROCESSES, &processes.bytes());
