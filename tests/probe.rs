@@ -323,8 +323,8 @@ impl Dead {
         assert!(command("kill").args(["-STOP", &self.server.id().to_string()]).status().unwrap().success());
     }
 
-    /// One sample taken where the filesystem is mounted, and how many of the probe's processes that left behind.
-    fn sample(&self, bench: &Bench) -> (Sample, usize) {
+    /// One sample taken where the filesystem is mounted.
+    fn sample(&self, bench: &Bench) -> Sample {
         let mut nsenter = command("nsenter");
         nsenter.args(["-m", "-t", &self.server.id().to_string(), env!("CARGO_BIN_EXE_fleet-probe")]);
         nsenter.arg("--spool").arg(bench.spool()).args(["--recipient", &bench.task.recipients[0]]);
@@ -334,16 +334,26 @@ impl Dead {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         assert!(begin.elapsed() < Duration::from_secs(20));
         let newest = bench.files().pop().unwrap();
-        let sample = bench.open(&fs::read(bench.spool().join(newest)).unwrap()).1;
-        let left = fs::read_dir("/proc").unwrap().flatten().filter(|process| {
-            let line = fs::read(process.path().join("cmdline")).unwrap_or_default();
-            let text = String::from_utf8_lossy(&line).into_owned();
-            // Of this test alone: others may ask at the same time, of other devices.
-            let same = |namespace: &str| fs::read_link(process.path().join(namespace)).ok();
-            let own = format!("/proc/{}/ns/mnt", self.server.id());
-            text.contains("--ask-mounts") && same("ns/mnt") == fs::read_link(own).ok()
-        });
-        (sample, left.count())
+        bench.open(&fs::read(bench.spool().join(newest)).unwrap()).1
+    }
+
+    /// Waits until at most so many processes that ask are left in this namespace.
+    fn settles_at(&self, most: usize) {
+        let namespace = |process: &Path| fs::read_link(process.join("ns/mnt")).ok();
+        let own = namespace(Path::new(&format!("/proc/{}", self.server.id())));
+        let left = || {
+            let processes = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+            let asks = |process: &std::path::PathBuf| {
+                let line = fs::read(process.join("cmdline")).unwrap_or_default();
+                String::from_utf8_lossy(&line).contains("--ask-mounts") && namespace(process) == own
+            };
+            processes.filter(asks).count()
+        };
+        let begin = std::time::Instant::now();
+        while left() > most {
+            assert!(begin.elapsed() < Duration::from_secs(10), "{} processes are stuck", left());
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     fn item(&self) -> &str {
@@ -363,11 +373,11 @@ impl Drop for Dead {
 fn a_mount_whose_server_stopped_is_told_and_all_the_rest_arrives() {
     let bench = Bench::new();
     let dead = Dead::mount(&bench.folder.path().join("dead"), "answer");
-    let (alive, _) = dead.sample(&bench);
+    let alive = dead.sample(&bench);
     assert_eq!(alive.value("filesystem.hung", dead.item()), Some(0.0));
     assert_eq!(alive.value("filesystem.used", dead.item()), Some(0.75));
     dead.stop();
-    let (sample, left) = dead.sample(&bench);
+    let sample = dead.sample(&bench);
     assert_eq!(sample.value("filesystem.hung", dead.item()), Some(1.0));
     assert_eq!(sample.value("filesystem.used", dead.item()), None);
     assert!(sample.faults.iter().any(|fault| fault.kind == FaultKind::Hung && fault.item == dead.item()));
@@ -375,7 +385,7 @@ fn a_mount_whose_server_stopped_is_told_and_all_the_rest_arrives() {
         assert!(sample.readings.iter().any(|reading| reading.metric == metric), "{metric}");
     }
     // A question that its server has not read yet can be withdrawn.
-    assert_eq!(left, 0);
+    dead.settles_at(0);
 }
 
 /// A server that took the question and never answers makes the asking task unkillable. As a thread of the probe it kept
@@ -385,10 +395,10 @@ fn a_question_that_cannot_be_withdrawn_holds_neither_the_probe_nor_its_spool_and
     let bench = Bench::new();
     let dead = Dead::mount(&bench.folder.path().join("dead"), "hold");
     for _ in 0..3 {
-        let (sample, left) = dead.sample(&bench);
+        let sample = dead.sample(&bench);
         assert_eq!(sample.value("filesystem.hung", dead.item()), Some(1.0));
         assert!(sample.value("memory.used", "").is_some());
-        assert!(left <= 1, "{left} processes are stuck");
+        dead.settles_at(1);
     }
     assert_eq!(bench.files().len(), 3);
 }

@@ -215,4 +215,42 @@ proptest! {
             (collector.collect)(&Root::at(folder.path()), &mut out);
         }
     }
+
+    /// A driver, a firmware or whoever made a cgroup may say anything, and name anything so.
+    #[test]
+    fn no_content_of_sys_stops_the_probe(
+        bytes in proptest::collection::vec(any::<u8>(), 0..120),
+        name in proptest::collection::vec(any::<u8>().prop_filter("no path", |b| *b != 0 && *b != b'/'), 1..40),
+    ) {
+        use std::os::unix::ffi::OsStringExt;
+        let folder = tempfile::tempdir().unwrap();
+        machine(folder.path());
+        let sys = folder.path().join("sys");
+        let mut waiting = vec![sys.clone()];
+        while let Some(place) = waiting.pop() {
+            for entry in std::fs::read_dir(&place).unwrap().flatten() {
+                let path = entry.path();
+                if path.is_dir() {
+                    waiting.push(path);
+                } else if path.file_name().is_some_and(|name| name != "cgroup.controllers") {
+                    std::fs::write(path, &bytes).unwrap();
+                }
+            }
+        }
+        for (place, file) in [("fs/cgroup/system.slice", "memory.current"), ("class/hwmon", "temp1_input"), ("block", "size")] {
+            let named = sys.join(place).join(std::ffi::OsString::from_vec([&name[..], b".service"].concat()));
+            std::fs::create_dir_all(&named).unwrap();
+            std::fs::write(named.join(file), &bytes).unwrap();
+        }
+        let mut out = Out::default();
+        for collector in COLLECTORS {
+            (collector.collect)(&Root::at(folder.path()), &mut out);
+        }
+        let got = out.into_measured();
+        prop_assert!(got.readings.len() < 1000);
+        for reading in &got.readings {
+            prop_assert!(reading.value.is_finite() && !reading.item.chars().any(crate::model::clean::is_hostile));
+            prop_assert!(reading.value >= 0.0 || reading.metric == "temperature", "{reading:?}");
+        }
+    }
 }
