@@ -60,7 +60,14 @@ fn visit_with(transport: Transport, probes: &Path, timeout: Duration) -> Seen {
         deadline_secs: 20,
         checks: Vec::new(),
     };
-    let job = Job { host: "h".into(), transport, nonce, task: Secret::new(task.encode()), probes: probes.to_owned(), timeout };
+    let job = Job {
+        host: "h".into(),
+        transport,
+        nonce,
+        task: Secret::new(task.encode()),
+        probes: probes.to_owned(),
+        timeout,
+    };
     let (sender, receiver) = mpsc::channel();
     let mut seen =
         Seen { files: Vec::new(), pulled: false, failed: None, traffic: Traffic::default(), took: Duration::ZERO };

@@ -3,11 +3,7 @@
 use std::io::{self, ErrorKind, Read};
 
 /// Reads until the end, the limit or what `enough` says of the bytes so far.
-pub(super) fn gather(
-    from: &mut impl Read,
-    limit: usize,
-    mut enough: impl FnMut(&[u8]) -> bool,
-) -> io::Result<Vec<u8>> {
+pub(super) fn gather(from: &mut impl Read, limit: usize, mut enough: impl FnMut(&[u8]) -> bool) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 8192];
     while bytes.len() < limit && !enough(&bytes) {
@@ -20,6 +16,15 @@ pub(super) fn gather(
         }
     }
     Ok(bytes)
+}
+
+/// The first MiB of a file; of one that cannot be read, nothing.
+pub(super) fn small_file(path: &std::path::Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Ok(file) = std::fs::File::open(path) {
+        let _ = file.take(1 << 20).read_to_end(&mut bytes);
+    }
+    bytes
 }
 
 /// Where `needle` starts.

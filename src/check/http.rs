@@ -262,7 +262,8 @@ mod tests {
         assert_eq!(body("HTTP/1.1 204 No Content\r\n\r\n"), b"");
         let long = asked(format!("HTTP/1.1 200 OK\r\n\r\n{}", "x".repeat(500)).as_bytes(), 100).unwrap();
         assert_eq!((long.body.len(), long.cut), (100, true));
-        let fat = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1f4\r\n{}\r\n0\r\n\r\n", "x".repeat(500));
+        let fat =
+            format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1f4\r\n{}\r\n0\r\n\r\n", "x".repeat(500));
         let fat = asked(fat.as_bytes(), 100).unwrap();
         assert_eq!((fat.body.len(), fat.cut), (100, true));
     }

@@ -1,15 +1,22 @@
 //! Checks of services from the host itself: each kind speaks its protocol over any `Read + Write` and says what it
 //! found. Which kinds and attributes there are is the table of `model::check`; here is what they do.
 
+mod accesslog;
 mod answer;
+mod file;
 mod found;
 mod http;
 mod link;
 mod memory;
+mod nagios;
+mod postgres;
+mod process;
+mod prometheus;
 mod redis;
 mod resolve;
 mod run;
 mod tcp;
+mod unit;
 
 use std::path::Path;
 use std::time::Instant;
@@ -32,7 +39,18 @@ pub trait Check: Sync {
 }
 
 /// Every check, in the order of the documentation.
-pub const CHECKS: &[&dyn Check] = &[&tcp::Tcp, &http::Http, &redis::Redis];
+pub const CHECKS: &[&dyn Check] = &[
+    &tcp::Tcp,
+    &http::Http,
+    &redis::Redis,
+    &postgres::Postgres,
+    &prometheus::Prometheus,
+    &nagios::Nagios,
+    &process::Process,
+    &unit::Unit,
+    &file::File,
+    &accesslog::AccessLog,
+];
 
 /// One run of one check.
 pub struct Occasion<'a> {

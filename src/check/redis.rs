@@ -155,9 +155,11 @@ fn read(info: &Info, note: &str, found: &mut Found) -> Result<String, Trouble> {
     if let (Some(system), Some(user)) = (info.number("used_cpu_sys"), info.number("used_cpu_user")) {
         found.seconds("redis.cpu.seconds", system + user);
     }
-    let keys = info.0.iter().filter(|(name, _)| name.starts_with("db")).filter_map(|(_, value)| {
-        value.split(',').find_map(|part| part.strip_prefix("keys="))?.parse::<f64>().ok()
-    });
+    let keys = info
+        .0
+        .iter()
+        .filter(|(name, _)| name.starts_with("db"))
+        .filter_map(|(_, value)| value.split(',').find_map(|part| part.strip_prefix("keys="))?.parse::<f64>().ok());
     found.put("redis.keys", keys.filter(|keys| keys.is_finite() && *keys >= 0.0).sum());
     persistence(info, found);
     replication(info, found);

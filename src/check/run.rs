@@ -202,8 +202,40 @@ fn told(orders: &[Order], outcomes: Vec<Option<Outcome>>, memory: &Memory, now: 
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use super::super::Check;
     use super::*;
+
+    /// One look of a check at a machine that is made of files.
+    pub fn look(check: &dyn Check, attributes: &[(&str, &str)], root: &Path) -> (Found, Result<(), Trouble>) {
+        let order = Order {
+            service: "s".into(),
+            check: check.kind().into(),
+            item: "s".into(),
+            kind: check.kind().into(),
+            attributes: attributes.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
+            ..Order::default()
+        };
+        again(check, &order, root, None, "")
+    }
+
+    /// As [`look`], some seconds after a run that left a note.
+    pub fn again(
+        check: &dyn Check,
+        order: &Order,
+        root: &Path,
+        since: Option<f64>,
+        note: &str,
+    ) -> (Found, Result<(), Trouble>) {
+        #[allow(clippy::disallowed_methods, reason = "files of a test are of now")]
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        let until = Instant::now() + Duration::from_secs(5);
+        let occasion = Occasion { order, until, now: now.cast_signed(), since, note, root };
+        let mut found = Found::new(order);
+        found.note = note.to_owned();
+        let result = check.look(&occasion, &mut found);
+        (found, result)
+    }
 
     fn order(service: &str, address: &str) -> Order {
         let mut order = Order {
@@ -234,9 +266,16 @@ mod tests {
         foreign.kind = "quantum".into();
         let mut unread = order("unread", &address);
         unread.refused = Some("the secret in /x cannot be read".into());
-        let done = run(vec![order("good", &address), order("bad", "127.0.0.1:1"), foreign, unread], Memory::default(), 9);
-        assert_eq!((value(&done, "check.ok", "good/tcp"), value(&done, "check.unknown", "good/tcp")), (Some(1.0), Some(0.0)));
-        assert_eq!((value(&done, "check.ok", "bad/tcp"), value(&done, "check.unknown", "bad/tcp")), (Some(0.0), Some(0.0)));
+        let done =
+            run(vec![order("good", &address), order("bad", "127.0.0.1:1"), foreign, unread], Memory::default(), 9);
+        assert_eq!(
+            (value(&done, "check.ok", "good/tcp"), value(&done, "check.unknown", "good/tcp")),
+            (Some(1.0), Some(0.0))
+        );
+        assert_eq!(
+            (value(&done, "check.ok", "bad/tcp"), value(&done, "check.unknown", "bad/tcp")),
+            (Some(0.0), Some(0.0))
+        );
         for service in ["foreign/tcp", "unread/tcp"] {
             assert_eq!((value(&done, "check.ok", service), value(&done, "check.unknown", service)), (None, Some(1.0)));
         }
@@ -268,7 +307,10 @@ mod tests {
         let first = run(vec![slow.clone()], Memory::default(), 100_000);
         drop(open);
         let kept = run(vec![slow.clone()], first.memory, 101_000);
-        assert_eq!((value(&kept, "check.ok", "slow/tcp"), value(&kept, "check.age", "slow/tcp")), (Some(1.0), Some(1000.0)));
+        assert_eq!(
+            (value(&kept, "check.ok", "slow/tcp"), value(&kept, "check.age", "slow/tcp")),
+            (Some(1.0), Some(1000.0))
+        );
         let due = run(vec![slow.clone()], kept.memory.clone(), 103_580);
         assert_eq!((value(&due, "check.ok", "slow/tcp"), value(&due, "check.age", "slow/tcp")), (Some(0.0), Some(0.0)));
         let set_back = run(vec![slow], kept.memory, 50);

@@ -170,14 +170,11 @@ fn attributes(kind: &CheckKind) -> Vec<&'static str> {
     all
 }
 
-const PASSWORD: &[&str] =
-    &["password", "password-file", "password-env", "password-command", "password-credential"];
+const PASSWORD: &[&str] = &["password", "password-file", "password-env", "password-command", "password-credential"];
 
 /// The elements that may hold one.
 fn homes(name: &str) -> Vec<String> {
-    let holds = |parent: &&Element| {
-        parent.children.contains(&name) || parent.checks && check::find(name).is_some()
-    };
+    let holds = |parent: &&Element| parent.children.contains(&name) || parent.checks && check::find(name).is_some();
     ELEMENTS.iter().filter(holds).map(|parent| format!("<{}>", parent.name)).collect()
 }
 

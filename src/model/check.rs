@@ -168,7 +168,11 @@ pub const KINDS: &[CheckKind] = &[
         help: "An access log of nginx or Apache, read on from where it stopped: requests, errors, latency",
         attributes: &[
             a("path", Shape::Path, "The log on the host, in the combined format"),
-            a("time", Shape::OneOf(&["s", "ms", "us", "none"]), "Unit of the request time behind the agent; s unless given"),
+            a(
+                "time",
+                Shape::OneOf(&["s", "ms", "us", "none"]),
+                "Unit of the request time behind the agent; s unless given",
+            ),
         ],
         one_of: &[&["path"]],
     },

@@ -106,7 +106,9 @@ mod tests {
         let all = selectors(r#"up  node_load1 a:b_total{code="200", path="/x y\"z"}"#).unwrap();
         assert_eq!(all.len(), 3);
         assert_eq!(all[2].labels, [("code".into(), "200".into()), ("path".into(), "/x y\"z".into())]);
-        for bad in ["{a=\"b\"}", "9a", "up{", "up{a}", "up{a=b}", "up{a=\"b}", "up{a=\"b\" c=\"d\"}", "up{a=\"b\"}x", "a-b"] {
+        for bad in
+            ["{a=\"b\"}", "9a", "up{", "up{a}", "up{a=b}", "up{a=\"b}", "up{a=\"b\" c=\"d\"}", "up{a=\"b\"}x", "a-b"]
+        {
             assert!(selectors(bad).is_err(), "{bad}");
         }
         assert!(selectors(&"x ".repeat(65)).is_err());

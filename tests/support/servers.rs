@@ -107,14 +107,7 @@ impl Nginx {
         let server = spawn("nginx", &["-c", &file, "-p", &place]);
         until("nginx answers", START, || answers(port) && answers(tls_port));
         let path = folder.path();
-        Self {
-            port,
-            tls_port,
-            socket: path.join("web.sock"),
-            log: path.join("access.log"),
-            server,
-            folder,
-        }
+        Self { port, tls_port, socket: path.join("web.sock"), log: path.join("access.log"), server, folder }
     }
 
     pub fn url(&self, page: &str) -> String {
@@ -154,7 +147,8 @@ impl Postgres {
         let initdb = bin.join("initdb").display().to_string();
         let data = format!("{place}/data");
         as_postgres(&[&initdb, "-D", &data, "--no-sync", "-A", "peer", "-E", "UTF8", "--locale=C"]);
-        let hba = "local all all peer map=all\nhost all old 127.0.0.1/32 md5\nhost all all 127.0.0.1/32 scram-sha-256\n";
+        let hba =
+            "local all all peer map=all\nhost all old 127.0.0.1/32 md5\nhost all all 127.0.0.1/32 scram-sha-256\n";
         fs::write(format!("{data}/pg_hba.conf"), hba).unwrap();
         fs::write(format!("{data}/pg_ident.conf"), "all root postgres\nall postgres postgres\n").unwrap();
         let port = free_port();
@@ -162,8 +156,24 @@ impl Postgres {
         let listen = format!("listen_addresses=127.0.0.1");
         let (port_arg, socket_arg) = (format!("port={port}"), format!("unix_socket_directories={place}"));
         let args = [
-            "--reuid=postgres", "--regid=postgres", "--clear-groups", &server, "-D", &data, "-c", &listen, "-c", &port_arg,
-            "-c", &socket_arg, "-c", "fsync=off", "-c", "max_connections=20", "-c", "track_io_timing=on",
+            "--reuid=postgres",
+            "--regid=postgres",
+            "--clear-groups",
+            &server,
+            "-D",
+            &data,
+            "-c",
+            &listen,
+            "-c",
+            &port_arg,
+            "-c",
+            &socket_arg,
+            "-c",
+            "fsync=off",
+            "-c",
+            "max_connections=20",
+            "-c",
+            "track_io_timing=on",
         ];
         let server = spawn("setpriv", &args);
         let cluster = Self { port, folder, server };

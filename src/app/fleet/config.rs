@@ -150,9 +150,7 @@ fn services_json(host: &HostSpec) -> Vec<Value> {
         let entry = |(name, value, from): Shown| (name, json!({ "value": value, "from": from }));
         values.into_iter().map(entry).collect()
     };
-    let check = |check: &CheckSpec| {
-        json!({ "check": check.label(), "from": place(&check.origin), "attributes": object(check_values(check)) })
-    };
+    let check = |check: &CheckSpec| json!({ "check": check.label(), "from": place(&check.origin), "attributes": object(check_values(check)) });
     let service = |service: &ServiceSpec| {
         json!({
             "service": service.name,

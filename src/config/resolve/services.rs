@@ -50,7 +50,8 @@ impl Services {
     /// The services of one host; `most` is what the host has for everything.
     pub fn finish(&self, most: Duration, report: &mut Report) -> Vec<ServiceSpec> {
         let specs: Vec<ServiceSpec> = self.all.iter().map(|service| spec(service, most, report)).collect();
-        if let Some(last) = self.all.last().filter(|_| specs.iter().map(|s| s.checks.len()).sum::<usize>() > MAX_CHECKS) {
+        if let Some(last) = self.all.last().filter(|_| specs.iter().map(|s| s.checks.len()).sum::<usize>() > MAX_CHECKS)
+        {
             report.error(last.at, format!("over {MAX_CHECKS} checks for one host"), "");
         }
         specs
@@ -78,7 +79,8 @@ fn lay_check(far: &mut Check, near: &Check) {
     far.at = near.at;
     // address= of the host takes the place of socket= of the group.
     for group in far.kind.one_of {
-        let given = |name: &&&str| near.attributes.contains_key(**name) || (**name == "script" && near.script.is_some());
+        let given =
+            |name: &&&str| near.attributes.contains_key(**name) || (**name == "script" && near.script.is_some());
         if group.iter().any(|name| given(&name)) {
             far.attributes.retain(|name, _| !group.contains(name));
             if group.contains(&"script") {
@@ -119,16 +121,23 @@ fn spec(service: &Service, most: Duration, report: &mut Report) -> ServiceSpec {
 
 fn check_spec(check: &Check, most: Duration, report: &mut Report) -> CheckSpec {
     for group in check.kind.one_of {
-        let given = |name: &&&str| check.attributes.contains_key(**name) || (**name == "script" && check.script.is_some());
+        let given =
+            |name: &&&str| check.attributes.contains_key(**name) || (**name == "script" && check.script.is_some());
         let count = group.iter().filter(given).count();
         if count != 1 {
             let all: Vec<String> = group.iter().map(|name| format!("{name}=")).collect();
-            let text = format!("<{}> has {} of {}", check.kind.name, if count == 0 { "none" } else { "several" }, all.join(", "));
+            let text = format!(
+                "<{}> has {} of {}",
+                check.kind.name,
+                if count == 0 { "none" } else { "several" },
+                all.join(", ")
+            );
             report.error(check.at, text, "give one of them");
         }
     }
     if let Some(typed) = check.timeout.as_ref().filter(|typed| typed.value >= most) {
-        let text = format!("a timeout of {} is not under the {} of a host", show_duration(typed.value), show_duration(most));
+        let text =
+            format!("a timeout of {} is not under the {} of a host", show_duration(typed.value), show_duration(most));
         report.error(typed.at, text, "write less, or raise timeout= of <collector>");
     }
     let mut origins: BTreeMap<String, Origin> = BTreeMap::new();
