@@ -16,8 +16,8 @@ use fleet_health::wire::{seal, v1};
 
 mod support;
 
-use support::run::program;
-use support::servers::{Nginx, Redis};
+use support::run::{program, until};
+use support::servers::{Nginx, NodeExporter, Postgres, Redis};
 
 const NONCE: &str = "0123456789abcdef0123456789abcdef";
 /// Must be found nowhere but on its way to its server.
@@ -197,4 +197,174 @@ fn redis_with_a_password_over_tcp_and_its_socket() {
     // Since the last sample there were only misses.
     redis.cli(&["GET", "none"]);
     assert_eq!(value(&bench.visit(&checks), "redis.hit-ratio", "cache"), 0.0);
+}
+
+#[test]
+fn postgres_by_scram_by_md5_and_by_peer() {
+    let cluster = Postgres::start(CANARY);
+    let address = format!("127.0.0.1:{}", cluster.port);
+    let socket = cluster.socket().display().to_string();
+    let user = |mut order: Order, name: &str, database: &str| {
+        order.attributes.insert("user".into(), name.into());
+        order.attributes.insert("database".into(), database.into());
+        order
+    };
+    let scram = with_password(user(order("orders", "postgres", &[("address", &address)]), "fleet", "orders"), CANARY);
+    let checks = [
+        scram.clone(),
+        with_password(user(order("old", "postgres", &[("address", &address)]), "old", "orders"), "altespasswort"),
+        user(order("inside", "postgres", &[("socket", &socket)]), "postgres", "orders"),
+        with_password(user(order("wrong", "postgres", &[("address", &address)]), "fleet", "orders"), "nonsense"),
+        user(order("none", "postgres", &[("address", &address)]), "fleet", "orders"),
+        with_password(user(order("missing", "postgres", &[("address", &address)]), "fleet", "nowhere"), CANARY),
+    ];
+    cluster.psql_in("orders", "create table t(a int); insert into t select generate_series(1, 1000)");
+    // One holds a lock in an open transaction, another waits for it.
+    let holder = cluster.blocker("begin; lock table t; select pg_sleep(60)");
+    until("the lock is held", Duration::from_secs(20), || {
+        cluster.count("select count(*) from pg_locks where mode = 'AccessExclusiveLock' and granted") >= 1
+    });
+    let waiter = cluster.blocker("begin; lock table t; select 1");
+    until("one waits", Duration::from_secs(20), || {
+        cluster.count("select count(*) from pg_locks where not granted") >= 1
+    });
+    let bench = Bench::new();
+    let sample = bench.visit(&checks);
+    for good in ["orders/postgres", "old/postgres", "inside/postgres"] {
+        assert_eq!(verdict(&sample, good), Some(true), "{:#?}", sample.faults);
+    }
+    assert_eq!(value(&sample, "postgres.blocked", "orders"), 1.0);
+    assert_eq!(value(&sample, "postgres.locks.waiting", "inside"), 1.0);
+    assert!(value(&sample, "postgres.transaction.oldest", "orders") > 0.0);
+    assert!(value(&sample, "postgres.connections", "orders") >= 3.0);
+    let used = value(&sample, "postgres.connections.used", "orders");
+    assert!((0.14..=0.5).contains(&used), "{used} of 20 connections");
+    assert!(value(&sample, "postgres.connections.state", "orders/active") >= 1.0);
+    assert!(value(&sample, "postgres.size", "orders/orders") > 1e6);
+    assert!(value(&sample, "postgres.commits", "orders/postgres") > 1.0);
+    assert!((0.0..=1.0).contains(&value(&sample, "postgres.hit-ratio", "orders")));
+    assert_eq!(value(&sample, "postgres.deadlocks", "inside/orders"), 0.0);
+    assert!(value(&sample, "postgres.blocks.written", "orders") >= 0.0);
+    assert_eq!(value(&sample, "postgres.replicas", "orders"), 0.0);
+    // Without pg_monitor the states of others are hidden, and how to show them is told.
+    let hidden = sample.faults.iter().find(|fault| fault.item == "old/postgres").expect("old sees all states");
+    assert!(hidden.kind == FaultKind::Denied && hidden.text.contains("GRANT pg_monitor"));
+    for (denied, kind) in
+        [("wrong", FaultKind::Denied), ("none", FaultKind::Denied), ("missing", FaultKind::Unsupported)]
+    {
+        let check = format!("{denied}/postgres");
+        assert_eq!((verdict(&sample, &check), fault(&sample, &check).0), (None, kind), "{check}");
+    }
+    drop((holder, waiter));
+    // A server that takes nobody more is not well, whatever the password.
+    cluster.psql("alter role fleet connection limit 0");
+    assert_eq!(verdict(&bench.visit(&[scram]), "orders/postgres"), Some(false));
+}
+
+#[test]
+fn prometheus_takes_the_series_that_are_asked_for() {
+    let exporter = NodeExporter::start();
+    let url = format!("http://127.0.0.1:{}/metrics", exporter.port);
+    let series = "node_load1 node_cpu_seconds_total{cpu=\"0\",mode=\"idle\"} node_memory_MemTotal_bytes";
+    let sample = Bench::new().visit(&[
+        order("node", "prometheus", &[("url", &url), ("series", series)]),
+        order("none", "prometheus", &[("url", &url), ("series", "node_load1 no_such_series")]),
+    ]);
+    assert_eq!(verdict(&sample, "node/prometheus"), Some(true));
+    let memory = value(&sample, "prometheus.value", "node/node_memory_MemTotal_bytes");
+    assert_eq!(memory, value(&sample, "memory.total", ""), "both read the same file");
+    assert!(value(&sample, "prometheus.value", "node/node_cpu_seconds_total{cpu=\"0\",mode=\"idle\"}") > 0.0);
+    assert_eq!(sample.readings.iter().filter(|r| r.item.starts_with("node/node_")).count(), 3);
+    assert_eq!(verdict(&sample, "none/prometheus"), Some(false));
+    assert_eq!(fault(&sample, "none/prometheus").1, "the endpoint has no no_such_series");
+}
+
+#[test]
+fn nagios_plugins_and_shipped_scripts() {
+    let plugin = |name: &str| format!("/usr/lib/nagios/plugins/{name}");
+    let mut script = order("backup", "nagios", &[("args", "three 'and four'")]);
+    script.script =
+        Some("#!/bin/sh\necho \"BACKUP WARNING - $# of $2 | age=90s;60;120 'size of all'=5MB\"\nexit 1\n".into());
+    let mut local = order("queues", "nagios", &[("format", "checkmk")]);
+    local.script = Some("#!/bin/sh\necho '0 mail n=3;10;20 quiet'\necho 'P orders n=50;10;40 too many'\n".into());
+    let mut hangs = order("hangs", "nagios", &[]);
+    hangs.script = Some("#!/bin/sh\nsleep 60\n".into());
+    hangs.timeout = Duration::from_millis(500);
+    let sample = Bench::new().visit(&[
+        order("load", "nagios", &[("plugin", &plugin("check_load")), ("args", "-w 9999,9999,9999 -c 9999,9999,9999")]),
+        order("procs", "nagios", &[("plugin", &plugin("check_procs")), ("args", "-w 1:1 -c 0:0")]),
+        order("dummy", "nagios", &[("plugin", &plugin("check_dummy")), ("args", "3 'who knows'")]),
+        order("gone", "nagios", &[("plugin", "/usr/lib/nagios/plugins/check_nothing")]),
+        script,
+        local,
+        hangs,
+    ]);
+    assert_eq!((verdict(&sample, "load/nagios"), value(&sample, "nagios.status", "load")), (Some(true), 0.0));
+    let load = value(&sample, "nagios.value", "load/load1");
+    assert!((load - value(&sample, "load.1m", "")).abs() < 2.0, "{load}");
+    assert_eq!((verdict(&sample, "procs/nagios"), value(&sample, "nagios.status", "procs")), (Some(false), 2.0));
+    assert!(fault(&sample, "procs/nagios").1.starts_with("PROCS CRITICAL"));
+    // 3 is unknown, and unknown is not critical.
+    assert_eq!((verdict(&sample, "dummy/nagios"), sample.value("nagios.status", "dummy")), (None, None));
+    assert_eq!(fault(&sample, "dummy/nagios").1, "UNKNOWN: who knows");
+    assert_eq!(verdict(&sample, "gone/nagios"), None);
+    assert_eq!((verdict(&sample, "backup/nagios"), value(&sample, "nagios.warning", "backup")), (Some(true), 1.0));
+    assert_eq!(value(&sample, "nagios.value", "backup/age"), 90.0);
+    assert_eq!(value(&sample, "nagios.value", "backup/size of all"), 5_242_880.0);
+    assert_eq!(fault(&sample, "backup/nagios").1, "BACKUP WARNING - 2 of and four");
+    assert_eq!(verdict(&sample, "queues/nagios"), Some(false));
+    assert_eq!(value(&sample, "nagios.status", "queues/mail"), 0.0);
+    assert_eq!(value(&sample, "nagios.value", "queues/orders/n"), 50.0);
+    assert_eq!((verdict(&sample, "hangs/nagios"), fault(&sample, "hangs/nagios").0), (None, FaultKind::Hung));
+}
+
+#[test]
+fn the_access_log_gives_rates_and_survives_rotation() {
+    let nginx = Nginx::start();
+    let log = nginx.log.display().to_string();
+    let bench = Bench::new();
+    let checks = [
+        order("shop", "accesslog", &[("path", &log)]),
+        order("web", "process", &[("program", "nginx"), ("user", "root")]),
+        order("log", "file", &[("path", &log)]),
+    ];
+    nginx.ask("/healthz", 5);
+    let first = bench.visit(&checks);
+    assert_eq!(verdict(&first, "shop/accesslog"), Some(true));
+    assert_eq!(first.value("accesslog.requests", "shop"), None, "there is nothing to compare with");
+    assert!(value(&first, "process.watched.count", "web") >= 2.0, "a master and a worker");
+    assert!(value(&first, "process.watched.memory", "web") > 1e6);
+    assert!(value(&first, "file.size", "log") > 100.0 && value(&first, "file.age", "log") < 60.0);
+    nginx.ask("/healthz", 6);
+    nginx.rotate();
+    nginx.ask("/broken", 2);
+    std::thread::sleep(Duration::from_secs(1));
+    let second = bench.visit(&checks);
+    // Stamps are whole seconds: the time between is told by the rates themselves.
+    let rate = value(&second, "accesslog.requests", "shop");
+    let errors = value(&second, "accesslog.errors.rate", "shop");
+    assert!(rate > 0.0 && (errors * 4.0 - rate).abs() < 0.01, "{errors} of {rate}");
+    assert_eq!(value(&second, "accesslog.errors", "shop"), 0.25);
+    assert!(value(&second, "accesslog.latency.max", "shop") >= value(&second, "accesslog.latency", "shop"));
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(value(&bench.visit(&checks), "accesslog.requests", "shop"), 0.0);
+}
+
+#[test]
+fn a_check_with_an_interval_of_its_own_tells_its_age() {
+    let nginx = Nginx::start();
+    let mut slow = order("shop", "http", &[("url", &nginx.url("/healthz"))]);
+    slow.every = Some(Duration::from_secs(6 * 3600));
+    let bench = Bench::new();
+    let first = bench.visit(std::slice::from_ref(&slow));
+    assert_eq!(value(&first, "check.age", "shop/http"), 0.0);
+    drop(nginx);
+    std::thread::sleep(Duration::from_millis(1100));
+    let second = bench.visit(std::slice::from_ref(&slow));
+    assert!(value(&second, "check.age", "shop/http") >= 1.0);
+    assert_eq!(value(&second, "http.latency", "shop"), value(&first, "http.latency", "shop"));
+    assert_eq!(verdict(&second, "shop/http"), Some(true));
+    // Ordered otherwise, it is another check, and due.
+    slow.attributes.insert("contains".into(), "all".into());
+    assert_eq!(verdict(&bench.visit(&[slow]), "shop/http"), Some(false));
 }

@@ -33,6 +33,9 @@ impl Check for Postgres {
         let mut link = Link::open(&place, at.until, at.root)?;
         let mut session = Session::begin(&mut link, user, database, password, &place.shown())?;
         found.seconds("postgres.latency", begin.elapsed().as_secs_f64());
+        // What we no longer wait for the server need not finish.
+        let left = at.until.saturating_duration_since(Instant::now()).as_millis().max(1);
+        session.query(&format!("set statement_timeout = {left}"))?;
         let recovering = server(&mut session, found)?;
         found.note = databases(&mut session, at.note, found)?;
         // What follows needs rights or versions that not every server gives: each answers for itself.
@@ -106,7 +109,8 @@ fn server(session: &mut Session<Link>, found: &mut Found) -> Result<bool, Troubl
         "select coalesce(state, 'hidden'), count(*), \
          coalesce(extract(epoch from max(clock_timestamp() - xact_start)), 0), \
          count(*) filter (where wait_event_type = 'Lock') \
-         from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid() group by 1",
+         from pg_stat_activity where (backend_type = 'client backend' or backend_type is null and datid is not null) \
+         and pid <> pg_backend_pid() group by 1",
     )?;
     // Our own connection counts, for it takes a place.
     let (mut all, mut oldest, mut blocked) = (1.0, 0.0_f64, 0.0);

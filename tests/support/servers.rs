@@ -114,6 +114,16 @@ impl Nginx {
         format!("http://127.0.0.1:{}{page}", self.port)
     }
 
+    /// Asks for a page, over connections of their own.
+    pub fn ask(&self, page: &str, times: usize) {
+        use std::io::{Read, Write};
+        for _ in 0..times {
+            let mut link = std::net::TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+            write!(link, "GET {page} HTTP/1.0\r\n\r\n").unwrap();
+            link.read_to_string(&mut String::new()).unwrap();
+        }
+    }
+
     /// As logrotate does: renamed, then the server opens a new one.
     pub fn rotate(&self) {
         let old = self.folder.path().join("access.log.1");
@@ -153,7 +163,7 @@ impl Postgres {
         fs::write(format!("{data}/pg_ident.conf"), "all root postgres\nall postgres postgres\n").unwrap();
         let port = free_port();
         let server = bin.join("postgres").display().to_string();
-        let listen = format!("listen_addresses=127.0.0.1");
+        let listen = "listen_addresses=127.0.0.1";
         let (port_arg, socket_arg) = (format!("port={port}"), format!("unix_socket_directories={place}"));
         let args = [
             "--reuid=postgres",
@@ -177,7 +187,7 @@ impl Postgres {
         ];
         let server = spawn("setpriv", &args);
         let cluster = Self { port, folder, server };
-        until("postgres answers", START, || cluster.psql_said("select 1").code == Some(0));
+        until("postgres answers", START, || cluster.psql_said("postgres", "select 1").code == Some(0));
         cluster.psql("create database orders");
         cluster.psql(&format!("create role fleet login password '{password}' in role pg_monitor"));
         cluster.psql("set password_encryption = 'md5'; create role old login password 'altespasswort'");
@@ -196,15 +206,26 @@ impl Postgres {
         self.folder.path()
     }
 
-    fn psql_said(&self, sql: &str) -> super::run::Said {
+    fn psql_said(&self, database: &str, sql: &str) -> super::run::Said {
         let (place, port) = (self.socket().display().to_string(), self.port.to_string());
-        let args = ["-X", "-q", "-h", &place, "-p", &port, "-U", "postgres", "-d", "postgres", "-c", sql];
+        let args = ["-X", "-q", "-h", &place, "-p", &port, "-U", "postgres", "-d", database, "-c", sql];
         super::run::system("psql", &args)
     }
 
     pub fn psql(&self, sql: &str) {
-        let said = self.psql_said(sql);
+        self.psql_in("postgres", sql);
+    }
+
+    pub fn psql_in(&self, database: &str, sql: &str) {
+        let said = self.psql_said(database, sql);
         assert_eq!(said.code, Some(0), "{said:?}");
+    }
+
+    /// The number that a query gives.
+    pub fn count(&self, sql: &str) -> u64 {
+        let (place, port) = (self.socket().display().to_string(), self.port.to_string());
+        let args = ["-X", "-q", "-A", "-t", "-h", &place, "-p", &port, "-U", "postgres", "-d", "orders", "-c", sql];
+        must("psql", &args).trim().parse().unwrap()
     }
 
     /// A session that sits in a transaction and holds a lock until it is dropped.
