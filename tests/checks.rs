@@ -3,6 +3,8 @@
 
 use std::fs;
 use std::io::{BufReader, Write};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -16,7 +18,7 @@ use fleet_health::wire::{seal, v1};
 
 mod support;
 
-use support::run::{program, until};
+use support::run::{Said, program, sqlite3, until};
 use support::servers::{Nginx, NodeExporter, Postgres, Redis};
 
 const NONCE: &str = "0123456789abcdef0123456789abcdef";
@@ -367,4 +369,131 @@ fn a_check_with_an_interval_of_its_own_tells_its_age() {
     // Ordered otherwise, it is another check, and due.
     slow.attributes.insert("contains".into(), "all".into());
     assert_eq!(verdict(&bench.visit(&[slow]), "shop/http"), Some(false));
+}
+
+/// A monitoring machine that watches itself.
+struct Home {
+    folder: tempfile::TempDir,
+}
+
+impl Home {
+    fn new(inside: &str) -> Self {
+        // Not below /tmp: the probe refuses a directory whose parents others may write to.
+        let folder = tempfile::Builder::new().prefix("checks").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let home = Self { folder };
+        let probes = home.path(&format!("probes/{}-linux", std::env::consts::ARCH));
+        fs::create_dir_all(&probes).unwrap();
+        fs::copy(program("fleet-probe"), probes.join("fleet-probe")).unwrap();
+        let text = format!(
+            "<fleet-health version=\"1\">\n<collector state-dir=\"state\" probe-dir=\"probes\" timeout=\"20s\"/>\n\
+             <keys recipient-file=\"fleet.pub\" identity-file=\"fleet.key\"/>\n<store url=\"sqlite:fleet.db\"/>\n\
+             <host name=\"self\" transport=\"local\">\n{inside}\n</host>\n</fleet-health>\n"
+        );
+        home.write("config.xml", &text);
+        home.run("fleet", &["keys", "generate"]).ends_with(0);
+        home
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "starts the program under test")]
+    fn command(&self, name: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(program(name));
+        command.args(args).env("FLEET_CONFIG", self.path("config.xml")).env("HOME", self.folder.path());
+        command.env_remove("XDG_CACHE_HOME").env("RUST_LOG", "trace").current_dir(self.folder.path());
+        command
+    }
+
+    fn run(&self, name: &str, args: &[&str]) -> Said {
+        Said::of(self.command(name, args).output().unwrap())
+    }
+
+    /// A reading as the store holds it.
+    fn stored(&self, metric: &str, item: &str) -> Option<f64> {
+        let sql =
+            format!("select value from reading where metric = '{metric}' and item = '{item}' order by at desc limit 1");
+        sqlite3(&self.path("fleet.db"), &sql).first().map(|row| row[0].parse().unwrap())
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        let mut folders = vec![self.folder.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() { folders.push(path) } else { found.push(path) }
+            }
+        }
+        found
+    }
+}
+
+/// Argument lists and environments of all processes, as far as they can be read.
+fn every_command_line() -> String {
+    let mut all = String::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        for file in ["cmdline", "environ"] {
+            all.push_str(&String::from_utf8_lossy(&fs::read(entry.path().join(file)).unwrap_or_default()));
+        }
+    }
+    all
+}
+
+#[test]
+fn from_the_configuration_to_the_store_and_the_secret_appears_nowhere() {
+    let (redis, nginx) = (Redis::start(CANARY), Nginx::start());
+    // Never answers, so that the probe runs for as long as its timeout.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let home = Home::new(&format!(
+        "<service name=\"cache\" min-healthy=\"1\">\n<redis address=\"127.0.0.1:{}\" password-file=\"redis.pw\"/>\n\
+         <rule metric=\"redis.hit-ratio\" warning=\"90%\"/></service>\n\
+         <service name=\"shop\"><http url=\"{}\" contains=\"well\"/></service>\n\
+         <service name=\"lost\"><redis address=\"127.0.0.1:{}\" password-file=\"missing.pw\"/></service>\n\
+         <tcp name=\"slow\" address=\"{}\" expect=\"never\" timeout=\"1500ms\"/>",
+        redis.port,
+        nginx.url("/healthz"),
+        redis.port,
+        silent.local_addr().unwrap()
+    ));
+    home.write("redis.pw", &format!("{CANARY}\n"));
+    let mut collector = home.command("fleet-collector", &["-vv", "--json"]);
+    let running = collector.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut seen_probe = false;
+    for _ in 0..30 {
+        let lines = every_command_line();
+        assert!(!lines.contains(CANARY), "the secret is in an argument list or environment");
+        seen_probe |= lines.contains("fleet-probe\0--serve");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(seen_probe, "the probe was never looked at");
+    let said = Said::of(running.wait_with_output().unwrap()).ends_with(0);
+    assert!(!format!("{}{}", said.out, said.err).contains(CANARY), "the secret is in a log");
+    for file in home.files().into_iter().filter(|file| !file.ends_with("redis.pw")) {
+        let bytes = fs::read(&file).unwrap();
+        assert!(!String::from_utf8_lossy(&bytes).contains(CANARY), "the secret is in {}", file.display());
+    }
+    assert_eq!(home.stored("check.ok", "cache/redis"), Some(1.0));
+    assert!(home.stored("redis.memory", "cache").unwrap() > 0.0);
+    assert_eq!((home.stored("check.ok", "shop/http"), home.stored("http.status", "shop")), (Some(1.0), Some(200.0)));
+    assert_eq!(home.stored("check.ok", "slow/tcp"), Some(0.0));
+    // A secret that cannot be read spoils its own check only, and the reason arrives.
+    assert_eq!((home.stored("check.ok", "lost/redis"), home.stored("check.unknown", "lost/redis")), (None, Some(1.0)));
+    assert!(home.stored("memory.total", "").unwrap() > 0.0);
+
+    let shown = home.run("fleet", &["config", "show", "self"]).ends_with(0).out;
+    assert!(!shown.contains(CANARY));
+    for line in ["service cache", "check redis", "password", "redis.pw", "config.xml:7", "rule redis.hit-ratio"] {
+        assert!(shown.contains(line), "no {line} in\n{shown}");
+    }
+    let json = home.run("fleet", &["config", "show", "self", "--json"]).ends_with(0).json();
+    assert_eq!(json["services"][0]["checks"][0]["attributes"]["timeout"]["value"], "5s");
+    // fleet hosts test runs the checks too.
+    home.run("fleet", &["hosts", "test"]).ends_with(0);
 }
