@@ -170,6 +170,29 @@ fn http_is_judged_by_status_and_text() {
 }
 
 #[test]
+fn https_is_spoken_and_the_days_of_the_certificate_are_told() {
+    let nginx = Nginx::start();
+    let url = |port: u16, page: &str| format!("https://localhost:{port}{page}");
+    let sample = Bench::new().visit(&[
+        order("shop", "http", &[("url", &url(nginx.tls_port, "/healthz")), ("contains", "all is well")]),
+        order("broken", "http", &[("url", &format!("https://127.0.0.1:{}/broken", nginx.tls_port))]),
+        order("old", "http", &[("url", &url(nginx.old_tls_port, "/"))]),
+        order("plain", "http", &[("url", &url(nginx.port, "/"))]),
+    ]);
+    assert_eq!(verdict(&sample, "shop/http"), Some(true), "{:?}", sample.faults);
+    assert_eq!((value(&sample, "http.status", "shop"), value(&sample, "http.size", "shop")), (200.0, 12.0));
+    assert!(value(&sample, "http.latency.tls", "shop") > 0.0);
+    assert_eq!((verdict(&sample, "broken/http"), value(&sample, "http.status", "broken")), (Some(false), 503.0));
+    // nginx's certificate was made for 30 days a moment ago; of a server of TLS 1.2 it is all that can be had.
+    for service in ["shop", "old"] {
+        let days = value(&sample, "http.certificate.left", service) / 86_400.0;
+        assert!((29.9..=30.0).contains(&days), "{service}: {days}");
+    }
+    assert_eq!((verdict(&sample, "old/http"), fault(&sample, "old/http").0), (None, FaultKind::Unsupported));
+    assert_eq!((verdict(&sample, "plain/http"), fault(&sample, "plain/http").0), (Some(false), FaultKind::Malformed));
+}
+
+#[test]
 fn redis_with_a_password_over_tcp_and_its_socket() {
     let redis = Redis::start(CANARY);
     redis.cli(&["SET", "a", "1"]);

@@ -3,10 +3,12 @@
 
 mod accesslog;
 mod answer;
+mod certificate;
 mod file;
 mod found;
 mod http;
 mod link;
+mod mac;
 mod memory;
 mod nagios;
 mod postgres;
@@ -16,6 +18,7 @@ mod redis;
 mod resolve;
 mod run;
 mod tcp;
+mod tls;
 mod unit;
 
 use std::path::Path;

@@ -18,13 +18,14 @@ impl Check for Prometheus {
     fn look(&self, at: &Occasion, found: &mut Found) -> Result<(), Trouble> {
         let wanted = selectors(at.needed("series")?).map_err(Trouble::unsupported)?;
         let page = fetch(at, at.needed("url")?, "GET", MAX_PAGE)?;
-        if page.status != 200 {
-            return Err(Trouble::wrong(format!("status {}, not 200", page.status)));
+        let answer = page.answer()?;
+        if answer.status != 200 {
+            return Err(Trouble::wrong(format!("status {}, not 200", answer.status)));
         }
-        if page.cut {
+        if answer.cut {
             found.fault(FaultKind::Cut, "the page is longer than 8 MiB; what follows was not read");
         }
-        let missing = choose(&page.body, &wanted, found);
+        let missing = choose(&answer.body, &wanted, found);
         if missing.is_empty() {
             return Ok(());
         }

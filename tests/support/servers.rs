@@ -67,6 +67,8 @@ impl Redis {
 pub struct Nginx {
     pub port: u16,
     pub tls_port: u16,
+    /// Speaks TLS 1.2 only.
+    pub old_tls_port: u16,
     pub socket: PathBuf,
     pub log: PathBuf,
     server: Owned,
@@ -77,7 +79,7 @@ impl Nginx {
     pub fn start() -> Self {
         let folder = open_folder("nginx");
         let place = folder.path().display().to_string();
-        let (port, tls_port) = (free_port(), free_port());
+        let (port, tls_port, old_tls_port) = (free_port(), free_port(), free_port());
         let key = format!("{place}/key.pem");
         let certificate = format!("{place}/cert.pem");
         let subject = ["-subj", "/CN=localhost", "-days", "30", "-nodes", "-newkey", "rsa:2048"];
@@ -100,6 +102,10 @@ impl Nginx {
              location = /healthz {{ default_type text/plain; return 200 \"all is well\\n\"; }}\n\
              location = /broken {{ return 503 \"out of order\"; }}\n\
              location = /moved {{ return 301 http://127.0.0.1:{port}/healthz; }}\n\
+             }}\n\
+             server {{\n\
+             listen 127.0.0.1:{old_tls_port} ssl; return 200 \"old\";\n\
+             ssl_certificate {certificate}; ssl_certificate_key {key}; ssl_protocols TLSv1.2;\n\
              }}\n}}\n"
         );
         let file = format!("{place}/nginx.conf");
@@ -107,7 +113,15 @@ impl Nginx {
         let server = spawn("nginx", &["-c", &file, "-p", &place]);
         until("nginx answers", START, || answers(port) && answers(tls_port));
         let path = folder.path();
-        Self { port, tls_port, socket: path.join("web.sock"), log: path.join("access.log"), server, folder }
+        Self {
+            port,
+            tls_port,
+            old_tls_port,
+            socket: path.join("web.sock"),
+            log: path.join("access.log"),
+            server,
+            folder,
+        }
     }
 
     pub fn url(&self, page: &str) -> String {
