@@ -41,6 +41,15 @@ const SHIPPED: &[Shipped] = &[
     rule("pressure.some", "50%", "", "10m", "cpu", ""),
     rule("check.ok", "", "0", "", "", ""),
     rule("check.unknown", "1", "", "", "", ""),
+    rule("nagios.warning", "1", "", "", "", ""),
+    rule("http.certificate.left", "21d", "7d", "", "", ""),
+    rule("accesslog.errors", "2%", "5%", "5m", "", ""),
+    rule("redis.clients.used", "80%", "90%", "", "", ""),
+    rule("redis.persistence.ok", "", "0", "", "", ""),
+    rule("redis.replication.ok", "", "0", "", "", ""),
+    rule("postgres.connections.used", "80%", "90%", "", "", ""),
+    rule("postgres.hit-ratio", "60%", "50%", "10m", "", ""),
+    rule("postgres.locks.waiting", "20", "", "", "", ""),
 ];
 
 /// The rules that ship, for sweeps that far apart.
