@@ -187,7 +187,7 @@ impl Postgres {
             "-D",
             &data,
             "-c",
-            &listen,
+            listen,
             "-c",
             &port_arg,
             "-c",
