@@ -39,9 +39,10 @@ impl Check for AccessLog {
         let file = File::open(&place).map_err(said)?;
         let meta = file.metadata().map_err(said)?;
         let earlier = Mark::parse(at.note);
-        let (Some(earlier), Some(since)) = (earlier, at.since) else {
-            // Nothing to compare with: from here on.
-            found.note = Mark::of(&meta, meta.len()).text();
+        // Without an earlier time there is nothing to compare with: from here on.
+        let since = earlier.map_or(0, |earlier| at.now - earlier.at);
+        let Some(earlier) = earlier.filter(|_| since > 0) else {
+            found.note = Mark::of(&meta, meta.len(), at.now).text();
             return Ok(());
         };
         let mut sum = Sum::new(unit);
@@ -61,23 +62,26 @@ impl Check for AccessLog {
             from = 0;
         }
         let end = sum.read(file, from, false, found).map_err(said)?;
-        found.note = Mark::of(&meta, end).text();
-        sum.put(since, found);
+        found.note = Mark::of(&meta, end, at.now).text();
+        #[allow(clippy::cast_precision_loss, reason = "seconds between two samples are few")]
+        sum.put(since as f64, found);
         Ok(())
     }
 }
 
-/// Where reading stopped: device, inode, offset.
+/// Where reading stopped, and when: device, inode, offset, seconds since 1970. The time is the reading's own, for a run
+/// between may have been cut short and have read nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Mark {
     device: u64,
     inode: u64,
     offset: u64,
+    at: i64,
 }
 
 impl Mark {
-    fn of(meta: &Metadata, offset: u64) -> Self {
-        Self { device: meta.dev(), inode: meta.ino(), offset }
+    fn of(meta: &Metadata, offset: u64, at: i64) -> Self {
+        Self { device: meta.dev(), inode: meta.ino(), offset, at }
     }
 
     fn is(&self, meta: &Metadata) -> bool {
@@ -85,13 +89,14 @@ impl Mark {
     }
 
     fn text(&self) -> String {
-        format!("{} {} {}", self.device, self.inode, self.offset)
+        format!("{} {} {} {}", self.device, self.inode, self.offset, self.at)
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let mut words = text.split(' ').map(str::parse);
-        let mut next = || words.next()?.ok();
-        Some(Self { device: next()?, inode: next()?, offset: next()? })
+        let mut words = text.split(' ');
+        let mut next = || words.next()?.parse().ok();
+        let (device, inode, offset) = (next()?, next()?, next()?);
+        Some(Self { device, inode, offset, at: words.next()?.parse().ok()? })
     }
 }
 
@@ -238,7 +243,9 @@ mod tests {
         fn run(&mut self) -> (f64, Found) {
             let mut order = Order { item: "s".into(), ..Order::default() };
             order.attributes.insert("path".into(), "/log".into());
-            let (found, result) = again(&AccessLog, &order, self.root.path(), Some(10.0), &self.note);
+            // From the last mark, for the clock goes on between.
+            let mark = Mark::parse(&self.note).unwrap().at;
+            let (found, result) = again(&AccessLog, &order, self.root.path(), mark + 10, &self.note);
             assert_eq!(result, Ok(()));
             self.note = found.note.clone();
             let rate = found.readings.iter().find(|r| r.metric == "accesslog.requests").unwrap().value;

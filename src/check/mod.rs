@@ -63,8 +63,6 @@ pub struct Occasion<'a> {
     pub until: Instant,
     /// Seconds since 1970 by the host's clock.
     pub now: i64,
-    /// Seconds since its last run, where there was one.
-    pub since: Option<f64>,
     /// What the last run wanted to remember.
     pub note: &'a str,
     /// What stands for `/`.

@@ -44,6 +44,11 @@ fn bad(text: impl Into<String>) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, text.into())
 }
 
+/// What the server may do and this client cannot: nothing is wrong with the server.
+fn beyond_us(text: impl Into<String>) -> io::Error {
+    io::Error::new(ErrorKind::Unsupported, text.into())
+}
+
 /// Greets a server; `name` is what it is asked to be.
 pub(super) fn greet<L: Read + Write>(mut link: L, name: &str) -> io::Result<Greeted<L>> {
     let mut random = [0; 96];
@@ -66,7 +71,7 @@ pub(super) fn greet<L: Read + Write>(mut link: L, name: &str) -> io::Result<Gree
     let Hello::New { share } = told else {
         return match told {
             Hello::Older => Ok(Greeted::Older(clear_certificate(&mut link, &mut messages)?)),
-            _ => Err(bad("the server wants keys or a cipher that this probe does not speak")),
+            _ => Err(beyond_us("the server wants keys or a cipher that this probe does not speak")),
         };
     };
     let shared = keys::agree(&secret, share).ok_or_else(|| bad("the server's key is worthless"))?;
@@ -175,7 +180,10 @@ fn alert(body: &[u8]) -> io::Error {
         Some(code) => return bad(format!("the server breaks off with TLS alert {code}")),
         None => "an alert is damaged",
     };
-    bad(format!("the server breaks off: {what}"))
+    match body.len() {
+        2 => beyond_us(format!("the server breaks off: {what}")),
+        _ => bad(what),
+    }
 }
 
 /// The certificate of a handshake of TLS 1.2, which is not gone on with.
@@ -202,7 +210,7 @@ impl<L: Read> Read for Tls<L> {
                 Some((ALERT, body)) => return Err(alert(&body)),
                 // Tickets for a next time, which does not come. Keys are not changed within one short answer.
                 Some((HANDSHAKE, body)) if body.first() == Some(&hello::TICKET) => {}
-                Some(_) => return Err(bad("the server changes its keys, which this probe does not follow")),
+                Some(_) => return Err(beyond_us("the server changes its keys, which this probe does not follow")),
                 None => self.ended = true,
             }
         }
@@ -236,7 +244,9 @@ mod tests {
         let error = |bytes: &[u8]| greet(Scripted::new(bytes), "a").err().unwrap();
         assert_eq!(error(b"").kind(), ErrorKind::UnexpectedEof);
         assert!(error(b"HTTP/1.1 400 Bad Request\r\n\r\n").to_string().contains("no TLS"));
-        assert!(error(&[ALERT, 3, 3, 0, 2, 2, 70]).to_string().contains("version"));
+        let older = error(&[ALERT, 3, 3, 0, 2, 2, 70]);
+        assert!(older.to_string().contains("version") && older.kind() == ErrorKind::Unsupported);
+        assert_eq!(error(&[ALERT, 3, 3, 0, 2, 2, 80]).kind(), ErrorKind::InvalidData);
         assert!(error(&[HANDSHAKE, 3, 3, 255, 255]).to_string().contains("no TLS"));
         assert!(error(&[HANDSHAKE, 3, 3, 0, 4, 2, 255, 255, 255]).to_string().contains("too long"));
     }

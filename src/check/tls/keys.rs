@@ -124,7 +124,7 @@ mod tests {
         let shared = hex("8bd4054fb55b9d63fdfbacf9f04b9f0d35e6d63f537563efd46272900f89492d");
         let schedule = Schedule::begin(&shared.try_into().unwrap());
         assert_eq!(schedule.0.to_vec(), hex("1dc826e93606aa6fdc0aadc12f741b01046aa6b99f691ed221a9f0ca043fbeac"));
-        let hash = hex("860c06edc07858ee8e78f0e7428c58edd6b43f2ca3e6e95f02f063cf0e1cadd8").try_into().unwrap();
+        let hash = hex("860c06edc07858ee8e78f0e7428c58edd6b43f2ca3e6e95f02ed063cf0e1cad8").try_into().unwrap();
         let server = schedule.secret("s hs traffic", &hash);
         assert_eq!(server.to_vec(), hex("b67b7d690cc16c4e75e54213cb2d37b4e9c912bcded9105d42befd59d391ad38"));
         assert_eq!(expand(&server, "key", &[], 16)[..16], hex("3fce516009c21727d0f2e4e86ee403bc")[..]);
