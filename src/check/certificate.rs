@@ -1,6 +1,6 @@
 //! When a certificate ends: a walk through its DER as far as the validity.
 
-use chrono::{DateTime, NaiveDateTime};
+use chrono::{DateTime, NaiveDate};
 
 const SEQUENCE: u8 = 0x30;
 const INTEGER: u8 = 0x02;
@@ -56,8 +56,13 @@ fn time(kind: u8, text: &str) -> Option<i64> {
         GENERALIZED_TIME if text.len() == 14 => text.to_owned(),
         _ => return None,
     };
-    let parsed = NaiveDateTime::parse_from_str(&whole, "%Y%m%d%H%M%S").ok()?;
-    Some(parsed.and_utc().timestamp())
+    // By hand: the parser of dates alone is a hundredth of the probe.
+    let number = |from: usize, to: usize| -> Option<u32> {
+        let digits = whole.get(from..to).filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))?;
+        digits.parse().ok()
+    };
+    let date = NaiveDate::from_ymd_opt(i32::try_from(number(0, 4)?).ok()?, number(4, 6)?, number(6, 8)?)?;
+    Some(date.and_hms_opt(number(8, 10)?, number(10, 12)?, number(12, 14)?)?.and_utc().timestamp())
 }
 
 /// For people.
