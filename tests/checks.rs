@@ -20,6 +20,7 @@ use fleet_health::wire::{seal, v1};
 
 mod support;
 
+use support::fleet::{Fleet, Kind};
 use support::run::{Said, program, sqlite3, until};
 use support::servers::{Nginx, NodeExporter, Postgres, Redis};
 
@@ -569,4 +570,40 @@ fn from_the_configuration_to_the_store_and_the_secret_appears_nowhere() {
     assert_eq!(json["services"][0]["checks"][0]["attributes"]["timeout"]["value"], "5s");
     // fleet hosts test runs the checks too.
     home.run("fleet", &["hosts", "test"]).ends_with(0);
+}
+
+#[test]
+fn over_ssh_a_long_script_and_a_password_arrive_and_a_bad_service_is_mailed() {
+    let redis = Redis::start(CANARY);
+    let fleet = Fleet::start(&[Kind::Good]);
+    let private = |name: &str, text: &str| {
+        let path = fleet.config().with_file_name(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    private("redis.pw", CANARY);
+    // Longer than what a pipe holds, so that shell and probe read it in pieces; twice, for the first visit ships the probe.
+    let padding = "# nothing\n".repeat(6000);
+    private("backup.sh", &format!("#!/bin/sh\n{padding}echo 'BACKUP CRITICAL - none for 3 days | age=3d'\nexit 2\n"));
+    let inside = format!(
+        "<service name=\"backup\"><nagios script=\"backup.sh\"/><rule metric=\"check.ok\" critical=\"0\" for=\"0s\"/></service>\
+         <service name=\"cache\"><redis address=\"127.0.0.1:{}\" password-file=\"redis.pw\"/></service>",
+        redis.port
+    );
+    fleet.configure(|_| inside.clone(), &fleet.alerts());
+    fleet.run("fleet", &["keys", "generate"]).ends_with(0);
+    for shipped in [true, false] {
+        let json = fleet.run("fleet-collector", &["--json"]).ends_with(0).json();
+        assert_eq!(json["hosts"][0]["probe_shipped"], shipped, "{json}");
+    }
+    let sql = "select metric, item, value from reading where metric like 'check.%' order by at, metric, item";
+    let rows: Vec<String> = sqlite3(&fleet.database(), sql).into_iter().map(|row| row.join(" ")).collect();
+    for expected in ["check.ok backup/nagios 0", "check.ok cache/redis 1", "check.unknown cache/redis 0"] {
+        assert_eq!(rows.iter().filter(|row| *row == expected).count(), 2, "{expected} in {rows:?}");
+    }
+    fleet.run("fleet-alerter", &[]).ends_with(0);
+    let mails = fleet.mails();
+    assert_eq!(mails.len(), 1, "{mails:?}");
+    assert!(mails[0].contains("check.ok") && mails[0].contains("backup/nagios"), "{}", mails[0]);
+    assert!(!mails[0].contains(CANARY));
 }
