@@ -316,7 +316,7 @@ fn nagios_plugins_and_shipped_scripts() {
     let mut local = order("queues", "nagios", &[("format", "checkmk")]);
     local.script = Some("#!/bin/sh\necho '0 mail n=3;10;20 quiet'\necho 'P orders n=50;10;40 too many'\n".into());
     let mut hangs = order("hangs", "nagios", &[]);
-    hangs.script = Some("#!/bin/sh\nsleep 60\n".into());
+    hangs.script = Some("#!/bin/sh\nsleep 61.4711 & sleep 62.4711\n".into());
     hangs.timeout = Duration::from_millis(500);
     let sample = Bench::new().visit(&[
         order("load", "nagios", &[("plugin", &plugin("check_load")), ("args", "-w 9999,9999,9999 -c 9999,9999,9999")]),
@@ -344,6 +344,8 @@ fn nagios_plugins_and_shipped_scripts() {
     assert_eq!(value(&sample, "nagios.status", "queues/mail"), 0.0);
     assert_eq!(value(&sample, "nagios.value", "queues/orders/n"), 50.0);
     assert_eq!((verdict(&sample, "hangs/nagios"), fault(&sample, "hangs/nagios").0), (None, FaultKind::Hung));
+    let left: Vec<_> = every_command_line().lines().filter(|line| line.contains(".4711")).map(str::to_owned).collect();
+    assert!(left.is_empty(), "it left children behind");
 }
 
 #[test]
@@ -395,6 +397,60 @@ fn a_check_with_an_interval_of_its_own_tells_its_age() {
     // Ordered otherwise, it is another check, and due.
     slow.attributes.insert("contains".into(), "all".into());
     assert_eq!(verdict(&bench.visit(&[slow]), "shop/http"), Some(false));
+}
+
+/// A server that says something for ever, at full speed or a byte at a time, to whoever comes.
+fn endless(start: &'static [u8], drip: bool) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for link in listener.incoming() {
+            let mut link = link.unwrap();
+            std::thread::spawn(move || {
+                let mut said = link.write_all(start);
+                while said.is_ok() {
+                    if drip {
+                        std::thread::sleep(Duration::from_millis(50));
+                    }
+                    said = link.write_all(if drip { b"x" } else { &[b'x'; 65_536] });
+                }
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn hostile_services_cost_their_timeout_and_no_other_check() {
+    let nginx = Nginx::start();
+    let page = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n";
+    let (flood, drip) = (endless(b"", false), endless(b"", true));
+    let (http_flood, http_drip) = (endless(page, false), endless(page, true));
+    let bulk = endless(b"$400000\r\n", true);
+    let rows = endless(b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05IT\0\x0f\xff\xff", false);
+    let mut checks = vec![order("good", "http", &[("url", &nginx.url("/healthz"))])];
+    for (n, place) in [&flood, &drip, &http_flood, &http_drip, &bulk, &rows].into_iter().enumerate() {
+        let (plain, secure) = (format!("http://{place}/"), format!("https://{place}/"));
+        checks.push(order(&format!("tcp{n}"), "tcp", &[("address", place), ("expect", "never")]));
+        checks.push(order(&format!("http{n}"), "http", &[("url", &plain), ("contains", "never")]));
+        checks.push(order(&format!("https{n}"), "http", &[("url", &secure)]));
+        checks.push(order(&format!("redis{n}"), "redis", &[("address", place)]));
+        checks.push(order(&format!("postgres{n}"), "postgres", &[("address", place), ("user", "x")]));
+        checks.push(order(&format!("prometheus{n}"), "prometheus", &[("url", &plain), ("series", "up")]));
+    }
+    for check in &mut checks {
+        check.timeout = Duration::from_millis(700);
+    }
+    let begin = std::time::Instant::now();
+    let sample = Bench::new().visit(&checks);
+    // 37 checks, eight at once, 0.7 s and a grace each.
+    assert!(begin.elapsed() < Duration::from_secs(15), "{:?}", begin.elapsed());
+    assert_eq!(verdict(&sample, "good/http"), Some(true));
+    for check in &checks[1..] {
+        let name = check.name();
+        assert_eq!(verdict(&sample, &name), Some(false), "{name}: {:?}", fault(&sample, &name));
+    }
+    assert!(sample.readings.len() < 2000 && sample.value("cpu.used", "").is_some());
 }
 
 #[test]

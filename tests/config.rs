@@ -259,6 +259,7 @@ fn mistakes_in_checks_are_shown_where_they_are() {
         ("<redis address=\"a:1\" password=\"hunter2\"/>", "chmod 600"),
         ("<redis address=\"a:1\" password-file=\"x\" password-env=\"X\"/>", "several sources"),
         ("<redis address=\"a:1\"/><redis address=\"b:1\"/>", "a second <redis>"),
+        ("<redis name=\"x\" address=\"a:1\"/><tcp name=\"x\" address=\"b:1\"/>", "a second check \"x\""),
         ("<nagios plugin=\"check_load\"/>", "not an absolute path"),
         ("<nagios script=\"none.sh\"/>", "cannot be read"),
         ("<prometheus url=\"http://h/\" series=\"a{b\"/>", "names no series"),
