@@ -4,7 +4,7 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build probes test demo bench install lint fmt doc clean
+.PHONY: help deps build probes test fuzz demo bench install lint fmt doc clean
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r what why; do printf '%-16s %s\n' "$$what" "$$why"; done
@@ -20,6 +20,9 @@ probes: ## Only the static probe, into dist/probes/
 
 test: deps ## All tests, against a real sshd and a real mail server on loopback
 	@scripts/test
+
+fuzz: ## Every fuzz target for SECONDS_EACH=60 seconds; the first build takes minutes; needs g++
+	@scripts/fuzz
 
 demo: deps ## The whole way in two minutes: hosts, sweep, alert mail, recovery mail
 	@scripts/demo.sh
@@ -40,4 +43,4 @@ doc: ## The library's documentation, into target/doc
 	@cargo doc --locked --no-deps
 
 clean: ## Remove target/ and dist/
-	@cargo clean && rm -rf dist
+	@cargo clean && rm -rf dist fuzz/target

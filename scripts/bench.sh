@@ -38,6 +38,22 @@ chmod 0600 "$FLEET_CONFIG"
 cd "$loop_dir"
 "$bin/fleet" keys generate >/dev/null
 
+# The first host once more behind two lines, one without latency and one with: what a program is late by on the second
+# counts its round trips, whatever it says of itself.
+latency=200
+: >line_hosts
+for line in "near 127.0.2.201 0" "afar 127.0.2.202 $latency"; do
+    read -r name address milliseconds <<<"$line"
+    "$repo/target/venv/bin/python" "$repo/scripts/slow_line.py" "$address" "$port" 127.0.2.1 "$port" "$milliseconds" 2>"$name.log" &
+    loop_pids+=($!)
+    loop_wait_port "$address" "$port" || loop_fail "the line does not start: $(cat "$name.log")"
+    echo "[$address]:$port $(cut -d' ' -f1,2 host_key.pub)" >>keys/known_hosts
+    echo "  <host name=\"$name\" address=\"$address\" user=\"$loop_tag-1\"/>" >>line_hosts
+done
+sed -e '/<host /d' -e 's/fleet\.db/lines.db/' -e 's/"state"/"lines"/' "$FLEET_CONFIG" |
+    sed -e '/<ssh /r line_hosts' >lines.xml
+chmod 0600 lines.xml
+
 # What a script would gather with one ssh: the files that our probe reads, and df.
 cat >gather <<'SH'
 cat /proc/stat /proc/meminfo /proc/loadavg /proc/diskstats /proc/net/dev /proc/uptime /proc/pressure/* /proc/self/mountinfo; df -P; df -Pi
@@ -56,10 +72,11 @@ CONF
 cp ssh_config ssh_config.curve
 echo "  KexAlgorithms curve25519-sha256" >>ssh_config.curve
 
-"$repo/target/venv/bin/python" - "$bin" "$hosts" "$rounds" "$jobs" "$repo/docs/benchmarks.md" <<'PY'
+"$repo/target/venv/bin/python" - "$bin" "$hosts" "$rounds" "$jobs" "$repo/docs/benchmarks.md" "$loop_tag-1" "$latency" <<'PY'
 import datetime, json, os, platform, resource, statistics, subprocess, sys, time
 
 bin, hosts, rounds, jobs, document = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5]
+user, latency = sys.argv[6], int(sys.argv[7]) / 1000
 
 
 def run(command, ok=(0,)):
@@ -104,6 +121,31 @@ if any(one["shipped"] for one in kinds["ours"]):
     sys.exit("FAILED: a warm sweep shipped a probe")
 median = {kind: {key: statistics.median(one[key] for one in runs) for key in runs[0]} for kind, runs in kinds.items()}
 
+
+
+def trips(near, afar, before=lambda: None):
+    """Round trips: how much later it is behind the line with latency; TCP's own is not delayed there, and added."""
+
+    def once(command):
+        before()
+        start = time.monotonic()
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True)
+        if done.returncode:
+            sys.exit(f"FAILED: {command}: {done.stdout.decode()}{done.stderr.decode()}")
+        return time.monotonic() - start
+
+    return 1 + statistics.median((once(afar) - once(near)) / latency for _ in range(rounds))
+
+
+gather = open("gather").read()
+over_ssh = lambda config: [["ssh", "-F", config, f"{user}@{address}", gather] for address in ("127.0.2.201", "127.0.2.202")]
+over_ours = [[f"{bin}/fleet-collector", "--config", "lines.xml", "--host", name] for name in ("near", "afar")]
+forget = lambda: subprocess.run(["rm", "-rf", f"home/{user}/.cache"], check=True)
+first["late"] = trips(*over_ours, forget)
+median["ours"]["late"] = trips(*over_ours)
+median["ssh"]["late"] = trips(*over_ssh("ssh_config"))
+median["curve"]["late"] = trips(*over_ssh("ssh_config.curve"))
+
 # Enough samples that the tables and not the empty file are measured; hosts run as before.
 for _ in range(20):
     sweep()
@@ -123,15 +165,16 @@ version = lambda *command: (lambda d: (d.stdout + d.stderr).strip().splitlines()
 os_name = next(line.split("=")[1].strip('"\n') for line in open("/etc/os-release") if line.startswith("PRETTY_NAME"))
 
 ours, plain, curve = median["ours"], median["ssh"], median["curve"]
-row = lambda name, one, trips, sent: (
-    f"| {name} | {one['cpu']:.2f} | {one['cpu'] / ours['cpu']:.1f} | {one['wall']:.2f} | {trips} | {sent} | {one['got']:,.0f} |")
+row = lambda name, one, sent: (
+    f"| {name} | {one['cpu']:.2f} | {one['cpu'] / ours['cpu']:.1f} | {one['wall']:.2f} | {one['late']:.1f} "
+    f"| {one['late'] / ours['late']:.2f} | {sent} | {one['got']:,.0f} |")
 table = "\n".join([
-    f"| {hosts} hosts, {jobs} at once | client CPU, ms a host | beside ours, warm | wall, s | round trips a host | bytes sent a host | bytes received a host |",
-    "|---|---|---|---|---|---|---|",
-    row("fleet-collector, warm sweep", ours, f"{ours['trips']:.1f}", f"{ours['sent']:,.0f}"),
-    row("fleet-collector, first sweep (ships the probe)", first, f"{first['trips']:.1f}", f"{first['sent']:,.0f}"),
-    row("ssh by xargs, its default key exchange", plain, "not counted", "not counted"),
-    row("ssh by xargs, curve25519 forced", curve, "not counted", "not counted"),
+    f"| {hosts} hosts, {jobs} at once | client CPU, ms a host | beside ours, warm | wall, s | round trips a host | beside ours, warm | bytes sent a host | bytes received a host |",
+    "|---|---|---|---|---|---|---|---|",
+    row("fleet-collector, warm sweep", ours, f"{ours['sent']:,.0f}"),
+    row("fleet-collector, first sweep (ships the probe)", first, f"{first['sent']:,.0f}"),
+    row("ssh by xargs, its default key exchange", plain, "not counted"),
+    row("ssh by xargs, curve25519 forced", curve, "not counted"),
 ])
 print(table)
 print(f"\nStore: {size:,} bytes, {readings:,} readings, {size / readings:.1f} bytes a reading (indexes and attempts included)")
@@ -147,6 +190,9 @@ was {load:.1f} before it began: the nearer to 0, the better the figures.
 
 - The warm sweep and both ways of ssh are medians of {rounds} interleaved runs; the first sweep happens once.
 - CPU is user and system time of the client program and its children, by getrusage; sshd and the probe are not in it.
+- Round trips are measured, for all alike: one host behind a line with {latency * 1000:.0f} ms of latency (scripts/slow_line.py)
+  against the same line without, TCP's own included. Our own count (`-v`, `--json`) says {ours['trips']:.1f} warm and
+  {first['trips']:.1f} for the first.
 - Ours connects, logs in, runs the probe, decrypts and stores. ssh only prints what `cat` and `df` give it: nothing is
   parsed or stored. Its bytes are those of that output, without what SSH adds; ours are the whole TCP stream.
 - Repeated runs differ; nearer than 15 % is a tie.

@@ -4,6 +4,9 @@
 //! `bin` calls [`app`]; only `app` names more than one service; services name only [`model`];
 //! `model` names nothing.
 
+// Both panic where the pipe is closed: app::exit prints.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod model;
 
 // Lean: these build without the `server` feature and make up the probe.

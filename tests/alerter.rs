@@ -2,10 +2,9 @@
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests start programs and fail loudly")]
 #![cfg(feature = "server")]
 
-use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use fleet_health::model::cause::Cause;
@@ -18,52 +17,9 @@ use fleet_health::notify::{self, Class, Parcel, Refusal, Setup};
 use fleet_health::store::Store;
 use fleet_health::store::sqlite::Sqlite;
 
-struct Server(Child, u16);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn shell(script: &str, folder: &Path) {
-    let done = Command::new("sh").args(["-ec", script]).current_dir(folder).output().unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-}
-
-fn start(mode: &str, folder: &Path) -> Server {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let python = root.join("target/venv/bin/python");
-    static VENV: std::sync::Once = std::sync::Once::new();
-    VENV.call_once(|| {
-        if !root.join("target/venv/bin/aiosmtpd").exists() {
-            shell("python3 -m venv target/venv && target/venv/bin/pip install -q aiosmtpd", root);
-        }
-    });
-    let ec = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
-    let script = format!(
-        "openssl req -x509 {ec} -keyout ca.key -out ca.pem -subj /CN=test-ca -days 2
-         openssl req {ec} -keyout key.pem -out csr.pem -subj /CN=localhost
-         printf 'subjectAltName=DNS:localhost\\nbasicConstraints=CA:FALSE\\n' > ext
-         openssl x509 -req -in csr.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out cert.pem"
-    );
-    shell(&script, folder);
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let mut child = Command::new(python)
-        .arg(root.join("tests/support/smtpd.py"))
-        .args([mode, &port.to_string(), "cert.pem", "key.pem", "box"])
-        .current_dir(folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let server = Server(child, port);
-    assert_eq!(line.trim(), "ready");
-    server
-}
+#[path = "support/smtpd.rs"]
+mod smtpd;
+use smtpd::start;
 
 fn send(spec: &SmtpSpec, password: &str, lines: &mut Vec<String>) -> Result<(), Refusal> {
     let password = Secret::new(password.into());
@@ -196,6 +152,47 @@ fn a_wrong_password_is_said_and_loses_nothing() {
     attempt(&mut store, 0, Outcome::Collected);
     assert_eq!(alerter(folder, &[]).0, 0);
     assert_eq!(subjects(folder), ["[CRIT] web01 unreachable", "[OK] web01 unreachable"]);
+}
+
+/// What the libraries below us say at their most talkative holds the password in no form (design/trust.md, D4).
+#[test]
+fn d4_no_log_at_any_level_shows_the_password() {
+    let canary = "kanarienvogel-0b7d";
+    let secret = |text: &str| {
+        // As AUTH PLAIN and AUTH LOGIN send it.
+        use base64::Engine;
+        base64::engine::general_purpose::STANDARD.encode(text).trim_end_matches('=').to_owned()
+    };
+    for mode in ["implicit", "starttls"] {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let server = start(mode, folder);
+        let store = watched(folder, server.1, canary);
+        let text = std::fs::read_to_string(folder.join("config.xml")).unwrap();
+        std::fs::write(folder.join("config.xml"), text.replace("tls=\"implicit\"", &format!("tls=\"{mode}\"")))
+            .unwrap();
+        let mut said = String::new();
+        for (program, args) in [
+            (env!("CARGO_BIN_EXE_fleet-alerter"), &["-vvv"][..]),
+            (env!("CARGO_BIN_EXE_fleet"), &["-vvv", "mail", "test"]),
+            (env!("CARGO_BIN_EXE_fleet"), &["-vvv", "config", "show", "web01"]),
+        ] {
+            let mut command = Command::new(program);
+            command.arg("--config").arg(folder.join("config.xml")).args(args).env("RUST_LOG", "trace");
+            let output = command.output().unwrap();
+            said.push_str(&String::from_utf8_lossy(&[output.stdout, output.stderr].concat()));
+        }
+        assert!(said.contains("535") || said.to_lowercase().contains("auth"), "it never logged in: {said}");
+        let error = &store.queued().unwrap()[0].error;
+        assert!(!error.is_empty());
+        for form in [canary.to_owned(), secret(canary), secret(&format!("\0fleet\0{canary}"))] {
+            assert!(!said.contains(&form) && !error.contains(&form), "{mode}: {form}: {said}");
+            for end in ["", "-wal"] {
+                let bytes = std::fs::read(folder.join(format!("fleet.db{end}"))).unwrap_or_default();
+                assert!(!bytes.windows(form.len()).any(|window| window == form.as_bytes()), "in fleet.db{end}");
+            }
+        }
+    }
 }
 
 #[test]

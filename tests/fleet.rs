@@ -14,7 +14,7 @@ use fleet_health::model::fleet::{Attempt, Heartbeat, HostNow, Outcome, Point, Se
 use fleet_health::model::job::Traffic;
 use fleet_health::model::level::Level;
 use fleet_health::model::sample::{Reading, Sample, SampleKey};
-use fleet_health::view::{View, csv, health, history, json, metrics, status, table};
+use fleet_health::view::{Facts, Page, csv, health, history, json, metrics, status, table};
 
 fn now() -> DateTime<Utc> {
     "2026-11-21T12:00:00Z".parse().unwrap()
@@ -33,10 +33,10 @@ fn golden(name: &str, found: &str) {
 }
 
 /// All three formats of a view; the table fits 80 columns and no format lets a terminal be steered.
-fn formats(name: &str, view: &View) {
-    let text = table::render(view, 80, false);
+fn formats(name: &str, page: &Page) {
+    let text = table::render(page, 80, false);
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
-    let (json, csv) = (json::render(view), csv::render(view));
+    let (json, csv) = (json::render(page), csv::render(page));
     for out in [&text, &json, &csv] {
         assert!(!out.chars().any(|c| c != '\n' && c != '\r' && fleet_health::model::clean::is_hostile(c)), "{out}");
     }
@@ -44,6 +44,17 @@ fn formats(name: &str, view: &View) {
     golden(&format!("{name}.txt"), &text);
     golden(&format!("{name}.json.txt"), &json);
     golden(&format!("{name}.csv.txt"), &csv);
+}
+
+/// The status of these hosts, configured in this order.
+fn status_of(hosts: &[&str], stored: &[HostNow], incidents: &[Incident]) -> Page {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config.xml");
+    let lines: String = hosts.iter().map(|name| format!("<host name=\"{name}\" user=\"u\"/>")).collect();
+    std::fs::write(&file, format!("<fleet-health version=\"1\">{lines}</fleet-health>")).unwrap();
+    let spec = fleet_health::config::load(&file).map_err(|report| report.to_string()).unwrap();
+    let hosts: Vec<_> = spec.hosts.iter().collect();
+    status::VIEW.page(&Facts { now: now(), hosts: &hosts, stored, incidents })
 }
 
 fn known(host: &str, ago: i64, cpu: f64, mount: &str, outcome: Outcome) -> HostNow {
@@ -99,7 +110,7 @@ fn status_shows_the_worst_first_and_hosts_never_collected() {
         known("not-configured", 60, 0.5, "/", Outcome::Collected),
     ];
     let incidents = [incident("full", "/srv is 91% full, critical from 90%")];
-    formats("status", &status::view(now(), &["calm", "new", "gone", "full"], &stored, &incidents));
+    formats("status", &status_of(&["calm", "new", "gone", "full"], &stored, &incidents));
 }
 
 #[test]
@@ -111,13 +122,13 @@ fn what_hosts_send_steers_no_terminal_and_no_spreadsheet() {
         known("two", 60, 0.1, "=HYPERLINK(\"http://x\",\"y\")", Outcome::Collected),
         known("six", -60, f64::MAX, &"/long".repeat(40), Outcome::Collected),
     ];
-    formats("hostile", &status::view(now(), &["one", "two", "six"], &stored, &[incident("two", "@SUM(A1)\u{2028}")]));
+    formats("hostile", &status_of(&["one", "two", "six"], &stored, &[incident("two", "@SUM(A1)\u{2028}")]));
 }
 
 fn series(item: &str, values: impl Iterator<Item = f64>) -> Series {
     let point = |(i, v): (usize, f64)| {
         let at = now() - TimeDelta::hours(2) + TimeDelta::minutes(5 * i as i64);
-        Point { at, min: v, mean: v, max: v }
+        Point::new(at, v)
     };
     Series { item: item.to_owned(), points: values.enumerate().map(point).collect() }
 }
@@ -169,7 +180,7 @@ fn health_says_who_does_not_do_its_job() {
 
 #[test]
 fn metrics_lists_the_catalogue() {
-    formats("metrics", &metrics::view());
+    formats("metrics", &metrics::VIEW.page(&Facts { now: now(), hosts: &[], stored: &[], incidents: &[] }));
 }
 
 fn fleet(args: &[&str]) -> Output {

@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on panics")]
 
 use std::fs;
-use std::io::{BufReader, Read, Write};
+use std::io::{BufReader, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
@@ -15,6 +15,26 @@ use fleet_health::wire::task::Task;
 use fleet_health::wire::{seal, v1};
 
 const NONCE: &str = "0123456789abcdef0123456789abcdef";
+
+/// A probe that works where the collector puts it, so that it knows the other places.
+struct Home {
+    folder: PathBuf,
+}
+
+impl Home {
+    fn spool(&self, place: &str) -> PathBuf {
+        self.folder.join(place).join("fleet-health/spool")
+    }
+
+    fn serve(&self, place: &str, task: &Task) -> Child {
+        let mut command = probe();
+        command.env("HOME", &self.folder).env_remove("XDG_CACHE_HOME").env("XDG_RUNTIME_DIR", self.folder.join("run"));
+        fs::create_dir_all(self.spool(place).parent().unwrap()).unwrap();
+        let mut child = command.args(["--serve", "--spool"]).arg(self.spool(place)).spawn().unwrap();
+        writeln!(child.stdin.as_mut().unwrap(), "{}", task.encode()).unwrap();
+        child
+    }
+}
 
 struct Bench {
     folder: tempfile::TempDir,
@@ -57,7 +77,15 @@ impl Bench {
 
     /// One visit; acknowledges what `ack` makes of the names, and answers at all only if `bye`.
     fn visit(&self, ack: impl Fn(&[String]) -> Vec<String>, bye: bool) -> (Vec<(String, Vec<u8>)>, u32, u64) {
-        let mut child = start(&self.spool(), &self.task.encode());
+        self.converse(start(&self.spool(), &self.task.encode()), ack, bye)
+    }
+
+    fn converse(
+        &self,
+        mut child: Child,
+        ack: impl Fn(&[String]) -> Vec<String>,
+        bye: bool,
+    ) -> (Vec<(String, Vec<u8>)>, u32, u64) {
         let mut reader = frames(&mut child);
         let mut files = Vec::new();
         loop {
@@ -122,7 +150,7 @@ fn a_visit_hands_over_the_sealed_sample_and_deletes_what_is_acknowledged() {
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&bench.spool()), mode(&bench.spool().join("state"))), (0o700, 0o600));
     let (next, ..) = bench.visit(<[String]>::to_vec, true);
-    assert_eq!(bench.open(&next[0].1).1.key.sequence, sample.key.sequence + 1);
+    assert!(bench.open(&next[0].1).1.key.sequence > sample.key.sequence);
 }
 
 #[test]
@@ -246,21 +274,61 @@ fn a_person_sees_a_table_and_json() {
     assert!(run("--help").status.success() && run("--version").status.success());
 }
 
+#[test]
+fn a_spool_in_a_place_that_was_left_is_still_read_and_cut_uploads_are_removed() {
+    let bench = Bench::new();
+    let home = Home { folder: bench.folder.path().to_owned() };
+    let (old, ..) = bench.converse(home.serve("run", &bench.task), |_| vec![], true);
+    let upload = |place: &str, name: &str, hours: u64| {
+        let file = home.spool(place).with_file_name(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, "half").unwrap();
+        let then = fs::metadata(&file).unwrap().modified().unwrap() - Duration::from_secs(hours * 3600);
+        fs::File::options().write(true).open(&file).unwrap().set_modified(then).unwrap();
+        file
+    };
+    let cut = [upload("run", &format!(".new-{NONCE}"), 2), upload(".cache", &format!(".new-{NONCE}"), 2)];
+    let kept = [upload(".cache", &format!(".new-{}", "a".repeat(32)), 0), upload(".cache", ".new-mine", 2)];
+
+    let (files, left, _) = bench.converse(home.serve(".cache", &bench.task), <[String]>::to_vec, true);
+    assert_eq!((files.len(), left), (2, 0));
+    assert_eq!(files[0], old[0]);
+    assert!(!home.spool("run").join(&old[0].0).exists(), "acknowledged and still there");
+    assert!(cut.iter().all(|file| !file.exists()) && kept.iter().all(|file| file.exists()));
+    // A spool that a person chose is nobody else's.
+    bench.converse(home.serve("run", &bench.task), |_| vec![], true);
+    assert_eq!(bench.visit(|_| vec![], true).0.len(), 1);
+}
+
 /// Needs root: a full and a read-only filesystem, mounted in a namespace of their own.
 #[test]
-fn full_and_read_only_disks_are_told_apart() {
+fn on_full_and_read_only_disks_the_sample_is_sent_without_being_kept() {
     let bench = Bench::new();
-    for (options, fill, told) in [("size=16k", "true", "fail disk-full "), ("ro", "false", "fail read-only ")] {
-        let script = "mkdir -p \"$1\" && mount -t tmpfs -o \"mode=0755,$3\" tmpfs \"$1\" || exit 9; \
-             ! $4 || head -c 1048576 /dev/zero > \"$1/fill\" 2>/dev/null; exec \"$2\" --serve --spool \"$1/spool\"";
-        let disk = bench.folder.path().join("disk");
+    let full = "head -c 1048576 /dev/zero > \"$1/fill\" 2>/dev/null || :";
+    let read_only = "mount -o remount,ro \"$1\"";
+    for (options, trouble, told) in [("size=64k", full, "disk-full"), ("size=1m", read_only, "read-only")] {
+        // A first run, not acknowledged, leaves a file; then the disk goes bad; the second run is the conversation.
+        let script = format!(
+            "mkdir -p \"$1\" && mount -t tmpfs -o mode=0755,{options} tmpfs \"$1\" || exit 9; read -r line; \
+             printf '%s\\nbye\\n' \"$line\" | \"$2\" --serve --spool \"$1/spool\" >/dev/null || exit 8; {trouble}; \
+             {{ printf '%s\\n' \"$line\"; cat; }} | \"$2\" --serve --spool \"$1/spool\"; ls \"$1/spool\" > \"$3\""
+        );
+        let (disk, list) = (bench.folder.path().join("disk"), bench.folder.path().join("list"));
         let mut unshare = command("unshare");
-        unshare.args(["-m", "sh", "-c", script, "sh"]).arg(disk);
-        let mut child = unshare.args([env!("CARGO_BIN_EXE_fleet-probe"), options, fill]).spawn().unwrap();
+        unshare.args(["-m", "sh", "-c", &script, "sh"]).arg(disk).arg(env!("CARGO_BIN_EXE_fleet-probe")).arg(&list);
+        let mut child = unshare.spawn().unwrap();
         writeln!(child.stdin.as_mut().unwrap(), "{}", bench.task.encode()).unwrap();
-        let output = child.wait_with_output().unwrap();
-        let mut text = String::new();
-        output.stdout.as_slice().read_to_string(&mut text).unwrap();
-        assert!(text.contains(told), "{text} {}", String::from_utf8_lossy(&output.stderr));
+        let (files, ..) = bench.converse(child, <[String]>::to_vec, true);
+
+        let (nonce, newest) = bench.open(&files.last().unwrap().1);
+        assert_eq!(nonce.as_deref(), Some(NONCE), "{told}");
+        let fault = newest.faults.iter().find(|fault| fault.section == "spool").unwrap();
+        assert!(fault.text.contains(told), "{fault:?}");
+        // On a full disk what waits is handed over too, and its room comes free; a read-only one keeps what it has.
+        let full = told == "disk-full";
+        assert_eq!(files.len(), if full { 2 } else { 1 }, "{told}");
+        assert!(!full || bench.open(&files[0].1).1.key.sequence < newest.key.sequence);
+        let left = fs::read_to_string(&list).unwrap();
+        assert_eq!(left.lines().filter(|name| is_file_name(name)).count(), usize::from(!full), "{told}: {left}");
     }
 }

@@ -4,72 +4,14 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
 
 mod support;
 
-use support::fleet::shown;
-use support::run::{Said, must, program, sqlite3};
-
-/// This machine as the only host, collected without SSH.
-struct Bench {
-    dir: tempfile::TempDir,
-}
-
-impl Bench {
-    fn new() -> Self {
-        // Not below /tmp: the probe refuses a directory whose parents others may write to.
-        let dir = tempfile::Builder::new().prefix("security").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let bench = Self { dir };
-        let folder = bench.path(&format!("probes/{}-linux", std::env::consts::ARCH));
-        fs::create_dir_all(&folder).unwrap();
-        fs::copy(program("fleet-probe"), folder.join("fleet-probe")).unwrap();
-        bench.configure("", 0o600);
-        bench.run("fleet", &["keys", "generate"]).ends_with(0);
-        bench
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn configure(&self, more: &str, mode: u32) {
-        self.write_config(&format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<fleet-health version=\"1\">\n\
-             <collector state-dir=\"state\" probe-dir=\"probes\"/>\n\
-             <keys recipient-file=\"keys/fleet.pub\" identity-file=\"keys/fleet.key\"/>\n\
-             <store url=\"sqlite:fleet.db\"/>\n{more}\n<host name=\"self\" transport=\"local\"/>\n</fleet-health>\n"
-        ));
-        fs::set_permissions(self.path("config.xml"), fs::Permissions::from_mode(mode)).unwrap();
-    }
-
-    fn write_config(&self, text: &str) {
-        fs::write(self.path("config.xml"), text).unwrap();
-    }
-
-    #[allow(clippy::disallowed_methods, reason = "starts the program under test")]
-    fn run(&self, name: &str, args: &[&str]) -> Said {
-        // The usual umask of a login, which would leave files readable by everybody.
-        let line = "umask 022; exec \"$0\" \"$@\"";
-        let mut command = std::process::Command::new("/bin/sh");
-        command.arg("-c").arg(line).arg(program(name)).args(args).current_dir(self.dir.path());
-        command.env("FLEET_CONFIG", self.path("config.xml")).env("HOME", self.dir.path());
-        Said::of(command.output().unwrap())
-    }
-}
-
-fn mode(path: &Path) -> u32 {
-    fs::metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).permissions().mode() & 0o777
-}
-
-fn files_below(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() { found.extend(files_below(&path)) } else { found.push(path) }
-    }
-    found
-}
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use support::fleet::{Fleet, Kind, shown};
+use support::local::{Bench, Mounted, files_below, free, mode};
+use support::run::{must, sqlite3};
 
 #[test]
 fn d1_a_password_in_a_file_that_others_read_is_refused_and_not_repeated() {
@@ -106,32 +48,58 @@ fn d2_an_identity_that_others_read_is_refused() {
 #[test]
 fn d3_what_is_written_is_its_owners_alone() {
     let bench = Bench::new();
-    bench.run("fleet-collector", &[]).ends_with(0);
-    bench.run("fleet-alerter", &[]).ends_with(0);
-    bench.run("fleet", &["backup", &shown(&bench.path("copy.db"))]).ends_with(0);
-    bench.run("fleet", &["prune"]).ends_with(0);
-    assert_eq!(mode(&bench.path("copy.db")), 0o600);
-    assert_eq!(mode(&bench.path("state")), 0o700);
-    let mut looked = 0;
-    for file in files_below(bench.dir.path()) {
-        let name = shown(file.strip_prefix(bench.dir.path()).unwrap());
-        if name.starts_with("probes/") || name == "config.xml" || name.ends_with(".pub") {
-            continue;
+    let alerts = "<alerts><to name=\"box\" directory=\"mail\"/><route to=\"box\"/></alerts>";
+    bench.configure(alerts, 0o600);
+    let copy = shown(&bench.path("copy.db"));
+    // One after the other; what an earlier one left is looked at again.
+    let commands: [(&str, &[&str]); 18] = [
+        ("fleet-collector", &[]),
+        ("fleet-alerter", &[]),
+        ("fleet", &["check-config"]),
+        ("fleet", &["config", "show", "self"]),
+        ("fleet", &["status"]),
+        ("fleet", &["history", "self", "uptime"]),
+        ("fleet", &["metrics"]),
+        ("fleet", &["hosts", "list"]),
+        ("fleet", &["hosts", "test", "self"]),
+        ("fleet", &["mail", "test"]),
+        ("fleet", &["keys", "list"]),
+        ("fleet", &["keys", "rotate"]),
+        ("fleet", &["consent", "grant", "self", "--by", "me", "--purpose", "test"]),
+        ("fleet", &["consent", "list"]),
+        ("fleet", &["paths"]),
+        ("fleet", &["prune"]),
+        ("fleet", &["backup", &copy]),
+        ("fleet", &["consent", "revoke", "self", "--erase"]),
+    ];
+    for (program, args) in commands {
+        bench.run(program, args).ends_with(0);
+        for file in files_below(bench.dir.path()) {
+            let name = shown(file.strip_prefix(bench.dir.path()).unwrap());
+            // A mailbox may be a group's.
+            let group = if name.starts_with("mail/") { 0o040 } else { 0 };
+            if !name.starts_with("probes/") && !name.ends_with(".pub") {
+                assert_eq!(mode(&file) & !group, 0o600, "after {program} {args:?}: {name} has mode {:o}", mode(&file));
+            }
         }
-        looked += 1;
-        assert_eq!(mode(&file) & 0o077, 0, "{name} has mode {:o}", mode(&file));
     }
-    assert!(looked >= 4, "only {looked} files were looked at");
-    // And the copy is whole.
-    let count = "select count(*) from reading";
-    assert_eq!(sqlite3(&bench.path("copy.db"), count), sqlite3(&bench.path("fleet.db"), count));
+    assert_eq!(mode(&bench.path("state")), 0o700);
+    // And the copy was whole.
+    assert_ne!(sqlite3(&bench.path("copy.db"), "select count(*) from reading"), [["0"]]);
 }
 
 #[test]
 fn o12_a_configuration_half_written_is_refused_whole() {
     let bench = Bench::new();
     let whole = fs::read_to_string(bench.path("config.xml")).unwrap();
-    for cut in (0..whole.trim_end().len()).step_by(23) {
+    let example = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/config.xml")).unwrap();
+    let end = example.windows(15).rposition(|window| window == b"</fleet-health>").unwrap() + 15;
+    for cut in 0..end {
+        fs::write(bench.path("half.xml"), &example[..cut]).unwrap();
+        assert!(fleet_health::config::read(&bench.path("half.xml")).is_err(), "cut at {cut}");
+    }
+    // As the programs say it.
+    for cut in (0..whole.trim_end().len()).step_by(97) {
         bench.write_config(&whole[..cut]);
         let said = bench.run("fleet", &["check-config"]);
         assert_eq!(said.code, Some(78), "cut at {cut}: {said:?}");
@@ -152,8 +120,14 @@ fn o20_a_store_of_a_newer_program_is_refused_and_left_as_it_is() {
     bench.run("fleet-collector", &[]).ends_with(0);
     let database = shown(&bench.path("fleet.db"));
     must("sqlite3", &[database.as_str(), "pragma user_version = 9999"]);
-    for name in ["fleet-collector", "fleet-alerter"] {
-        let said = bench.run(name, &[]).ends_with(74);
+    for (name, args) in [
+        ("fleet-collector", &[][..]),
+        ("fleet-alerter", &[]),
+        ("fleet", &["status"]),
+        ("fleet", &["prune"]),
+        ("fleet", &["consent", "list"]),
+    ] {
+        let said = bench.run(name, args).ends_with(74);
         assert!(said.err.contains("9999") && said.err.contains("upgrade"), "{name}: {}", said.err);
     }
     assert_eq!(sqlite3(&bench.path("fleet.db"), "pragma user_version"), [["9999"]]);
@@ -164,9 +138,7 @@ fn o3_a_full_disk_keeps_old_rows_readable_and_says_74() {
     assert_eq!(must("id", &["-u"]).trim(), "0", "this test mounts a small filesystem: run it as root");
     let bench = Bench::new();
     let small = bench.path("small");
-    fs::create_dir(&small).unwrap();
-    must("mount", &["-t", "tmpfs", "-o", "size=2m,mode=0700", "tmpfs", &shown(&small)]);
-    let _mounted = Mounted(small.clone());
+    let _mounted = Mounted::new(&small, "2m");
     let text = fs::read_to_string(bench.path("config.xml")).unwrap();
     bench.write_config(&text.replace("sqlite:fleet.db", "sqlite:small/fleet.db"));
     bench.run("fleet-collector", &[]).ends_with(0);
@@ -182,15 +154,37 @@ fn o3_a_full_disk_keeps_old_rows_readable_and_says_74() {
     assert_eq!(sqlite3(&small.join("fleet.db"), "pragma integrity_check"), [["ok"]]);
 }
 
-fn free(place: &Path) -> u64 {
-    let told = rustix::fs::statvfs(place).unwrap();
-    told.f_bavail * told.f_frsize
+#[test]
+fn c2_a_changed_host_key_is_mailed_with_both_fingerprints_and_the_command() {
+    let fleet = Fleet::start(&[Kind::ChangedKey, Kind::Good]);
+    fleet.configure(|_| String::new(), &fleet.alerts());
+    fleet.run("fleet", &["keys", "generate"]).ends_with(0);
+    let known = fs::read_to_string(fleet.dir.join("keys/known_hosts")).unwrap();
+    fleet.run("fleet-collector", &[]).ends_with(3);
+    assert_eq!(fs::read_to_string(fleet.dir.join("keys/known_hosts")).unwrap(), known, "nothing is replaced by itself");
+    fleet.run("fleet-alerter", &[]).ends_with(0);
+    let mails = fleet.mails();
+    assert_eq!(mails.len(), 1, "{mails:?}");
+    let text = words(&mails[0]);
+    for key in ["host_key", "other_host_key"] {
+        let told = must("ssh-keygen", &["-lf", &shown(&fleet.dir.join(format!("{key}.pub")))]);
+        let fingerprint = told.split_whitespace().nth(1).unwrap();
+        assert!(text.contains(fingerprint), "{fingerprint} is not in: {text}");
+    }
+    assert!(text.contains("fleet hosts accept h01"), "{text}");
 }
 
-struct Mounted(PathBuf);
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        must("umount", &["-l", &shown(&self.0)]);
-    }
+/// A mail as a person reads it, one space between words.
+fn words(mail: &str) -> String {
+    let (head, body) =
+        mail.replace("\r\n", "\n").split_once("\n\n").map(|(h, b)| (h.to_owned(), b.to_owned())).unwrap();
+    let head = head.to_ascii_lowercase();
+    let body = if head.contains("encoding: base64") {
+        String::from_utf8(STANDARD.decode(body.split_whitespace().collect::<String>()).unwrap()).unwrap()
+    } else if head.contains("quoted-printable") {
+        body.replace("=\n", "").replace("=3D", "=")
+    } else {
+        body
+    };
+    body.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -3,117 +3,23 @@
 
 #[path = "support/sshd.rs"]
 mod sshd;
+#[path = "support/visit.rs"]
+mod visit;
 
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use fleet_health::app::dialer;
 use fleet_health::model::cause::Cause;
-use fleet_health::model::job::{FromDialer, Job, ToDialer, Traffic};
-use fleet_health::model::secret::Secret;
 use fleet_health::model::spec::{SshSpec, Transport, UnknownHosts};
 use fleet_health::ssh::hostkey::HostKey;
 use fleet_health::ssh::known_hosts::{KnownHosts, Verdict};
-use fleet_health::ssh::local;
-use fleet_health::wire::{seal, task::Task};
+use fleet_health::ssh::{Secrets, local};
+use fleet_health::wire::seal;
 use sshd::{Options, Sshd, sh};
-
-fn spec(sshd: &Sshd) -> SshSpec {
-    SshSpec {
-        address: sshd.address.clone(),
-        port: sshd.port,
-        user: sshd.user.clone(),
-        key_files: vec![sshd.key.clone()],
-        passphrase: None,
-        password: None,
-        agent: false,
-        known_hosts: vec![sshd.known_hosts.clone()],
-        unknown_hosts: UnknownHosts::Refuse,
-        fingerprint: None,
-    }
-}
-
-#[derive(Debug)]
-struct Seen {
-    files: Vec<(String, Vec<u8>)>,
-    pulled: bool,
-    failed: Option<(Cause, String)>,
-    traffic: Traffic,
-    took: Duration,
-}
-
-fn visit_with(transport: Transport, probes: &Path, timeout: Duration) -> Seen {
-    let (_, recipient) = seal::generate();
-    let nonce = "0123456789abcdef0123456789abcdef".to_owned();
-    let task = Task {
-        v: 1,
-        nonce: nonce.clone(),
-        recipients: vec![recipient],
-        pull_bytes: 8 << 20,
-        pull_files: 64,
-        spool_bytes: 16 << 20,
-        deadline_secs: 20,
-        checks: Vec::new(),
-    };
-    let job = Job {
-        host: "h".into(),
-        transport,
-        nonce,
-        task: Secret::new(task.encode()),
-        probes: probes.to_owned(),
-        timeout,
-    };
-    let (sender, receiver) = mpsc::channel();
-    let mut seen =
-        Seen { files: Vec::new(), pulled: false, failed: None, traffic: Traffic::default(), took: Duration::ZERO };
-    let mut ends = 0;
-    let begun = Instant::now();
-    dialer::visit(
-        &job,
-        &mut |said| match said {
-            FromDialer::Sealed { name, bytes, .. } => seen.files.push((name, bytes)),
-            FromDialer::Pulled { .. } => {
-                seen.pulled = true;
-                let acknowledged = seen.files.iter().map(|(name, _)| name.clone()).collect();
-                sender.send(ToDialer { host: "h".into(), acknowledged }).unwrap();
-            }
-            FromDialer::Finished { traffic, .. } => {
-                seen.traffic = traffic;
-                ends += 1;
-            }
-            FromDialer::Failed { cause, text, traffic, .. } => {
-                assert!(text.len() <= 512 && !text.contains('\n'), "{text}");
-                seen.failed = Some((cause, text));
-                seen.traffic = traffic;
-                ends += 1;
-            }
-        },
-        &receiver,
-    );
-    seen.took = begun.elapsed();
-    assert_eq!(ends, 1, "exactly one last message");
-    assert!(seen.took < timeout + Duration::from_secs(1), "{:?} of {timeout:?}", seen.took);
-    seen
-}
-
-fn visit(spec: SshSpec, probes: &Path) -> Seen {
-    visit_with(Transport::Ssh(spec), probes, Duration::from_secs(20))
-}
-
-fn folder() -> (tempfile::TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let probes = sshd::probes(folder.path(), Path::new(env!("CARGO_BIN_EXE_fleet-probe")));
-    (folder, probes)
-}
-
-fn cause(seen: &Seen) -> Cause {
-    seen.failed.as_ref().unwrap_or_else(|| panic!("it did not fail: {seen:?}")).0
-}
+use visit::{cause, folder, spec, visit, visit_with};
 
 #[test]
 fn the_second_visit_ships_nothing() {
@@ -122,11 +28,16 @@ fn the_second_visit_ships_nothing() {
     let first = visit(spec(&sshd), &probes);
     assert!(first.pulled && first.traffic.shipped, "{:?} {}", first.failed, sshd.log_text());
     assert_eq!(first.files.len(), 1);
+    empties(&sshd);
     let second = visit(spec(&sshd), &probes);
     assert!(second.pulled && !second.traffic.shipped, "{:?}", second.failed);
     assert_eq!(second.files.len(), 1, "what was acknowledged is gone");
     assert_ne!(second.files[0].0, first.files[0].0);
-    assert!(second.traffic.sent < 16 * 1024 && second.traffic.round_trips < 14, "{:?}", second.traffic);
+    assert!(second.traffic.sent < 16 * 1024, "{:?}", second.traffic);
+    // TCP, version and proposal, keys, service and login, signature, channel, command, task: the whole price of a warm visit.
+    assert_eq!(second.traffic.round_trips, 8);
+    // The probe is asked for and said to be in place; the rest is the upload's, by the window of the server.
+    assert!(u64::from(first.traffic.round_trips) <= 10 + first.traffic.sent / (256 << 10), "{:?}", first.traffic);
     assert!(first.traffic.sent > second.traffic.sent + 100_000);
     let left = sh(&format!("ls -A {}/.cache/fleet-health", sshd.home.display()));
     assert_eq!(left.lines().filter(|line| line.starts_with(".new") || line.starts_with("probe-")).count(), 1, "{left}");
@@ -173,6 +84,46 @@ fn host_keys_are_verified_before_login() {
     assert_eq!(cause(&visit(spec(&sshd), &probes)), Cause::HostKeyRevoked);
 }
 
+/// What OpenSSH itself says that we offered and what was agreed on.
+#[test]
+fn key_exchange_and_ciphers_are_modern_and_strict() {
+    let sshd = Sshd::start(&Options { lines: vec!["LogLevel DEBUG3".into()], ..Options::default() });
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let session = fleet_health::ssh::connect(&spec(&sshd), &Secrets::default(), deadline).unwrap();
+    let agreed = session.agreed();
+    let kex = agreed.split(' ').next().unwrap();
+    assert!(["mlkem768x25519-sha256", "curve25519-sha256"].contains(&kex), "{agreed}");
+    let log = sshd.log_text();
+    assert!(log.contains("will use strict KEX ordering"), "{log}");
+    let proposal = log.split("peer client KEXINIT proposal").nth(1).unwrap().lines().take(11).collect::<String>();
+    for wanted in
+        ["KEX algorithms: ", "kex-strict-c-v00@openssh.com", "host key algorithms: ssh-ed25519", "ciphers ctos: "]
+    {
+        assert!(proposal.contains(wanted), "{wanted}: {proposal}");
+    }
+    for broken in ["sha1", "md5", "cbc", "3des", "arcfour", "group1-", "ssh-dss", "ssh-rsa", "umac-64", "cert-v01"] {
+        assert!(!proposal.contains(broken), "{broken} is offered: {proposal}");
+    }
+}
+
+/// Servers that can do only what is pinned away are refused before any login.
+#[test]
+fn old_algorithms_are_not_agreed_on() {
+    let (_folder, probes) = folder();
+    for line in [
+        "KexAlgorithms diffie-hellman-group14-sha1,diffie-hellman-group1-sha1",
+        "HostKeyAlgorithms ssh-rsa",
+        "Ciphers aes128-cbc,3des-cbc",
+        "Ciphers aes256-ctr\nMACs hmac-md5,hmac-sha1",
+    ] {
+        let key_type = if line.contains("ssh-rsa") { "rsa -b 2048" } else { "ed25519" };
+        let sshd = Sshd::start(&Options { key_type: key_type.into(), lines: vec![line.into()], ..Options::default() });
+        let seen = visit(spec(&sshd), &probes);
+        assert_eq!(cause(&seen), Cause::Handshake, "{line}: {seen:?}");
+        assert!(!sshd.log_text().contains("Accepted"), "{line}");
+    }
+}
+
 #[test]
 fn weak_rsa_host_keys_are_refused() {
     let (_folder, probes) = folder();
@@ -183,7 +134,10 @@ fn weak_rsa_host_keys_are_refused() {
     });
     let seen = visit(spec(&sshd), &probes);
     assert_eq!(cause(&seen), Cause::Handshake);
-    assert!(seen.failed.unwrap().1.contains("1024"));
+    assert!(seen.failed.unwrap().1.contains("an RSA key of 1024 bits, under 2048"));
+    assert!(!sshd.log_text().contains(&sshd.user), "no login was tried: {}", sshd.log_text());
+    let strong = Sshd::start(&Options { key_type: "rsa -b 2048".into(), ..Options::default() });
+    assert!(visit(spec(&strong), &probes).pulled);
 }
 
 #[test]
@@ -243,6 +197,88 @@ fn hangs_after_login_end_with_the_deadline() {
     assert_eq!(cause(&visit(spec(&sshd), &probes)), Cause::Oversize);
     let sshd = Sshd::start(&Options { lines: vec!["ForceCommand kill -9 $$".into()], ..Options::default() });
     assert_eq!(cause(&visit(spec(&sshd), &probes)), Cause::ProbeFailed);
+}
+
+#[test]
+fn a_probe_of_another_machine_and_one_that_crashes_are_told_apart() {
+    let (folder, _) = folder();
+    let sshd = Sshd::start(&Options::default());
+    let visit_with = |name: &str, content: &[u8]| {
+        let probe = folder.path().join(name);
+        fs::write(&probe, content).unwrap();
+        visit(spec(&sshd), &sshd::probes(&folder.path().join(format!("of-{name}")), &probe))
+    };
+    // The header of a program for another machine: exit status 126.
+    let mut foreign = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xf3\0\x01\0\0\0".to_vec();
+    foreign.resize(4096, 0);
+    let seen = visit_with("foreign", &foreign);
+    assert_eq!(cause(&seen), Cause::NoProbe, "{seen:?}");
+    assert!(seen.failed.unwrap().1.contains("126"));
+    let seen = visit_with("crashing", b"#!/bin/sh\nkill -SEGV $$\n");
+    assert_eq!(cause(&seen), Cause::ProbeFailed, "{seen:?}");
+    assert!(seen.failed.unwrap().1.contains("signal SEGV"));
+}
+
+/// Words on standard error that came together with the end hid it, and the visit waited for its deadline.
+#[test]
+fn a_complaint_and_the_end_in_one_packet_are_no_hang() {
+    let (_folder, probes) = folder();
+    let sshd = Sshd::start(&Options { lines: vec!["ForceCommand echo gone >&2".into()], ..Options::default() });
+    for _ in 0..12 {
+        let seen = visit_with(Transport::Ssh(spec(&sshd)), &probes, Duration::from_secs(30));
+        assert_eq!(cause(&seen), Cause::ProbeFailed, "{seen:?}");
+        assert!(seen.took < Duration::from_secs(15), "{seen:?}");
+        assert!(seen.failed.unwrap().1.contains("gone"));
+    }
+}
+
+fn spool(sshd: &Sshd) -> String {
+    format!("{}/.cache/fleet-health/spool", sshd.home.display())
+}
+
+/// The spool is empty soon after a visit: the acknowledgement is not waited for.
+fn empties(sshd: &Sshd) {
+    let until = Instant::now() + Duration::from_secs(10);
+    while !sh(&format!("find {} -name '*.age'", spool(sshd))).is_empty() {
+        assert!(Instant::now() < until, "what was acknowledged is not deleted");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Runs the probe as the host's own cron would; the file that it leaves.
+fn spool_by_cron(sshd: &Sshd) -> String {
+    let (user, spool, (_, key)) = (&sshd.user, spool(sshd), seal::generate());
+    sh(&format!("setpriv --reuid {user} --clear-groups {spool}/../probe-* --spool {spool} --recipient {key}"));
+    sh(&format!("ls {spool}/*.age"))
+}
+
+#[test]
+fn on_a_full_disk_what_waits_is_handed_over_and_its_room_comes_free() {
+    let (_folder, probes) = folder();
+    let sshd = Sshd::start(&Options { home: Some("size=64m".into()), ..Options::default() });
+    assert!(visit(spec(&sshd), &probes).pulled);
+    let left = spool_by_cron(&sshd);
+    sh(&format!("cat /dev/zero > {}/fill 2>/dev/null || true", sshd.home.display()));
+    let seen = visit(spec(&sshd), &probes);
+    assert!(seen.pulled && !seen.traffic.shipped, "{:?}", seen.failed);
+    assert_eq!(seen.files.len(), 2, "what waited, and the new sample");
+    assert!(left.trim().ends_with(&seen.files[0].0), "{left}");
+    empties(&sshd);
+}
+
+#[test]
+fn a_spool_is_read_where_the_probe_was_before_it_had_to_move() {
+    let (_folder, probes) = folder();
+    let sshd = Sshd::start(&Options { home: Some("size=64m".into()), ..Options::default() });
+    assert!(visit(spec(&sshd), &probes).pulled);
+    // The machine's own cron leaves a file; then the home directory lets no program run any more.
+    let (home, left) = (sshd.home.display(), spool_by_cron(&sshd));
+    sh(&format!("mount -o remount,noexec {home}"));
+    let seen = visit(spec(&sshd), &probes);
+    assert!(seen.pulled && seen.traffic.shipped, "{:?}", seen.failed);
+    assert_eq!(seen.files.len(), 2, "{seen:?}");
+    assert!(left.trim().ends_with(&seen.files[0].0), "{left}");
+    empties(&sshd);
 }
 
 /// A server that accepts and then does something for as long as it can.

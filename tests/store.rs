@@ -180,6 +180,45 @@ fn a_damaged_file_is_set_aside_and_a_new_one_says_so() {
 }
 
 #[test]
+fn the_news_of_damage_ends_when_the_damaged_file_is_taken_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = dir.path().join("fleet.db");
+    std::fs::write(&db, vec![b'x'; 5000]).unwrap();
+    let news = || Sqlite::open(&db).unwrap().beats().unwrap().iter().filter(|beat| beat.role == "store").count();
+    assert_eq!((news(), news()), (1, 1));
+    let list = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
+    let aside = list.into_iter().find(|path| path.display().to_string().contains(".corrupt-")).unwrap();
+    // Another database's damage is none of ours.
+    std::fs::rename(&aside, dir.path().join("other.db.corrupt-20250101T000000Z")).unwrap();
+    assert_eq!(news(), 0);
+}
+
+#[test]
+fn names_go_with_the_last_hour_that_has_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = dir.path().join("fleet.db");
+    let mut store = Sqlite::open(&db).unwrap();
+    let day = Duration::from_secs(86_400);
+    for host in ["a", "b"] {
+        for hour in [0, 1] {
+            let mut it = sample(hour, hour as i64 * 3600, &mut 7);
+            it.readings.push(Reading { metric: "disk.reads".into(), item: format!("only-{host}"), value: 1.0 });
+            store.record(1, &attempt(host, hour as i64 * 3600), &[it]).unwrap();
+        }
+    }
+    store.commit_evaluation(&fleet_health::model::alert::Evaluation { cursor: 4, ..Default::default() }).unwrap();
+    let names = || sqlite3(&db, "SELECT count(*) FROM name").trim().parse::<usize>().unwrap();
+    let only = || sqlite3(&db, "SELECT item FROM name WHERE item LIKE 'only-%' ORDER BY item");
+    store.would_prune(at(20 * 86_400), day, 100 * day).unwrap();
+    assert_eq!(names(), 0, "a dry run leaves nothing");
+    store.prune(at(20 * 86_400), day, 100 * day).unwrap();
+    assert!(names() > 50, "{}", names());
+    assert_eq!(only(), "only-a\nonly-b\n");
+    store.prune(at(21 * 86_400), day, Duration::ZERO).unwrap();
+    assert_eq!(names(), 0, "{}", only());
+}
+
+#[test]
 fn a_newer_schema_is_refused_and_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let db = dir.path().join("fleet.db");

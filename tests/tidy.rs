@@ -390,6 +390,7 @@ fn no_library_is_under_its_floor() {
     let lock = fs::read_to_string(root().join("Cargo.lock")).unwrap();
     let floors = [
         ("libssh2-sys", "0.3.4", "CVE-2026-55200, CVE-2026-55199, CVE-2025-15661: writes before login"),
+        ("ssh2", "0.9.6", "the first over that libssh2-sys"),
         ("quick-xml", "0.41.0", "RUSTSEC-2026-0194, RUSTSEC-2026-0195"),
         ("openssl-src", "300.5.0", "OpenSSL 3.5 brings mlkem768x25519"),
         ("lettre", "0.11.23", "the oldest that was examined"),

@@ -5,14 +5,14 @@ use std::process::ExitCode;
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Parser;
 
-use super::context::{Common, open_store};
+use super::context::Common;
 use super::exit::{self, Exit, Failure, Outcome};
-use super::{clock, lock, logging, state};
+use super::{clock, harden, lock, logging, state};
 use crate::alert::words;
 use crate::model::alert::{Incident, Mail, MailState, Plan};
 use crate::model::fleet::Heartbeat;
 use crate::model::spec::FleetSpec;
-use crate::store::{self, Store};
+use crate::store::{self, Store, StoreError};
 
 pub mod deliver;
 mod letter;
@@ -38,9 +38,16 @@ struct Cli {
     json: bool,
 }
 
+/// Its command line, for the man page.
+#[must_use]
+pub fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
 /// Runs the alerter.
 #[must_use]
 pub fn main() -> ExitCode {
+    harden::no_core();
     let cli = Cli::parse();
     logging::start(&cli.common);
     exit::finish("fleet-alerter", run(&cli))
@@ -55,13 +62,23 @@ fn run(cli: &Cli) -> Outcome {
         let lock = lock::acquire(&folder.join("alerter.lock"));
         _lock = Some(lock.map_err(|error| error.failure("alerter", spec.collector.interval))?);
     }
-    let mut store = open_store(&spec)?;
     if spec.alerts.destinations.is_empty() {
         log::info!("no <to> in <alerts>: problems are recorded and nobody is told");
     }
-    let report = turn(store.as_mut(), &spec, &clock::now, cli.dry_run)?;
-    show(cli, &report);
+    let report = match once(&spec, cli.dry_run) {
+        // Each step is committed by itself, so the run may begin again: with the room that was kept back for it.
+        Err(error @ StoreError::Full { .. }) if !cli.dry_run && store::release(&spec.store) => {
+            log::error!("{error}; the room that was kept back for alerts is used now: free space");
+            once(&spec, false)?
+        }
+        other => other?,
+    };
+    show(cli, &report)?;
     if report.errors.is_empty() { Ok(Exit::Done) } else { Err(Failure::new(Exit::Failed, report.errors.join("\n"))) }
+}
+
+fn once(spec: &FleetSpec, dry_run: bool) -> store::Result<Report> {
+    turn(store::open(&spec.store)?.as_mut(), spec, &clock::now, dry_run)
 }
 
 /// What a run did.
@@ -131,11 +148,13 @@ pub fn turn(
     Ok(report)
 }
 
-/// Whether a sweep is under way; one that was killed counts no longer than its deadline.
+/// Whether a sweep is under way. One whose collector ended before it, killed or by a full disk, counts no longer than its
+/// deadline, and not at all where its lock shows that it is gone.
 fn half_written(store: &dyn Store, spec: &FleetSpec, now: DateTime<Utc>) -> store::Result<bool> {
     let deadline = TimeDelta::from_std(spec.collector.deadline).unwrap_or(TimeDelta::hours(1));
     let newest = store.sweeps(1)?;
-    let half = newest.first().is_some_and(|sweep| sweep.ended.is_none() && now - sweep.started < deadline);
+    let open = newest.first().is_some_and(|sweep| sweep.ended.is_none() && now - sweep.started < deadline);
+    let half = open && !lock::is_free(&spec.collector.state_dir.join("collector.lock"));
     if half {
         log::info!("a sweep is under way: mail is planned once it is whole");
     }
@@ -154,7 +173,14 @@ fn draw(store: &dyn Store, incident: &Incident, now: DateTime<Utc>) -> Option<St
     Some(format!("{} {} {} ({} samples)", amount(first), words::sparkline(&values), amount(last), values.len()))
 }
 
-fn show(cli: &Cli, report: &Report) {
+fn show(cli: &Cli, report: &Report) -> Outcome {
+    log::info!(
+        "{} rows, {} mails planned, {} sent, {} waiting",
+        report.rows,
+        report.mails.len(),
+        report.sent,
+        report.waiting
+    );
     if cli.json {
         let mails: Vec<serde_json::Value> = report
             .mails
@@ -170,26 +196,17 @@ fn show(cli: &Cli, report: &Report) {
             "version": 1, "dry_run": cli.dry_run, "rows": report.rows, "mails": mails, "sent": report.sent,
             "waiting": report.waiting, "errors": report.errors,
         });
-        println!("{all}");
-    } else if cli.dry_run {
-        for mail in &report.mails {
-            println!(
-                "to {} <{}>: {}\n{}",
-                mail.destination,
-                mail.recipient,
-                mail.subject,
-                String::from_utf8_lossy(&mail.body)
-            );
-        }
-        println!("{} rows, {} mails; nothing was changed", report.rows, report.mails.len());
+        return exit::print(&format!("{all}\n"));
     }
-    log::info!(
-        "{} rows, {} mails planned, {} sent, {} waiting",
-        report.rows,
-        report.mails.len(),
-        report.sent,
-        report.waiting
-    );
+    let mut out = String::new();
+    if cli.dry_run {
+        for mail in &report.mails {
+            let body = String::from_utf8_lossy(&mail.body);
+            out.push_str(&format!("to {} <{}>: {}\n{body}\n", mail.destination, mail.recipient, mail.subject));
+        }
+        out.push_str(&format!("{} rows, {} mails; nothing was changed\n", report.rows, report.mails.len()));
+    }
+    exit::print(&out)
 }
 
 #[cfg(test)]

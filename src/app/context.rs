@@ -1,10 +1,11 @@
 //! What every server command starts from: the common flags, the configuration, the store.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::exit::{Exit, Failure};
+use super::exit::{self, Exit, Failure};
 use crate::config;
 use crate::model::spec::FleetSpec;
 use crate::store::{self, Store, StoreError};
@@ -85,7 +86,15 @@ impl Common {
     /// [`Exit::Config`] with every mistake of the file.
     pub fn spec(&self) -> Result<FleetSpec, Failure> {
         let file = self.config_file()?;
-        config::load(&file).map_err(|report| Failure::new(Exit::Config, report.to_string()))
+        let loaded = config::read(&file).map_err(|report| Failure::new(Exit::Config, report.to_string()))?;
+        // To a person, each time; to cron never, which would mail it every five minutes: fleet check-config tells it there.
+        if let Some(warnings) = loaded.warnings
+            && !self.quiet
+            && (std::io::stderr().is_terminal() || self.verbose > 0)
+        {
+            exit::complain(&warnings.to_string());
+        }
+        Ok(loaded.spec)
     }
 }
 

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use super::secrets;
+use super::{descriptors, secrets};
 use crate::model::cause::Cause;
 use crate::model::clean::is_hostile;
 use crate::model::job::{FromDialer, Job, ToDialer, Traffic};
@@ -19,7 +19,7 @@ const MAX_REASON: usize = 512;
 /// What may arrive beyond the files themselves: banners, frames, SSH's own.
 const OVERHEAD: u64 = 1024 * 1024;
 
-/// How long the probe may take to end after its answer; what it deleted meanwhile does not depend on it.
+/// How long it may take to hand over the answer; that the probe deletes by it is not waited for.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Visits one host. Says [`FromDialer::Sealed`] for each file, then `Pulled`, waits for the answer, then `Finished`;
@@ -75,6 +75,10 @@ fn converse(
 ) -> Result<Traffic, SshError> {
     let deadline = Instant::now() + job.timeout;
     let allowance = Limits::default().total + OVERHEAD;
+    if !descriptors::wait(deadline) {
+        let text = "no file descriptors were free until the deadline; raise the limit (ulimit -n) or lower jobs=";
+        return Err(SshError::new(Cause::LocalSetup, text));
+    }
     match &job.transport {
         Transport::Local => {
             let mut stream = local::start(&job.probes, deadline, allowance)?;
@@ -124,10 +128,7 @@ fn talk(
         // A lost answer only means that the files come once more; the store knows them.
         let until = deadline.min(Instant::now() + FAREWELL);
         stream.bound(until, 64 * 1024);
-        if frame::write_answer(&mut &mut *stream, &acknowledged).and_then(|()| stream.flush()).is_ok() {
-            let mut rest = [0; 1024];
-            while matches!(stream.read(&mut rest), Ok(count) if count > 0) {}
-        }
+        let _ = frame::write_answer(&mut &mut *stream, &acknowledged).and_then(|()| stream.part());
     }
     Ok(Traffic { shipped, ..stream.traffic() })
 }
@@ -152,11 +153,24 @@ fn misread(stream: &mut dyn Stream, shipped: bool, error: FrameError, noise: &st
             return SshError { cause, text, traffic: Traffic { shipped, ..stream.traffic() } };
         }
         FrameError::Ended => {
-            let how = stream.ending().map(|how| format!(" ({how})")).unwrap_or_default();
-            (Cause::ProbeFailed, format!("the command ended without the probe's end marker{how}"))
+            let how = stream.ending();
+            // 126: the shell found the probe and could not run it.
+            let cause = if how.as_deref() == Some("exit status 126") { unfit(stream) } else { Cause::ProbeFailed };
+            let how = how.map(|how| format!(" ({how})")).unwrap_or_default();
+            (cause, format!("the command ended without the probe's end marker{how}"))
         }
     };
     SshError { cause, text: with_complaint(text, stream, noise), traffic: Traffic { shipped, ..stream.traffic() } }
+}
+
+/// Whether the program is none for the machine, or may not run where it lies.
+fn unfit(stream: &dyn Stream) -> Cause {
+    let complaint = String::from_utf8_lossy(stream.complaint()).to_lowercase();
+    if complaint.contains("exec format") || complaint.contains("cannot execute") {
+        Cause::NoProbe
+    } else {
+        Cause::NoExec
+    }
 }
 
 /// Adds what the host had to say for itself.

@@ -67,11 +67,16 @@ pub fn finish(program: &str, outcome: Outcome) -> ExitCode {
         Ok(exit) => ExitCode::from(exit.code()),
         Err(failure) => {
             if !failure.text.is_empty() {
-                eprintln!("{program}: {}", failure.text);
+                complain(&format!("{program}: {}", failure.text));
             }
             ExitCode::from(failure.exit.code())
         }
     }
+}
+
+/// Writes a line to standard error; where nobody can be told, nobody is.
+pub fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// Writes to standard output; a reader that has seen enough (`| head`) is no failure.

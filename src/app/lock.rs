@@ -1,7 +1,7 @@
 //! The lock that keeps runs apart: an advisory lock on a file that the kernel drops with the process.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
@@ -78,10 +78,20 @@ pub fn acquire(path: &Path) -> Result<Lock, LockError> {
         }
         Err(TryLockError::Error(error)) => return Err(failed(error)),
     }
-    file.set_len(0).map_err(failed)?;
-    file.rewind().map_err(failed)?;
-    writeln!(file, "{} {}", std::process::id(), clock::now().to_rfc3339()).map_err(failed)?;
+    // Over the old words, so that a full disk has room for it; what it says is for people, the lock holds without.
+    let text = format!("{} {}\n", std::process::id(), clock::now().to_rfc3339());
+    let said = file.write_all(text.as_bytes()).and_then(|()| file.set_len(text.len() as u64));
+    if let Err(error) = said {
+        log::debug!("{}: {error}", path.display());
+    }
     Ok(Lock { _file: file })
+}
+
+/// Whether the file is there and no run holds it. Looks for a moment only; a run that starts in this very moment would
+/// leave as if another were under way.
+#[must_use]
+pub fn is_free(path: &Path) -> bool {
+    File::open(path).is_ok_and(|file| file.try_lock_shared().is_ok())
 }
 
 #[cfg(test)]
@@ -96,7 +106,9 @@ mod tests {
         let Err(LockError::Busy { pid, since }) = acquire(&path) else { panic!("taken twice") };
         assert_eq!(pid, Some(std::process::id()));
         assert!(since.is_some());
+        assert!(!is_free(&path));
         drop(lock);
+        assert!(is_free(&path) && !is_free(&folder.path().join("none")));
         acquire(&path).unwrap();
     }
 }

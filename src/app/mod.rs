@@ -11,9 +11,15 @@ pub mod collector;
 #[cfg(feature = "server")]
 pub mod context;
 #[cfg(feature = "server")]
+mod descriptors;
+#[cfg(feature = "server")]
 pub mod dialer;
 #[cfg(feature = "server")]
+pub mod files;
+#[cfg(feature = "server")]
 pub mod fleet;
+#[cfg(feature = "server")]
+mod harden;
 #[cfg(feature = "server")]
 pub mod keyring;
 #[cfg(feature = "server")]

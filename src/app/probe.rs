@@ -3,6 +3,7 @@
 mod args;
 mod fail;
 mod guard;
+mod places;
 mod sample;
 mod serve;
 mod show;

@@ -2,6 +2,7 @@
 
 use super::range;
 use super::report::{Report, Source};
+use super::suggest::did_you_mean;
 use super::tree::{self, Node};
 
 fn parse(text: &str) -> Result<Node, String> {
@@ -35,12 +36,13 @@ fn stands_for(node: &Node, wanted: &str) -> bool {
     name(node) == wanted || range::expand(name(node)).is_ok_and(|names| names.iter().any(|name| name == wanted))
 }
 
-/// The text with a host more: `line` is one `<host .../>` element. It comes after the last host outside of groups,
-/// else before the end.
+/// The text with a host more: `line` is one `<host .../>` element. It comes after the last host of the group, without
+/// one after the last host outside of groups; where there is none yet, before the end of that element.
 ///
 /// # Errors
-/// A text for people: the configuration or the line is no well-formed XML, or the host is there already.
-pub fn add_host(text: &str, line: &str) -> Result<String, String> {
+/// A text for people: the configuration or the line is no well-formed XML, the host is there already, or the group is
+/// not in this text.
+pub fn add_host(text: &str, line: &str, group: Option<&str>) -> Result<String, String> {
     let line = line.trim();
     let host = parse(line)?;
     if host.name != "host" || name(&host).is_empty() {
@@ -53,25 +55,62 @@ pub fn add_host(text: &str, line: &str) -> Result<String, String> {
             return Err(format!("host {twice} is in the configuration already; see: fleet config show {twice}"));
         }
     }
-    let last = root.children.iter().rfind(|child| child.name == "host");
+    let home = match group {
+        None => &root,
+        Some(wanted) => find_group(&root, wanted).ok_or_else(|| no_group(&root, wanted))?,
+    };
+    let last = home.children.iter().rfind(|child| child.name == "host");
+    let outer = indent(text, home.outer.start);
+    let deeper = format!("{outer}  ");
     let (at, indent) = match last {
         Some(last) => (line_end(text, last.outer.end), indent(text, last.outer.start).to_owned()),
-        None if root.inner_end == root.outer.end => {
-            // `<fleet-health/>`: there is no inside to put anything into.
-            return Err("the configuration is one empty element; write one with: fleet init".to_owned());
-        }
-        None => (line_start(text, root.inner_end), "  ".to_owned()),
+        None if home.inner_end == home.outer.end => return Ok(opened(text, home, line, outer)),
+        None => (line_start(text, home.inner_end), deeper),
     };
+    let (before, after) = (text.get(..at).unwrap_or_default(), text.get(at..).unwrap_or_default());
     let mut out = String::with_capacity(text.len() + line.len() + 8);
-    out.push_str(text.get(..at).unwrap_or_default());
+    out.push_str(before);
     if !out.ends_with('\n') {
         out.push('\n');
     }
     out.push_str(&indent);
     out.push_str(line);
     out.push('\n');
-    out.push_str(text.get(at..).unwrap_or_default());
+    // What stood behind on the same line, an end tag for example, keeps the depth of its element.
+    if !before.ends_with('\n') {
+        out.push_str(outer);
+    }
+    out.push_str(after);
     Ok(out)
+}
+
+/// `<group .../>` with the line in it.
+fn opened(text: &str, home: &Node, line: &str, outer: &str) -> String {
+    let head = text.get(..home.outer.end).unwrap_or_default();
+    let head = head.strip_suffix("/>").unwrap_or(head).trim_end();
+    let rest = text.get(home.outer.end..).unwrap_or_default();
+    format!("{head}>\n{outer}  {line}\n{outer}</{}>{rest}", home.name)
+}
+
+fn find_group<'a>(node: &'a Node, wanted: &str) -> Option<&'a Node> {
+    node.children
+        .iter()
+        .filter(|child| child.name == "group")
+        .find_map(|child| if name(child) == wanted { Some(child) } else { find_group(child, wanted) })
+}
+
+fn no_group(root: &Node, wanted: &str) -> String {
+    fn all<'a>(node: &'a Node, found: &mut Vec<&'a str>) {
+        for child in node.children.iter().filter(|child| child.name == "group") {
+            found.push(name(child));
+            all(child, found);
+        }
+    }
+    let mut known = Vec::new();
+    all(root, &mut known);
+    let mend = did_you_mean(wanted, known.iter().copied(), &format!("it has: {}", known.join(", ")));
+    let mend = if known.is_empty() { "it has none; write one with <group name=\"...\">" } else { &mend };
+    format!("there is no group {wanted} in this file; {mend}")
 }
 
 /// The text without a host, its whole line where nothing else stands on it.
@@ -131,21 +170,51 @@ mod tests {
 
     #[test]
     fn a_host_is_added_and_removed_without_a_trace() {
-        let more = add_host(TEXT, "<host name=\"new\" address=\"n.example\"/>").unwrap();
+        let more = add_host(TEXT, "<host name=\"new\" address=\"n.example\"/>", None).unwrap();
         assert!(more.contains("<!-- shop -->\n  <host name=\"new\" address=\"n.example\"/>\n\n  <consent"), "{more}");
         assert_eq!(remove_host(&more, "new").unwrap(), TEXT);
         let less = remove_host(TEXT, "a").unwrap();
         assert_eq!(less, TEXT.replace("    <host name=\"a\"/>\n", ""));
-        let first = add_host("<fleet-health version=\"1\"></fleet-health>", "<host name=\"x\"/>").unwrap();
+        let first = add_host("<fleet-health version=\"1\"></fleet-health>", "<host name=\"x\"/>", None).unwrap();
         assert_eq!(first, "<fleet-health version=\"1\">\n  <host name=\"x\"/>\n</fleet-health>");
     }
 
     #[test]
+    fn a_host_goes_into_its_group_and_nothing_else_moves() {
+        let text = "<fleet-health version=\"1\">\n\t<group name=\"web\"   description='x'>\n\t\t<!-- <group name=\"no\"> -->\n\t\t\
+            <host name=\"w1\"/>   <!-- old -->\n\t\t<rule metric=\"cpu.used\" off=\"true\"/>\n\t\t<group name=\"inner\"/>\n\t</group>\n  \
+            <group name=\"flat\"><rule metric=\"cpu.used\" off=\"true\"/></group>\n</fleet-health>\n";
+        let line = "<host name=\"x\"/>";
+        for (group, before, after) in
+            [("web", "<!-- old -->\n", "\t\t<rule"), ("flat", "off=\"true\"/>\n", "  </group>\n</fleet")]
+        {
+            let more = add_host(text, line, Some(group)).unwrap();
+            let at = more.find(line).unwrap();
+            assert!(more[..at].trim_end_matches([' ', '\t']).ends_with(before), "{more}");
+            assert!(more[at + line.len()..].strip_prefix('\n').unwrap().starts_with(after), "{more}");
+            assert_eq!(
+                more.replace(char::is_whitespace, "").replace("<hostname=\"x\"/>", ""),
+                text.replace(char::is_whitespace, "")
+            );
+            let root = parse(&more).unwrap();
+            assert!(find_group(&root, group).unwrap().children.iter().any(|child| name(child) == "x"));
+        }
+        assert_eq!(remove_host(&add_host(text, line, Some("web")).unwrap(), "x").unwrap(), text);
+        let inner = add_host(text, line, Some("inner")).unwrap();
+        assert!(
+            inner.contains("\t\t<group name=\"inner\">\n\t\t  <host name=\"x\"/>\n\t\t</group>\n\t</group>"),
+            "{inner}"
+        );
+        assert!(add_host(text, line, Some("wep")).unwrap_err().contains("web"));
+        assert!(add_host(TEXT, line, Some("no")).unwrap_err().contains("no group no"));
+    }
+
+    #[test]
     fn what_cannot_be_done_is_said() {
-        assert!(add_host(TEXT, "<host name=\"web2\"/>").unwrap_err().contains("already"));
-        assert!(add_host(TEXT, "<host name=\"x\"").is_err());
-        assert!(add_host(TEXT, "<host/>").is_err());
-        assert!(add_host("<fleet-health>", "<host name=\"x\"/>").is_err());
+        assert!(add_host(TEXT, "<host name=\"web2\"/>", None).unwrap_err().contains("already"));
+        assert!(add_host(TEXT, "<host name=\"x\"", None).is_err());
+        assert!(add_host(TEXT, "<host/>", None).is_err());
+        assert!(add_host("<fleet-health>", "<host name=\"x\"/>", None).is_err());
         assert!(remove_host(TEXT, "web2").unwrap_err().contains("range web[1-3]"));
         assert!(remove_host(TEXT, "nobody").is_err());
     }
@@ -153,7 +222,8 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn nothing_panics(text in r#"[<>/a-z "=\n!-]{0,60}"#) {
-            let _ = add_host(&text, "<host name=\"x\"/>");
+            let _ = add_host(&text, "<host name=\"x\"/>", None);
+            let _ = add_host(&text, "<host name=\"x\"/>", Some("a"));
             let _ = remove_host(&text, "x");
         }
     }

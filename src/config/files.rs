@@ -16,15 +16,17 @@ const MAX_FILES: usize = 1000;
 const MAX_TOTAL: usize = 64 * 1024 * 1024;
 const MAX_INCLUDES: usize = 8;
 
-/// Reads everything; mistakes go to the report.
-pub(super) fn read_all(main: &Path, report: &mut Report) -> Vec<Node> {
-    let mut reader = Reader { report, seen: Vec::new(), total: 0, out: Vec::new() };
+/// Reads everything; mistakes go to the report. With `draft`, that is taken for the text of the main file.
+pub(super) fn read_all(main: &Path, draft: Option<&str>, report: &mut Report) -> Vec<Node> {
+    let draft = draft.map(str::to_owned);
+    let mut reader = Reader { report, draft, seen: Vec::new(), total: 0, out: Vec::new() };
     reader.file(main, None, 0);
     reader.out
 }
 
 struct Reader<'a> {
     report: &'a mut Report,
+    draft: Option<String>,
     /// Device and inode of each file, so that a file cannot include itself by any name.
     seen: Vec<(u64, u64)>,
     total: usize,
@@ -42,7 +44,7 @@ impl Reader<'_> {
 
     fn file(&mut self, path: &Path, named: Option<At>, depth: usize) {
         let (text, meta) = match read(path) {
-            Ok(read) => read,
+            Ok((text, meta)) => (self.draft.take().unwrap_or(text), meta),
             Err(why) => return self.fail(named, path, &why),
         };
         let id = (meta.dev(), meta.ino());

@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use report::Report;
+pub use suggest::did_you_mean;
 
 use crate::model::metric::Unit;
 use crate::model::secret::SecretSource;
@@ -60,8 +61,20 @@ pub fn load(file: &Path) -> Result<FleetSpec, Report> {
 /// # Errors
 /// All mistakes at once.
 pub fn read(file: &Path) -> Result<Loaded, Report> {
+    read_with(file, None)
+}
+
+/// [`read`] as if `text` stood in the file already, so that a change is tried before it is made.
+///
+/// # Errors
+/// All mistakes at once.
+pub fn try_text(file: &Path, text: &str) -> Result<Loaded, Report> {
+    read_with(file, Some(text))
+}
+
+fn read_with(file: &Path, draft: Option<&str>) -> Result<Loaded, Report> {
     let mut report = Report::default();
-    let nodes = files::read_all(file, &mut report);
+    let nodes = files::read_all(file, draft, &mut report);
     // Without a readable main file everything would be missing: say only why it cannot be read.
     if nodes.is_empty() && report.errors() > 0 {
         return Err(report);

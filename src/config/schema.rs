@@ -8,6 +8,8 @@ use crate::model::check::{self, CheckKind, Shape};
 struct Element {
     name: &'static str,
     attrs: &'static [&'static str],
+    /// Attributes that several elements have.
+    shared: &'static [&'static str],
     children: &'static [&'static str],
     /// Whether every kind of check may stand in it.
     checks: bool,
@@ -21,7 +23,7 @@ const fn element(
     children: &'static [&'static str],
     later: &'static [&'static str],
 ) -> Element {
-    Element { name, attrs, children, checks: false, later }
+    Element { name, attrs, shared: &[], children, checks: false, later }
 }
 
 /// An [`element`] that may also hold services and checks of every kind.
@@ -31,8 +33,40 @@ const fn with_checks(
     children: &'static [&'static str],
     later: &'static [&'static str],
 ) -> Element {
-    Element { name, attrs, children, checks: true, later }
+    Element { name, attrs, shared: &[], children, checks: true, later }
 }
+
+impl Element {
+    const fn with(mut self, shared: &'static [&'static str]) -> Self {
+        self.shared = shared;
+        self
+    }
+
+    fn known(&self) -> impl Iterator<Item = &'static str> + Clone {
+        self.attrs.iter().chain(self.shared).copied()
+    }
+}
+
+/// How a host is logged in to: on `<ssh>`, and on `<host>` itself.
+const LOGIN: &[&str] = &[
+    "user",
+    "port",
+    "key-file",
+    "key-files",
+    "agent",
+    "known-hosts",
+    "unknown-hosts",
+    "password",
+    "password-file",
+    "password-env",
+    "password-command",
+    "password-credential",
+    "passphrase",
+    "passphrase-file",
+    "passphrase-env",
+    "passphrase-command",
+    "passphrase-credential",
+];
 
 const ELEMENTS: &[Element] = &[
     element(
@@ -44,62 +78,17 @@ const ELEMENTS: &[Element] = &[
     element("collector", &["jobs", "timeout", "deadline", "interval", "state-dir", "probe-dir"], &[], &[]),
     element("keys", &["recipient-file", "identity-file"], &[], &[]),
     element("store", &["url", "keep", "keep-hourly"], &[], &[]),
-    element(
-        "ssh",
-        &[
-            "user",
-            "port",
-            "key-file",
-            "key-files",
-            "agent",
-            "known-hosts",
-            "unknown-hosts",
-            "password",
-            "password-file",
-            "password-env",
-            "password-command",
-            "password-credential",
-            "passphrase",
-            "passphrase-file",
-            "passphrase-env",
-            "passphrase-command",
-            "passphrase-credential",
-        ],
-        &[],
-        &["use-ssh-config", "jump"],
-    ),
+    element("ssh", &[], &[], &["use-ssh-config", "jump"]).with(LOGIN),
     with_checks("defaults", &[], &["rule", "service"], &[]),
     with_checks("group", &["name", "description", "labels"], &["ssh", "rule", "service", "group", "host"], &["jump"]),
     with_checks("service", &["name", "description", "min-healthy", "unit", "off"], &["rule"], &[]),
     with_checks(
         "host",
-        &[
-            "name",
-            "address",
-            "transport",
-            "labels",
-            "fingerprint",
-            "user",
-            "port",
-            "key-file",
-            "key-files",
-            "agent",
-            "known-hosts",
-            "unknown-hosts",
-            "password",
-            "password-file",
-            "password-env",
-            "password-command",
-            "password-credential",
-            "passphrase",
-            "passphrase-file",
-            "passphrase-env",
-            "passphrase-command",
-            "passphrase-credential",
-        ],
+        &["name", "address", "transport", "labels", "fingerprint"],
         &["ssh", "rule", "service"],
         &["jump", "use-ssh-config"],
-    ),
+    )
+    .with(LOGIN),
     element(
         "rule",
         &["metric", "item", "not-item", "warning", "critical", "clear", "for", "raise", "of", "fall", "off"],
@@ -153,7 +142,7 @@ fn find(name: &str) -> Option<Known> {
     let element = ELEMENTS.iter().find(|element| element.name == name)?;
     let kinds = check::KINDS.iter().filter(|_| element.checks).map(|kind| kind.name);
     let children = element.children.iter().copied().chain(kinds).collect();
-    Some(Known { attrs: element.attrs.to_vec(), children, later: element.later })
+    Some(Known { attrs: element.known().collect(), children, later: element.later })
 }
 
 /// Every attribute of a kind of check, as it is written.
@@ -195,12 +184,12 @@ pub(super) fn examine(node: &Node, report: &mut Report) {
             report.error(attr.name_at, text, "remove it until then");
             continue;
         }
-        let known = if element.attrs.is_empty() {
+        let said = if element.attrs.is_empty() {
             "it has no attributes".to_owned()
         } else {
             format!("it has: {}", element.attrs.join(", "))
         };
-        let mend = did_you_mean(name, element.attrs.iter().copied(), &known);
+        let mend = did_you_mean(name, element.attrs.iter().copied(), &said);
         report.error(attr.name_at, format!("<{}> has no attribute \"{name}\"", node.name), mend);
     }
     for child in &node.children {

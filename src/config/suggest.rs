@@ -30,8 +30,9 @@ pub(super) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>)
         .map(|(_, word)| word)
 }
 
-/// `did you mean "x"?`, or the fallback.
-pub(super) fn did_you_mean<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>, fallback: &str) -> String {
+/// `did you mean "x"?` with the nearest of the known words, or the fallback where none is near.
+#[must_use]
+pub fn did_you_mean<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>, fallback: &str) -> String {
     nearest(typed, known).map_or_else(|| fallback.to_owned(), |word| format!("did you mean \"{word}\"?"))
 }
 

@@ -50,8 +50,8 @@ causes! {
     HostKeyRevoked = "host-key-revoked", "treat HOST as compromised until proven otherwise";
     /// The server took none of our keys or passwords.
     Authentication = "authentication", "try: ssh-copy-id, or check user and key of HOST in config.xml";
-    /// Not tried, because a recent attempt failed to authenticate.
-    BackOff = "back-off", "mend the login, then: fleet hosts test HOST";
+    /// Not tried, because a recent attempt failed to authenticate, or the host flooded, lied or hung.
+    BackOff = "back-off", "mend what the text names, then: fleet-collector --host HOST";
     /// Authentication passed but no command could be run.
     Exec = "exec", "check the login shell and forced commands of the user on HOST";
     /// No directory on the host can hold and run the probe.

@@ -87,6 +87,16 @@ pub struct Point {
     pub mean: f64,
     /// The value, or the hour's greatest.
     pub max: f64,
+    /// The host booted since the point before, or may have: no rate of a counter can be told between the two.
+    pub boot: bool,
+}
+
+impl Point {
+    /// One value, of the same boot as the one before.
+    #[must_use]
+    pub fn new(at: DateTime<Utc>, value: f64) -> Self {
+        Self { at, min: value, mean: value, max: value, boot: false }
+    }
 }
 
 /// The values of one metric and item over time, oldest first.

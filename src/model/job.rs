@@ -33,7 +33,7 @@ pub struct Traffic {
     pub sent: u64,
     /// Bytes received.
     pub received: u64,
-    /// Times that we had to wait for the peer after we had sent something, TCP's own included.
+    /// Times that we had to wait for an answer to what we had sent, TCP's own included: the host's latency is paid so often.
     pub round_trips: u32,
     /// Whether the probe had to be shipped.
     pub shipped: bool,

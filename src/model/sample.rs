@@ -73,7 +73,7 @@ pub struct Fault {
 pub struct SampleKey {
     /// The kernel's boot id (a UUID), or what stands for it where there is none.
     pub boot: String,
-    /// Grows by one with each sample of a boot.
+    /// Grows with each sample of a boot.
     pub sequence: u64,
 }
 

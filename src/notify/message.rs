@@ -10,6 +10,10 @@ use crate::model::clean::is_hostile;
 /// The longest subject, in characters.
 pub const MAX_SUBJECT: usize = 120;
 
+/// The longest address, and its longest domain (RFC 5321): a line of a mail has at most 998 characters.
+const MAX_ADDRESS: usize = 320;
+const MAX_DOMAIN: usize = 253;
+
 /// What a mail says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Letter {
@@ -74,8 +78,10 @@ fn value(text: &str) -> String {
 
 /// `Name <address>` with the name encoded and the address alone in its brackets.
 fn mailbox(text: &str) -> String {
-    let address: String = address(text).chars().filter(|c| c.is_ascii_graphic() && !"<>,;\"()".contains(*c)).collect();
+    let address = address(text).chars().filter(|c| c.is_ascii_graphic() && !"<>,;\"()".contains(*c));
+    let address: String = address.take(MAX_ADDRESS).collect();
     let name = text.split_once('<').map_or("", |(name, _)| name).trim().trim_matches('"');
+    let name: &str = &name.chars().take(MAX_SUBJECT).collect::<String>();
     if name.is_empty() {
         return address;
     }
@@ -133,6 +139,7 @@ pub fn compose(letter: &Letter, at: DateTime<Utc>) -> (String, Vec<u8>) {
         .map_or("fleet-health.invalid", |(_, domain)| domain)
         .chars()
         .filter(|c| c.is_ascii_alphanumeric() || ".-".contains(*c))
+        .take(MAX_DOMAIN)
         .collect();
     let subject: String = letter.subject.chars().take(MAX_SUBJECT).collect();
     let to: Vec<String> = letter.to.iter().map(|to| mailbox(to)).collect();
@@ -143,6 +150,7 @@ pub fn compose(letter: &Letter, at: DateTime<Utc>) -> (String, Vec<u8>) {
         ("Subject", value(&subject)),
     ];
     if let Some(thread) = &letter.thread {
+        let thread: String = thread.chars().take(MAX_SUBJECT).collect();
         let root = format!("<{}@{domain}>", thread.replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "-"));
         head.push(("In-Reply-To", root.clone()));
         head.push(("References", root));
@@ -191,6 +199,26 @@ mod tests {
         assert!(!mail.replace("\r\n", "").contains(['\r', '\n']));
         assert!(mail.is_ascii());
         assert!(mail.ends_with("=2E\r\n=2E. x?\r\n=3D=E2=96=81 end=20\r\n"), "{mail}");
+    }
+
+    /// Found by fuzzing: only the subject was cut.
+    #[test]
+    fn no_text_makes_a_line_that_a_server_refuses() {
+        let long = "x".repeat(3000);
+        for from in [format!("a@{long}"), format!("{long}@example.net"), format!("{long} <a@example.net>")] {
+            let letter = Letter {
+                from: from.clone(),
+                to: vec![from],
+                subject: long.clone(),
+                thread: Some(long.clone()),
+                headers: vec![("X-Fleet-Host", long.clone())],
+                text: long.clone(),
+            };
+            let (id, mail) = compose(&letter, DateTime::UNIX_EPOCH);
+            let mail = String::from_utf8(mail).unwrap();
+            assert!(mail.split("\r\n").all(|line| line.len() <= 998), "{mail}");
+            assert!(id.len() < 300);
+        }
     }
 
     #[test]

@@ -6,18 +6,19 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use ssh2::{KeyboardInteractivePrompt, Prompt};
 
+use super::hostkey::field;
 use super::session::{Problem, Session};
-use super::{Secrets, SshError};
+use super::{Secrets, SshError, agent};
 use crate::model::cause::Cause;
+use crate::model::clean::clean;
 use crate::model::spec::SshSpec;
 
 /// The largest key file that is read.
 const MAX_KEY: u64 = 64 * 1024;
-
-/// Keys of an agent that are offered; sshd cuts the connection after six refused ones (MaxAuthTries).
-const MAX_AGENT_KEYS: usize = 4;
 
 /// Logs in with the key files in their order, then the agent, then the password, whichever are configured.
 pub(super) fn log_in(session: &mut Session, spec: &SshSpec, secrets: &Secrets) -> Result<(), SshError> {
@@ -32,11 +33,21 @@ pub(super) fn log_in(session: &mut Session, spec: &SshSpec, secrets: &Secrets) -
             }
         };
         let passphrase = secrets.passphrase.as_ref().map(|secret| secret.expose());
-        let outcome = session.drive(|ssh| ssh.userauth_pubkey_memory(&spec.user, None, &text, passphrase));
+        let public = public_half(&text);
+        let step =
+            |ssh: &mut ssh2::Session| ssh.userauth_pubkey_memory(&spec.user, public.as_deref(), &text, passphrase);
+        // An RSA key waits for the server's word: it says whether SHA-2 may be used.
+        let outcome = if public.as_ref().is_some_and(|public| !public.starts_with("ssh-rsa")) {
+            session.drive_early(step)
+        } else {
+            session.open().and_then(|()| session.drive(step))
+        };
         match outcome {
             Ok(()) => return Ok(()),
-            Err(Problem::Ssh(error)) if refusal(&error) => refused.push(format!("key {}", file.display())),
-            Err(Problem::Ssh(error)) if key_trouble(&error) => unusable.push(format!(
+            Err(Problem::Ssh(error)) if refusal(&error) && !unsigned(&error) => {
+                refused.push(format!("key {}", file.display()))
+            }
+            Err(Problem::Ssh(error)) if key_trouble(&error) || unsigned(&error) => unusable.push(format!(
                 "{}: not a private key that can be used ({}); if it is encrypted, give its passphrase",
                 file.display(),
                 error.message()
@@ -44,27 +55,21 @@ pub(super) fn log_in(session: &mut Session, spec: &SshSpec, secrets: &Secrets) -
             Err(problem) => return Err(session.error(Cause::Authentication, "while logging in", problem)),
         }
     }
+    if (spec.agent || secrets.password.is_some())
+        && let Err(problem) = session.open()
+    {
+        return Err(session.error(Cause::Handshake, "after the key exchange", problem));
+    }
     if spec.agent {
-        match agent(session, &spec.user)? {
+        match agent::log_in(session, &spec.user)? {
             Ok(()) => return Ok(()),
             Err(text) => refused.push(text),
         }
     }
     if let Some(password) = &secrets.password {
-        let outcome = session.drive(|ssh| ssh.userauth_password(&spec.user, password.expose()));
-        match outcome {
+        match with_password(session, &spec.user, password.expose())? {
             Ok(()) => return Ok(()),
-            Err(Problem::Ssh(error)) if refusal(&error) => {}
-            Err(problem) => return Err(session.error(Cause::Authentication, "while logging in", problem)),
-        }
-        let outcome =
-            session.drive(|ssh| ssh.userauth_keyboard_interactive(&spec.user, &mut Answer(password.expose())));
-        match outcome {
-            Ok(()) => return Ok(()),
-            Err(Problem::Ssh(error)) if refusal(&error) || key_trouble(&error) => {
-                refused.push("the password".to_owned())
-            }
-            Err(problem) => return Err(session.error(Cause::Authentication, "while logging in", problem)),
+            Err(text) => refused.push(text),
         }
     }
     if refused.is_empty() {
@@ -85,6 +90,11 @@ pub(super) fn log_in(session: &mut Session, spec: &SshSpec, secrets: &Secrets) -
 /// libssh2's code for "the server says no" (LIBSSH2_ERROR_AUTHENTICATION_FAILED), and for a key that the server refuses.
 fn refusal(error: &ssh2::Error) -> bool {
     matches!(error.code(), ssh2::ErrorCode::Session(-18 | -19))
+}
+
+/// libssh2 has one code for a key that the server refuses and for one that could not sign (a wrong passphrase).
+fn unsigned(error: &ssh2::Error) -> bool {
+    error.message() == "Callback returned error"
 }
 
 /// libssh2's codes for a key that cannot be read (FILE) or a method that does not fit (METHOD_NONE, METHOD_NOT_SUPPORTED,
@@ -113,26 +123,40 @@ fn read_key(path: &Path) -> Result<String, String> {
     Ok(text)
 }
 
-/// The outer error ends the visit; the inner one says why the agent did not help.
-fn agent(session: &mut Session, user: &str) -> Result<Result<(), String>, SshError> {
-    let mut agent = match session.ssh().agent() {
-        Ok(agent) => agent,
-        Err(error) => return Ok(Err(format!("the agent ({})", error.message()))),
+/// The public half of a key file in OpenSSH's own format, as `ssh-ed25519 AAAA...`; it is in the clear even where the private
+/// half is encrypted. libssh2 would read (and decrypt) the private half once more to find it.
+fn public_half(text: &str) -> Option<String> {
+    let body: String = text.lines().filter(|line| !line.starts_with("-----")).map(str::trim).collect();
+    let file = STANDARD.decode(body).ok()?;
+    let rest = file.strip_prefix(b"openssh-key-v1\0")?;
+    // Cipher, key derivation, its options; then how many keys follow.
+    let rest = (0..3).try_fold(rest, |rest, _| field(rest).map(|(_, rest)| rest))?;
+    let (blob, _) = field(rest.strip_prefix(&[0, 0, 0, 1])?)?;
+    let kind = std::str::from_utf8(field(blob)?.0).ok()?;
+    kind.is_ascii().then(|| format!("{kind} {}", STANDARD.encode(blob)))
+}
+
+/// Says the password once, in the way that the server offers. The outer error ends the visit; the inner one says what was
+/// refused.
+fn with_password(session: &mut Session, user: &str, password: &str) -> Result<Result<(), String>, SshError> {
+    let offered = match session.drive(|ssh| ssh.auth_methods(user).map(str::to_owned)) {
+        Ok(offered) => offered,
+        Err(Problem::Ssh(_)) if session.ssh().authenticated() => return Ok(Ok(())),
+        Err(problem) => return Err(session.error(Cause::Authentication, "while logging in", problem)),
     };
-    if let Err(error) = agent.connect().and_then(|()| agent.list_identities()) {
-        return Ok(Err(format!("the agent ({}; is SSH_AUTH_SOCK set?)", error.message())));
+    let has = |method: &str| offered.split(',').any(|one| one == method);
+    let outcome = if has("password") {
+        session.drive(|ssh| ssh.userauth_password(user, password))
+    } else if has("keyboard-interactive") {
+        session.drive(|ssh| ssh.userauth_keyboard_interactive(user, &mut Answer(password)))
+    } else {
+        return Ok(Err(format!("a password at all (it offers {})", clean(&offered))));
+    };
+    match outcome {
+        Ok(()) => Ok(Ok(())),
+        Err(Problem::Ssh(error)) if refusal(&error) || key_trouble(&error) => Ok(Err("the password".to_owned())),
+        Err(problem) => Err(session.error(Cause::Authentication, "while logging in", problem)),
     }
-    let keys = agent.identities().unwrap_or_default();
-    let mut tried = 0;
-    for key in keys.iter().take(MAX_AGENT_KEYS) {
-        tried += 1;
-        match session.drive(|_| agent.userauth(user, key)) {
-            Ok(()) => return Ok(Ok(())),
-            Err(Problem::Ssh(_)) => {}
-            Err(problem) => return Err(session.error(Cause::Authentication, "while logging in", problem)),
-        }
-    }
-    Ok(Err(format!("{tried} of {} keys of the agent", keys.len())))
 }
 
 /// Gives the password to a single hidden question and nothing to any other, so that a server cannot ask it out of us

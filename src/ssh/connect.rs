@@ -6,8 +6,16 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::net::sockopt;
+
 use super::SshError;
 use crate::model::cause::Cause;
+
+/// A silent host is asked whether it is still there after so long, and so often.
+const ASK_AFTER: Duration = Duration::from_secs(5);
+
+/// Milliseconds without a sign of life, not even TCP's own, after which it is gone.
+const GONE_AFTER: u32 = 20_000;
 
 /// For resolving and connecting, over all addresses of a name.
 pub(super) const CONNECT: Duration = Duration::from_secs(5);
@@ -27,7 +35,7 @@ pub(super) fn connect(address: &str, port: u16, deadline: Instant) -> Result<Tcp
         }
         match TcpStream::connect_timeout(target, share) {
             Ok(stream) => {
-                let _ = stream.set_nodelay(true);
+                tune(&stream);
                 return Ok(stream);
             }
             Err(error) => last = Some(failure(target, &error)),
@@ -36,6 +44,16 @@ pub(super) fn connect(address: &str, port: u16, deadline: Instant) -> Result<Tcp
     Err(last.unwrap_or_else(|| {
         SshError::new(Cause::ConnectTimeout, format!("no time was left to connect to {address} port {port}"))
     }))
+}
+
+/// Sends at once, and notices a host that vanished before its whole time is over. Where an option is not known, the
+/// deadline does the same, later.
+fn tune(stream: &TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let _ = sockopt::set_socket_keepalive(stream, true);
+    let _ = sockopt::set_tcp_keepidle(stream, ASK_AFTER);
+    let _ = sockopt::set_tcp_keepintvl(stream, ASK_AFTER);
+    let _ = sockopt::set_tcp_user_timeout(stream, GONE_AFTER);
 }
 
 /// The system's resolver cannot be given a deadline, so it runs in a thread that is left behind when it is late.

@@ -23,8 +23,7 @@ pick() { for e in $t; do if [ -z "$m" ] || [ "${e%%:*}" = "$m" ]; then z=${e##*:
 if pick; then for i in 1 2 3 4; do dir $i || continue
 if [ -x "$d/probe-$h" ] && safe; then run; fi
 done; fi
-w=; y=; read -r line
-m=$(uname -m); s=$(uname -s)
+w=; y=; m=$(uname -m); s=$(uname -s)
 if [ "$s" = Linux ] && pick; then :; else echo; echo "FLEET1 $n"; echo "fail no-probe no probe for $s $m"; exit 0; fi
 for i in 1 2 3 4; do dir $i || continue
 if [ -e "$d" ] || [ -L "$d" ]; then :; else
@@ -37,7 +36,7 @@ o=$( (set -C; head -c "$((z + 262144))" /dev/zero > "$f") 2>&1) || { rm -f "$f";
 rm -f "$f"
 o=$( (set -C; echo : > "$f") 2>&1 && chmod 700 "$f" 2>&1) || { rm -f "$f"; why "$o" no-exec; continue; }
 if "$f" >/dev/null 2>&1 </dev/null; then rm -f "$f"; else rm -f "$f"; bad no-exec "programs cannot run here (noexec)"; continue; fi
-echo; echo "FLEET-NEED $n $h"
+echo; echo "FLEET-NEED $n $h"; read -r line
 o=$( (set -C; head -c "$z" > "$f") 2>&1) || { rm -f "$f"; w=; why "$o" disk-full; break; }
 sync "$f" 2>/dev/null
 o=$(sha256sum < "$f" 2>/dev/null || busybox sha256sum < "$f" 2>/dev/null || openssl dgst -sha256 -r < "$f" 2>/dev/null)

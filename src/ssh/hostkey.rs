@@ -101,7 +101,7 @@ impl HostKey {
 }
 
 /// A length of four bytes and that many bytes; and what follows.
-fn field(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn field(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
     rest.split_at_checked(length)

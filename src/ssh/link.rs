@@ -9,7 +9,13 @@ use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use rustix::net::sockopt;
+
+use super::opening::Opening;
 use crate::model::job::Traffic;
+
+/// The longest single wait for the network. The deadline is looked at after each.
+const GLANCE: Duration = Duration::from_millis(500);
 
 /// Why the line ended.
 #[derive(Debug)]
@@ -32,6 +38,11 @@ pub(super) struct Link {
     traffic: Traffic,
     /// Something was sent since the last wait, so that the next wait is a round trip.
     owed: bool,
+    /// The timeouts that the socket has: setting them for each call would cost as much as the call.
+    patience: [Option<Duration>; 2],
+    /// What libssh2 has written and was not sent yet.
+    outbox: Vec<u8>,
+    opening: Opening,
     /// What came from the network and did not fit into libssh2's side yet.
     pending: Vec<u8>,
     buffer: Box<[u8]>,
@@ -45,7 +56,20 @@ impl Link {
         far.set_nonblocking(true)?;
         let traffic = Traffic { round_trips: 1, ..Traffic::default() };
         let buffer = vec![0; 32 * 1024].into_boxed_slice();
-        Ok((Self { tcp, near, deadline, allowance, traffic, owed: false, pending: Vec::new(), buffer }, far))
+        let link = Self {
+            tcp,
+            near,
+            deadline,
+            allowance,
+            traffic,
+            owed: false,
+            patience: [None, None],
+            outbox: Vec::new(),
+            opening: Opening::new(),
+            pending: Vec::new(),
+            buffer,
+        };
+        Ok((link, far))
     }
 
     pub(super) fn bound(&mut self, deadline: Instant, allowance: u64) {
@@ -57,38 +81,81 @@ impl Link {
         self.traffic
     }
 
+    /// The time until the deadline.
+    pub(super) fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
     fn remaining(&self) -> Result<Duration, Break> {
-        let left = self.deadline.saturating_duration_since(Instant::now());
+        let left = self.left();
         // A timeout of zero would mean none at all.
         if left < Duration::from_millis(1) { Err(Break::Deadline) } else { Ok(left) }
     }
 
+    /// Lets the next read or write wait until the deadline, but not much over [`GLANCE`] at once.
+    fn set_patience(&mut self, writing: bool) -> Result<(), Break> {
+        let wanted = Some(self.remaining()?.min(GLANCE));
+        let known = &mut self.patience[usize::from(writing)];
+        if *known != wanted {
+            *known = wanted;
+            let set = if writing { self.tcp.set_write_timeout(wanted) } else { self.tcp.set_read_timeout(wanted) };
+            set.map_err(Break::Io)?;
+        }
+        Ok(())
+    }
+
     /// Sends what libssh2 has written; true if there was anything.
     pub(super) fn flush(&mut self) -> Result<bool, Break> {
-        let mut moved = false;
-        loop {
-            let count = match self.near.read(&mut self.buffer) {
-                Ok(0) => return Ok(moved),
-                Ok(count) => count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(moved),
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => return Err(Break::Io(error)),
-            };
-            let mut done = 0;
-            while done < count {
-                let left = self.remaining()?;
-                self.tcp.set_write_timeout(Some(left)).map_err(Break::Io)?;
-                match self.tcp.write(&self.buffer[done..count]) {
-                    Ok(written) => {
-                        done += written;
-                        self.traffic.sent += written as u64;
-                    }
-                    Err(error) => passing(error)?,
-                }
-            }
-            moved = true;
-            self.owed = true;
+        let moved = self.send()?;
+        if moved {
+            // The server's key exchange proposal answers our version and is under way together with its version:
+            // where ours was the last that we sent, waiting for its is no trip of its own.
+            self.owed |= !self.opening.proposed();
         }
+        Ok(moved)
+    }
+
+    fn send(&mut self) -> Result<bool, Break> {
+        self.gather()?;
+        let mut done = 0;
+        while done < self.outbox.len() {
+            self.set_patience(true)?;
+            match self.tcp.write(&self.outbox[done..]) {
+                Ok(written) => {
+                    done += written;
+                    self.traffic.sent += written as u64;
+                }
+                Err(error) => passing(error)?,
+            }
+        }
+        self.outbox.clear();
+        Ok(done > 0)
+    }
+
+    /// Takes what libssh2 has written, without sending it.
+    fn gather(&mut self) -> Result<(), Break> {
+        loop {
+            match self.near.read(&mut self.buffer) {
+                Ok(0) => return Ok(()),
+                Ok(count) => {
+                    self.opening.see(&self.buffer[..count]);
+                    self.outbox.extend_from_slice(&self.buffer[..count]);
+                    // Less than there was room for: that was all.
+                    if count < self.buffer.len() {
+                        return Ok(());
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(Break::Io(error)),
+            }
+        }
+    }
+
+    /// Whether libssh2 has asked for the login service, with nothing sent since.
+    pub(super) fn asks_to_log_in(&mut self) -> Result<bool, Break> {
+        self.gather()?;
+        Ok(self.opening.asked())
     }
 
     /// Called when libssh2 can do no more by itself: sends what it has written, then waits for the network unless
@@ -107,12 +174,14 @@ impl Link {
         if std::mem::take(&mut self.owed) {
             self.traffic.round_trips += 1;
         }
-        let left = self.remaining()?;
-        self.tcp.set_read_timeout(Some(left)).map_err(Break::Io)?;
+        self.set_patience(false)?;
         match self.tcp.read(&mut self.buffer) {
             Ok(0) => return Err(Break::Closed),
             Ok(count) => {
                 self.traffic.received += count as u64;
+                // The kernel takes this back by itself; without it, acknowledgements wait up to 40 ms for company, and a
+                // server that holds back small packets until then (Nagle) makes us wait as long.
+                let _ = sockopt::set_tcp_quickack(&self.tcp, true);
                 self.allowance = self.allowance.checked_sub(count as u64).ok_or(Break::Oversize)?;
                 self.pending.extend_from_slice(&self.buffer[..count]);
             }
@@ -136,11 +205,17 @@ impl Link {
         }
     }
 
+    /// Sends what is left and says that nothing more comes, without cutting off what is under way.
+    pub(super) fn part(&mut self) -> Result<(), Break> {
+        self.flush()?;
+        self.tcp.shutdown(Shutdown::Write).map_err(Break::Io)
+    }
+
     /// Ends the line for both sides without waiting; what libssh2 wrote last goes if there is room for it.
     pub(super) fn close(&mut self) {
         if self.tcp.set_nonblocking(true).is_ok()
-            && let Ok(count) = self.near.read(&mut self.buffer)
-            && let Ok(sent) = self.tcp.write(&self.buffer[..count])
+            && self.gather().is_ok()
+            && let Ok(sent) = self.tcp.write(&self.outbox)
         {
             self.traffic.sent += sent as u64;
         }
@@ -153,7 +228,11 @@ impl Link {
 fn passing(error: io::Error) -> Result<(), Break> {
     match error.kind() {
         // A socket's timeout shows as WouldBlock on Linux; the caller's next look at the deadline ends it.
-        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => Ok(()),
+        ErrorKind::WouldBlock | ErrorKind::Interrupted => Ok(()),
+        // TCP itself gave up. The kind would read as our own deadline.
+        ErrorKind::TimedOut => {
+            Err(Break::Io(io::Error::new(ErrorKind::ConnectionAborted, "the host is not there any more")))
+        }
         ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted => Err(Break::Closed),
         _ => Err(Break::Io(error)),
     }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
+use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::os::unix::net::UnixStream;
@@ -56,12 +57,31 @@ pub fn start(probes: &Path, deadline: Instant, receive: u64) -> Result<Local, Ss
     Ok(Local { child, pipe, errors, complaint: Vec::new(), deadline, allowance: receive, traffic, owed: false })
 }
 
+/// Removes what the probe left on this machine; the directory, if there was one.
+///
+/// # Errors
+/// A text for people.
+pub fn erase() -> Result<Option<PathBuf>, String> {
+    let folder = cache()?.join("fleet-health");
+    let ours = fs::symlink_metadata(&folder)
+        .is_ok_and(|facts| facts.is_dir() && facts.uid() == rustix::process::geteuid().as_raw());
+    if !ours {
+        return Ok(None);
+    }
+    fs::remove_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    Ok(Some(folder))
+}
+
+fn cache() -> Result<PathBuf, String> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    absolute("XDG_CACHE_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
+        .ok_or_else(|| "neither HOME nor XDG_CACHE_HOME is set".to_owned())
+}
+
 /// `~/.cache/fleet-health/spool`, as on every other host; its parent is ours alone.
 fn spool() -> Result<PathBuf, String> {
-    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let cache = absolute("XDG_CACHE_HOME")
-        .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
-        .ok_or("neither HOME nor XDG_CACHE_HOME is set")?;
+    let cache = cache()?;
     let folder = cache.join("fleet-health");
     let say = |error: io::Error| format!("{}: {error}", folder.display());
     fs::create_dir_all(&cache).map_err(say)?;
@@ -136,7 +156,11 @@ impl Read for Local {
 impl Write for Local {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.pipe.set_write_timeout(Some(self.left()?))?;
-        let count = self.pipe.write(bytes)?;
+        let count = match self.pipe.write(bytes) {
+            // A probe that has died already tells how by its end, which the next read meets.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => bytes.len(),
+            other => other?,
+        };
         self.traffic.sent += count as u64;
         self.owed = true;
         Ok(count)
@@ -159,6 +183,14 @@ impl Stream for Local {
 
     fn complaint(&self) -> &[u8] {
         &self.complaint
+    }
+
+    fn part(&mut self) -> io::Result<()> {
+        self.pipe.shutdown(Shutdown::Write)?;
+        // Dropping kills it, so it is let end first; deleting a few files takes it no time.
+        let mut rest = [0; 1024];
+        while self.read(&mut rest)? > 0 {}
+        Ok(())
     }
 
     fn ending(&mut self) -> Option<String> {

@@ -1,20 +1,23 @@
 //! SSH: sessions bounded by a deadline, host keys with OpenSSH's semantics, the probe's deployment, and the same
 //! conversation with a child process for the monitoring machine itself.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::time::Instant;
 
 use crate::model::cause::Cause;
 use crate::model::job::Traffic;
 use crate::model::secret::Secret;
 
+mod agent;
 mod auth;
 mod connect;
 pub mod deploy;
+pub mod erase;
 pub mod hostkey;
 pub mod known_hosts;
 mod link;
 pub mod local;
+mod opening;
 mod session;
 
 pub use session::{Session, connect, scan};
@@ -55,6 +58,12 @@ pub trait Stream: Read + Write {
     fn traffic(&self) -> Traffic;
     /// What arrived on standard error so far, at most 16 KiB, not cleaned.
     fn complaint(&self) -> &[u8];
+    /// Sends what was written and ends the conversation, so that the command reads all of it and then the end of its
+    /// input. Waits for nothing that would cost a round trip.
+    ///
+    /// # Errors
+    /// As for writing.
+    fn part(&mut self) -> io::Result<()>;
     /// How the command ended, for people, if that is known: `signal KILL`, `exit status 126`.
     fn ending(&mut self) -> Option<String>;
 }

@@ -1,7 +1,7 @@
 //! One SSH session to one host: connected, its key verified, logged in, one command.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ssh2::{BlockDirections, ErrorCode, MethodType};
 
@@ -26,9 +26,14 @@ const HOST_KEYS: &[&str] = &[
     "rsa-sha2-256",
 ];
 
-/// Ciphers, best first; no CBC, no RC4, no 3DES.
+/// Key exchanges, best first; no SHA-1 (group1, group14-sha1). libssh2 adds strict-kex and extension negotiation.
+const KEXES: &str = "mlkem768x25519-sha256,curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256,\
+                     ecdh-sha2-nistp384,ecdh-sha2-nistp521,diffie-hellman-group16-sha512,diffie-hellman-group18-sha512,\
+                     diffie-hellman-group14-sha256";
+
+/// Ciphers, those first that processors know and that cost least; no CBC, no RC4, no 3DES.
 const CIPHERS: &str =
-    "chacha20-poly1305@openssh.com,aes256-gcm@openssh.com,aes128-gcm@openssh.com,aes256-ctr,aes192-ctr,aes128-ctr";
+    "aes256-gcm@openssh.com,aes128-gcm@openssh.com,chacha20-poly1305@openssh.com,aes256-ctr,aes192-ctr,aes128-ctr";
 
 /// Authentication codes, used with the counter modes only; no MD5, no SHA-1.
 const MACS: &str = "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,hmac-sha2-256,hmac-sha2-512";
@@ -49,13 +54,19 @@ pub struct Session {
     channel: Option<ssh2::Channel>,
     ssh: ssh2::Session,
     complaint: Vec<u8>,
-    over: bool,
+    /// The handshake is over, the login service granted.
+    opened: bool,
+    /// Nothing is to be said any more: the conversation was ended in order, and cutting the line could overtake our last
+    /// words; or another thread holds libssh2's session and asking for it would wait.
+    parted: bool,
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        let _ = self.ssh.disconnect(None, "done", None);
-        self.link.close();
+        if !self.parted {
+            let _ = self.ssh.disconnect(None, "done", None);
+            self.link.close();
+        }
     }
 }
 
@@ -65,7 +76,7 @@ impl Drop for Session {
 /// [`SshError`] with the cause of the stage at which it ended.
 pub fn connect(spec: &SshSpec, secrets: &Secrets, deadline: Instant) -> Result<Session, SshError> {
     let known = known_hosts::read(&spec.known_hosts).map_err(|text| SshError::new(Cause::LocalSetup, text))?;
-    let (mut session, key) = handshake(spec, &known.kinds(&spec.address, spec.port), deadline)?;
+    let (mut session, key) = begin(spec, &known.kinds(&spec.address, spec.port), deadline)?;
     if let Err((cause, text)) = verify(spec, &known, &key) {
         return Err(session.fail(cause, text));
     }
@@ -79,10 +90,11 @@ pub fn connect(spec: &SshSpec, secrets: &Secrets, deadline: Instant) -> Result<S
 /// [`SshError`] when it cannot be reached or does not speak SSH.
 pub fn scan(spec: &SshSpec, deadline: Instant) -> Result<HostKey, SshError> {
     let known = known_hosts::read(&spec.known_hosts).map_err(|text| SshError::new(Cause::LocalSetup, text))?;
-    handshake(spec, &known.kinds(&spec.address, spec.port), deadline).map(|(_, key)| key)
+    begin(spec, &known.kinds(&spec.address, spec.port), deadline).map(|(_, key)| key)
 }
 
-fn handshake(spec: &SshSpec, kinds: &[&str], deadline: Instant) -> Result<(Session, HostKey), SshError> {
+/// Up to the point where the host has proved its key and libssh2 asks for the login service.
+fn begin(spec: &SshSpec, kinds: &[&str], deadline: Instant) -> Result<(Session, HostKey), SshError> {
     let local = |error: &dyn std::fmt::Display| SshError::new(Cause::LocalSetup, format!("no session: {error}"));
     let stream = tcp::connect(&spec.address, spec.port, deadline)?;
     let (link, far) = Link::new(stream, deadline, BEFORE_LOGIN).map_err(|error| local(&error))?;
@@ -91,6 +103,7 @@ fn handshake(spec: &SshSpec, kinds: &[&str], deadline: Instant) -> Result<(Sessi
     ssh.set_tcp_stream(far);
     let wanted = wanted_keys(kinds);
     for (method, list) in [
+        (MethodType::Kex, KEXES),
         (MethodType::HostKey, wanted.as_str()),
         (MethodType::CryptCs, CIPHERS),
         (MethodType::CryptSc, CIPHERS),
@@ -99,8 +112,8 @@ fn handshake(spec: &SshSpec, kinds: &[&str], deadline: Instant) -> Result<(Sessi
     ] {
         ssh.method_pref(method, list).map_err(|error| local(&error))?;
     }
-    let mut session = Session { link, channel: None, ssh, complaint: Vec::new(), over: false };
-    if let Err(problem) = session.drive(ssh2::Session::handshake) {
+    let mut session = Session { link, channel: None, ssh, complaint: Vec::new(), opened: false, parted: false };
+    if let Err(problem) = session.exchange_keys() {
         return Err(session.error(Cause::Handshake, "during the SSH handshake", problem));
     }
     let key = session.ssh.host_key().and_then(|(blob, _)| HostKey::from_blob(blob));
@@ -158,6 +171,60 @@ fn verify(spec: &SshSpec, known: &known_hosts::KnownHosts, key: &HostKey) -> Res
 }
 
 impl Session {
+    fn exchange_keys(&mut self) -> Result<(), Problem> {
+        loop {
+            match self.ssh.handshake() {
+                Ok(()) => {
+                    self.opened = true;
+                    return Ok(());
+                }
+                Err(error) if !Self::must_wait(&error) => return Err(Problem::Ssh(error)),
+                Err(_) if self.link.asks_to_log_in().map_err(Problem::Line)? => return Ok(()),
+                Err(_) => self.step().map_err(Problem::Line)?,
+            }
+        }
+    }
+
+    /// Waits for the login service, if that was not done yet.
+    pub(super) fn open(&mut self) -> Result<(), Problem> {
+        if !self.opened {
+            self.drive(ssh2::Session::handshake)?;
+            self.opened = true;
+        }
+        Ok(())
+    }
+
+    /// As [`Session::drive`], for a login that needs to know nothing of the server: its first message goes out together
+    /// with the question for the login service, if that was not answered yet.
+    pub(super) fn drive_early<T>(
+        &mut self,
+        mut step: impl FnMut(&mut ssh2::Session) -> Result<T, ssh2::Error>,
+    ) -> Result<T, Problem> {
+        if !self.opened {
+            match step(&mut self.ssh) {
+                Err(error) if Self::must_wait(&error) => self.open()?,
+                Err(error) => return Err(Problem::Ssh(error)),
+                Ok(value) => return Ok(value),
+            }
+        }
+        self.drive(step)
+    }
+
+    /// libssh2 can go on only after [`Session::step`] (LIBSSH2_ERROR_EAGAIN).
+    pub(super) fn must_wait(error: &ssh2::Error) -> bool {
+        error.code() == ErrorCode::Session(-37)
+    }
+
+    /// The time until the deadline.
+    pub(super) fn left(&self) -> Duration {
+        self.link.left()
+    }
+
+    /// Another thread holds libssh2's session for as long as it likes.
+    pub(super) fn abandon(&mut self) {
+        self.parted = true;
+    }
+
     /// Runs one step of libssh2 to its end, moving bytes in between, until the deadline.
     pub(super) fn drive<T>(
         &mut self,
@@ -166,13 +233,14 @@ impl Session {
         loop {
             match step(&mut self.ssh) {
                 Ok(value) => return Ok(value),
-                Err(error) if error.code() == ErrorCode::Session(-37) => self.step().map_err(Problem::Line)?,
+                Err(error) if Self::must_wait(&error) => self.step().map_err(Problem::Line)?,
                 Err(error) => return Err(Problem::Ssh(error)),
             }
         }
     }
 
-    fn step(&mut self) -> Result<(), Break> {
+    /// Moves bytes both ways, waiting for some to come if need be.
+    pub(super) fn step(&mut self) -> Result<(), Break> {
         let outbound = matches!(self.ssh.block_directions(), BlockDirections::Outbound | BlockDirections::Both);
         self.link.step(outbound)
     }
@@ -223,36 +291,45 @@ impl Session {
         Ok(())
     }
 
-    /// Takes what is on standard error, so that a full window never stops standard output.
-    fn drain_complaint(&mut self) -> io::Result<()> {
-        let Some(channel) = &self.channel else { return Ok(()) };
+    /// Takes what is on standard error, so that a full window never stops standard output; whether there was anything.
+    fn drain_complaint(&mut self) -> io::Result<bool> {
+        let Some(channel) = &self.channel else { return Ok(false) };
         let mut stderr = channel.stderr();
         let mut buffer = [0; 4096];
+        let mut any = false;
         while let Ok(count) = stderr.read(&mut buffer) {
             if count == 0 {
                 break;
             }
+            any = true;
             let room = MAX_COMPLAINT - self.complaint.len();
             self.complaint.extend_from_slice(&buffer[..count.min(room)]);
             if count > room {
                 return Err(io::Error::new(ErrorKind::FileTooLarge, "over 16 KiB on standard error"));
             }
         }
-        Ok(())
+        Ok(any)
     }
 
     fn wait(&mut self) -> io::Result<()> {
-        self.drain_complaint()?;
+        // What stood there hid the end of the output, after which nothing more may come: look again first.
+        if self.drain_complaint()? {
+            return Ok(());
+        }
         match self.step() {
             Ok(()) => Ok(()),
-            Err(Break::Deadline) => Err(ErrorKind::TimedOut.into()),
-            Err(Break::Closed) => {
-                self.over = true;
-                Err(ErrorKind::ConnectionReset.into())
-            }
-            Err(Break::Oversize) => Err(io::Error::new(ErrorKind::FileTooLarge, "more bytes than allowed")),
-            Err(Break::Io(error)) => Err(error),
+            Err(problem) => Err(plain(problem)),
         }
+    }
+}
+
+/// What went wrong with the line, for those who read and write.
+fn plain(problem: Break) -> io::Error {
+    match problem {
+        Break::Deadline => ErrorKind::TimedOut.into(),
+        Break::Closed => ErrorKind::ConnectionReset.into(),
+        Break::Oversize => io::Error::new(ErrorKind::FileTooLarge, "more bytes than allowed"),
+        Break::Io(error) => error,
     }
 }
 
@@ -288,13 +365,7 @@ impl Write for Session {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match self.link.flush() {
-            Ok(_) => Ok(()),
-            Err(Break::Deadline) => Err(ErrorKind::TimedOut.into()),
-            Err(Break::Closed) => Err(ErrorKind::ConnectionReset.into()),
-            Err(Break::Oversize) => Err(ErrorKind::FileTooLarge.into()),
-            Err(Break::Io(error)) => Err(error),
-        }
+        self.link.flush().map(|_| ()).map_err(plain)
     }
 }
 
@@ -309,6 +380,13 @@ impl Stream for Session {
 
     fn complaint(&self) -> &[u8] {
         &self.complaint
+    }
+
+    fn part(&mut self) -> io::Result<()> {
+        // No SSH_MSG_DISCONNECT and no close of the channel: sshd obeys them before it hands on what came just before.
+        self.link.part().map_err(plain)?;
+        self.parted = true;
+        Ok(())
     }
 
     fn ending(&mut self) -> Option<String> {

@@ -104,6 +104,43 @@ fn each(test: impl Fn(&mut dyn Store)) {
     test(&mut Sqlite::open(&dir.path().join("fleet.db")).unwrap());
 }
 
+/// A counter that passed its old value before anybody looked again; uptimes as they were.
+#[test]
+fn a_boot_between_two_points_is_known_also_once_they_are_hours() {
+    each(|store| {
+        let sweep = store.begin_sweep(at(0), 1).unwrap();
+        let hour = 3600;
+        // BASE is 800 s after a full hour.
+        for (n, (boot, taken, uptime, count)) in [
+            ("one", 100, 9e3, 10.0),
+            ("one", hour, 12_500.0, 20.0),
+            ("two", 2 * hour, 1500.0, 1e9),
+            ("two", 3 * hour, 5100.0, 1e9 + 5.0),
+            ("two", 4 * hour, 8700.0, 1e9 + 9.0),
+            ("two", 5 * hour, 12_300.0, 1e9 + 9.0),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let mut it = sample(boot, n as u64, taken, 0.5);
+            let reading = |metric: &str, value| Reading { metric: metric.into(), item: String::new(), value };
+            it.readings.extend([reading("uptime", uptime), reading("network.receive.bytes", count)]);
+            store.record(sweep, &attempt("a", taken + 1, None), &[it]).unwrap();
+        }
+        let boots = |store: &dyn Store| -> Vec<bool> {
+            let found = store.series("a", "network.receive.bytes", at(-hour), at(9 * hour)).unwrap();
+            assert_eq!(found.len(), 1);
+            found[0].points.iter().map(|point| point.boot).collect()
+        };
+        assert_eq!(boots(store), [false, false, true, false, false, false]);
+        store.commit_evaluation(&evaluation(6)).unwrap();
+        store.prune(at(9 * hour), span(1), span(400 * 86_400)).unwrap();
+        // The third hour may hold two boots, and the newest sample stays whole: neither step can be told.
+        assert_eq!(boots(store), [false, false, true, true, false, true]);
+        assert!(store.series("a", "cpu.used", at(-hour), at(9 * hour)).unwrap()[0].points[2].boot);
+    });
+}
+
 #[test]
 fn a_sample_is_stored_once_and_comes_back_whole() {
     each(|store| {
@@ -122,7 +159,7 @@ fn a_sample_is_stored_once_and_comes_back_whole() {
         assert_eq!(now[0].sample, Some((at(30), sample("b", 2, 20, 1e-9))));
         let mut cost = attempt("a", 40, None);
         cost.traffic.sent = 99;
-        store.settle(sweep, &cost).unwrap();
+        store.settle(sweep, &[cost.clone()]).unwrap();
         let newest = store.attempts("a", 1).unwrap().remove(0);
         assert_eq!((newest.traffic.sent, newest.outcome), (99, attempt("a", 40, Some(Cause::Deadline)).outcome));
         store.end_sweep(sweep, at(50), 1).unwrap();

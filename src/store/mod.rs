@@ -11,6 +11,7 @@ use crate::model::sample::Sample;
 use crate::model::spec::StoreSpec;
 
 pub mod memory;
+mod series;
 mod shape;
 pub mod sqlite;
 
@@ -78,8 +79,8 @@ pub trait Store: Send {
     /// Writes an attempt and its samples in one durable transaction; once it returns, the samples may be acknowledged.
     /// Samples whose (host, key) is known are left out. Returns how many were new.
     fn record(&mut self, sweep: i64, attempt: &Attempt, samples: &[Sample]) -> Result<usize>;
-    /// Replaces what an attempt cost, once the visit is over.
-    fn settle(&mut self, sweep: i64, attempt: &Attempt) -> Result<()>;
+    /// Replaces what attempts cost, once the visits are over.
+    fn settle(&mut self, sweep: i64, attempts: &[Attempt]) -> Result<()>;
     /// Rows with an id greater than `after`, in order, at most `limit`, each with its samples.
     fn rows_after(&self, after: i64, limit: usize) -> Result<Vec<Row>>;
 
@@ -143,10 +144,19 @@ pub struct Backend {
     pub name: &'static str,
     /// Opens it, creating and migrating as needed.
     pub open: fn(&StoreSpec) -> Result<Box<dyn Store>>,
+    /// Gives up what it keeps back for a full disk; false where there is nothing.
+    pub release: fn(&StoreSpec) -> bool,
 }
 
 /// Every backend.
 pub const STORES: &[Backend] = &[sqlite::BACKEND, memory::BACKEND];
+
+/// Gives up the room that a backend keeps back for a full disk, so that what is small and matters can still be written.
+/// False where there is none.
+#[must_use]
+pub fn release(spec: &StoreSpec) -> bool {
+    STORES.iter().find(|backend| backend.name == spec.backend).is_some_and(|backend| (backend.release)(spec))
+}
 
 /// Opens the store of a configuration.
 ///

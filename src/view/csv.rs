@@ -5,14 +5,14 @@ use chrono::SecondsFormat;
 use crate::model::clean::is_hostile;
 use crate::model::level::Level;
 
-use super::{Cell, View};
+use super::{Cell, Page};
 
-/// Renders a view with a line of names; lines end with CR LF.
+/// Renders a page with a line of names; lines end with CR LF.
 #[must_use]
-pub fn render(view: &View) -> String {
-    let mut out = view.columns.iter().map(|column| column.name).collect::<Vec<_>>().join(",");
+pub fn render(page: &Page) -> String {
+    let mut out = page.columns.iter().map(|column| column.name).collect::<Vec<_>>().join(",");
     out.push_str("\r\n");
-    for row in &view.rows {
+    for row in &page.rows {
         out.push_str(&row.iter().map(field).collect::<Vec<_>>().join(","));
         out.push_str("\r\n");
     }
@@ -27,6 +27,8 @@ fn field(cell: &Cell) -> String {
         Cell::Time(at) => at.to_rfc3339_opts(SecondsFormat::AutoSi, true),
         Cell::Ratio(value) | Cell::Bytes(value) | Cell::Seconds(value) | Cell::Number(value) => value.to_string(),
         Cell::Rate(inner) => field(inner),
+        Cell::Flag(flag) => flag.to_string(),
+        Cell::List(list) => quoted(&list.join(" ")),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::model::fleet::{Point, Series};
 use crate::model::metric::{Kind, Metric};
 
 use super::units::cell;
-use super::{Cell, Column, Place, View, column};
+use super::{Cell, Column, Page, Place, column};
 
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
@@ -27,8 +27,8 @@ const SUMMARY: &[Column] = &[
     column("last", "LAST", Place::Right),
 ];
 
-/// The series as they are shown: a counter becomes its rate per second between one point and the next. A drop means
-/// that the host booted in between: no rate can be told for that step.
+/// The series as they are shown: a counter becomes its rate per second between one point and the next. Where the host
+/// booted in between, or the value dropped, no rate can be told for that step.
 #[must_use]
 pub fn shown(metric: Option<&Metric>, series: Vec<Series>) -> Vec<Series> {
     if metric.is_none_or(|metric| metric.kind == Kind::Gauge) {
@@ -38,10 +38,7 @@ pub fn shown(metric: Option<&Metric>, series: Vec<Series>) -> Vec<Series> {
         let [before, after] = pair else { return None };
         let seconds = (after.at - before.at).num_milliseconds() as f64 / 1000.0;
         let grown = after.mean - before.mean;
-        (seconds > 0.0 && grown >= 0.0).then(|| {
-            let rate = grown / seconds;
-            Point { at: after.at, min: rate, mean: rate, max: rate }
-        })
+        (!after.boot && seconds > 0.0 && grown >= 0.0).then(|| Point::new(after.at, grown / seconds))
     };
     series
         .into_iter()
@@ -51,18 +48,18 @@ pub fn shown(metric: Option<&Metric>, series: Vec<Series>) -> Vec<Series> {
 
 /// All points, for programs.
 #[must_use]
-pub fn points(metric: Option<&Metric>, series: &[Series]) -> View {
+pub fn points(metric: Option<&Metric>, series: &[Series]) -> Page {
     let row = |item: &str, point: &Point| {
         let value = |value: f64| cell(metric, value);
         vec![Cell::Text(item.to_owned()), Cell::Time(point.at), value(point.min), value(point.mean), value(point.max)]
     };
     let rows = series.iter().flat_map(|series| series.points.iter().map(move |point| row(&series.item, point)));
-    View { columns: COLUMNS, rows: rows.collect() }
+    Page { columns: COLUMNS, rows: rows.collect() }
 }
 
 /// One row an item: least, mean, greatest and last value.
 #[must_use]
-pub fn summary(metric: Option<&Metric>, series: &[Series]) -> View {
+pub fn summary(metric: Option<&Metric>, series: &[Series]) -> Page {
     let row = |series: &Series| {
         let (least, mean, greatest) = extent(&series.points)?;
         let last = series.points.last()?.mean;
@@ -70,7 +67,7 @@ pub fn summary(metric: Option<&Metric>, series: &[Series]) -> View {
         row.extend([least, mean, greatest, last].map(|value| cell(metric, value)));
         Some(row)
     };
-    View { columns: SUMMARY, rows: series.iter().filter_map(row).collect() }
+    Page { columns: SUMMARY, rows: series.iter().filter_map(row).collect() }
 }
 
 /// The points of `[since, until)` merged into at most `count` spans of equal length; an empty span is `None`.
@@ -86,7 +83,7 @@ pub fn buckets(points: &[Point], since: DateTime<Utc>, until: DateTime<Utc>, cou
     }
     let start = |i: usize| since + TimeDelta::milliseconds((whole * i as f64 / count as f64) as i64);
     let merge = |(i, points): (usize, Vec<Point>)| {
-        extent(&points).map(|(min, mean, max)| Point { at: start(i), min, mean, max })
+        extent(&points).map(|(min, mean, max)| Point { at: start(i), min, mean, max, boot: false })
     };
     filled.into_iter().enumerate().map(merge).collect()
 }
@@ -140,7 +137,7 @@ mod tests {
     }
 
     fn series(values: &[(i64, f64)]) -> Vec<Series> {
-        let point = |&(second, v): &(i64, f64)| Point { at: at(second), min: v, mean: v, max: v };
+        let point = |&(second, v): &(i64, f64)| Point::new(at(second), v);
         vec![Series { item: String::new(), points: values.iter().map(point).collect() }]
     }
 
@@ -150,6 +147,11 @@ mod tests {
         let rates = shown(metric, series(&[(0, 100.0), (10, 300.0), (20, 50.0), (30, 150.0), (30, 160.0)]));
         let rates: Vec<f64> = rates[0].points.iter().map(|point| point.mean).collect();
         assert_eq!(rates, [20.0, 10.0]);
+        // The counter began anew and passed its old value before anybody looked.
+        let mut passed = series(&[(0, 100.0), (10, 300.0), (20, 1e12), (30, 1e12 + 50.0)]);
+        passed[0].points[2].boot = true;
+        let rates: Vec<f64> = shown(metric, passed)[0].points.iter().map(|point| point.mean).collect();
+        assert_eq!(rates, [20.0, 5.0]);
     }
 
     #[test]

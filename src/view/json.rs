@@ -6,16 +6,16 @@ use serde_json::{Map, Value, json};
 use crate::model::clean::is_hostile;
 use crate::model::level::Level;
 
-use super::{Cell, View};
+use super::{Cell, Page};
 
-/// Renders a view; ends with a line break.
+/// Renders a page; ends with a line break.
 #[must_use]
-pub fn render(view: &View) -> String {
-    let rows: Vec<Value> = view
+pub fn render(page: &Page) -> String {
+    let rows: Vec<Value> = page
         .rows
         .iter()
         .map(|row| {
-            let pairs = view.columns.iter().zip(row).map(|(column, cell)| (column.name.to_owned(), value(cell)));
+            let pairs = page.columns.iter().zip(row).map(|(column, cell)| (column.name.to_owned(), value(cell)));
             Value::Object(pairs.collect::<Map<String, Value>>())
         })
         .collect();
@@ -46,6 +46,8 @@ fn value(cell: &Cell) -> Value {
         Cell::Time(at) => json!(at.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
         Cell::Ratio(value) | Cell::Bytes(value) | Cell::Seconds(value) | Cell::Number(value) => json!(value),
         Cell::Rate(inner) => value(inner),
+        Cell::Flag(flag) => json!(flag),
+        Cell::List(list) => json!(list),
     }
 }
 
@@ -58,7 +60,7 @@ mod tests {
     fn hostile_text_survives_as_escapes() {
         const COLUMNS: &[super::super::Column] = &[column("host", "HOST", Place::Left)];
         let text = "a\"\\\u{1b}\u{9b}\u{202e}\n";
-        let out = render(&View { columns: COLUMNS, rows: vec![vec![Cell::Text(text.to_owned())]] });
+        let out = render(&Page { columns: COLUMNS, rows: vec![vec![Cell::Text(text.to_owned())]] });
         assert!(!out.trim_end().chars().any(is_hostile), "{out}");
         let back: Value = serde_json::from_str(&out).unwrap();
         assert_eq!(back["rows"][0]["host"], text);

@@ -3,7 +3,7 @@
 use crate::model::catalogue::METRICS;
 use crate::model::metric::{Direction, Kind, Unit};
 
-use super::{Cell, Column, Place, View, column};
+use super::{Cell, Column, Facts, Needs, Place, View, column};
 
 const COLUMNS: &[Column] = &[
     column("metric", "METRIC", Place::Left),
@@ -15,8 +15,15 @@ const COLUMNS: &[Column] = &[
 ];
 
 /// Every metric with kind, unit, direction and help.
-#[must_use]
-pub fn view() -> View {
+pub const VIEW: View = View {
+    name: "metrics",
+    help: "The metrics that are known, with unit and meaning",
+    needs: Needs::Nothing,
+    columns: COLUMNS,
+    rows,
+};
+
+fn rows(_: &Facts) -> Vec<Vec<Cell>> {
     let row = |metric: &crate::model::metric::Metric| {
         let kind = match metric.kind {
             Kind::Gauge => "gauge",
@@ -34,5 +41,5 @@ pub fn view() -> View {
         };
         [metric.name, kind, unit, bad, metric.item, metric.help].map(|text| Cell::Text(text.to_owned())).to_vec()
     };
-    View { columns: COLUMNS, rows: METRICS.iter().map(row).collect() }
+    METRICS.iter().map(row).collect()
 }

@@ -7,7 +7,7 @@ use crate::model::fleet::{HostNow, Outcome};
 use crate::model::level::Level;
 use crate::model::sample::Sample;
 
-use super::{Cell, Column, Place, View, column};
+use super::{Cell, Column, Facts, Needs, Place, View, column};
 
 const COLUMNS: &[Column] = &[
     column("host", "HOST", Place::Left),
@@ -26,14 +26,19 @@ const COLUMNS: &[Column] = &[
     column("incidents", "", Place::Left),
 ];
 
-/// A row for each of `hosts` (the configured names, in any order): what is stored of it and its open incidents.
-#[must_use]
-pub fn view(now: DateTime<Utc>, hosts: &[&str], stored: &[HostNow], incidents: &[Incident]) -> View {
-    let mut rows: Vec<(u8, &str, Vec<Cell>)> = hosts
+/// A row for each host that is asked for: what is stored of it and its open incidents.
+pub const VIEW: View =
+    View { name: "status", help: "The fleet in a table, worst first", needs: Needs::Store, columns: COLUMNS, rows };
+
+fn rows(facts: &Facts) -> Vec<Vec<Cell>> {
+    let mut rows: Vec<(u8, &str, Vec<Cell>)> = facts
+        .hosts
         .iter()
-        .map(|&host| {
-            let known = stored.iter().find(|known| known.host == host);
-            let mut open: Vec<&Incident> = incidents
+        .map(|host| {
+            let host = host.name.as_str();
+            let known = facts.stored.iter().find(|known| known.host == host);
+            let mut open: Vec<&Incident> = facts
+                .incidents
                 .iter()
                 .filter(|incident| incident.subject.host == host && incident.closed.is_none())
                 .collect();
@@ -41,11 +46,11 @@ pub fn view(now: DateTime<Utc>, hosts: &[&str], stored: &[HostNow], incidents: &
             let level = level(known, &open);
             // What was never collected stands before what is well: somebody is waiting for it.
             let rank = level.map_or(1, |level| if level == Level::Ok { 0 } else { level.number() + 1 });
-            (rank, host, row(now, host, level, known, &open))
+            (rank, host, row(facts.now, host, level, known, &open))
         })
         .collect();
     rows.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(b.1)));
-    View { columns: COLUMNS, rows: rows.into_iter().map(|(_, _, row)| row).collect() }
+    rows.into_iter().map(|(_, _, row)| row).collect()
 }
 
 /// The worst open incident; a failed last attempt is at least a warning; `None` where nothing was tried.

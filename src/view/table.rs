@@ -1,25 +1,27 @@
 //! Aligned text for people. What is wrong is said as a word; colour only adds to it.
 
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
 use crate::model::clean::is_hostile;
 use crate::model::level::Level;
 
 use super::units;
-use super::{Cell, Place, View};
+use super::{Cell, Page, Place};
 
-/// Renders a view for a terminal of `width` characters; ends with a line break.
+/// Renders a page for a terminal of `width` characters; ends with a line break.
 #[must_use]
-pub fn render(view: &View, width: usize, color: bool) -> String {
-    let shown: Vec<usize> = (0..view.columns.len())
-        .filter(|&i| !view.columns[i].title.is_empty() && view.columns[i].place != Place::Below)
+pub fn render(page: &Page, width: usize, color: bool) -> String {
+    let shown: Vec<usize> = (0..page.columns.len())
+        .filter(|&i| !page.columns[i].title.is_empty() && page.columns[i].place != Place::Below)
         .collect();
-    let texts: Vec<Vec<String>> = view.rows.iter().map(|row| row.iter().map(text).collect()).collect();
-    let widths = widths(view, &shown, &texts, width);
+    let texts: Vec<Vec<String>> = page.rows.iter().map(|row| row.iter().map(text).collect()).collect();
+    let widths = widths(page, &shown, &texts, width);
     let mut out = String::new();
-    let head: Vec<String> = view.columns.iter().map(|column| column.title.to_owned()).collect();
-    line(&mut out, view, &shown, &widths, &head, None);
-    for (row, texts) in view.rows.iter().zip(&texts) {
-        line(&mut out, view, &shown, &widths, texts, color.then_some(row));
-        for (i, column) in view.columns.iter().enumerate() {
+    let head: Vec<String> = page.columns.iter().map(|column| column.title.to_owned()).collect();
+    line(&mut out, page, &shown, &widths, &head, None);
+    for (row, texts) in page.rows.iter().zip(&texts) {
+        line(&mut out, page, &shown, &widths, texts, color.then_some(row));
+        for (i, column) in page.columns.iter().enumerate() {
             if column.place == Place::Below && !column.title.is_empty() && !texts[i].is_empty() {
                 below(&mut out, &texts[i], width);
             }
@@ -33,7 +35,7 @@ pub fn render(view: &View, width: usize, color: bool) -> String {
 pub fn text(cell: &Cell) -> String {
     match cell {
         Cell::Empty => String::new(),
-        Cell::Text(text) => text.chars().map(|c| if is_hostile(c) { '?' } else { c }).collect(),
+        Cell::Text(text) => safe(text),
         Cell::Level(level) => level.map_or("NEW", Level::tag).to_owned(),
         Cell::Time(at) => at.format("%Y-%m-%d %H:%M:%S").to_string(),
         Cell::Ratio(value) => units::ratio(*value),
@@ -41,20 +43,26 @@ pub fn text(cell: &Cell) -> String {
         Cell::Seconds(value) => units::seconds(*value),
         Cell::Number(value) => units::number(*value),
         Cell::Rate(inner) => format!("{}/s", text(inner)),
+        Cell::Flag(flag) => if *flag { "yes" } else { "no" }.to_owned(),
+        Cell::List(list) => safe(&list.join(" ")),
     }
 }
 
+fn safe(text: &str) -> String {
+    text.chars().map(|c| if is_hostile(c) { '?' } else { c }).collect()
+}
+
 /// How wide each column is: as its longest text, the widest left column cut until all fits.
-fn widths(view: &View, shown: &[usize], texts: &[Vec<String>], width: usize) -> Vec<usize> {
-    let mut widths: Vec<usize> = (0..view.columns.len())
+fn widths(page: &Page, shown: &[usize], texts: &[Vec<String>], width: usize) -> Vec<usize> {
+    let mut widths: Vec<usize> = (0..page.columns.len())
         .map(|i| {
-            let longest = texts.iter().map(|row| row[i].chars().count()).max().unwrap_or(0);
-            longest.max(view.columns[i].title.chars().count())
+            let longest = texts.iter().map(|row| row[i].width()).max().unwrap_or(0);
+            longest.max(page.columns[i].title.width())
         })
         .collect();
     loop {
         let all: usize = shown.iter().map(|&i| widths[i] + 2).sum::<usize>().saturating_sub(2);
-        let widest = shown.iter().copied().filter(|&i| view.columns[i].place == Place::Left).max_by_key(|&i| widths[i]);
+        let widest = shown.iter().copied().filter(|&i| page.columns[i].place == Place::Left).max_by_key(|&i| widths[i]);
         match widest {
             Some(i) if all > width && widths[i] > 8 => {
                 widths[i] = (widths[i] - (all - width).min(widths[i] - 8)).max(8)
@@ -66,7 +74,7 @@ fn widths(view: &View, shown: &[usize], texts: &[Vec<String>], width: usize) -> 
 
 fn line(
     out: &mut String,
-    view: &View,
+    page: &Page,
     shown: &[usize],
     widths: &[usize],
     texts: &[String],
@@ -78,10 +86,10 @@ fn line(
             built.push_str("  ");
         }
         let cut = cut(&texts[i], widths[i]);
-        let gap = " ".repeat(widths[i].saturating_sub(cut.chars().count()));
+        let gap = " ".repeat(widths[i].saturating_sub(cut.width()));
         let paint = colored.and_then(|row| paint(&row[i]));
         let cut = paint.map_or(cut.clone(), |code| format!("\u{1b}[{code}m{cut}\u{1b}[0m"));
-        if view.columns[i].place == Place::Right {
+        if page.columns[i].place == Place::Right {
             built.push_str(&gap);
             built.push_str(&cut);
         } else {
@@ -103,20 +111,32 @@ fn paint(cell: &Cell) -> Option<u8> {
     }
 }
 
+/// The beginning of a text that is at most `width` columns wide, with a mark where something is left out. What has no
+/// width (an accent) stays with the letter before it.
 fn cut(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
+    if text.width() <= width {
         return text.to_owned();
     }
-    let mut kept: String = text.chars().take(width.saturating_sub(1)).collect();
+    let mut kept = head(text, width.saturating_sub(1)).to_owned();
     kept.push('…');
     kept
+}
+
+/// The longest beginning that is at most `width` columns wide. Letters are counted one by one, which is never less
+/// than they take together.
+fn head(text: &str, width: usize) -> &str {
+    let mut used = 0;
+    let over = text.char_indices().find(|(_, c)| {
+        used += c.width().unwrap_or(0);
+        used > width
+    });
+    over.map_or(text, |(at, _)| text.get(..at).unwrap_or(text))
 }
 
 /// Wraps a text under its row; a word that is too long for a line is broken.
 fn below(out: &mut String, text: &str, width: usize) {
     let room = width.saturating_sub(4).max(16);
     let mut line = String::new();
-    let mut used = 0;
     let mut flush = |line: &mut String| {
         if !line.is_empty() {
             out.push_str("    ");
@@ -125,24 +145,23 @@ fn below(out: &mut String, text: &str, width: usize) {
             line.clear();
         }
     };
-    for word in text.split_whitespace() {
-        let mut word: Vec<char> = word.chars().collect();
-        if used > 0 && used + 1 + word.len() > room {
+    for mut word in text.split_whitespace() {
+        if !line.is_empty() && line.width() + 1 + word.width() > room {
             flush(&mut line);
-            used = 0;
         }
-        while word.len() > room {
-            let rest = word.split_off(room);
-            line.extend(word);
+        while word.width() > room {
+            // At least one letter a line, whatever it is: no line is without end.
+            let part = head(word, room);
+            let at = if part.is_empty() { word.chars().next().map_or(word.len(), char::len_utf8) } else { part.len() };
+            let (part, rest) = word.split_at(at);
+            line.push_str(part);
             flush(&mut line);
             word = rest;
         }
-        if used > 0 {
+        if !line.is_empty() {
             line.push(' ');
-            used += 1;
         }
-        used += word.len();
-        line.extend(word);
+        line.push_str(word);
     }
     flush(&mut line);
 }
@@ -167,17 +186,35 @@ mod tests {
     #[test]
     fn every_line_fits_and_nothing_steers_the_terminal() {
         let long = "x".repeat(200);
-        let view = View { columns: COLUMNS, rows: vec![row(&long, &long), row("a\u{1b}[2Jb\n", "c\u{202e}d e")] };
-        let out = render(&view, 80, false);
+        let page = Page { columns: COLUMNS, rows: vec![row(&long, &long), row("a\u{1b}[2Jb\n", "c\u{202e}d e")] };
+        let out = render(&page, 80, false);
         assert!(out.lines().all(|line| line.chars().count() <= 80), "{out}");
         assert!(!out.contains('\u{1b}') && !out.contains('\u{202e}'));
         assert!(out.contains("a?[2Jb?") && out.contains("    c?d e"));
     }
 
     #[test]
+    fn wide_letters_and_accents_line_up() {
+        let rows = ["web", "数据库一号", "e\u{301}te\u{301}", "🔥🔥", "한국어서버"].map(|host| row(host, "磁盘已满"));
+        let page = Page { columns: COLUMNS, rows: rows.to_vec() };
+        for width in [80, 40, 24] {
+            let out = render(&page, width, false);
+            let lines: Vec<&str> = out.lines().filter(|line| !line.starts_with(' ')).collect();
+            let level = |line: &str| line.find("CRIT").or(line.find("LEVEL")).map(|at| line[..at].width());
+            assert!(lines.iter().all(|line| level(line).is_some() && level(line) == level(lines[0])), "{out}");
+            assert!(out.lines().all(|line| line.width() <= width), "{out}");
+        }
+        assert_eq!((cut("数据库", 5).as_str(), cut("数据库", 4).as_str()), ("数据…", "数…"));
+        assert_eq!(cut("e\u{301}te\u{301}s", 3), "e\u{301}t…");
+        let mut out = String::new();
+        below(&mut out, &"数".repeat(30), 24);
+        assert!(out.lines().all(|line| line.width() <= 24) && out.matches('数').count() == 30, "{out}");
+    }
+
+    #[test]
     fn colour_is_added_to_the_word_only_when_asked() {
-        let view = View { columns: COLUMNS, rows: vec![row("a", "")] };
-        assert!(render(&view, 80, true).contains("\u{1b}[31mCRIT\u{1b}[0m"));
-        assert_eq!(render(&view, 80, false), "HOST  LEVEL  CPU\na     CRIT   50%\n");
+        let page = Page { columns: COLUMNS, rows: vec![row("a", "")] };
+        assert!(render(&page, 80, true).contains("\u{1b}[31mCRIT\u{1b}[0m"));
+        assert_eq!(render(&page, 80, false), "HOST  LEVEL  CPU\na     CRIT   50%\n");
     }
 }

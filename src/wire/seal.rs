@@ -103,7 +103,10 @@ pub fn open(identities: &[String], sealed: &[u8]) -> Result<Vec<u8>, SealError> 
         return Err(SealError::NotAge);
     }
     let head = sealed.get(..MAX_HEADER.min(sealed.len())).unwrap_or(sealed);
-    if !head.windows(5).any(|window| window == b"\n--- ") {
+    let Some(end) = head.windows(5).position(|window| window == b"\n--- ") else {
+        return Err(SealError::BadHeader);
+    };
+    if !is_whole(head.get(INTRO.len()..end + 1).unwrap_or_default()) {
         return Err(SealError::BadHeader);
     }
     let keys: Vec<Identity> = identities.iter().map(|key| parse_identity(key)).collect::<Result<_, _>>()?;
@@ -115,6 +118,19 @@ pub fn open(identities: &[String], sealed: &[u8]) -> Result<Vec<u8>, SealError> 
         return Err(SealError::Oversize { found: plain.len() });
     }
     Ok(plain)
+}
+
+/// Whether each stanza has its body, which ends with a line shorter than 64: the library lets one without pass.
+fn is_whole(stanzas: &[u8]) -> bool {
+    let mut body = false;
+    for line in stanzas.split_inclusive(|&byte| byte == b'\n') {
+        let begins = line.starts_with(b"-> ");
+        if begins == body {
+            return false;
+        }
+        body = begins || line.len() == 65;
+    }
+    !body
 }
 
 fn parse_recipient(key: &str) -> Result<Recipient, SealError> {

@@ -3,6 +3,7 @@
 //! Accounts and not only addresses, because two hosts of one account would share one spool. It needs root.
 
 use std::fs;
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use super::mailbox::Mailbox;
 use super::run::{Owned, Said, free_port, must, path, program, system, until};
 
 static FLEETS: AtomicU32 = AtomicU32::new(0);
@@ -36,6 +38,16 @@ pub enum Kind {
     NoExec,
     /// Home is full, and no other directory serves.
     DiskFull,
+    /// Home is mounted read-only, but another directory serves.
+    ReadOnlyHome,
+    /// Home is mounted read-only, and no other directory serves.
+    ReadOnly,
+    /// Answers the command with endless output.
+    Floods,
+    /// Answers the command with a frame of the right nonce that promises a giant file.
+    Lies,
+    /// Begins as an SSH server, then a byte now and then for ever.
+    Drips,
 }
 
 /// One host of the fleet.
@@ -53,11 +65,11 @@ pub struct Host {
 pub struct Fleet {
     pub dir: PathBuf,
     pub port: u16,
-    pub smtp: u16,
     pub hosts: Vec<Host>,
     mounts: Vec<PathBuf>,
     // Kept for their Drop.
     running: Vec<Owned>,
+    mailbox: Mailbox,
     _black_holes: Vec<TcpListener>,
 }
 
@@ -69,7 +81,7 @@ impl Fleet {
         let tag = format!("ft{}x{number}", std::process::id());
         // Not below /tmp: the probe refuses a directory whose parents others may write to.
         let dir = PathBuf::from(format!("/var/lib/fleet-health-test-{tag}"));
-        for folder in ["authorized", "home", "keys", "mail", "probes"] {
+        for folder in ["authorized", "home", "keys", "probes"] {
             fs::create_dir_all(dir.join(folder)).unwrap();
         }
         fs::set_permissions(dir.join("keys"), fs::Permissions::from_mode(0o700)).unwrap();
@@ -78,10 +90,10 @@ impl Fleet {
         }
         let mut fleet = Self {
             port: free_port(),
-            smtp: free_port(),
             hosts: Vec::new(),
             mounts: Vec::new(),
             running: Vec::new(),
+            mailbox: Mailbox::start(&dir.join("mail")),
             _black_holes: Vec::new(),
             dir,
         };
@@ -99,11 +111,15 @@ impl Fleet {
                 Kind::NoExecHome,
                 Kind::NoExec,
                 Kind::DiskFull,
+                Kind::ReadOnlyHome,
+                Kind::ReadOnly,
+                Kind::Floods,
+                Kind::Lies,
             ],
         );
         fleet.start_sshd("other", &[Kind::ChangedKey]);
         fleet.start_black_holes();
-        fleet.start_mailbox();
+        fleet.start_drips();
         fleet.write_known_hosts();
         fleet
     }
@@ -117,6 +133,7 @@ impl Fleet {
         let options = match kind {
             Kind::NoExec | Kind::NoExecHome => Some("size=64m,mode=0700,noexec"),
             Kind::DiskFull => Some("size=256k,mode=0700"),
+            Kind::ReadOnly | Kind::ReadOnlyHome => Some("size=64m,mode=0700"),
             _ => None,
         };
         if let Some(options) = options {
@@ -132,8 +149,11 @@ impl Fleet {
         }
         must("chown", &["-R", &format!("{user}:"), &shown(&home)]);
         fs::set_permissions(&home, fs::Permissions::from_mode(0o700)).unwrap();
+        if matches!(kind, Kind::ReadOnly | Kind::ReadOnlyHome) {
+            must("mount", &["-o", "remount,ro", &shown(&home)]);
+        }
         let uid = must("id", &["-u", user]).trim().to_owned();
-        if matches!(kind, Kind::NoExec | Kind::DiskFull) {
+        if matches!(kind, Kind::NoExec | Kind::DiskFull | Kind::ReadOnly) {
             // Where the probe would go next belongs to somebody else.
             for place in elsewhere(&uid) {
                 fs::write(place, "").unwrap();
@@ -185,6 +205,15 @@ impl Fleet {
                 Kind::HangsAfterLogin => {
                     config.push_str(&format!("Match User {}\n  ForceCommand sleep 600\n", host.user));
                 }
+                Kind::Floods => config.push_str(&format!("Match User {}\n  ForceCommand yes\n", host.user)),
+                Kind::Lies => {
+                    let script = self.dir.join("liar");
+                    let text = "n=$(printf %s \"$SSH_ORIGINAL_COMMAND\" | sed -n 's/.* fleet \\([0-9a-f]\\{32\\}\\) .*/\\1/p')\n\
+                                echo \"FLEET1 $n\"; echo \"file 00000000-0000000001.age 99999999999 $n$n\"; sleep 1\n";
+                    fs::write(&script, text).unwrap();
+                    let line = format!("Match User {}\n  ForceCommand sh {}\n", host.user, shown(&script));
+                    config.push_str(&line);
+                }
                 _ => {}
             }
         }
@@ -211,19 +240,19 @@ impl Fleet {
             hanging.map(|host| TcpListener::bind((host.address.as_str(), self.port)).unwrap()).collect();
     }
 
-    fn start_mailbox(&mut self) {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let log = fs::File::create(self.dir.join("mailbox.log")).unwrap();
-        let child = Command::new(root.join("target/venv/bin/python"))
-            .arg(root.join("scripts/mailbox.py"))
-            .args([self.smtp.to_string(), shown(&self.dir.join("mail"))])
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap_or_else(|error| panic!("target/venv: {error}; make it with: make deps"));
-        self.running.push(Owned(child));
-        let port = self.smtp;
-        until("the mail server listens", Duration::from_secs(20), || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    fn start_drips(&self) {
+        for host in self.hosts.iter().filter(|host| host.kind == Kind::Drips) {
+            let listener = TcpListener::bind((host.address.as_str(), self.port)).unwrap();
+            // The thread ends with the test's process.
+            std::thread::spawn(move || {
+                for mut stream in listener.incoming().flatten() {
+                    let _ = stream.write_all(b"SSH-2.0-OpenSSH_9.2\r\n");
+                    while stream.write_all(b"\0").is_ok() {
+                        std::thread::sleep(Duration::from_millis(100));
+                    }
+                }
+            });
+        }
     }
 
     fn write_known_hosts(&self) {
@@ -259,11 +288,7 @@ impl Fleet {
 
     /// The `<alerts>` block for the mail server of this fleet.
     pub fn alerts(&self) -> String {
-        format!(
-            "<alerts recovered=\"true\"><smtp host=\"127.0.0.1\" port=\"{}\" tls=\"none\" from=\"fleet@example.net\"/>\
-             <to name=\"ops\" mail=\"ops@example.net\"/><route to=\"ops\"/></alerts>\n",
-            self.smtp
-        )
+        self.mailbox.alerts()
     }
 
     pub fn config(&self) -> PathBuf {
@@ -289,13 +314,7 @@ impl Fleet {
 
     /// The mails that arrived, in order.
     pub fn mails(&self) -> Vec<String> {
-        let mut files: Vec<PathBuf> = fs::read_dir(self.dir.join("mail"))
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .filter(|path| path.extension().is_some_and(|ending| ending == "eml"))
-            .collect();
-        files.sort();
-        files.iter().map(|file| String::from_utf8_lossy(&fs::read(file).unwrap()).into_owned()).collect()
+        self.mailbox.mails()
     }
 
     /// A real filesystem of that size, mounted below the fleet's folder.
@@ -307,6 +326,15 @@ impl Fleet {
         must("mount", &["-o", "loop", &shown(&image), &shown(&place)]);
         self.mounts.push(place.clone());
         place
+    }
+
+    /// Hosts keep in `given` below their home what their probes ever say: a script in the probe's place.
+    pub fn record_given(&self) {
+        let real = self.dir.join("real-probe");
+        fs::copy(program("fleet-probe"), &real).unwrap();
+        let script = format!("#!/bin/sh\n{} \"$@\" | tee -a \"$HOME/given\"\n", shown(&real));
+        let probe = self.dir.join(format!("probes/{}-linux/fleet-probe", std::env::consts::ARCH));
+        fs::write(probe, script).unwrap();
     }
 
     /// Processes of the hosts' users: probes and what sshd started for them.

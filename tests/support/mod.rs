@@ -9,5 +9,11 @@
 )]
 
 pub mod fleet;
+pub mod given;
+pub mod local;
+pub mod mailbox;
 pub mod run;
 pub mod servers;
+pub mod smtpd;
+pub mod sshd;
+pub mod terminal;

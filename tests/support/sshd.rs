@@ -2,7 +2,7 @@
 #![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -16,7 +16,7 @@ pub struct Options {
     pub address: String,
     /// Text of the banner sent before login.
     pub banner: Option<String>,
-    /// Further lines of sshd_config, e.g. `ForceCommand sleep 1000`.
+    /// Lines of sshd_config, e.g. `ForceCommand sleep 1000`; they win over ours.
     pub lines: Vec<String>,
     /// Do not authorise the key.
     pub reject: bool,
@@ -30,6 +30,8 @@ pub struct Options {
     pub home: Option<String>,
     /// Type of the host key: `ed25519`, `rsa`, `ecdsa`.
     pub key_type: String,
+    /// The network namespace that it runs in, on port 2222.
+    pub namespace: Option<String>,
 }
 
 impl Default for Options {
@@ -44,6 +46,7 @@ impl Default for Options {
             shell: "/bin/sh".into(),
             home: None,
             key_type: "ed25519".into(),
+            namespace: None,
         }
     }
 }
@@ -112,44 +115,55 @@ impl Sshd {
             Some(password) => sh(&format!("echo '{user}:{password}' | chpasswd")),
             None => sh(&format!("usermod -p '*' {user}")),
         };
-        let port = free_port(&options.address);
+        let port = if options.namespace.is_some() { 2222 } else { free_port(&options.address) };
         let log = folder.join("log");
-        let mut config = format!(
+        let mut config = options.lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+        config.push_str(&format!(
             "ListenAddress {}:{port}\nHostKey {shown}/hostkey\nAuthorizedKeysFile {shown}/authorized\nPidFile none\n\
              UsePAM no\nStrictModes no\nMaxStartups 200\nPermitRootLogin yes\nLogLevel VERBOSE\nPrintMotd no\n\
              PasswordAuthentication {}\nKbdInteractiveAuthentication no\n",
-            options.address,
+            if options.address.contains(':') { format!("[{}]", options.address) } else { options.address.clone() },
             if options.password.is_some() { "yes" } else { "no" },
-        );
+        ));
         if let Some(banner) = &options.banner {
             fs::write(folder.join("banner"), banner).expect("banner");
             config.push_str(&format!("Banner {shown}/banner\n"));
         }
-        for line in &options.lines {
-            config.push_str(&format!("{line}\n"));
-        }
         fs::write(folder.join("sshd_config"), config).expect("sshd_config");
-        let child = Command::new("/usr/sbin/sshd")
-            .args(["-D", "-E"])
-            .arg(&log)
-            .arg("-f")
-            .arg(folder.join("sshd_config"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("sshd");
+        let child = daemon(&folder, &log, options.namespace.as_deref());
         let known_hosts = folder.join("known_hosts");
         let key = folder.join("id");
         let address = options.address.clone();
         let sshd = Self { address, port, user, home, key, known_hosts, log, folder, child, mounts };
         sshd.know();
+        sshd.wait(0);
+        sshd
+    }
+
+    /// The host is gone, as after a power cut; what it stored stays.
+    pub fn stop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// The host is back, on the same port with the same key.
+    pub fn go_on(&mut self) {
+        let before = self.starts();
+        self.child = daemon(&self.folder, &self.log, None);
+        self.wait(before);
+    }
+
+    /// How often it began to listen.
+    fn starts(&self) -> usize {
+        self.log_text().matches("Server listening on").count()
+    }
+
+    fn wait(&self, before: usize) {
         let until = Instant::now() + Duration::from_secs(20);
-        while TcpStream::connect((sshd.address.as_str(), port)).is_err() {
-            assert!(Instant::now() < until, "sshd does not listen: {}", sshd.log_text());
+        while self.starts() <= before {
+            assert!(Instant::now() < until, "sshd does not listen: {}", self.log_text());
             std::thread::sleep(Duration::from_millis(20));
         }
-        sshd
     }
 
     /// Writes known_hosts with the host's present key.
@@ -179,6 +193,19 @@ impl Sshd {
     pub fn log_text(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
+}
+
+fn daemon(folder: &Path, log: &Path, namespace: Option<&str>) -> Child {
+    let mut sshd = match namespace {
+        Some(name) => {
+            let mut ip = Command::new("ip");
+            ip.args(["netns", "exec", name, "/usr/sbin/sshd"]);
+            ip
+        }
+        None => Command::new("/usr/sbin/sshd"),
+    };
+    sshd.args(["-D", "-E"]).arg(log).arg("-f").arg(folder.join("sshd_config"));
+    sshd.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("sshd")
 }
 
 impl Drop for Sshd {

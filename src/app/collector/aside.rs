@@ -1,9 +1,10 @@
 //! Files that no identity of ours opens are set aside, still sealed: they leave the host, and are not lost.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+
+use crate::app::files;
 
 /// What may be set aside in all; beyond it files stay on their hosts.
 const MOST: u64 = 64 * 1024 * 1024;
@@ -31,13 +32,7 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) -> std::io::Result<bool> {
         log::error!("{}: full ({held} bytes); look at the files and remove them", folder.display());
         return Ok(false);
     }
-    let target = folder.join(name);
-    let fresh = folder.join(format!(".{name}.new"));
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&fresh, &target)?;
-    fs::File::open(folder)?.sync_all()?;
+    files::replace(&folder.join(name), bytes, 0o600)?;
     Ok(true)
 }
 

@@ -1,4 +1,5 @@
-//! After a refused login a host is left alone for a while: OpenSSH's PerSourcePenalties punish those who hurry.
+//! Hosts that are left alone for a while: those that refused the login, because OpenSSH's PerSourcePenalties punish who
+//! hurries, and those that behave as no honest host does, so that they cost the others nothing (design/trust.md, A12).
 
 use std::collections::HashMap;
 
@@ -8,28 +9,39 @@ use crate::model::cause::Cause;
 use crate::model::fleet::{Attempt, Outcome};
 use crate::store::{Result, Store};
 
-/// The first wait; it doubles with each further refusal.
+/// The first wait; it doubles with each further failure of the kind.
 const FIRST: TimeDelta = TimeDelta::minutes(5);
 /// The longest wait.
 const LONGEST: TimeDelta = TimeDelta::hours(1);
-/// Attempts that are looked back at: more refusals than this do not make the wait longer.
-const LOOK_BACK: usize = 64;
+/// Attempts that are looked back at: more failures than this do not make the wait longer.
+const LOOK_BACK: usize = 256;
+/// A host that hangs may be a busy one: it is left alone only when it hung this often in a row.
+const PATIENCE: usize = 3;
 
 /// The hosts to leave alone now, each with a text for people.
 pub fn held(store: &dyn Store, now: DateTime<Utc>) -> Result<HashMap<String, String>> {
     let mut held = HashMap::new();
     for host in store.now()? {
-        let refused = host.attempt.as_ref().is_some_and(|attempt| cause(attempt).is_some_and(counts));
-        if refused && let Some(until) = until(&store.attempts(&host.host, LOOK_BACK)?, now) {
+        let counting = host.attempt.as_ref().is_some_and(|attempt| cause(attempt).is_some_and(counts));
+        if counting && let Some((until, why)) = until(&store.attempts(&host.host, LOOK_BACK)?, now) {
             let at = until.format("%H:%M:%S");
-            held.insert(host.host, format!("the login was refused; the next attempt is after {at} UTC"));
+            held.insert(host.host, format!("the last attempt ended with {why}; the next one is after {at} UTC"));
         }
     }
     Ok(held)
 }
 
 fn counts(cause: Cause) -> bool {
-    matches!(cause, Cause::Authentication | Cause::BackOff)
+    cause == Cause::BackOff || refuses(cause) || hangs(cause)
+}
+
+fn refuses(cause: Cause) -> bool {
+    matches!(cause, Cause::Authentication | Cause::Oversize | Cause::BadEnvelope)
+}
+
+/// Holds a thread for as long as a visit may take.
+fn hangs(cause: Cause) -> bool {
+    matches!(cause, Cause::Handshake | Cause::Deadline)
 }
 
 fn cause(attempt: &Attempt) -> Option<Cause> {
@@ -39,18 +51,20 @@ fn cause(attempt: &Attempt) -> Option<Cause> {
     }
 }
 
-/// When the next attempt may be, if that is after `now`; `attempts` newest first.
-fn until(attempts: &[Attempt], now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let refusals: Vec<&Attempt> = attempts
+/// When the next attempt may be and for what cause, if that is after `now`; `attempts` newest first.
+fn until(attempts: &[Attempt], now: DateTime<Utc>) -> Option<(DateTime<Utc>, Cause)> {
+    let failures: Vec<(DateTime<Utc>, Cause)> = attempts
         .iter()
-        .take_while(|attempt| cause(attempt).is_some_and(counts))
-        .filter(|attempt| cause(attempt) == Some(Cause::Authentication))
+        .map_while(|attempt| Some((attempt.at, cause(attempt).filter(|cause| counts(*cause))?)))
+        .filter(|(_, cause)| *cause != Cause::BackOff)
         .collect();
-    let last = refusals.first()?.at;
-    let doublings = u32::try_from(refusals.len() - 1).unwrap_or(u32::MAX).min(10);
+    let &(last, why) = failures.first()?;
+    // Before hangs weigh, there must be some: the first of them are free.
+    let free = if failures.iter().any(|(_, cause)| refuses(*cause)) { 1 } else { PATIENCE };
+    let doublings = u32::try_from(failures.len().checked_sub(free)?).unwrap_or(u32::MAX).min(10);
     let until = last + (FIRST * 2_i32.pow(doublings)).min(LONGEST);
     // A clock that was set back must not hold a host for longer than the longest wait.
-    (until > now && last <= now).then_some(until)
+    (until > now && last <= now).then_some((until, why))
 }
 
 #[cfg(test)]
@@ -68,7 +82,7 @@ mod tests {
     }
 
     fn minutes(attempts: &[Attempt], now: i64) -> Option<i64> {
-        until(attempts, DateTime::UNIX_EPOCH + TimeDelta::minutes(now)).map(|at| at.timestamp() / 60)
+        until(attempts, DateTime::UNIX_EPOCH + TimeDelta::minutes(now)).map(|(at, _)| at.timestamp() / 60)
     }
 
     #[test]
@@ -80,6 +94,19 @@ mod tests {
         assert_eq!(minutes(&[waited(25), refused(20), waited(15), refused(10)], 26), Some(30));
         let many: Vec<Attempt> = (0..20).rev().map(|n| refused(n * 100)).collect();
         assert_eq!(minutes(&many, 1901), Some(1960));
+    }
+
+    #[test]
+    fn floods_and_lies_count_at_once_and_hangs_when_they_go_on() {
+        for hostile in [Cause::Oversize, Cause::BadEnvelope] {
+            assert_eq!(minutes(&[attempt(10, Some(hostile))], 11), Some(15));
+            let again = [attempt(20, Some(hostile)), attempt(15, Some(Cause::BackOff)), attempt(10, Some(hostile))];
+            assert_eq!(minutes(&again, 21), Some(30));
+        }
+        let hung = |minute| attempt(minute, Some(Cause::Deadline));
+        assert_eq!(minutes(&[hung(10), hung(5)], 11), None);
+        assert_eq!(minutes(&[attempt(15, Some(Cause::Handshake)), hung(10), hung(5)], 16), Some(20));
+        assert_eq!(minutes(&[hung(25), hung(15), hung(10), hung(5)], 26), Some(35));
     }
 
     #[test]

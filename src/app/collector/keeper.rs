@@ -43,6 +43,7 @@ pub fn sweep(
         spec,
         visits: HashMap::new(),
         results: Vec::with_capacity(planned.len()),
+        costs: Vec::new(),
         broken: Arc::new(AtomicBool::new(false)),
         error: None,
     };
@@ -50,9 +51,11 @@ pub fn sweep(
     keeper.run(jobs, stop, progress);
     let result =
         SweepResult { id, hosts: keeper.results, took: begun.elapsed(), stopped: stop.load(Ordering::Relaxed) };
-    match keeper.error {
+    let (costs, error) = (keeper.costs, keeper.error);
+    match error {
         Some(error) => Err(error),
         None => {
+            store.settle(id, &costs)?;
             store.end_sweep(id, clock::now(), u32::try_from(result.failed()).unwrap_or(u32::MAX))?;
             Ok(result)
         }
@@ -61,7 +64,6 @@ pub fn sweep(
 
 /// A visit under way.
 struct Visit {
-    begun: Instant,
     nonce: String,
     answers: Option<Sender<ToDialer>>,
     sealed: Vec<(String, Vec<u8>)>,
@@ -76,6 +78,8 @@ struct Keeper<'a> {
     spec: &'a FleetSpec,
     visits: HashMap<String, Visit>,
     results: Vec<HostResult>,
+    /// Attempts that are written and now have their costs: one commit for all, because no acknowledgement waits for it.
+    costs: Vec<Attempt>,
     /// Seen by the pool: a store that takes nothing makes further visits pointless.
     broken: Arc<AtomicBool>,
     error: Option<StoreError>,
@@ -98,17 +102,12 @@ impl Keeper<'_> {
 
     fn run(&mut self, jobs: Vec<Job>, stop: &Arc<AtomicBool>, progress: &mut Progress) {
         let total = self.results.len() + jobs.len();
+        let begun = Instant::now();
         let ends = Instant::now() + self.spec.collector.deadline;
         let nobody_waits_after = ends + self.spec.collector.timeout + GRACE;
         let (out, heard) = mpsc::channel();
         for job in &jobs {
-            let visit = Visit {
-                begun: Instant::now(),
-                nonce: job.nonce.clone(),
-                answers: None,
-                sealed: Vec::new(),
-                attempt: None,
-            };
+            let visit = Visit { nonce: job.nonce.clone(), answers: None, sealed: Vec::new(), attempt: None };
             self.visits.insert(job.host.clone(), visit);
         }
         let (stop, broken) = (Arc::clone(stop), Arc::clone(&self.broken));
@@ -128,7 +127,8 @@ impl Keeper<'_> {
         }
         let lost: Vec<String> = self.visits.keys().cloned().collect();
         for host in lost {
-            self.end(&host, Cause::Internal, "no answer of the worker thread".to_owned(), Traffic::default());
+            let text = "no answer of the worker thread".to_owned();
+            self.end(&host, Cause::Internal, text, Traffic::default(), begun.elapsed());
         }
         progress.set(self.results.len());
     }
@@ -137,32 +137,30 @@ impl Keeper<'_> {
         match heard {
             Heard::Started(host, answers) => {
                 if let Some(visit) = self.visits.get_mut(&host) {
-                    visit.begun = Instant::now();
                     visit.answers = Some(answers);
                 }
             }
             Heard::NoTurn(host) => {
                 let text = "the sweep ended before its turn".to_owned();
-                if let Some(visit) = self.visits.get_mut(&host) {
-                    visit.begun = Instant::now();
-                }
-                self.end(&host, Cause::SweepDeadline, text, Traffic::default());
+                self.end(&host, Cause::SweepDeadline, text, Traffic::default(), Duration::ZERO);
             }
-            Heard::Said(FromDialer::Sealed { host, name, bytes }) => {
+            Heard::Said(FromDialer::Sealed { host, name, bytes }, _) => {
                 if let Some(visit) = self.visits.get_mut(&host) {
                     visit.sealed.push((name, bytes));
                 }
             }
-            Heard::Said(FromDialer::Pulled { host, left, dropped }) => self.pulled(&host, left, dropped),
-            Heard::Said(FromDialer::Finished { host, traffic }) => self.finished(&host, traffic),
-            Heard::Said(FromDialer::Failed { host, cause, text, traffic }) => self.end(&host, cause, text, traffic),
+            Heard::Said(FromDialer::Pulled { host, left, dropped }, took) => self.pulled(&host, left, dropped, took),
+            Heard::Said(FromDialer::Finished { host, traffic }, took) => self.finished(&host, traffic, took),
+            Heard::Said(FromDialer::Failed { host, cause, text, traffic }, took) => {
+                self.end(&host, cause, text, traffic, took)
+            }
         }
     }
 
     /// Everything of a host is here: open, check, commit, and tell the host what it may delete.
-    fn pulled(&mut self, host: &str, left: u32, dropped: u64) {
+    fn pulled(&mut self, host: &str, left: u32, dropped: u64, took: Duration) {
         let Some(visit) = self.visits.get_mut(host) else { return };
-        let (nonce, begun) = (visit.nonce.clone(), visit.begun);
+        let nonce = visit.nonce.clone();
         let (sealed, answers) = (std::mem::take(&mut visit.sealed), visit.answers.clone());
         if dropped > 0 {
             log::warn!("{host}: its spool was full; {dropped} old samples are gone for ever");
@@ -174,7 +172,7 @@ impl Keeper<'_> {
         let attempt = Attempt {
             host: host.to_owned(),
             at: clock::now(),
-            took: begun.elapsed(),
+            took,
             outcome: opened.outcome(),
             traffic: Traffic::default(),
         };
@@ -223,34 +221,32 @@ impl Keeper<'_> {
         opened
     }
 
-    fn finished(&mut self, host: &str, traffic: Traffic) {
+    fn finished(&mut self, host: &str, traffic: Traffic, took: Duration) {
         let Some(visit) = self.visits.remove(host) else { return };
         match visit.attempt {
             Some((mut attempt, stored)) => {
                 attempt.traffic = traffic;
-                attempt.took = visit.begun.elapsed();
-                if let Err(error) = self.store.settle(self.id, &attempt) {
-                    self.give_up(error);
-                }
+                attempt.took = took;
+                self.costs.push(attempt.clone());
                 self.results.push(HostResult::new(attempt, stored));
             }
             None if self.error.is_some() => {
-                self.result_only(host, Cause::Store, "the store took nothing", visit.begun.elapsed(), traffic);
+                self.result_only(host, Cause::Store, "the store took nothing", took, traffic);
             }
             None => {
                 let text = "the visit ended without its stats".to_owned();
-                self.failed(host, Cause::Internal, text, visit.begun.elapsed(), traffic);
+                self.failed(host, Cause::Internal, text, took, traffic);
             }
         }
     }
 
     /// A visit that came to no good end.
-    fn end(&mut self, host: &str, cause: Cause, text: String, traffic: Traffic) {
+    fn end(&mut self, host: &str, cause: Cause, text: String, traffic: Traffic, took: Duration) {
         let Some(visit) = self.visits.remove(host) else { return };
         match visit.attempt {
             // The samples are committed: that the rest of the visit failed costs nothing.
             Some((attempt, stored)) => self.results.push(HostResult::new(attempt, stored)),
-            None => self.failed(host, cause, text, visit.begun.elapsed(), traffic),
+            None => self.failed(host, cause, text, took, traffic),
         }
     }
 

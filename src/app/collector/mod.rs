@@ -11,11 +11,12 @@ use clap::Parser;
 
 use super::context::{self, Common};
 use super::exit::{self, Exit, Failure, Outcome};
-use super::{clock, keyring, lock, logging, state};
+use super::{clock, harden, keyring, lock, logging, state};
 use crate::model::fleet::Heartbeat;
 use crate::model::pattern;
-use crate::model::spec::{FleetSpec, HostSpec};
-use crate::store::Store;
+use crate::model::spec::{FleetSpec, HostSpec, Transport};
+use crate::ssh::deploy;
+use crate::store::{Store, StoreError};
 
 mod aside;
 mod back_off;
@@ -41,9 +42,16 @@ struct Args {
     json: bool,
 }
 
+/// Its command line, for the man page.
+#[must_use]
+pub fn command() -> clap::Command {
+    <Args as clap::CommandFactory>::command()
+}
+
 /// Runs the collector.
 #[must_use]
 pub fn main() -> ExitCode {
+    harden::no_core();
     let args = Args::parse();
     logging::start(&args.common);
     exit::finish("fleet-collector", run(&args))
@@ -66,6 +74,10 @@ fn run(args: &Args) -> Outcome {
     let stop = stop_flag()?;
     let asked = !args.host.is_empty();
     let planned = plan::jobs(&spec, &hosts, &recipients, &probes, store.as_ref(), asked)?;
+    if hosts.iter().any(|host| matches!(host.transport, Transport::Ssh(_))) {
+        // Read and hashed before the first host's time begins; what is wrong with them is said for each host.
+        let _ = deploy::probes(&probes);
+    }
     let mut progress = report::Progress::new(&args.common, hosts.len());
 
     let begun = keeper::sweep(&spec, planned, &identities, store.as_mut(), &stop, &mut progress);
@@ -73,7 +85,10 @@ fn run(args: &Args) -> Outcome {
     let sweep = match begun {
         Ok(sweep) => sweep,
         Err(error) => {
-            beat(store.as_mut(), false, &error.to_string());
+            // Whoever kept the store locked until now would keep the heartbeat waiting as long again.
+            if !matches!(error, StoreError::Busy { .. }) {
+                beat(store.as_mut(), false, &error.to_string());
+            }
             return Err(error.into());
         }
     };

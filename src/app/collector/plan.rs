@@ -75,15 +75,20 @@ fn planned_job(job: Job) -> Planned {
     Planned::Skip { host: job.host, cause: Cause::LocalSetup, text }
 }
 
-/// The visit of one host.
-fn job(
+/// 32 hexadecimal digits that nobody can guess.
+pub fn nonce() -> Result<String, Failure> {
+    Ok(random::<16>()?.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// What the dialer is told of one host.
+pub fn job(
     spec: &FleetSpec,
     host: &HostSpec,
     orders: &mut Orders,
     recipients: &[String],
     probes: &Path,
 ) -> Result<Job, Failure> {
-    let nonce = random::<16>()?.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let nonce = nonce()?;
     let task = Task {
         v: 1,
         nonce: nonce.clone(),

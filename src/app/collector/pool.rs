@@ -6,9 +6,9 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::app::dialer;
+use crate::app::{descriptors, dialer};
 use crate::model::cause::Cause;
-use crate::model::job::{FromDialer, Job, Traffic};
+use crate::model::job::{FromDialer, Job, ToDialer, Traffic};
 
 /// Enough for libssh2 and the age stream; thousands of threads then cost address space, not memory.
 const STACK: usize = 512 * 1024;
@@ -18,9 +18,10 @@ const SPREAD: Duration = Duration::from_millis(300);
 /// What the keeper hears.
 pub enum Heard {
     /// A visit begins; answers for the host go to the sender.
-    Started(String, Sender<crate::model::job::ToDialer>),
-    /// The dialer says something.
-    Said(FromDialer),
+    Started(String, Sender<ToDialer>),
+    /// The dialer says something, so long after the visit began. How long the keeper then needs is none of the host's
+    /// matter.
+    Said(FromDialer, Duration),
     /// The host's turn did not come before the sweep's end.
     NoTurn(String),
 }
@@ -42,7 +43,11 @@ impl Pool {
         stop: Box<dyn Fn() -> bool + Send + Sync>,
         out: &Sender<Heard>,
     ) -> std::io::Result<()> {
-        let threads = threads.min(jobs.len());
+        let wanted = threads.min(jobs.len());
+        let threads = descriptors::visits(wanted);
+        if threads < wanted {
+            log::warn!("{threads} hosts at once instead of {wanted}: the limit of open files is low (ulimit -n)");
+        }
         let pool = Arc::new(Self { queue: Mutex::new(jobs.into()), ends, stop });
         for number in 0..threads {
             let (mine, out) = (Arc::clone(&pool), out.clone());
@@ -72,7 +77,7 @@ impl Pool {
                 continue;
             }
             job.timeout = job.timeout.min(left);
-            visit(&job, out);
+            visit(&job, out, dialer::visit);
         }
     }
 
@@ -82,23 +87,55 @@ impl Pool {
 }
 
 /// One visit; whatever happens in it, exactly one end is heard.
-fn visit(job: &Job, out: &Sender<Heard>) {
+fn visit(job: &Job, out: &Sender<Heard>, dial: impl FnOnce(&Job, &mut dyn FnMut(FromDialer), &Receiver<ToDialer>)) {
     let (answers, answer): (_, Receiver<_>) = std::sync::mpsc::channel();
     // The keeper gone means the process is ending: there is nobody left to tell.
     let _ = out.send(Heard::Started(job.host.clone(), answers));
+    let begun = Instant::now();
     let mut ended = false;
     let mut say = |said: FromDialer| {
         ended |= matches!(said, FromDialer::Finished { .. } | FromDialer::Failed { .. });
-        let _ = out.send(Heard::Said(said));
+        let _ = out.send(Heard::Said(said, begun.elapsed()));
     };
-    let result = catch_unwind(AssertUnwindSafe(|| dialer::visit(job, &mut say, &answer)));
+    let result = catch_unwind(AssertUnwindSafe(|| dial(job, &mut say, &answer)));
     if !ended {
         let text = if result.is_err() { "the visit panicked" } else { "the visit ended without a word" };
-        let _ = out.send(Heard::Said(FromDialer::Failed {
-            host: job.host.clone(),
-            cause: Cause::Internal,
-            text: text.to_owned(),
-            traffic: Traffic::default(),
-        }));
+        let (host, text) = (job.host.clone(), text.to_owned());
+        let failed = FromDialer::Failed { host, cause: Cause::Internal, text, traffic: Traffic::default() };
+        let _ = out.send(Heard::Said(failed, begun.elapsed()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::spec::Transport;
+
+    fn job(host: &str) -> Job {
+        let (host, timeout) = (host.to_owned(), Duration::from_secs(1));
+        let (nonce, task, probes) = Default::default();
+        Job { host, transport: Transport::Local, nonce, task, probes, timeout }
+    }
+
+    #[test]
+    fn o18_a_panic_is_one_hosts_matter_and_told_once() {
+        let (out, heard) = std::sync::mpsc::channel();
+        visit(&job("a"), &out, |_, _, _| panic!("a defect"));
+        visit(&job("b"), &out, |_, _, _| {});
+        visit(&job("c"), &out, |job, say, _| {
+            say(FromDialer::Finished { host: job.host.clone(), traffic: Traffic::default() });
+            panic!("too late to matter");
+        });
+        drop(out);
+        let ends: Vec<(String, Option<Cause>)> = heard
+            .iter()
+            .filter_map(|heard| match heard {
+                Heard::Said(FromDialer::Failed { host, cause, .. }, _) => Some((host, Some(cause))),
+                Heard::Said(FromDialer::Finished { host, .. }, _) => Some((host, None)),
+                _ => None,
+            })
+            .collect();
+        let internal = Some(Cause::Internal);
+        assert_eq!(ends, [("a".into(), internal), ("b".into(), internal), ("c".into(), None)]);
     }
 }

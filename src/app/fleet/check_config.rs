@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 
 use crate::app::context::Common;
-use crate::app::exit::{Exit, Failure, Outcome};
+use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::config;
 
 /// Flags.
@@ -16,19 +16,20 @@ pub fn run(common: &Common, _args: Args) -> Outcome {
         Ok(loaded) => loaded,
         Err(report) => {
             // As it is, without the program's name before it: editors jump to `file:line:column`.
-            eprintln!("{report}");
+            exit::complain(&report.to_string());
             return Err(Failure::new(Exit::Config, ""));
         }
     };
     if let Some(warnings) = &loaded.warnings {
-        eprintln!("{warnings}");
+        exit::complain(&warnings.to_string());
     }
     // Silent under cron.
     if !common.quiet && (std::io::stdout().is_terminal() || common.verbose > 0) {
         let rules: usize = loaded.spec.hosts.iter().map(|host| host.rules.len()).sum();
         let (file, hosts) = (file.display(), loaded.spec.hosts.len());
         let s = |n: usize| if n == 1 { "" } else { "s" };
-        println!("{file}: {hosts} host{}, {rules} rule{}; no mistakes", s(hosts), s(rules));
+        let text = format!("{file}: {hosts} host{}, {rules} rule{}; no mistakes\n", s(hosts), s(rules));
+        return exit::print(&text);
     }
     Ok(Exit::Done)
 }

@@ -1,12 +1,12 @@
 //! `fleet config`: what results for a host, each value with the line it came from.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 
 use serde_json::{Value, json};
 
+use super::hosts;
 use crate::app::context::Common;
-use crate::app::exit::{Exit, Failure, Outcome};
+use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::config::{self, Loaded};
 use crate::model::catalogue;
 use crate::model::service::{CheckSpec, ServiceSpec};
@@ -36,13 +36,10 @@ pub fn run(common: &Common, args: Args) -> Outcome {
     let file = common.config_file()?;
     let loaded = config::read(&file).map_err(|report| Failure::new(Exit::Config, report.to_string()))?;
     let Some(host) = loaded.spec.host(&name) else {
-        let text = format!("there is no host {name} in {}; list them with: fleet hosts list", file.display());
-        return Err(Failure::new(Exit::Usage, text));
+        return Err(hosts::unknown(&loaded.spec, &name));
     };
     let text = if json { format!("{:#}\n", as_json(&loaded, host)) } else { as_text(&loaded, host) };
-    // A reader that has seen enough, such as head, is no failure.
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    Ok(Exit::Done)
+    exit::print(&text)
 }
 
 fn place(origin: &Origin) -> String {

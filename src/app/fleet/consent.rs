@@ -1,11 +1,12 @@
 //! `fleet consent`.
 
+use super::{hosts, show};
 use crate::app::clock;
 use crate::app::context::{Common, open_store};
-use crate::app::exit::{Exit, Failure, Outcome};
+use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::model::clean::clean;
 use crate::model::fleet::Consent;
-use crate::model::spec::FleetSpec;
+use crate::view::{Cell, Column, Page, Place, column};
 
 /// Flags.
 #[derive(Debug, clap::Args)]
@@ -37,9 +38,8 @@ enum Action {
     },
     /// All consents, ended ones too
     List {
-        /// As JSON
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        format: show::FormatArgs,
     },
 }
 
@@ -53,7 +53,7 @@ pub fn run(common: &Common, args: Args) -> Outcome {
                 return Err(Failure::new(Exit::Usage, "--by and --purpose must say something"));
             }
             if spec.host(&host).is_none() {
-                return Err(unknown(&spec, &host));
+                return Err(hosts::unknown(&spec, &host));
             }
             store.grant(&Consent { host, by, purpose, granted: clock::now(), revoked: None })?;
         }
@@ -62,84 +62,36 @@ pub fn run(common: &Common, args: Args) -> Outcome {
             let recorded = store.consents()?.iter().any(|consent| consent.host == host);
             let stored = || store.now().map(|list| list.iter().any(|it| it.host == host));
             if !recorded && spec.host(&host).is_none() && !stored()? {
-                return Err(unknown(&spec, &host));
+                return Err(hosts::unknown(&spec, &host));
             }
             let ended = store.revoke(&host, clock::now())?;
             if erase {
                 let samples = store.forget(&host)?;
-                println!("{host}: {samples} samples removed; copies made by fleet backup still hold them");
+                let text = format!("{host}: {samples} samples removed; copies made by fleet backup still hold them\n");
+                exit::print(&text)?;
             }
             if !ended {
-                eprintln!("fleet: {host}: no consent was in force");
+                exit::complain(&format!("fleet: {host}: no consent was in force"));
             }
         }
-        Action::List { json } => print(&store.consents()?, json),
+        Action::List { format } => return show::page(common, format.format(), &page(&store.consents()?)),
     }
     Ok(Exit::Done)
 }
 
-fn print(list: &[Consent], json: bool) {
-    if json {
-        let list: Vec<_> = list
-            .iter()
-            .map(|c| {
-                serde_json::json!({
-                    "host": c.host, "by": c.by, "purpose": c.purpose, "granted": c.granted.to_rfc3339(),
-                    "revoked": c.revoked.map(|at| at.to_rfc3339()),
-                })
-            })
-            .collect();
-        println!("{}", serde_json::Value::from(list));
-        return;
-    }
-    let mut table = comfy_table::Table::new();
-    table.load_preset(comfy_table::presets::NOTHING);
-    table.set_header(["HOST", "BY", "PURPOSE", "GRANTED", "REVOKED"]);
-    for c in list {
-        let revoked = c.revoked.map(|at| at.format("%F %R UTC").to_string()).unwrap_or_default();
-        table.add_row([&c.host, &c.by, &c.purpose, &c.granted.format("%F %R UTC").to_string(), &revoked]);
-    }
-    println!("{table}");
-}
+const COLUMNS: &[Column] = &[
+    column("host", "HOST", Place::Left),
+    column("by", "BY", Place::Left),
+    column("purpose", "PURPOSE", Place::Left),
+    column("granted", "GRANTED (UTC)", Place::Left),
+    column("revoked", "REVOKED (UTC)", Place::Left),
+];
 
-fn unknown(spec: &FleetSpec, name: &str) -> Failure {
-    let mut known: Vec<&str> = spec.hosts.iter().map(|host| host.name.as_str()).collect();
-    known.sort_by_key(|host| distance(host, name));
-    let text = match known.first() {
-        Some(nearest) if distance(nearest, name) <= 2 => format!("; did you mean {nearest}?"),
-        Some(_) => {
-            let more = if known.len() > 10 { ", ..." } else { "" };
-            let some: Vec<&str> = known.iter().copied().take(10).collect();
-            format!("; there are: {}{more}", some.join(", "))
-        }
-        None => "; it has no hosts".to_string(),
+fn page(list: &[Consent]) -> Page {
+    let row = |it: &Consent| {
+        let text = |text: &String| Cell::Text(text.clone());
+        let revoked = it.revoked.map_or(Cell::Empty, Cell::Time);
+        vec![text(&it.host), text(&it.by), text(&it.purpose), Cell::Time(it.granted), revoked]
     };
-    Failure::new(Exit::Usage, format!("no host {} in {}{text}", clean(name), spec.file.display()))
-}
-
-/// Edits from one word to the other (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().take(255).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().take(255).enumerate() {
-        let mut next = vec![i + 1];
-        for ((&y, &above), &diagonal) in b.iter().zip(row.iter().skip(1)).zip(&row) {
-            let left = next.last().copied().unwrap_or_default();
-            next.push((diagonal + usize::from(x != y)).min(above + 1).min(left + 1));
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::distance;
-
-    #[test]
-    fn distances() {
-        for (a, b, edits) in [("web01", "web01", 0), ("web01", "web1", 1), ("db", "", 2), ("abc", "cab", 2)] {
-            assert_eq!(distance(a, b), edits, "{a} {b}");
-        }
-    }
+    Page { columns: COLUMNS, rows: list.iter().map(row).collect() }
 }

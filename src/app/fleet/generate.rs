@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::CommandFactory;
 
-use crate::app::exit::{Exit, Failure, Outcome};
+use crate::app::exit::{self, Exit, Failure, Outcome};
+use crate::app::{alerter, collector};
 
 /// Flags of `completions`.
 #[derive(Debug, clap::Args)]
@@ -16,15 +17,16 @@ pub struct CompletionsArgs {
 /// Flags of `man`.
 #[derive(Debug, clap::Args)]
 pub struct ManArgs {
-    /// Write all pages into this folder instead of printing the first
+    /// Write all pages, those of collector and alerter too, into this folder instead of printing the first
     #[arg(long, value_name = "FOLDER")]
     output: Option<PathBuf>,
 }
 
 pub fn completions<C: CommandFactory>(args: CompletionsArgs) -> Outcome {
     let mut command = C::command();
-    clap_complete::generate(args.shell, &mut command, "fleet", &mut std::io::stdout());
-    Ok(Exit::Done)
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut command, "fleet", &mut script);
+    exit::print(&String::from_utf8_lossy(&script))
 }
 
 pub fn man<C: CommandFactory>(args: ManArgs) -> Outcome {
@@ -32,9 +34,15 @@ pub fn man<C: CommandFactory>(args: ManArgs) -> Outcome {
     match args.output {
         Some(folder) => {
             std::fs::create_dir_all(&folder).map_err(failed)?;
-            clap_mangen::generate_to(C::command(), &folder).map_err(failed)?;
+            for command in [C::command(), collector::command(), alerter::command()] {
+                clap_mangen::generate_to(command, &folder).map_err(failed)?;
+            }
+            Ok(Exit::Done)
         }
-        None => clap_mangen::Man::new(C::command()).render(&mut std::io::stdout()).map_err(failed)?,
+        None => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(C::command()).render(&mut page).map_err(failed)?;
+            exit::print(&String::from_utf8_lossy(&page))
+        }
     }
-    Ok(Exit::Done)
 }

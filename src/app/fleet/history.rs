@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::show;
+use super::{hosts, show};
 use crate::app::clock;
 use crate::app::context::{Common, open_store};
 use crate::app::exit::{self, Exit, Failure, Outcome};
+use crate::config;
 use crate::model::catalogue;
 use crate::model::fleet::{Point, Series};
 use crate::model::metric::{Kind, Metric};
@@ -42,8 +43,7 @@ pub fn run(common: &Common, args: Args) -> Outcome {
     // A host that is not configured any more may still have a past.
     let stored = || store.now().map(|hosts| hosts.iter().any(|known| known.host == args.host));
     if spec.host(&args.host).is_none() && !stored()? {
-        let text = format!("no host \"{}\"; see which there are: fleet hosts list", args.host);
-        return Err(Failure::new(Exit::Usage, text));
+        return Err(hosts::unknown(&spec, &args.host));
     }
     let until = clock::now();
     let back = TimeDelta::from_std(args.since).unwrap_or_default();
@@ -51,7 +51,9 @@ pub fn run(common: &Common, args: Args) -> Outcome {
     let metric = catalogue::find(&args.metric);
     let mut series = store.series(&args.host, &args.metric, since, until)?;
     if metric.is_none() && series.is_empty() {
-        let text = format!("no metric \"{}\"; see which there are: fleet metrics", args.metric);
+        let known = catalogue::METRICS.iter().map(|metric| metric.name);
+        let mend = config::did_you_mean(&args.metric, known, "see which there are: fleet metrics");
+        let text = format!("no metric is named \"{}\"; {mend}", args.metric);
         return Err(Failure::new(Exit::Usage, text));
     }
     if let Some(item) = &args.item {
@@ -60,7 +62,7 @@ pub fn run(common: &Common, args: Args) -> Outcome {
     let series = history::shown(metric, series);
     let format = args.format.format();
     if format != show::Format::Table {
-        return show::view(common, format, &history::points(metric, &series));
+        return show::page(common, format, &history::points(metric, &series));
     }
     exit::print(&page(metric, &args, &series, since, until, show::width()))
 }

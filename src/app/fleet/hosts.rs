@@ -2,16 +2,23 @@
 
 use clap::Subcommand;
 
+use super::{show, views};
 use crate::app::context::Common;
 use crate::app::exit::{Exit, Failure, Outcome};
+use crate::config;
+use crate::model::clean::clean;
 use crate::model::pattern;
 use crate::model::spec::{FleetSpec, HostSpec, SshSpec, Transport};
+use crate::view;
 
-mod edit;
+mod add;
 mod keys;
+mod remove;
+mod target;
 mod test;
 
-pub use edit::{AddArgs, add};
+pub use add::{AddArgs, add};
+pub use target::Target;
 
 /// Flags.
 #[derive(Debug, clap::Args)]
@@ -24,25 +31,30 @@ pub struct Args {
 enum Command {
     /// The hosts of the configuration
     List {
-        /// As JSON
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        choice: views::Choice,
+        #[command(flatten)]
+        format: show::FormatArgs,
     },
     /// Show the host key and ask, log in, show the first readings, and add the host
     Add(AddArgs),
     /// Take a host out of the configuration
-    Remove(edit::RemoveArgs),
+    Remove(remove::Args),
     /// Log in, run the probe and show the first readings; nothing is stored
     Test {
         /// Names, with * and ?
         #[arg(value_name = "GLOB", default_value = "*")]
         hosts: String,
+        #[command(flatten)]
+        format: show::FormatArgs,
     },
     /// Show the host keys as they are now, and whether they are known
     Scan {
         /// Names, with * and ?
         #[arg(value_name = "GLOB", default_value = "*")]
         hosts: String,
+        #[command(flatten)]
+        format: show::FormatArgs,
     },
     /// Write the host key that a host shows now into known_hosts, in place of older ones
     Accept(keys::AcceptArgs),
@@ -50,64 +62,28 @@ enum Command {
 
 /// Runs `fleet hosts`.
 pub fn run(common: &Common, args: Args) -> Outcome {
-    let command = match args.command {
-        Command::Add(args) => return add(common, &args),
-        Command::Remove(args) => return edit::remove(common, &args),
-        other => other,
-    };
-    let spec = common.spec()?;
-    match command {
-        Command::Add(_) | Command::Remove(_) => Ok(Exit::Done),
-        Command::List { json } => list(&spec, json),
-        Command::Test { hosts } => test::run(&spec, &hosts),
-        Command::Scan { hosts } => keys::scan(&spec, &hosts),
-        Command::Accept(args) => keys::accept(&spec, &args),
+    match args.command {
+        Command::List { choice, format } => views::show(common, &view::hosts::VIEW, &choice, format.format()),
+        Command::Add(args) => add(common, &args),
+        Command::Remove(args) => remove::run(common, &args),
+        Command::Test { hosts, format } => test::run(common, &common.spec()?, &hosts, format.format()),
+        Command::Scan { hosts, format } => keys::scan(common, &common.spec()?, &hosts, format.format()),
+        Command::Accept(args) => keys::accept(&common.spec()?, &args),
     }
+}
+
+/// That a name is none of a host, with the nearest one or the way to see all.
+pub fn unknown(spec: &FleetSpec, name: &str) -> Failure {
+    let known = spec.hosts.iter().map(|host| host.name.as_str());
+    let mend = config::did_you_mean(name, known, "see which there are: fleet hosts list");
+    Failure::new(Exit::Usage, format!("no host is named {} in {}; {mend}", clean(name), spec.file.display()))
 }
 
 /// The hosts whose names fit; none is a mistake that is told.
 fn chosen<'a>(spec: &'a FleetSpec, glob: &str) -> Result<Vec<&'a HostSpec>, Failure> {
     let found: Vec<&HostSpec> = spec.hosts.iter().filter(|host| pattern::matches(glob, &host.name)).collect();
     if found.is_empty() {
-        return Err(Failure::new(Exit::Usage, format!("no host is named {glob}; see: fleet hosts list")));
+        return Err(unknown(spec, glob));
     }
     Ok(found)
-}
-
-fn place(ssh: &SshSpec) -> String {
-    match ssh.port {
-        22 => format!("{}@{}", ssh.user, ssh.address),
-        port => format!("{}@{}:{port}", ssh.user, ssh.address),
-    }
-}
-
-fn reached(host: &HostSpec) -> String {
-    match &host.transport {
-        Transport::Local => "local".to_owned(),
-        Transport::Ssh(ssh) => place(ssh),
-    }
-}
-
-fn list(spec: &FleetSpec, json: bool) -> Outcome {
-    if json {
-        let hosts: Vec<serde_json::Value> = spec
-            .hosts
-            .iter()
-            .map(|host| {
-                serde_json::json!({
-                    "name": host.name, "groups": host.groups, "reached": reached(host), "labels": host.labels,
-                    "rules": host.rules.len(),
-                })
-            })
-            .collect();
-        println!("{}", serde_json::json!({ "version": 1, "hosts": hosts }));
-        return Ok(Exit::Done);
-    }
-    let width = spec.hosts.iter().map(|host| host.name.len()).max().unwrap_or(4).max(4);
-    let wide = spec.hosts.iter().map(|host| reached(host).len()).max().unwrap_or(7).max(7);
-    println!("{:width$}  {:wide$}  GROUPS", "HOST", "REACHED");
-    for host in &spec.hosts {
-        println!("{:width$}  {:wide$}  {}", host.name, reached(host), host.groups.join("/"));
-    }
-    Ok(Exit::Done)
 }

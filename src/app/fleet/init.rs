@@ -1,21 +1,25 @@
 //! `fleet init`: from nothing to a first row of the table. Nothing that is there is overwritten.
 
-use std::fs::{DirBuilder, File};
-use std::io::{BufRead, IsTerminal, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use super::{keys, status};
+use super::{ask, hosts, keys, show, views};
 use crate::app::clock;
 use crate::app::context::Common;
 use crate::app::exit::{self, Exit, Failure, Outcome};
+use crate::app::files;
 use crate::app::keyring::{self, change};
 use crate::config;
 use crate::model::spec::{KeySpec, StoreSpec};
 use crate::store;
+use crate::view;
 
+mod made;
 mod programs;
 mod text;
+
+use made::Made;
 
 /// Flags.
 #[derive(Debug, clap::Args)]
@@ -44,6 +48,12 @@ pub struct Args {
     /// Sender of the mails [default: fleet-health@ the mail server]
     #[arg(long, value_name = "ADDRESS")]
     from: Option<String>,
+    /// The first machine to watch
+    #[arg(long, value_name = "USER@HOST[:PORT]")]
+    host: Option<String>,
+    /// The fingerprint that its host key must have; then nothing is asked
+    #[arg(long, value_name = "SHA256:...", requires = "host")]
+    accept_fingerprint: Option<String>,
     /// Do not watch the monitoring machine itself
     #[arg(long)]
     no_self: bool,
@@ -51,57 +61,109 @@ pub struct Args {
 
 pub fn run(common: &Common, mut args: Args) -> Outcome {
     if !args.yes {
-        if !std::io::stdin().is_terminal() {
+        if !ask::somebody() {
             let text = "no terminal to ask on; give --yes, and what differs from the defaults: --dir DIR \
-                        --mail ADDRESS --smtp HOST:PORT --from ADDRESS";
+                        --mail ADDRESS --smtp HOST:PORT --from ADDRESS --host USER@HOST --accept-fingerprint SHA256:...";
             return Err(Failure::new(Exit::Usage, text));
         }
         questions(&mut args)?;
     }
     let usage = |text: String| Failure::new(Exit::Usage, text);
     let dir = std::path::absolute(args.dir.as_deref().unwrap_or(Path::new("."))).map_err(failed(Path::new(".")))?;
-    let mail = text::Mail::new(
-        args.mail.as_deref(),
-        args.smtp.as_deref(),
-        args.smtp_tls,
-        args.smtp_user.as_deref().zip(args.smtp_password_file.as_deref()),
-        args.from.as_deref(),
-    )
-    .map_err(usage)?;
+    let mail = args.mail().map_err(usage)?;
     let written = text::config(mail.as_ref(), !args.no_self).map_err(usage)?;
+    if let Some(host) = &args.host {
+        hosts::Target::parse(host).map_err(usage)?;
+    }
+    free(&dir).map_err(|text| Failure::new(Exit::Config, text))?;
 
     let file = dir.join("config.xml");
-    if file.symlink_metadata().is_ok() {
-        let text =
-            format!("{}: is there already and is not overwritten; change it, or choose another --dir", file.display());
-        return Err(Failure::new(Exit::Config, text));
-    }
-    for folder in [dir.clone(), dir.join("keys"), dir.join("state")] {
-        DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(failed(&folder))?;
-    }
-    let said = make_keys(&dir)?;
-    let sqlite = StoreSpec {
-        backend: "sqlite".to_owned(),
-        location: dir.join("fleet.db").display().to_string(),
-        keep: std::time::Duration::from_secs(14 * 86_400),
-        keep_hourly: std::time::Duration::from_secs(400 * 86_400),
-    };
-    drop(store::open(&sqlite)?);
-    write_config(&file, &written)?;
+    let said = make(&dir, &file, &written)?;
     exit::print(&format!("wrote {}\n{said}", file.display()))?;
-
     let mut common = common.clone();
     common.config = Some(file.clone());
-    if !args.no_self {
+    let added = first_host(&common, &args)?;
+    if !args.no_self || added == Some(true) {
         match programs::collect(&file) {
             Ok(()) => {
-                exit::print("\nThe first readings of this machine:\n")?;
-                status::all(&common)?;
+                exit::print("\nThe first readings:\n")?;
+                views::show(&common, &view::status::VIEW, &views::Choice::default(), show::Format::Table)?;
             }
             Err(why) => exit::print(&format!("\nNothing collected yet: {why}\n")).map(drop)?,
         }
     }
-    exit::print(&next(&file, mail.is_some()))
+    exit::print(&next(&file, mail.is_some(), added))?;
+    Ok(if added == Some(false) { Exit::Partly } else { Exit::Done })
+}
+
+impl Args {
+    fn mail(&self) -> Result<Option<text::Mail>, String> {
+        let login = self.smtp_user.as_deref().zip(self.smtp_password_file.as_deref());
+        text::Mail::new(self.mail.as_deref(), self.smtp.as_deref(), self.smtp_tls, login, self.from.as_deref())
+    }
+}
+
+/// Whether a configuration can be written there.
+fn free(dir: &Path) -> Result<(), String> {
+    let file = dir.join("config.xml");
+    if file.symlink_metadata().is_ok() {
+        return Err(format!(
+            "{}: is there already and is not overwritten; change it, or choose another --dir",
+            file.display()
+        ));
+    }
+    if dir.symlink_metadata().is_ok() && !dir.is_dir() {
+        return Err(format!("{}: is not a folder", dir.display()));
+    }
+    Ok(())
+}
+
+/// Makes folders, keys, database and, last, the configuration. All of them or, where anything fails or Ctrl-C is
+/// pressed, none. Says what was made.
+fn make(dir: &Path, file: &Path, written: &str) -> Result<String, Failure> {
+    let mut made = Made::watch()?;
+    for folder in [dir.to_path_buf(), dir.join("keys"), dir.join("state")] {
+        made.folders(&folder);
+        DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(failed(&folder))?;
+    }
+    let said = make_keys(dir, &mut made)?;
+    let database = dir.join("fleet.db");
+    for ending in ["", "-wal", "-shm"] {
+        made.file(PathBuf::from(format!("{}{ending}", database.display())));
+    }
+    let sqlite = StoreSpec {
+        backend: "sqlite".to_owned(),
+        location: database.display().to_string(),
+        keep: std::time::Duration::from_secs(14 * 86_400),
+        keep_hourly: std::time::Duration::from_secs(400 * 86_400),
+    };
+    drop(store::open(&sqlite)?);
+    made.file(file.to_path_buf());
+    files::create(file, written.as_bytes(), 0o600).map_err(failed(file))?;
+    // Read back, so that no mistake of ours stays on disk.
+    config::load(file).map_err(|report| Failure::new(Exit::Config, report.to_string()))?;
+    made.keep()?;
+    Ok(said)
+}
+
+/// Adds the first machine, if there is one: whether that worked. What was made stays in any case.
+fn first_host(common: &Common, args: &Args) -> Result<Option<bool>, Failure> {
+    let Some(target) = &args.host else { return Ok(None) };
+    exit::print("\n")?;
+    let add = hosts::AddArgs {
+        target: target.clone(),
+        name: None,
+        group: None,
+        fingerprint: args.accept_fingerprint.clone(),
+        silent: args.yes,
+    };
+    match hosts::add(common, &add) {
+        Ok(_) => Ok(Some(true)),
+        Err(failure) => {
+            exit::complain(&format!("fleet: {}\nthen: fleet hosts add {target}", failure.text));
+            Ok(Some(false))
+        }
+    }
 }
 
 fn failed(path: &Path) -> impl Fn(std::io::Error) -> Failure {
@@ -109,48 +171,60 @@ fn failed(path: &Path) -> impl Fn(std::io::Error) -> Failure {
     move |error| Failure::new(Exit::Failed, format!("{shown}: {error}"))
 }
 
-/// The three questions, each with its default; what a flag gave is not asked.
+/// The questions, each with its default; what a flag gave is not asked. Nothing is written before the last answer.
 fn questions(args: &mut Args) -> Result<(), Failure> {
     if args.dir.is_none() {
-        args.dir = Some(PathBuf::from(ask("Where shall configuration, keys and database go?", ".")?));
+        let dir = ask::until("Where shall configuration, keys and database go?", ".", |answer| {
+            let dir = match (answer.strip_prefix("~/"), std::env::var_os("HOME")) {
+                (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
+                _ => PathBuf::from(answer),
+            };
+            free(&dir).map(|()| dir)
+        })?;
+        args.dir = Some(dir);
     }
+    let some = |answer: &str| (!answer.is_empty()).then(|| answer.to_owned());
     if args.mail.is_none() {
-        let answer = ask("Who gets mail? (addresses; empty: mails become files)", "")?;
-        args.mail = (!answer.is_empty()).then_some(answer);
+        args.mail = ask::until("Who gets mail? (addresses; empty: mails become files)", "", |answer| {
+            text::Mail::new(some(answer).as_deref(), None, None, None, None).map(|_| some(answer))
+        })?;
     }
-    if args.mail.is_some() && args.smtp.is_none() {
-        args.smtp = Some(ask("Which mail server? (HOST:PORT)", text::DEFAULT_SMTP)?);
+    if let (Some(to), None) = (&args.mail, &args.smtp) {
+        let smtp = ask::until("Which mail server? (HOST:PORT)", text::DEFAULT_SMTP, |answer| {
+            text::Mail::new(Some(to), Some(answer), args.smtp_tls, None, None).map(|_| answer.to_owned())
+        })?;
+        args.smtp = Some(smtp);
+    }
+    if args.host.is_none() {
+        args.host = ask::until("Which machine first? (USER@HOST; empty: none yet)", "", |answer| match some(answer) {
+            Some(target) => hosts::Target::parse(&target).map(|_| Some(target)),
+            None => Ok(None),
+        })?;
     }
     Ok(())
 }
 
-fn ask(question: &str, default: &str) -> Result<String, Failure> {
-    let broken = |error: std::io::Error| Failure::new(Exit::Failed, format!("terminal: {error}"));
-    let mut terminal = std::io::stderr();
-    write!(terminal, "{question} [{default}] ").and_then(|()| terminal.flush()).map_err(broken)?;
-    let mut answer = String::new();
-    if std::io::stdin().lock().read_line(&mut answer).map_err(broken)? == 0 {
-        return Err(Failure::new(Exit::Usage, "no answer; nothing was written"));
-    }
-    let answer = answer.trim();
-    Ok(if answer.is_empty() { default.to_owned() } else { answer.to_owned() })
-}
-
 /// Makes the age and SSH keys that are not there yet, and says what was made.
-fn make_keys(dir: &Path) -> Result<String, Failure> {
+fn make_keys(dir: &Path, made: &mut Made) -> Result<String, Failure> {
     let spec = KeySpec { recipient_file: dir.join("keys/fleet.pub"), identity_file: dir.join("keys/fleet.key") };
     let mut said = String::new();
     if spec.identity_file.exists() && spec.recipient_file.exists() {
         keyring::identities(&spec)?;
         said.push_str("kept the age key that was there\n");
     } else {
+        made.file(spec.identity_file.clone());
+        made.file(spec.recipient_file.clone());
         change::generate(&spec, clock::now())?;
         said.push_str(&keys::backup(&spec));
     }
     let ssh = dir.join("keys/id_ed25519");
     if ssh.exists() {
         said.push_str("kept the SSH key that was there\n");
-    } else if let Err(why) = programs::ssh_key(&ssh) {
+        return Ok(said);
+    }
+    made.file(ssh.clone());
+    made.file(dir.join("keys/id_ed25519.pub"));
+    if let Err(why) = programs::ssh_key(&ssh) {
         said.push_str(&format!("no SSH key was made: {why}\n"));
     } else {
         said.push_str(&format!("for each machine to watch: ssh-copy-id -i '{}.pub' USER@HOST\n", ssh.display()));
@@ -158,22 +232,18 @@ fn make_keys(dir: &Path) -> Result<String, Failure> {
     Ok(said)
 }
 
-/// Writes the configuration and reads it back, so that no mistake of ours stays on disk.
-fn write_config(file: &Path, written: &str) -> Result<(), Failure> {
-    let mut handle = File::options().write(true).create_new(true).mode(0o600).open(file).map_err(failed(file))?;
-    let done = handle.write_all(written.as_bytes()).and_then(|()| handle.sync_all()).map_err(failed(file));
-    let done = done
-        .and_then(|()| config::load(file).map(drop).map_err(|report| Failure::new(Exit::Config, report.to_string())));
-    done.inspect_err(|_| drop(std::fs::remove_file(file)))
-}
-
-fn next(file: &Path, mails: bool) -> String {
-    let config = format!("--config '{}'", file.display());
-    let mut text = format!("\nNext:\n  fleet hosts add USER@HOST {config}\n");
-    if mails {
-        text.push_str(&format!("  fleet mail test {config}\n"));
+fn next(file: &Path, mails: bool, added: Option<bool>) -> String {
+    // Found without a word where it lies in the current folder.
+    let here = std::env::current_dir().is_ok_and(|here| file.parent() == Some(&here));
+    let config = if here { String::new() } else { format!(" --config '{}'", file.display()) };
+    let mut text = String::from("\nNext:\n");
+    if added != Some(true) {
+        text.push_str(&format!("  fleet hosts add USER@HOST{config}\n"));
     }
-    text.push_str(&format!("  fleet-collector {config}; fleet-alerter {config}   # then into cron\n"));
-    text.push_str(&format!("  fleet status {config}\n"));
+    if mails {
+        text.push_str(&format!("  fleet mail test{config}\n"));
+    }
+    text.push_str(&format!("  fleet-collector{config}\n  fleet-alerter{config}\n  fleet status{config}\n"));
+    text.push_str("Then collector and alerter into cron (crontab.example) or a systemd timer.\n");
     text
 }

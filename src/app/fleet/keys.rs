@@ -8,7 +8,7 @@ use crate::app::context::Common;
 use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::app::keyring::{self, change};
 use crate::model::spec::KeySpec;
-use crate::view::{Cell, Column, Place, View, units};
+use crate::view::{Cell, Column, Page, Place, column, units};
 
 /// Flags.
 #[derive(Debug, clap::Args)]
@@ -39,11 +39,11 @@ enum Command {
 }
 
 const COLUMNS: &[Column] = &[
-    Column { name: "recipient", title: "PUBLIC KEY", place: Place::Left },
-    Column { name: "created", title: "", place: Place::Left },
-    Column { name: "day", title: "CREATED", place: Place::Left },
-    Column { name: "in_use", title: "", place: Place::Left },
-    Column { name: "note", title: "NOTE", place: Place::Below },
+    column("recipient", "PUBLIC KEY", Place::Left),
+    column("created", "", Place::Left),
+    column("day", "CREATED", Place::Left),
+    column("in_use", "", Place::Left),
+    column("note", "NOTE", Place::Below),
 ];
 
 pub fn run(common: &Common, args: Args) -> Outcome {
@@ -54,7 +54,7 @@ pub fn run(common: &Common, args: Args) -> Outcome {
             let recipient = change::generate(&keys, now)?;
             exit::print(&format!("public key: {recipient}\n{}", backup(&keys)))
         }
-        Command::List { format } => show::view(common, format.format(), &list(&keys)?),
+        Command::List { format } => show::page(common, format.format(), &list(&keys)?),
         Command::Rotate { retire: None, .. } => {
             let recipient = change::rotate(&keys, now)?;
             exit::print(&format!(
@@ -90,7 +90,7 @@ pub fn backup(keys: &KeySpec) -> String {
     )
 }
 
-fn list(keys: &KeySpec) -> Result<View, Failure> {
+fn list(keys: &KeySpec) -> Result<Page, Failure> {
     let mut used = keyring::recipients(keys)?;
     let mut rows = Vec::new();
     for entry in keyring::entries(keys)? {
@@ -104,16 +104,15 @@ fn list(keys: &KeySpec) -> Result<View, Failure> {
     rows.extend(
         used.into_iter().map(|other| row(other, None, true, "in use, but its private key is not in the identity file")),
     );
-    Ok(View { columns: COLUMNS, rows })
+    Ok(Page { columns: COLUMNS, rows })
 }
 
 fn row(recipient: String, created: Option<chrono::DateTime<chrono::Utc>>, in_use: bool, note: &str) -> Vec<Cell> {
-    let text = |text: &str| Cell::Text(text.to_owned());
     vec![
         Cell::Text(recipient),
         created.map_or(Cell::Empty, Cell::Time),
         created.map_or(Cell::Empty, |at| Cell::Text(at.format("%Y-%m-%d").to_string())),
-        text(if in_use { "true" } else { "false" }),
-        text(note),
+        Cell::Flag(in_use),
+        Cell::Text(note.to_owned()),
     ]
 }

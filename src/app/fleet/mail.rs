@@ -3,7 +3,7 @@
 use crate::app::alerter::deliver;
 use crate::app::clock;
 use crate::app::context::Common;
-use crate::app::exit::{Exit, Failure, Outcome};
+use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::notify::message::{Letter, compose};
 use crate::notify::{self, Parcel, Setup};
 
@@ -39,6 +39,7 @@ pub fn run(common: &Common, args: Args) -> Outcome {
     let password = deliver::password(&spec.alerts).map_err(|text| Failure::new(Exit::Failed, text))?;
     let from = spec.alerts.smtp.as_ref().map_or("fleet@fleet-health.invalid", |smtp| smtp.from.as_str());
     let mut failed = Vec::new();
+    let now = clock::now();
     for destination in chosen() {
         let Some((channel, recipients)) = notify::of(&destination.channel) else { continue };
         let setup = Setup { smtp: spec.alerts.smtp.as_ref(), password: password.as_ref(), timeout: deliver::STAGE };
@@ -46,14 +47,20 @@ pub fn run(common: &Common, args: Args) -> Outcome {
             from: from.to_owned(),
             to: recipients.clone(),
             subject: "[OK] fleet-health test mail".to_owned(),
-            text: format!("This is the test that `fleet mail test` sent to {}.", destination.name),
+            // With its time, for what is the same to the letter is one mail to a server, and shown once.
+            text: format!(
+                "This is the test that `fleet mail test` sent to {} on {}.",
+                destination.name,
+                now.format("%F at %T%.3f UTC")
+            ),
             ..Letter::default()
         };
-        let (message_id, bytes) = compose(&letter, clock::now());
-        println!("{} ({}):", destination.name, channel.name());
-        let mut say = |line: &str| println!("  {line}");
+        let (message_id, bytes) = compose(&letter, now);
+        exit::print(&format!("{} ({}):\n", destination.name, channel.name()))?;
+        // A dialogue that nobody reads any more goes on: the mail is what counts.
+        let mut say = |line: &str| drop(exit::print(&format!("  {line}\n")));
         let mut refuse = |recipient: &str, refusal: &notify::Refusal| {
-            println!("  FAILED at {}: {}", refusal.stage, refusal.text);
+            drop(exit::print(&format!("  FAILED at {}: {}\n", refusal.stage, refusal.text)));
             failed.push(format!("{recipient}: failed at {}: {}", refusal.stage, refusal.text));
         };
         let mut session = match channel.open(&setup, &mut say) {

@@ -6,8 +6,9 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::context::Common;
 use super::exit::{self, Outcome};
-use super::logging;
+use super::{harden, logging};
 
+mod ask;
 mod backup;
 mod check_config;
 mod config;
@@ -19,11 +20,10 @@ mod hosts;
 mod init;
 mod keys;
 mod mail;
-mod metrics;
 mod paths;
 mod prune;
 mod show;
-mod status;
+mod views;
 
 /// Watches a fleet over plain SSH, with nothing installed on the machines
 #[derive(Debug, Parser)]
@@ -47,12 +47,10 @@ enum Command {
     CheckConfig(check_config::Args),
     /// Show what results for a host, and from which line each value came
     Config(config::Args),
-    /// The fleet in a table, worst first
-    Status(status::Args),
+    #[command(flatten)]
+    View(views::Chosen),
     /// One metric of one host over time
     History(history::Args),
-    /// The metrics that are known, with unit and meaning
-    Metrics(metrics::Args),
     /// Whether collector and alerter do their job; exit code as Nagios plugins have
     Health(health::Args),
     /// Send a test mail and show the dialogue with the server
@@ -74,6 +72,7 @@ enum Command {
 /// Runs `fleet`.
 #[must_use]
 pub fn main() -> ExitCode {
+    harden::no_core();
     let parsed = Cli::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
@@ -102,9 +101,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Keys(args) => keys::run(&common, args),
         Command::CheckConfig(args) => check_config::run(&common, args),
         Command::Config(args) => config::run(&common, args),
-        Command::Status(args) => status::run(&common, args),
         Command::History(args) => history::run(&common, args),
-        Command::Metrics(args) => metrics::run(&common, args),
         Command::Health(args) => health::run(&common, args),
         Command::Mail(args) => mail::run(&common, args),
         Command::Consent(args) => consent::run(&common, args),
@@ -113,5 +110,6 @@ fn run(cli: Cli) -> Outcome {
         Command::Paths(args) => paths::run(&common, args),
         Command::Completions(args) => generate::completions::<Cli>(args),
         Command::Man(args) => generate::man::<Cli>(args),
+        Command::View(view) => view.run(&common),
     }
 }

@@ -1,79 +1,56 @@
 //! `fleet paths`: the files that are used, and why.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use super::show;
+use crate::app::collector::plan;
 use crate::app::context::Common;
 use crate::app::exit::{Exit, Failure, Outcome};
 use crate::config;
+use crate::view::{Cell, Column, Page, Place, column};
 
 /// Flags.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    format: show::FormatArgs,
 }
 
-struct Line {
-    what: &'static str,
-    path: PathBuf,
-    why: String,
-}
+const COLUMNS: &[Column] = &[
+    column("what", "WHAT", Place::Left),
+    column("path", "PATH", Place::Left),
+    column("exists", "THERE", Place::Left),
+    column("why", "WHY", Place::Below),
+];
 
 pub fn run(common: &Common, args: Args) -> Outcome {
     let file = common.config_file()?;
     let loaded = config::read(&file).map_err(|report| Failure::new(Exit::Config, report.to_string()))?;
     let spec = &loaded.spec;
-    let main = file.display().to_string();
-    let of = |attribute: &str| format!("{attribute}, or where {main} does not say, beside it");
-    let mut lines = vec![Line { what: "configuration", path: absolute(&file), why: reason(common, &file) }];
+    let of = |attribute: &str| format!("{attribute}, else beside the configuration");
+    let mut rows = Vec::new();
+    let mut row = |what: &str, path: &Path, why: String| {
+        let shown = Cell::Text(path.display().to_string());
+        rows.push(vec![Cell::Text(what.to_owned()), shown, Cell::Flag(path.exists()), Cell::Text(why)]);
+    };
+    row("configuration", &absolute(&file), reason(common, &file));
     for other in loaded.files.iter().skip(1) {
-        lines.push(Line { what: "included", path: absolute(other), why: "<include file=>".to_owned() });
+        row("included", &absolute(other), "<include file=>".to_owned());
     }
     if spec.store.backend == "sqlite" {
-        let path = PathBuf::from(&spec.store.location);
-        lines.push(Line { what: "store", path, why: of("<store url=>") });
+        row("store", Path::new(&spec.store.location), of("<store url=>"));
     }
-    let keys = &spec.keys;
-    let recipients = keys.recipient_file.clone();
-    lines.push(Line { what: "recipients", path: recipients, why: of("<keys recipient-file=>") });
-    lines.push(Line { what: "identities", path: keys.identity_file.clone(), why: of("<keys identity-file=>") });
-    lines.push(Line { what: "state", path: spec.collector.state_dir.clone(), why: of("<collector state-dir=>") });
-    let (path, why) = match &spec.collector.probe_dir {
-        Some(path) => (path.clone(), "<collector probe-dir=>".to_owned()),
-        None => (beside_program(), "beside this program, for <collector probe-dir=> is not given".to_owned()),
-    };
-    lines.push(Line { what: "probes", path, why });
-    // A reader that has seen enough, such as head, is no failure.
-    let mut out = std::io::stdout();
-    if args.json {
-        let all: Vec<serde_json::Value> = lines
-            .iter()
-            .map(|line| {
-                serde_json::json!({
-                    "what": line.what, "path": line.path.to_string_lossy(), "why": line.why, "exists": line.path.exists(),
-                })
-            })
-            .collect();
-        let _ = writeln!(out, "{:#}", serde_json::json!({ "version": 1, "paths": all }));
-    } else {
-        let width = lines.iter().map(|line| line.path.to_string_lossy().chars().count()).max().unwrap_or(0);
-        for line in lines {
-            let missing = if line.path.exists() { "" } else { " (not there yet)" };
-            let _ = writeln!(out, "{:<14} {:<width$}  {}{missing}", line.what, line.path.display(), line.why);
-        }
-    }
-    Ok(Exit::Done)
+    row("recipients", &spec.keys.recipient_file, of("<keys recipient-file=>"));
+    row("identities", &spec.keys.identity_file, of("<keys identity-file=>"));
+    row("state", &spec.collector.state_dir, of("<collector state-dir=>"));
+    let why = if spec.collector.probe_dir.is_some() { "<collector probe-dir=>" } else { "beside this program" };
+    let probes = plan::probe_folder(&spec.collector).ok().or_else(|| spec.collector.probe_dir.clone());
+    row("probes", &probes.unwrap_or_else(|| PathBuf::from("probes")), why.to_owned());
+    show::page(common, args.format.format(), &Page { columns: COLUMNS, rows })
 }
 
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
-}
-
-fn beside_program() -> PathBuf {
-    let program = std::env::current_exe().ok();
-    program.and_then(|path| Some(path.parent()?.join("probes"))).unwrap_or_else(|| PathBuf::from("probes"))
 }
 
 fn reason(common: &Common, file: &Path) -> String {

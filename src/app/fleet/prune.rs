@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use crate::app::clock;
 use crate::app::context::{Common, open_store};
-use crate::app::exit::{Exit, Outcome};
+use crate::app::exit::{self, Exit, Outcome};
 
 /// Flags.
 #[derive(Debug, clap::Args)]
@@ -21,14 +21,14 @@ pub fn run(common: &Common, args: Args) -> Outcome {
     let done = if args.dry_run { store.would_prune(now, keep, hourly)? } else { store.prune(now, keep, hourly)? };
     // Under cron there is nothing to tell: what it prints becomes a mail.
     if args.dry_run || (std::io::stdout().is_terminal() && !common.quiet) {
-        println!(
-            "{}{} samples and {} attempts removed, {} hourly points written, {} removed",
+        return exit::print(&format!(
+            "{}{} samples and {} attempts removed, {} hourly points written, {} removed\n",
             if args.dry_run { "would be: " } else { "" },
             done.samples,
             done.attempts,
             done.hours_written,
             done.hours_removed
-        );
+        ));
     }
     Ok(Exit::Done)
 }

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 
 use crate::app::context::{Color, Common};
 use crate::app::exit::{self, Outcome};
-use crate::view::{View, csv, json, table};
+use crate::view::{Page, csv, json, table};
 
 /// How rows are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -62,11 +62,13 @@ pub fn width() -> usize {
     known.filter(|_| std::io::stdout().is_terminal()).unwrap_or(80).clamp(40, 250)
 }
 
-/// Prints a view.
-pub fn view(common: &Common, format: Format, view: &View) -> Outcome {
+/// Prints a page.
+pub fn page(common: &Common, format: Format, page: &Page) -> Outcome {
     exit::print(&match format {
-        Format::Table => table::render(view, width(), color(common)),
-        Format::Json => json::render(view),
-        Format::Csv => csv::render(view),
+        // A heading over nothing looks like a mistake.
+        Format::Table if page.rows.is_empty() => "none\n".to_owned(),
+        Format::Table => table::render(page, width(), color(common)),
+        Format::Json => json::render(page),
+        Format::Csv => csv::render(page),
     })
 }

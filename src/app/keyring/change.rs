@@ -1,15 +1,15 @@
 //! Makes, adds and drops age keys; at every moment of it all files that were ever sealed can be opened.
 
 use std::fs::{DirBuilder, File};
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::{Entry, entries};
 use crate::app::exit::{Exit, Failure};
+use crate::app::files;
 use crate::model::spec::KeySpec;
 use crate::wire::seal;
 
@@ -19,7 +19,7 @@ use crate::wire::seal;
 /// [`Exit::Config`] where a private key is there already: nothing is overwritten.
 pub fn generate(keys: &KeySpec, now: DateTime<Utc>) -> Result<String, Failure> {
     for file in [&keys.identity_file, &keys.recipient_file] {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder(file)).map_err(failed(file))?;
+        DirBuilder::new().recursive(true).mode(0o700).create(files::folder(file)).map_err(failed(file))?;
     }
     let _lock = lock(keys)?;
     let there = keys.identity_file.symlink_metadata().is_ok();
@@ -35,12 +35,14 @@ pub fn generate(keys: &KeySpec, now: DateTime<Utc>) -> Result<String, Failure> {
     } else {
         let (identity, _) = seal::generate();
         let entry = Entry { identity, created: Some(now) };
-        create(&keys.identity_file, &identity_text(std::slice::from_ref(&entry)), 0o600)?;
+        let text = identity_text(std::slice::from_ref(&entry));
+        files::create(&keys.identity_file, text.as_bytes(), 0o600).map_err(failed(&keys.identity_file))?;
         entry
     };
     let recipient = recipient_of(&entry)?;
     // An older public key file may be there while the private one is lost; files sealed to it could never be opened.
-    replace(&keys.recipient_file, &recipient_text(&recipient), 0o644)?;
+    files::replace(&keys.recipient_file, recipient_text(&recipient).as_bytes(), 0o644)
+        .map_err(failed(&keys.recipient_file))?;
     Ok(recipient)
 }
 
@@ -54,8 +56,9 @@ pub fn rotate(keys: &KeySpec, now: DateTime<Utc>) -> Result<String, Failure> {
     let mut all = entries(keys)?;
     let (identity, recipient) = seal::generate();
     all.insert(0, Entry { identity, created: Some(now) });
-    replace(&keys.identity_file, &identity_text(&all), 0o600)?;
-    replace(&keys.recipient_file, &recipient_text(&recipient), 0o644)?;
+    files::replace(&keys.identity_file, identity_text(&all).as_bytes(), 0o600).map_err(failed(&keys.identity_file))?;
+    files::replace(&keys.recipient_file, recipient_text(&recipient).as_bytes(), 0o644)
+        .map_err(failed(&keys.recipient_file))?;
     Ok(recipient)
 }
 
@@ -85,7 +88,8 @@ pub fn retire(keys: &KeySpec, now: DateTime<Utc>, older: Duration) -> Result<usi
     let old = retirable(keys, now, older)?;
     if !old.is_empty() {
         let rest: Vec<Entry> = entries(keys)?.into_iter().filter(|entry| !old.contains(entry)).collect();
-        replace(&keys.identity_file, &identity_text(&rest), 0o600)?;
+        files::replace(&keys.identity_file, identity_text(&rest).as_bytes(), 0o600)
+            .map_err(failed(&keys.identity_file))?;
     }
     Ok(old.len())
 }
@@ -122,45 +126,9 @@ fn failed(file: &Path) -> impl Fn(std::io::Error) -> Failure {
     move |error| Failure::new(Exit::Config, format!("{shown}: {error}"))
 }
 
-fn folder(file: &Path) -> PathBuf {
-    match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
-        _ => PathBuf::from("."),
-    }
-}
-
 /// Two changes at once would lose the key that one of them made.
 fn lock(keys: &KeySpec) -> Result<File, Failure> {
-    let place = folder(&keys.identity_file);
-    let handle = File::open(&place).map_err(failed(&place))?;
-    handle.lock().map_err(failed(&place))?;
-    Ok(handle)
-}
-
-/// Writes a file that must not be there yet.
-fn create(file: &Path, text: &str, mode: u32) -> Result<(), Failure> {
-    let mut handle = File::options().write(true).create_new(true).mode(mode).open(file).map_err(failed(file))?;
-    handle.write_all(text.as_bytes()).and_then(|()| handle.sync_all()).map_err(|error| {
-        // Half a key is worse than none: the next attempt would refuse to overwrite it.
-        let _ = std::fs::remove_file(file);
-        failed(file)(error)
-    })?;
-    File::open(folder(file)).and_then(|place| place.sync_all()).map_err(failed(file))
-}
-
-/// Replaces a file in one step, by a temporary one beside it.
-fn replace(file: &Path, text: &str, mode: u32) -> Result<(), Failure> {
-    let mut random = [0u8; 8];
-    getrandom::fill(&mut random).map_err(|error| Failure::new(Exit::Failed, format!("random numbers: {error}")))?;
-    let mut name = file.as_os_str().to_owned();
-    name.push(format!(".{:016x}", u64::from_ne_bytes(random)));
-    let temporary = PathBuf::from(name);
-    create(&temporary, text, mode)?;
-    std::fs::rename(&temporary, file).map_err(|error| {
-        let _ = std::fs::remove_file(&temporary);
-        failed(file)(error)
-    })?;
-    File::open(folder(file)).and_then(|place| place.sync_all()).map_err(failed(file))
+    files::lock(&keys.identity_file).map_err(failed(&keys.identity_file))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use crate::model::cause::Cause;
 
 /// A cause and a text for the person.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Fail {
     /// The cause.
     pub cause: Cause,

@@ -1,16 +1,21 @@
 //! The collector's use: a task comes in, files go out, what is acknowledged is deleted.
 
+use std::collections::HashSet;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
 use super::fail::Fail;
 use super::guard::{self, Alarm};
-use super::sample::{self, Checks};
+use super::sample::Checks;
 use super::spool::{Pending, Spool};
+use super::state::State;
+use super::{places, sample};
 use crate::app::exit::{Exit, Failure, Outcome};
 use crate::measure::{self, Root};
 use crate::model::cause::Cause;
+use crate::model::clean::clean;
+use crate::model::sample::{Fault, FaultKind, Sample};
 use crate::wire::task::{MAX_TASK, Task};
 use crate::wire::{frame, is_nonce, seal, v1};
 
@@ -63,7 +68,7 @@ pub fn spool_only(root: &Root, dir: &Path, recipients: &[String]) -> Outcome {
     let _alarm = Alarm::start();
     let failed = |fail: Fail| Failure::new(Exit::Failed, format!("{}; {}", fail.text, fail.cause.remedy()));
     let spool = Spool::open(dir).map_err(failed)?;
-    measure_into(root, &spool, None, recipients, OWN_SPOOL_BYTES, Checks::default()).map_err(failed)?;
+    measure_into(root, Ok(&spool), None, recipients, OWN_SPOOL_BYTES, Checks::default()).map_err(failed)?;
     Ok(Exit::Done)
 }
 
@@ -79,79 +84,148 @@ impl From<Fail> for Stop {
 }
 
 fn pull(root: &Root, dir: &Path, task: &Task, input: &mut impl BufRead, out: &mut impl Write) -> Result<(), Stop> {
-    let spool = Spool::open(dir)?;
+    let own = Spool::open(dir);
     let time = Duration::from_secs(u64::from(task.deadline_secs)).saturating_sub(RESERVE).max(LEAST);
-    let checks = Checks { orders: task.checks.clone(), memory: spool.memory(), time };
-    let newest = measure_into(root, &spool, Some(&task.nonce), &task.recipients, task.spool_bytes, checks)?;
-    let waiting = spool.pending()?;
-    let (chosen, mut left) = choose(&waiting, &newest, task);
+    let memory = own.as_ref().map(Spool::memory).unwrap_or_default();
+    let checks = Checks { orders: task.checks.clone(), memory, time };
+    let fresh = measure_into(root, own.as_ref(), Some(&task.nonce), &task.recipients, task.spool_bytes, checks)?;
+    // A spool that cannot be opened on a full or read-only disk keeps what it has; the new sample goes without it.
+    let mut spools: Vec<Spool> = own.into_iter().collect();
+    spools.extend(places::elsewhere(dir));
+    let waiting = gather(&spools, &fresh)?;
+    let (chosen, mut left) = choose(&waiting, &fresh, task);
     let mut sent = 0;
-    for file in chosen {
-        match spool.read(&file.name) {
+    for file in &chosen {
+        match spools.get(file.spool).and_then(|spool| spool.read(&file.pending.name)) {
             Some(bytes) => {
-                frame::write_file(out, &file.name, &bytes).map_err(Stop::Line)?;
+                frame::write_file(out, &file.pending.name, &bytes).map_err(Stop::Line)?;
                 sent += 1;
             }
             None => left += 1,
         }
     }
-    let mut state = spool.state();
-    frame::write_end(out, &task.nonce, sent, left, state.dropped).map_err(Stop::Line)?;
-    let acknowledged = frame::read_answer(input).map_err(Stop::Line)?;
-    for name in &acknowledged {
-        spool.remove(name);
+    if let Some(bytes) = &fresh.unkept {
+        frame::write_file(out, &fresh.name, bytes).map_err(Stop::Line)?;
+        sent += 1;
     }
-    if state.dropped > 0 && !acknowledged.is_empty() {
+    let mut states: Vec<State> = spools.iter().map(Spool::state).collect();
+    let dropped = states.iter().fold(0, |sum: u64, state| sum.saturating_add(state.dropped));
+    frame::write_end(out, &task.nonce, sent, left, dropped).map_err(Stop::Line)?;
+    let acknowledged = frame::read_answer(input).map_err(Stop::Line)?;
+    for file in chosen.iter().filter(|file| acknowledged.contains(&file.pending.name)) {
+        if let Some(spool) = spools.get(file.spool) {
+            spool.remove(&file.pending.name);
+        }
+    }
+    if acknowledged.is_empty() {
+        return Ok(());
+    }
+    for (spool, state) in spools.iter().zip(&mut states).filter(|(_, state)| state.dropped > 0) {
         state.dropped = 0;
-        spool.set_state(&state)?;
+        spool.set_state(state)?;
     }
     Ok(())
 }
 
-/// Measures, seals, writes; returns the file's name. The sequence is durable before it is used.
+/// What was just measured.
+struct Fresh {
+    name: String,
+    /// The sealed bytes, where no disk could keep them.
+    unkept: Option<Vec<u8>>,
+}
+
+/// Measures, seals, writes. The sequence is durable before it is used. Where the disk is full or read-only the
+/// collector, who waits for it, has the sample all the same, with a fault that says so: that is when it matters most.
 fn measure_into(
     root: &Root,
-    spool: &Spool,
+    spool: Result<&Spool, &Fail>,
     nonce: Option<&str>,
     recipients: &[String],
     room: u64,
     checks: Checks,
-) -> Result<String, Fail> {
+) -> Result<Fresh, Fail> {
     let ordered = !checks.orders.is_empty();
     let boot = measure::boot_id(root);
-    let mut state = spool.state();
+    let mut state = spool.map(Spool::state).unwrap_or_default();
     let earlier = state.advance(&boot, measure::uptime_millis(root));
     let taken = sample::take(root, earlier.as_ref(), state.sequence, checks);
     if let Some(totals) = &taken.totals {
         state.keep(totals);
     }
-    let plain = v1::encode(nonce, &taken.sample);
-    let sealed = seal::seal(recipients, &plain).map_err(|error| Fail::new(Cause::ProbeFailed, error.to_string()))?;
+    let mut sample = taken.sample;
+    let name = format!("{}-{:010}.age", boot.get(..8).unwrap_or("00000000"), state.sequence);
+    let sealed = sealed(nonce, &sample, recipients)?;
+    let kept = match spool {
+        Ok(spool) => keep(spool, &mut state, &name, &sealed, room),
+        Err(fail) => Err(fail.clone()),
+    };
+    match kept {
+        Ok(()) => {
+            // Losing it costs one more run of each check; the sample is kept.
+            if let (Ok(spool), true) = (spool, ordered) {
+                let _ = spool.set_memory(&taken.memory);
+            }
+            Ok(Fresh { name, unkept: None })
+        }
+        Err(fail) if nonce.is_some() && matches!(fail.cause, Cause::DiskFull | Cause::ReadOnly) => {
+            let text = clean(&format!("sent without being kept: {}; {}", fail.cause, fail.text));
+            let item = String::new();
+            sample.faults.push(Fault { section: "spool".to_owned(), item, kind: FaultKind::Denied, text });
+            Ok(Fresh { name, unkept: Some(self::sealed(nonce, &sample, recipients)?) })
+        }
+        Err(fail) => Err(fail),
+    }
+}
+
+fn sealed(nonce: Option<&str>, sample: &Sample, recipients: &[String]) -> Result<Vec<u8>, Fail> {
+    let failed = |error: seal::SealError| Fail::new(Cause::ProbeFailed, error.to_string());
+    seal::seal(recipients, &v1::encode(nonce, sample)).map_err(failed)
+}
+
+fn keep(spool: &Spool, state: &mut State, name: &str, sealed: &[u8], room: u64) -> Result<(), Fail> {
     // Room first: on a full disk what goes may be what makes the rest possible.
     state.dropped = state.dropped.saturating_add(spool.make_room(room, sealed.len() as u64)?);
-    spool.set_state(&state)?;
-    let name = format!("{}-{:010}.age", boot.get(..8).unwrap_or("00000000"), state.sequence);
-    spool.write(&name, &sealed)?;
-    if ordered {
-        spool.set_memory(&taken.memory)?;
+    spool.set_state(state)?;
+    spool.write(name, sealed)
+}
+
+/// A file that waits, and in which of the spools.
+struct Waiting {
+    spool: usize,
+    pending: Pending,
+}
+
+/// What waits in all spools, oldest first. Of files with one name the others wait for another run: names are what is
+/// acknowledged.
+fn gather(spools: &[Spool], fresh: &Fresh) -> Result<Vec<Waiting>, Fail> {
+    let mut all = Vec::new();
+    for (spool, place) in spools.iter().enumerate() {
+        all.extend(place.pending()?.into_iter().map(|pending| Waiting { spool, pending }));
     }
-    Ok(name)
+    all.sort_by(|a, b| (a.pending.age, &a.pending.name).cmp(&(b.pending.age, &b.pending.name)));
+    let mut names = HashSet::new();
+    if fresh.unkept.is_some() {
+        names.insert(fresh.name.clone());
+    }
+    all.retain(|file| names.insert(file.pending.name.clone()));
+    Ok(all)
 }
 
 /// The oldest within the task's limits, and always the newest; and how many stay.
-fn choose<'a>(waiting: &'a [Pending], newest: &str, task: &Task) -> (Vec<&'a Pending>, u32) {
-    let fresh = waiting.iter().find(|file| file.name == newest);
-    let mut bytes = fresh.map_or(0, |file| file.size);
-    let mut chosen: Vec<&Pending> = Vec::new();
-    let most = (task.pull_files as usize).saturating_sub(usize::from(fresh.is_some()));
-    for file in waiting.iter().filter(|file| file.name != newest) {
-        if chosen.len() >= most || bytes.saturating_add(file.size) > task.pull_bytes {
+fn choose<'a>(waiting: &'a [Waiting], fresh: &Fresh, task: &Task) -> (Vec<&'a Waiting>, u32) {
+    let newest = waiting.iter().find(|file| file.pending.name == fresh.name);
+    let unkept = fresh.unkept.as_ref().map_or(0, |bytes| bytes.len() as u64);
+    let mut bytes = newest.map_or(unkept, |file| file.pending.size);
+    let mut chosen: Vec<&Waiting> = Vec::new();
+    let most = (task.pull_files as usize).saturating_sub(1);
+    for file in waiting.iter().filter(|file| file.pending.name != fresh.name) {
+        if chosen.len() >= most || bytes.saturating_add(file.pending.size) > task.pull_bytes {
             break;
         }
-        bytes += file.size;
+        bytes += file.pending.size;
         chosen.push(file);
     }
-    chosen.extend(fresh);
+    chosen.extend(newest);
     let left = u32::try_from(waiting.len() - chosen.len()).unwrap_or(u32::MAX);
     (chosen, left)
 }

@@ -38,17 +38,26 @@ pub struct Pending {
     pub name: String,
     /// Its bytes.
     pub size: u64,
-    age: (i64, i64),
+    /// When it was written; older ones go first.
+    pub age: (i64, i64),
 }
 
 impl Spool {
     /// Checks (or makes) the directory and takes its lock.
     pub fn open(path: &Path) -> Result<Self, Fail> {
-        let dir = safe_dir(path)?;
+        Self::locked(safe_dir(path, true)?, LOCK_PATIENCE)
+    }
+
+    /// A spool that the probe used before, if there is one and nobody is at it.
+    pub fn found(path: &Path) -> Option<Self> {
+        Self::locked(safe_dir(path, false).ok()?, Duration::ZERO).ok()
+    }
+
+    fn locked(dir: PathBuf, patience: Duration) -> Result<Self, Fail> {
         let lock_path = dir.join("lock");
         let lock = ours(OpenOptions::new().write(true).create(true).truncate(false)).open(&lock_path);
         let lock = lock.map_err(|error| Fail::io(&lock_path, &error))?;
-        let end = Instant::now() + LOCK_PATIENCE;
+        let end = Instant::now() + patience;
         while let Err(error) = flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             if error != rustix::io::Errno::WOULDBLOCK && error != rustix::io::Errno::INTR {
                 return Err(Fail::io(&lock_path, &error.into()));
@@ -71,7 +80,19 @@ impl Spool {
 
     /// Remembers, durably.
     pub fn set_state(&self, state: &State) -> Result<(), Fail> {
-        self.write("state", &state.bytes())
+        let bytes = state.bytes();
+        // On a full disk the old file's own block takes the new words; one that is torn counts as none.
+        self.write("state", &bytes).or_else(|fail| self.overwrite("state", &bytes).map_err(|_| fail))
+    }
+
+    fn overwrite(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let mut file = ours(OpenOptions::new().write(true)).open(self.dir.join(name))?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("not a file"));
+        }
+        file.write_all(bytes)?;
+        file.set_len(bytes.len() as u64)?;
+        file.sync_all()
     }
 
     /// What checks remember of the last sample.
@@ -167,7 +188,7 @@ fn ours(options: &mut OpenOptions) -> &mut OpenOptions {
 }
 
 /// The directory's real path: ours, writable by nobody else, and so are the directories above it.
-fn safe_dir(path: &Path) -> Result<PathBuf, Fail> {
+fn safe_dir(path: &Path, make: bool) -> Result<PathBuf, Fail> {
     let unsafe_dir = |path: &Path, text: &str| Fail::new(Cause::UnsafeDirectory, format!("{}: {text}", path.display()));
     let name = path.file_name().ok_or_else(|| unsafe_dir(path, "has no name"))?;
     let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -184,9 +205,12 @@ fn safe_dir(path: &Path) -> Result<PathBuf, Fail> {
         }
     }
     let dir = above.join(name);
-    match DirBuilder::new().mode(0o700).create(&dir) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(Fail::io(&dir, &error)),
-        _ => {}
+    // Looked at first: on a full or read-only disk the answer to making it would hide that it is there.
+    if make && fs::symlink_metadata(&dir).is_err() {
+        match DirBuilder::new().mode(0o700).create(&dir) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(Fail::io(&dir, &error)),
+            _ => {}
+        }
     }
     let meta = fs::symlink_metadata(&dir).map_err(|error| Fail::io(&dir, &error))?;
     if !meta.is_dir() {

@@ -31,16 +31,17 @@ impl State {
 
     /// Moves to the next sequence of this boot and returns the processor totals to start from.
     ///
-    /// Without a memory of this boot the sequence starts at its age in tenths of seconds: so it is never given twice,
-    /// even where the state was lost or a machine has two spools.
+    /// The sequence is the boot's age in tenths of seconds, and always more than the one before: so it is never given
+    /// twice and never goes back, even where the state was lost, could not be written, or a machine has two spools.
     pub fn advance(&mut self, boot: &str, uptime_millis: u64) -> Option<Totals> {
         // File names have ten digits.
+        let age = (uptime_millis / 100).clamp(1, 9_000_000_000);
         if self.boot == boot && self.sequence < 9_999_999_999 {
-            self.sequence += 1;
+            self.sequence = age.max(self.sequence + 1);
             return (self.at_millis > 0).then(|| Totals::kept(self.ticks, self.at_millis));
         }
         self.boot = boot.to_owned();
-        self.sequence = (uptime_millis / 100).clamp(1, 9_000_000_000);
+        self.sequence = age;
         self.at_millis = 0;
         None
     }
@@ -57,14 +58,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sequence_grows_by_one_and_a_lost_state_never_repeats_one() {
+    fn the_sequence_grows_and_a_lost_state_or_another_spool_never_repeats_one() {
         let mut state = State::default();
         assert_eq!(state.advance("boot", 100_000), None);
         assert_eq!(state.sequence, 1000);
         state.keep(&Totals::kept([1; 8], 100_000));
         let mut again = State::parse(&state.bytes());
         assert_eq!(again.advance("boot", 102_000), Some(Totals::kept([1; 8], 100_000)));
-        assert_eq!(again.sequence, 1001);
+        assert_eq!(again.sequence, 1020);
+        again.advance("boot", 102_000);
+        assert_eq!(again.sequence, 1021, "two in the same moment");
         let mut lost = State::parse(b"{\"boot\":");
         lost.advance("boot", 103_000);
         assert!(lost.sequence > again.sequence);

@@ -6,17 +6,18 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::shape::{HOUR_MS, Hour, arrange, before, event_ms, first_hour, ms, time};
+use super::series::{Gathered, UPTIME, boot_hours};
+use super::shape::{Hour, arrange, before, event_ms, first_hour, ms, time};
 use super::{Backend, Result, Store, StoreError};
 use crate::model::alert::{Evaluation, Event, Incident, Mail, MailState, Plan, RuleState, Subject, Told};
-use crate::model::fleet::{Attempt, Consent, Heartbeat, HostNow, Point, Pruned, Row, Series, Sweep};
+use crate::model::fleet::{Attempt, Consent, Heartbeat, HostNow, Pruned, Row, Series, Sweep};
 use crate::model::level::Level;
 use crate::model::sample::Sample;
 
 mod upkeep;
 
 /// The backend `memory:`; each opening is a store of its own.
-pub const BACKEND: Backend = Backend { name: "memory", open: |_| Ok(Box::new(Memory::default())) };
+pub const BACKEND: Backend = Backend { name: "memory", open: |_| Ok(Box::new(Memory::default())), release: |_| false };
 
 #[derive(Clone, Debug)]
 struct Kept {
@@ -139,11 +140,13 @@ impl Store for Memory {
         Ok(added)
     }
 
-    fn settle(&mut self, sweep: i64, attempt: &Attempt) -> Result<()> {
-        let found = self.attempts.values_mut().rev().find(|(s, a)| *s == sweep && a.host == attempt.host);
-        if let Some((_, known)) = found {
-            known.took = micros(attempt.took);
-            known.traffic = attempt.traffic;
+    fn settle(&mut self, sweep: i64, attempts: &[Attempt]) -> Result<()> {
+        for attempt in attempts {
+            let found = self.attempts.values_mut().rev().find(|(s, a)| *s == sweep && a.host == attempt.host);
+            if let Some((_, known)) = found {
+                known.took = micros(attempt.took);
+                known.traffic = attempt.traffic;
+            }
         }
         Ok(())
     }
@@ -179,29 +182,35 @@ impl Store for Memory {
     }
 
     fn series(&self, host: &str, metric: &str, since: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<Series>> {
-        let mut found: BTreeMap<String, Vec<Point>> = BTreeMap::new();
+        let mut found = Gathered::default();
         let (first, end) = (first_hour(ms(since)), first_hour(ms(until)));
-        for ((h, m, item, hour), it) in &self.hours {
-            if h == host && m == metric && *hour >= first && *hour < end {
-                let at = time(hour.saturating_mul(HOUR_MS));
-                let point = Point { at, min: it.min, mean: it.mean, max: it.max };
-                found.entry(item.clone()).or_default().push(point);
-            }
+        let hours = |wanted: &str| -> Vec<(&String, i64, &Hour)> {
+            let of = |(h, m, _, hour): &(String, String, String, i64)| {
+                h == host && m == wanted && *hour >= first && *hour < end
+            };
+            self.hours.iter().filter(|(key, _)| of(key)).map(|((_, _, item, hour), it)| (item, *hour, it)).collect()
+        };
+        let boots = boot_hours(hours(UPTIME).into_iter().map(|(_, hour, it)| (hour, it.min, it.max)));
+        for (item, hour, it) in hours(metric) {
+            found.hour(item.clone(), hour, (it.min, it.mean, it.max), &boots);
         }
+        let mut names: Vec<&str> = Vec::new();
         for kept in self.samples.values().filter(|k| k.host == host && k.at >= ms(since) && k.at < ms(until)) {
+            let name = kept.sample.key.boot.as_str();
+            let boot = names.iter().position(|known| *known == name).unwrap_or(names.len());
+            if boot == names.len() {
+                names.push(name);
+            }
             let mut seen: Vec<&str> = Vec::new();
             for reading in kept.sample.readings.iter().filter(|reading| reading.metric == metric) {
                 if seen.contains(&reading.item.as_str()) {
                     continue;
                 }
                 seen.push(&reading.item);
-                let point = Point { at: time(kept.at), min: reading.value, mean: reading.value, max: reading.value };
-                found.entry(reading.item.clone()).or_default().push(point);
+                found.reading(&reading.item, time(kept.at), reading.value, i64::try_from(boot).unwrap_or(i64::MAX));
             }
         }
-        let mut list: Vec<Series> = found.into_iter().map(|(item, points)| Series { item, points }).collect();
-        list.iter_mut().for_each(|series| series.points.sort_by_key(|point| point.at));
-        Ok(list)
+        Ok(found.series())
     }
 
     fn cursor(&self) -> Result<i64> {

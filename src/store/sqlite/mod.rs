@@ -23,7 +23,7 @@
 //! wrote in between; readers see one snapshot in a deferred transaction. WAL, synchronous FULL: what returned is on the
 //! disk. Files have mode 0600 whatever the umask. A damaged file is set aside, never deleted (see `open.rs`): a file up
 //! to 8 MiB is checked whole at each opening; where a call meets damage in a greater one, `<db>.suspect` makes the next
-//! opening check it.
+//! opening check it. `<db>.ballast` is room kept back for the alerter on a full disk.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -37,6 +37,7 @@ use crate::model::fleet::{Attempt, Consent, Heartbeat, HostNow, Pruned, Row, Ser
 use crate::model::sample::Sample;
 use crate::model::spec::StoreSpec;
 
+mod ballast;
 mod codec;
 mod copy;
 mod error;
@@ -48,8 +49,11 @@ mod truth;
 mod upkeep;
 
 /// The backend `sqlite:PATH`.
-pub const BACKEND: Backend =
-    Backend { name: "sqlite", open: |spec: &StoreSpec| Ok(Box::new(Sqlite::open(Path::new(&spec.location))?)) };
+pub const BACKEND: Backend = Backend {
+    name: "sqlite",
+    open: |spec: &StoreSpec| Ok(Box::new(Sqlite::open(Path::new(&spec.location))?)),
+    release: |spec: &StoreSpec| ballast::release(Path::new(&spec.location)),
+};
 
 /// An open database.
 #[derive(Debug)]
@@ -64,7 +68,9 @@ impl Sqlite {
     /// # Errors
     /// [`StoreError`]: locked, not writable, of a newer program, or not a store.
     pub fn open(path: &Path) -> Result<Self> {
-        Ok(Self { conn: open::open(path)?, path: path.to_path_buf() })
+        let conn = open::open(path)?;
+        ballast::hold(path);
+        Ok(Self { conn, path: path.to_path_buf() })
     }
 
     fn fail(&self, error: &rusqlite::Error) -> StoreError {
@@ -111,8 +117,8 @@ impl Store for Sqlite {
     fn record(&mut self, sweep: i64, attempt: &Attempt, list: &[Sample]) -> Result<usize> {
         self.write(|c| samples::record(c, sweep, attempt, list))
     }
-    fn settle(&mut self, sweep: i64, attempt: &Attempt) -> Result<()> {
-        self.write(|c| samples::settle(c, sweep, attempt))
+    fn settle(&mut self, sweep: i64, attempts: &[Attempt]) -> Result<()> {
+        self.write(|c| attempts.iter().try_for_each(|attempt| samples::settle(c, sweep, attempt)))
     }
     fn rows_after(&self, after: i64, limit: usize) -> Result<Vec<Row>> {
         self.read(|c| samples::rows_after(c, after, limit))

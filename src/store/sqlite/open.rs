@@ -16,14 +16,47 @@ use crate::store::{Result, StoreError};
 const OLDEST: i32 = 3_051_003;
 /// A file up to this size is checked whole at each opening; a greater one when a call found damage in it.
 const CHECKED: u64 = 8 << 20;
+/// What the name of a damaged file begins with, after the database's.
+const ASIDE: &str = ".corrupt-";
 
 /// Opens, creates, migrates; a damaged file is set aside and replaced.
 pub(super) fn open(path: &Path) -> Result<Connection> {
     refuse_old(rusqlite::version_number(), path)?;
     match attempt(path) {
         Err(StoreError::Corrupt { text, .. }) => replace(path, &text),
+        Ok(conn) => {
+            old_news(&conn, path);
+            Ok(conn)
+        }
         other => other,
     }
+}
+
+/// The news of a damaged store is over when a person has taken the damaged files away.
+fn old_news(conn: &Connection, path: &Path) {
+    let told = conn.query_row("SELECT 1 FROM heartbeat WHERE role = 'store' AND ok = 0", [], |_| Ok(()));
+    if told.is_err() || !matches!(aside_is_left(path), Ok(false)) {
+        return;
+    }
+    // Where others write now, the next opening does it.
+    if let Err(error) = conn.execute("DELETE FROM heartbeat WHERE role = 'store'", []) {
+        log::debug!("{}: {error}", path.display());
+    }
+}
+
+fn aside_is_left(path: &Path) -> std::io::Result<bool> {
+    let start = beside(Path::new(path.file_name().unwrap_or_default()), ASIDE);
+    let start = start.as_os_str().as_encoded_bytes();
+    for entry in std::fs::read_dir(folder(path))? {
+        if entry?.file_name().as_encoded_bytes().starts_with(start) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn refuse_old(number: i32, path: &Path) -> Result<()> {
@@ -138,7 +171,7 @@ fn look_through(conn: &Connection, path: &Path) -> Result<()> {
 
 /// Moves the damaged files away and starts a new one, which carries the news in its heartbeats.
 fn replace(path: &Path, text: &str) -> Result<Connection> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder(path);
     // One program at a time; it ends with the descriptor, so with the process too.
     let guard = File::open(folder).map_err(|e| file(folder, &e))?;
     rustix::fs::flock(&guard, rustix::fs::FlockOperation::LockExclusive).map_err(|e| file(folder, &e.into()))?;
@@ -149,7 +182,8 @@ fn replace(path: &Path, text: &str) -> Result<Connection> {
     }
     let aside = set_aside(path).map_err(|e| file(path, &e))?;
     let news = format!(
-        "{} was damaged ({text}); it is kept as {} and a new store was begun; a copy by fleet backup can take its place",
+        "{} was damaged ({text}); it is kept as {} and a new store was begun; a copy by fleet backup can take its \
+         place; move the damaged file to another folder and this news ends",
         path.display(),
         aside.display()
     );
@@ -169,11 +203,11 @@ fn modified(path: &Path) -> std::io::Result<DateTime<Utc>> {
 
 fn set_aside(path: &Path) -> std::io::Result<PathBuf> {
     let stamp = modified(path)?.format("%Y%m%dT%H%M%SZ").to_string();
-    let mut name = beside(path, &format!(".corrupt-{stamp}"));
+    let mut name = beside(path, &format!("{ASIDE}{stamp}"));
     let mut number = 1;
     while name.symlink_metadata().is_ok() {
         number += 1;
-        name = beside(path, &format!(".corrupt-{stamp}-{number}"));
+        name = beside(path, &format!("{ASIDE}{stamp}-{number}"));
     }
     // The WAL first: were we killed between, a database without its WAL is damaged still and found again, while a
     // new database beside an old WAL would mix the two.

@@ -62,6 +62,6 @@ pub(super) fn forget(conn: &Connection, host: &str) -> rusqlite::Result<u64> {
     }
     conn.execute("DELETE FROM incident WHERE host = ?1", [host])?;
     super::upkeep::drop_unused(conn)?;
-    conn.execute("DELETE FROM name WHERE id NOT IN (SELECT DISTINCT name FROM hourly)", [])?;
+    super::upkeep::drop_names(conn)?;
     Ok(samples as u64)
 }

@@ -1,6 +1,6 @@
 //! Attempts and samples: written in one transaction, read in order of id or of time.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -8,10 +8,11 @@ use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 
 use super::codec::{self, COLUMNS, Decoder};
 use crate::model::cause::Cause;
-use crate::model::fleet::{Attempt, HostNow, Outcome, Point, Row, Series, Sweep};
+use crate::model::fleet::{Attempt, HostNow, Outcome, Row, Series, Sweep};
 use crate::model::job::Traffic;
 use crate::model::sample::Sample;
-use crate::store::shape::{HOUR_MS, arrange, event_ms, first_hour, ms, time};
+use crate::store::series::{Gathered, UPTIME, boot_hours};
+use crate::store::shape::{arrange, event_ms, first_hour, ms, time};
 
 const ATTEMPT: &str = "h.name, a.at, a.took, a.cause, a.text, a.sent, a.received, a.round_trips, a.shipped";
 
@@ -260,18 +261,21 @@ pub(super) fn series(
     until: DateTime<Utc>,
 ) -> rusqlite::Result<Vec<Series>> {
     let Some(host) = host_id(conn, host)? else { return Ok(Vec::new()) };
-    let mut found: BTreeMap<String, Vec<Point>> = BTreeMap::new();
-    let hours = "SELECT n.item, h.hour, h.min, h.mean, h.max FROM name AS n JOIN hourly AS h ON h.name = n.id
+    let mut found = Gathered::default();
+    let (first, end) = (first_hour(ms(since)), first_hour(ms(until)));
+    let sql = "SELECT n.item, h.hour, h.min, h.mean, h.max FROM name AS n JOIN hourly AS h ON h.name = n.id
                  WHERE n.metric = ?1 AND h.host = ?2 AND h.hour >= ?3 AND h.hour < ?4 ORDER BY n.item, h.hour";
-    let mut statement = conn.prepare_cached(hours)?;
-    let mut rows = statement.query(params![metric, host, first_hour(ms(since)), first_hour(ms(until))])?;
+    let mut statement = conn.prepare_cached(sql)?;
+    let uptimes = statement
+        .query_map(params![UPTIME, host, first, end], |row| Ok((row.get(1)?, row.get(2)?, row.get(4)?)))?
+        .collect::<rusqlite::Result<Vec<(i64, f64, f64)>>>()?;
+    let boots = boot_hours(uptimes.into_iter());
+    let mut rows = statement.query(params![metric, host, first, end])?;
     while let Some(row) = rows.next()? {
-        let at = time(row.get::<_, i64>(1)?.saturating_mul(HOUR_MS));
-        let point = Point { at, min: row.get(2)?, mean: row.get(3)?, max: row.get(4)? };
-        found.entry(row.get(0)?).or_default().push(point);
+        found.hour(row.get(0)?, row.get(1)?, (row.get(2)?, row.get(3)?, row.get(4)?), &boots);
     }
     let mut positions: HashMap<i64, Vec<(usize, String)>> = HashMap::new();
-    let whole = "SELECT s.at, s.layout, s.readings FROM sample AS s
+    let whole = "SELECT s.at, s.layout, s.readings, s.boot FROM sample AS s
                  WHERE s.host = ?1 AND s.at >= ?2 AND s.at < ?3 ORDER BY s.at, s.id";
     let mut statement = conn.prepare_cached(whole)?;
     let mut rows = statement.query([host, ms(since), ms(until)])?;
@@ -281,29 +285,16 @@ pub(super) fn series(
             std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::hash_map::Entry::Vacant(new) => new.insert(positions_of(conn, layout, metric)?),
         };
-        let at = time(row.get(0)?);
+        let (at, boot) = (time(row.get(0)?), row.get(3)?);
         let mut list = codec::values(row.get_ref(2)?.as_str()?);
         let mut next = 0;
         for (position, item) in wanted.iter() {
             let Some(value) = list.nth(position - next) else { break };
             next = position + 1;
-            let value = value?;
-            let point = Point { at, min: value, mean: value, max: value };
-            match found.get_mut(item) {
-                Some(points) => points.push(point),
-                None => {
-                    found.insert(item.clone(), vec![point]);
-                }
-            }
+            found.reading(item, at, value?, boot);
         }
     }
-    Ok(found
-        .into_iter()
-        .map(|(item, mut points)| {
-            points.sort_by_key(|point| point.at);
-            Series { item, points }
-        })
-        .collect())
+    Ok(found.series())
 }
 
 /// Where the items of a metric stand in a layout, ascending; of an item that is there twice, the first counts.

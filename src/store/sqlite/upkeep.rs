@@ -48,9 +48,13 @@ pub(super) fn prune(
         }
         done.hours_removed += old_hours(conn, host, bounds)?;
     }
-    if !dry {
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // A dry run's batches too gave names, to hours that they did not write.
+    drop_names(&tx)?;
+    if dry {
+        tx.commit()?;
+    } else {
         let oldest = before(now, keep.max(keep_hourly));
-        let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         drop_unused(&tx)?;
         drop_history(&tx, bounds.samples, oldest)?;
         tx.commit()?;
@@ -77,6 +81,13 @@ pub(super) fn drop_unused(conn: &Connection) -> rusqlite::Result<()> {
         conn.execute(&sql, [])?;
     }
     Ok(())
+}
+
+/// Names that no hour has any more; by way of the hosts, along the primary key of the hours, which may be very many.
+pub(super) fn drop_names(conn: &Connection) -> rusqlite::Result<()> {
+    let unused = "DELETE FROM name WHERE NOT EXISTS
+                  (SELECT 1 FROM host CROSS JOIN hourly ON hourly.host = host.id AND hourly.name = name.id)";
+    conn.execute(unused, []).map(|_| ())
 }
 
 fn drop_history(conn: &Connection, samples: i64, oldest: i64) -> rusqlite::Result<()> {

@@ -1,14 +1,16 @@
 //! Host keys: shown to a person, and written down only when the person says so.
 
-use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use super::{FleetSpec, SshSpec, Transport, chosen};
-use crate::app::exit::{Exit, Failure, Outcome};
+use super::{FleetSpec, SshSpec, Transport, chosen, unknown};
+use crate::app::context::Common;
+use crate::app::exit::{self, Exit, Failure, Outcome};
+use crate::app::fleet::{ask, show};
 use crate::model::clean::clean;
+use crate::ssh;
 use crate::ssh::hostkey::HostKey;
 use crate::ssh::known_hosts::{self, Verdict};
-use crate::ssh::{self};
+use crate::view::{Cell, Column, Page, Place, column};
 
 /// For the look at one host's key.
 const LOOK: Duration = Duration::from_secs(10);
@@ -20,7 +22,7 @@ pub struct AcceptArgs {
     #[arg(value_name = "NAME")]
     pub name: String,
     /// The fingerprint that the key must have; then nothing is asked
-    #[arg(long, value_name = "SHA256:...")]
+    #[arg(long, visible_alias = "accept-fingerprint", value_name = "SHA256:...")]
     pub fingerprint: Option<String>,
 }
 
@@ -33,42 +35,55 @@ pub fn look(ssh: &SshSpec) -> Result<(HostKey, Verdict), Failure> {
     Ok((key, verdict))
 }
 
-/// Prints each host's key; exit 3 where one is not known.
-pub fn scan(spec: &FleetSpec, glob: &str) -> Outcome {
+const COLUMNS: &[Column] = &[
+    column("host", "HOST", Place::Left),
+    column("state", "STATE", Place::Left),
+    column("type", "TYPE", Place::Left),
+    column("fingerprint", "FINGERPRINT", Place::Left),
+    column("text", "TEXT", Place::Below),
+];
+
+/// Prints each host's key; exit 3 where one is not known, has changed, is revoked, or cannot be seen.
+pub fn scan(common: &Common, spec: &FleetSpec, glob: &str, format: show::Format) -> Outcome {
     let mut exit = Exit::Done;
+    let mut rows = Vec::new();
     for host in chosen(spec, glob)? {
         let Transport::Ssh(ssh) = &host.transport else { continue };
-        let said = match look(ssh) {
+        let accept = || Cell::Text(format!("to accept it: fleet hosts accept {}", host.name));
+        let (state, key, text) = match look(ssh) {
             Ok((key, verdict)) => {
                 let pinned = ssh.fingerprint.as_ref().is_some_and(|pin| *pin == key.fingerprint());
-                let state = match verdict {
-                    Verdict::Revoked => "REVOKED".to_owned(),
-                    _ if pinned => "pinned".to_owned(),
-                    Verdict::Known => "known".to_owned(),
-                    Verdict::Unknown => format!("unknown; to accept it: fleet hosts accept {}", host.name),
-                    Verdict::Changed(_) => format!("CHANGED; to accept it: fleet hosts accept {}", host.name),
+                let (state, text) = match verdict {
+                    Verdict::Revoked => ("revoked", Cell::Empty),
+                    _ if pinned => ("pinned", Cell::Empty),
+                    Verdict::Known => ("known", Cell::Empty),
+                    Verdict::Unknown => ("unknown", accept()),
+                    Verdict::Changed(_) => ("CHANGED", accept()),
                 };
-                if state != "known" && state != "pinned" {
-                    exit = Exit::Partly;
-                }
-                format!("{} {}  {state}", key.kind(), key.fingerprint())
+                (state, Some(key), text)
             }
-            Err(failure) => {
-                exit = Exit::Partly;
-                failure.text
-            }
+            Err(failure) => ("not seen", None, Cell::Text(failure.text)),
         };
-        println!("{}  {said}", host.name);
+        if state != "known" && state != "pinned" {
+            exit = Exit::Partly;
+        }
+        let of = |text: Option<String>| text.map_or(Cell::Empty, Cell::Text);
+        rows.push(vec![
+            Cell::Text(host.name.clone()),
+            Cell::Text(if format == show::Format::Table { state.to_owned() } else { state.to_lowercase() }),
+            of(key.as_ref().map(|key| key.kind().to_owned())),
+            of(key.as_ref().map(HostKey::fingerprint)),
+            text,
+        ]);
     }
+    show::page(common, format, &Page { columns: COLUMNS, rows })?;
     Ok(exit)
 }
 
 /// Shows old and new fingerprint, asks, and writes.
 pub fn accept(spec: &FleetSpec, args: &AcceptArgs) -> Outcome {
     let name = &args.name;
-    let host = spec
-        .host(name)
-        .ok_or_else(|| Failure::new(Exit::Usage, format!("no host is named {name}; see: fleet hosts list")))?;
+    let host = spec.host(name).ok_or_else(|| unknown(spec, name))?;
     let Transport::Ssh(ssh) = &host.transport else {
         return Err(Failure::new(Exit::Usage, format!("{name} is reached without SSH and has no host key")));
     };
@@ -77,51 +92,51 @@ pub fn accept(spec: &FleetSpec, args: &AcceptArgs) -> Outcome {
         return Err(Failure::new(Exit::Config, text));
     }
     let (key, verdict) = look(ssh)?;
-    confirm(name, ssh, &key, &verdict, args.fingerprint.as_deref())?;
+    confirm(name, ssh, &key, &verdict, args.fingerprint.as_deref(), ask::somebody())?;
     Ok(Exit::Done)
 }
 
-/// Writes the key down, once the person or the given fingerprint agrees.
+/// Writes the key down, once the given fingerprint or the person, where one is asked, agrees.
 pub fn confirm(
     name: &str,
     ssh: &SshSpec,
     key: &HostKey,
     verdict: &Verdict,
     wanted: Option<&str>,
+    asks: bool,
 ) -> Result<(), Failure> {
     let failed = |text: String| Failure::new(Exit::Failed, text);
     let shown = format!("{} {}", key.kind(), key.fingerprint());
     if let Some(weakness) = key.weakness() {
         return Err(failed(format!("{name} shows {weakness}; give the host an ed25519 key")));
     }
+    let mut text = String::new();
     match verdict {
-        Verdict::Known => {
-            println!("{name}: {shown} is known already");
-            return Ok(());
-        }
+        Verdict::Known => return exit::print(&format!("{name}: {shown} is known already\n")).map(drop),
         Verdict::Revoked => return Err(failed(format!("{name} shows {shown}, which is marked @revoked"))),
-        Verdict::Unknown => println!("{name} shows the key {shown}"),
+        Verdict::Unknown => text.push_str(&format!("{name} shows the key {shown}\n")),
         Verdict::Changed(old) => {
             for key in old {
-                println!("{name} was known with {} {}", key.kind(), key.fingerprint());
+                text.push_str(&format!("{name} was known with {} {}\n", key.kind(), key.fingerprint()));
             }
-            println!("{name} shows now      {shown}");
+            text.push_str(&format!("{name} shows now      {shown}\n"));
         }
     }
+    exit::print(&text)?;
     match wanted {
         Some(wanted) if wanted == key.fingerprint() => {}
         Some(wanted) => return Err(failed(format!("{name} shows {}, not {wanted}", key.fingerprint()))),
-        None if !io::stdin().is_terminal() => {
-            let text = format!("nobody to ask; compare, then give it: --fingerprint {}", key.fingerprint());
+        None if !asks => {
+            let text =
+                format!("nobody was asked; compare it, then give it: --accept-fingerprint {}", key.fingerprint());
             return Err(Failure::new(Exit::Usage, text));
         }
         None => {
-            println!("On the host itself: ssh-keygen -lf /etc/ssh/ssh_host_{}_key.pub", short(key.kind()));
-            print!("Is it the same? [y/N] ");
-            let _ = io::stdout().flush();
-            let mut line = String::new();
-            io::stdin().read_line(&mut line).map_err(|error| failed(error.to_string()))?;
-            if !matches!(line.trim(), "y" | "Y" | "yes") {
+            exit::print(&format!(
+                "On the host itself: ssh-keygen -lf /etc/ssh/ssh_host_{}_key.pub\n",
+                short(key.kind())
+            ))?;
+            if !ask::yes("Is it the same?", false)? {
                 return Err(failed("nothing was changed".to_owned()));
             }
         }
@@ -130,8 +145,7 @@ pub fn confirm(
         return Err(Failure::new(Exit::Config, "no known-hosts file is configured; set known-hosts= of <ssh>"));
     };
     known_hosts::change(file, &ssh.address, ssh.port, key, true).map_err(failed)?;
-    println!("{name}: accepted, written to {}", file.display());
-    Ok(())
+    exit::print(&format!("{name}: accepted, written to {}\n", file.display())).map(drop)
 }
 
 fn short(kind: &str) -> &str {

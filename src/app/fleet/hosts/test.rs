@@ -4,63 +4,102 @@ use std::sync::mpsc;
 
 use super::{FleetSpec, HostSpec, chosen};
 use crate::app::collector::plan;
-use crate::app::exit::{Exit, Failure, Outcome};
+use crate::app::context::{Common, open_store};
+use crate::app::exit::{self, Exit, Failure, Outcome};
+use crate::app::fleet::show;
 use crate::app::orders::Orders;
 use crate::app::{dialer, keyring};
 use crate::model::cause::Cause;
-use crate::model::job::{FromDialer, Job, ToDialer, Traffic};
+use crate::model::job::{FromDialer, ToDialer, Traffic};
 use crate::model::sample::Sample;
-use crate::model::secret::Secret;
-use crate::wire::task::Task;
+use crate::view::{Cell, Column, Page, Place, column};
 use crate::wire::{seal, v1};
 
-/// Visits every host that fits; exit 3 where one fails.
-pub fn run(spec: &FleetSpec, glob: &str) -> Outcome {
+const COLUMNS: &[Column] = &[
+    column("host", "HOST", Place::Left),
+    column("ok", "OK", Place::Left),
+    column("cause", "CAUSE", Place::Left),
+    column("cpu", "CPU", Place::Right),
+    column("memory", "MEM", Place::Right),
+    column("load", "LOAD", Place::Right),
+    column("round_trips", "ROUND TRIPS", Place::Right),
+    column("shipped", "SHIPPED", Place::Left),
+    column("text", "TEXT", Place::Below),
+];
+
+/// Visits every host that fits; exit 3 where one fails. To people each host is told as soon as it is done.
+pub fn run(common: &Common, spec: &FleetSpec, glob: &str, format: show::Format) -> Outcome {
     let mut exit = Exit::Done;
+    let mut rows = Vec::new();
     for host in chosen(spec, glob)? {
-        match visit(spec, host)? {
-            Ok((sample, traffic)) => {
-                println!("{}  ok  {}", host.name, readings(&sample));
-                log::info!("{}: {traffic:?}", host.name);
-            }
-            Err((cause, text)) => {
-                exit = Exit::Partly;
-                println!("{}  {cause}  {text}", host.name);
-                println!("    next: {}", cause.remedy().replace("HOST", &host.name));
-            }
+        let visited = visit(spec, host)?;
+        if visited.is_err() {
+            exit = Exit::Partly;
         }
+        if format == show::Format::Table {
+            exit::print(&sentence(host, &visited))?;
+        } else {
+            rows.push(row(host, &visited));
+        }
+    }
+    if format != show::Format::Table {
+        show::page(common, format, &Page { columns: COLUMNS, rows })?;
     }
     Ok(exit)
 }
 
+fn sentence(host: &HostSpec, visited: &Visited) -> String {
+    match visited {
+        Ok((sample, traffic)) => {
+            log::info!("{}: {traffic:?}", host.name);
+            format!("{}  ok  {}\n", host.name, readings(sample))
+        }
+        Err((cause, text)) => {
+            format!("{}  {cause}  {text}\n    next: {}\n", host.name, cause.remedy().replace("HOST", &host.name))
+        }
+    }
+}
+
+fn row(host: &HostSpec, visited: &Visited) -> Vec<Cell> {
+    let (cause, text) = match visited {
+        Ok(_) => (Cell::Empty, Cell::Empty),
+        Err((cause, text)) => (Cell::Text(cause.to_string()), Cell::Text(text.clone())),
+    };
+    let seen = visited.as_ref().ok();
+    let value = |metric: &str| seen.and_then(|(sample, _)| sample.value(metric, ""));
+    let cell = |cell: Option<Cell>| cell.unwrap_or(Cell::Empty);
+    vec![
+        Cell::Text(host.name.clone()),
+        Cell::Flag(seen.is_some()),
+        cause,
+        cell(value("cpu.used").map(Cell::Ratio)),
+        cell(value("memory.used").map(Cell::Ratio)),
+        cell(value("load.1m").map(Cell::Number)),
+        cell(seen.map(|(_, traffic)| Cell::Number(f64::from(traffic.round_trips)))),
+        cell(seen.map(|(_, traffic)| Cell::Flag(traffic.shipped))),
+        text,
+    ]
+}
+
 type Visited = Result<(Sample, Traffic), (Cause, String)>;
+
+/// Whether the host may be measured at all.
+pub fn may(spec: &FleetSpec, host: &HostSpec) -> Result<bool, Failure> {
+    let given = |name: &str| -> Result<bool, Failure> {
+        Ok(open_store(spec)?.consents()?.iter().any(|it| it.host == name && it.revoked.is_none()))
+    };
+    Ok(!spec.consent_required || given(&host.name)?)
+}
 
 /// Visits one host and opens what it measured just now. The outer error is this side's own.
 pub fn visit(spec: &FleetSpec, host: &HostSpec) -> Result<Visited, Failure> {
+    if !may(spec, host)? {
+        return Ok(Err((Cause::NoConsent, "no consent of the owner is recorded".to_owned())));
+    }
     let recipients = keyring::recipients(&spec.keys)?;
     let identities = keyring::identities(&spec.keys)?;
-    let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(|error| Failure::new(Exit::Failed, format!("no random bytes: {error}")))?;
-    let nonce: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    let seconds = u32::try_from(spec.collector.timeout.as_secs()).unwrap_or(u32::MAX).max(1);
-    let task = Task {
-        v: 1,
-        nonce: nonce.clone(),
-        recipients,
-        pull_bytes: 8 << 20,
-        pull_files: 4096,
-        spool_bytes: 16 << 20,
-        deadline_secs: seconds,
-        checks: Orders::default().of(host),
-    };
-    let job = Job {
-        host: host.name.clone(),
-        transport: host.transport.clone(),
-        nonce: nonce.clone(),
-        task: Secret::new(task.encode()),
-        probes: plan::probe_folder(&spec.collector)?,
-        timeout: spec.collector.timeout,
-    };
+    let probes = plan::probe_folder(&spec.collector)?;
+    let job = plan::job(spec, host, &mut Orders::default(), &recipients, &probes)?;
     let (sender, answer) = mpsc::channel();
     let mut newest = None;
     let mut seen: Result<Traffic, (Cause, String)> = Err((Cause::Internal, "the visit said nothing".to_owned()));
@@ -70,7 +109,7 @@ pub fn visit(spec: &FleetSpec, host: &HostSpec) -> Result<Visited, Failure> {
             FromDialer::Sealed { bytes, .. } => {
                 let opened = seal::open(&identities, &bytes).ok().and_then(|plain| v1::decode(&plain).ok());
                 if let Some((Some(proof), sample)) = opened
-                    && proof == nonce
+                    && proof == job.nonce
                 {
                     newest = Some(sample);
                 }

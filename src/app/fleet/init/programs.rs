@@ -17,14 +17,14 @@ pub fn ssh_key(file: &Path) -> Result<(), String> {
     if status.success() { Ok(()) } else { Err(format!("ssh-keygen failed ({status}); {by_hand}")) }
 }
 
-/// Runs the collector beside this program for the monitoring machine itself.
+/// Runs the collector beside this program for all hosts that there are.
 #[allow(clippy::disallowed_methods, reason = "the first collection is a run of the real collector")]
 pub fn collect(config: &Path) -> Result<(), String> {
     let us = std::env::current_exe().map_err(|error| format!("this program's folder is not known: {error}"))?;
     let collector = us.with_file_name("fleet-collector");
-    let by_hand = format!("type: fleet-collector --host self --config '{}'", config.display());
+    let by_hand = format!("type: fleet-collector --config '{}'", config.display());
     let status = Command::new(&collector)
-        .args(["--host", "self", "--quiet", "--config"])
+        .args(["--quiet", "--config"])
         .arg(config)
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -47,14 +47,14 @@ impl Mail {
         let to: Vec<&str> = to.split([' ', ',']).filter(|part| !part.is_empty()).collect();
         let good = |a: &str| a.split_once('@').is_some_and(|(name, at)| !name.is_empty() && !at.is_empty());
         if let Some(wrong) = to.iter().find(|address| !good(address)) {
-            return Err(format!("\"{wrong}\" is not a mail address; write --mail name@example.net"));
+            return Err(format!("\"{wrong}\" is not a mail address; write it as name@example.net"));
         }
         if to.is_empty() {
             return Err("--mail is empty; write --mail name@example.net".to_owned());
         }
         let smtp = smtp.unwrap_or(DEFAULT_SMTP);
         let (host, port) = smtp.rsplit_once(':').unwrap_or((smtp, "25"));
-        let wrong = || format!("\"{smtp}\" is not HOST:PORT; write --smtp mail.example.net:465");
+        let wrong = || format!("\"{smtp}\" is not a mail server; write it as mail.example.net:465");
         let port: u16 = port.parse().ok().filter(|port| *port > 0).ok_or_else(wrong)?;
         let host = host.trim_start_matches('[').trim_end_matches(']');
         if host.is_empty() || host.contains(char::is_whitespace) {

@@ -1,0 +1,183 @@
+//! Every way to log in, with the real collector against a real sshd, and what is not tried twice.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
+
+#[path = "support/bench.rs"]
+mod bench;
+#[path = "support/sshd.rs"]
+mod sshd;
+
+use std::fs;
+use std::os::unix::net::UnixListener;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use bench::{Bench, shown, single};
+use serde_json::Value;
+use sshd::{Options, Sshd, sh};
+
+/// The attributes of `<ssh>` for one sshd.
+fn attributes(sshd: &Sshd, login: &str) -> String {
+    format!("port=\"{}\" user=\"{}\" known-hosts=\"{}\" {login}", sshd.port, sshd.user, shown(&sshd.known_hosts))
+}
+
+fn bench(sshd: &Sshd, login: &str, timeout: &str) -> Bench {
+    let host = format!("<host name=\"h\" address=\"{}\"/>", sshd.address);
+    Bench::new(timeout, &attributes(sshd, login), &host)
+}
+
+#[track_caller]
+fn collected(told: &Value) {
+    assert_eq!(told["outcome"], "collected", "{told}");
+}
+
+/// How often sshd says it.
+fn count(sshd: &Sshd, what: &str) -> usize {
+    sshd.log_text().lines().filter(|line| line.contains(what)).count()
+}
+
+struct Agent {
+    child: Child,
+    socket: String,
+}
+
+impl Agent {
+    /// A real ssh-agent with keys that the host does not know before the one it knows.
+    fn start(bench: &Bench, sshd: &Sshd, strangers: usize) -> Self {
+        let socket = shown(&bench.path("agent.sock"));
+        let child = Command::new("ssh-agent").args(["-D", "-a", &socket]).stdout(Stdio::null()).spawn().unwrap();
+        let until = Instant::now() + Duration::from_secs(10);
+        while !bench.path("agent.sock").exists() {
+            assert!(Instant::now() < until, "ssh-agent does not start");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        for number in 0..strangers {
+            let key = shown(&bench.path(&format!("stranger{number}")));
+            sh(&format!("ssh-keygen -q -t ed25519 -N '' -f {key}; SSH_AUTH_SOCK={socket} ssh-add -q {key}"));
+        }
+        sh(&format!("SSH_AUTH_SOCK={socket} ssh-add -q {}", shown(&sshd.key)));
+        Self { child, socket }
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn with_the_keys_of_an_agent() {
+    let sshd = Sshd::start(&Options::default());
+    let bench = bench(&sshd, "agent=\"true\"", "20s");
+    let agent = Agent::start(&bench, &sshd, 2);
+    collected(&single(bench.command(&[]).env("SSH_AUTH_SOCK", &agent.socket)));
+    // None is running: the text says what to look at.
+    let told = single(&mut bench.command(&[]));
+    assert_eq!(told["cause"], "authentication", "{told}");
+    assert!(told["text"].as_str().unwrap().contains("SSH_AUTH_SOCK"), "{told}");
+}
+
+#[test]
+fn an_agent_that_never_answers_ends_with_the_hosts_deadline() {
+    let sshd = Sshd::start(&Options::default());
+    let bench = bench(&sshd, "agent=\"true\"", "3s");
+    let silent = UnixListener::bind(bench.path("agent.sock")).unwrap();
+    let begun = Instant::now();
+    let told = single(bench.command(&[]).env("SSH_AUTH_SOCK", bench.path("agent.sock")));
+    assert_eq!(told["cause"], "local-setup", "{told}");
+    assert!(told["text"].as_str().unwrap().contains("ssh-agent did not answer"), "{told}");
+    assert!(told["seconds"].as_f64().unwrap() < 4.0, "{told}");
+    assert!(begun.elapsed() < Duration::from_secs(15), "the process waits for the agent");
+    drop(silent);
+}
+
+#[test]
+fn with_an_encrypted_key_and_keys_of_every_type() {
+    let sshd = Sshd::start(&Options::default());
+    let key = shown(&sshd.folder.join("locked"));
+    sh(&format!(
+        "ssh-keygen -q -t ed25519 -N 'correct horse' -f {key}; cat {key}.pub >> {}/authorized",
+        shown(&sshd.folder)
+    ));
+    let bench = bench(&sshd, &format!("key-file=\"{key}\" passphrase-env=\"FLEET_TEST_PASSPHRASE\""), "20s");
+    collected(&single(bench.command(&[]).env("FLEET_TEST_PASSPHRASE", "correct horse")));
+    let told = single(bench.command(&[]).env("FLEET_TEST_PASSPHRASE", "wrong"));
+    assert_eq!(told["cause"], "local-setup", "{told}");
+    assert!(!told.to_string().contains("wrong"), "{told}");
+    let host = format!("<host name=\"h\" address=\"{}\"/>", sshd.address);
+    let file = shown(&bench.write("passphrase", "correct horse\n"));
+    let again = |login: &str| {
+        bench.configure("20s", &attributes(&sshd, login), &host);
+        single(&mut bench.command(&[]))
+    };
+    collected(&again(&format!("key-file=\"{key}\" passphrase-file=\"{file}\"")));
+    for (kind, form) in [("rsa -b 2048", ""), ("rsa -b 2048", "-m PEM"), ("ecdsa", ""), ("ecdsa", "-m PEM")] {
+        let key = shown(&sshd.folder.join("other"));
+        sh(&format!(
+            "rm -f {key}*; ssh-keygen -q -t {kind} {form} -N '' -f {key}; cp {key}.pub {}/authorized",
+            shown(&sshd.folder)
+        ));
+        let told = again(&format!("key-file=\"{key}\""));
+        assert_eq!(told["outcome"], "collected", "{kind} {form}: {told}");
+    }
+}
+
+#[test]
+fn with_a_password_and_once() {
+    let sshd = Sshd::start(&Options {
+        password: Some("Sesam7oeffne".into()),
+        lines: vec!["PubkeyAuthentication no".into()],
+        ..Options::default()
+    });
+    let bench = bench(&sshd, "password-env=\"FLEET_TEST_PASSWORD\"", "20s");
+    collected(&single(bench.command(&[]).env("FLEET_TEST_PASSWORD", "Sesam7oeffne")));
+    assert_eq!(count(&sshd, "Accepted password"), 1);
+    let told = single(bench.command(&[]).env("FLEET_TEST_PASSWORD", "Sesam8"));
+    assert_eq!(told["cause"], "authentication", "{told}");
+    assert!(!told.to_string().contains("Sesam8"), "{told}");
+    assert_eq!((count(&sshd, "Failed password"), count(&sshd, "Failed keyboard")), (1, 0), "{}", sshd.log_text());
+}
+
+#[test]
+fn with_a_password_that_is_asked_for() {
+    let sshd = Sshd::start(&Options {
+        password: Some("Sesam7oeffne".into()),
+        lines: [
+            "UsePAM yes",
+            "KbdInteractiveAuthentication yes",
+            "PasswordAuthentication no",
+            "PubkeyAuthentication no",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+        ..Options::default()
+    });
+    let bench = bench(&sshd, "password-env=\"FLEET_TEST_PASSWORD\"", "20s");
+    collected(&single(bench.command(&[]).env("FLEET_TEST_PASSWORD", "Sesam7oeffne")));
+    assert_eq!(count(&sshd, "Accepted keyboard-interactive"), 1, "{}", sshd.log_text());
+    let told = single(bench.command(&[]).env("FLEET_TEST_PASSWORD", "Sesam8"));
+    assert_eq!(told["cause"], "authentication", "{told}");
+    assert_eq!(count(&sshd, "Failed keyboard-interactive"), 1, "{}", sshd.log_text());
+}
+
+#[test]
+fn a_refused_key_is_offered_once_in_a_run() {
+    let sshd = Sshd::start(&Options { reject: true, ..Options::default() });
+    let bench = bench(&sshd, &format!("key-file=\"{}\"", shown(&sshd.key)), "20s");
+    let told = single(&mut bench.command(&[]));
+    assert_eq!(told["cause"], "authentication", "{told}");
+    assert_eq!((count(&sshd, "Connection from"), count(&sshd, "Failed publickey")), (1, 1), "{}", sshd.log_text());
+    assert!(fs::read_to_string(&sshd.known_hosts).unwrap().lines().count() == 1);
+}
+
+#[test]
+fn over_ipv6() {
+    let sshd = Sshd::start(&Options { address: "::1".into(), ..Options::default() });
+    let bench = bench(&sshd, &format!("key-file=\"{}\"", shown(&sshd.key)), "20s");
+    collected(&single(&mut bench.command(&[])));
+    sshd.know_another();
+    let told = single(&mut bench.command(&[]));
+    assert_eq!(told["cause"], "host-key-changed", "{told}");
+    assert!(told["text"].as_str().unwrap().contains(&format!("[::1]:{}", sshd.port)), "{told}");
+}
