@@ -194,11 +194,16 @@ impl Sum {
         self.times.sort_by(f64::total_cmp);
         let count = self.times.len();
         found.seconds("accesslog.latency", self.times.iter().sum::<f64>() / count as f64);
-        for (share, metric) in [(50, "p50"), (95, "p95"), (99, "p99"), (100, "max")] {
+        for (share, metric) in [
+            (50, "accesslog.latency.p50"),
+            (95, "accesslog.latency.p95"),
+            (99, "accesslog.latency.p99"),
+            (100, "accesslog.latency.max"),
+        ] {
             // The nearest rank: the least value that this share of the requests does not exceed.
             let rank = (count * share).div_ceil(100).max(1);
             if let Some(time) = self.times.get(rank - 1) {
-                found.seconds(&format!("accesslog.latency.{metric}"), *time);
+                found.seconds(metric, *time);
             }
         }
     }

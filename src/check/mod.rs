@@ -87,8 +87,29 @@ impl Occasion<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::CHECKS;
+    use crate::model::catalogue::METRICS;
     use crate::model::check::KINDS;
+
+    fn sources(folder: &Path) -> String {
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let read = |path: std::path::PathBuf| match path.is_dir() {
+            true => sources(&path),
+            false => std::fs::read_to_string(path).unwrap().split("#[cfg(test)]").next().unwrap().to_owned(),
+        };
+        entries.map(read).collect()
+    }
+
+    #[test]
+    fn every_metric_of_services_has_a_source() {
+        let text = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/check"));
+        let told = |name: &str| text.contains(&format!("\"{name}\""));
+        let without: Vec<&str> =
+            METRICS.iter().filter(|metric| metric.is_of_service() && !told(metric.name)).map(|m| m.name).collect();
+        assert!(without.is_empty(), "{without:?}");
+    }
 
     #[test]
     fn every_kind_of_the_table_is_run_by_one_check() {
