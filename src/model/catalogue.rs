@@ -387,7 +387,7 @@ const HOST: &[Metric] = &[
 ];
 
 /// Metrics whose values may be negative; of all others such a value is refused.
-pub const SIGNED: &[&str] = &["certificate.remaining"];
+const SIGNED: &[&str] = &["certificate.remaining"];
 
 /// The definition of a metric by its name, measured or derived.
 #[must_use]

@@ -52,8 +52,14 @@ pub fn visit_with(transport: Transport, probes: &Path, timeout: Duration) -> See
         deadline_secs: 20,
         checks: Vec::new(),
     };
-    let task = Secret::new(task.encode());
-    let job = Job { host: "h".into(), transport, nonce, task, probes: probes.to_owned(), timeout };
+    let job = Job {
+        host: "h".into(),
+        transport,
+        nonce,
+        task: Secret::new(task.encode()),
+        probes: probes.to_owned(),
+        timeout,
+    };
     let (sender, receiver) = mpsc::channel();
     let mut seen =
         Seen { files: Vec::new(), pulled: false, failed: None, traffic: Traffic::default(), took: Duration::ZERO };

@@ -52,6 +52,11 @@ pub fn help() -> String {
     for collector in crate::measure::COLLECTORS {
         text.push_str(&format!("  {:<13} {}\n", collector.name, collector.help));
     }
+    text.push_str("\nChecks of services, as the task orders them:\n");
+    for check in crate::check::CHECKS {
+        let help = crate::model::check::find(check.kind()).map_or("", |kind| kind.help);
+        text.push_str(&format!("  {:<11} {help}\n", check.kind()));
+    }
     text
 }
 

@@ -179,16 +179,17 @@ fn measure_into(
     let name = format!("{}-{:010}.age", boot.get(..8).unwrap_or("00000000"), state.sequence);
     let sealed = sealed(nonce, &sample, recipients)?;
     let kept = match spool {
-        Ok(spool) => {
-            if ordered {
-                spool.set_memory(&taken.memory);
-            }
-            keep(spool, &mut state, &name, &sealed, room)
-        }
+        Ok(spool) => keep(spool, &mut state, &name, &sealed, room),
         Err(fail) => Err(fail.clone()),
     };
     match kept {
-        Ok(()) => Ok(Fresh { name, unkept: None, ask_aside }),
+        Ok(()) => {
+            // Losing it costs one more run of each check; the sample is kept.
+            if let (Ok(spool), true) = (spool, ordered) {
+                spool.set_memory(&taken.memory);
+            }
+            Ok(Fresh { name, unkept: None, ask_aside })
+        }
         Err(fail) if nonce.is_some() && matches!(fail.cause, Cause::DiskFull | Cause::ReadOnly) => {
             let text = clean(&format!("sent without being kept: {}; {}", fail.cause, fail.text));
             let item = String::new();
