@@ -72,7 +72,7 @@ impl std::fmt::Debug for Step {
         match self {
             Step::Sweep(all) => write!(f, "sweep {}", all.iter().map(letter).collect::<String>()),
             Step::Run(dies) => write!(f, "run {}", dies.map_or_else(String::new, |n| n.to_string())),
-            Step::Weather(weather) => write!(f, "{}", format!("{weather:?}")),
+            Step::Weather(weather) => write!(f, "{weather:?}"),
             Step::Silence(host, minutes) => write!(f, "silence {} {minutes}", HOSTS[usize::from(*host) % 8]),
             Step::Ack(n, sticky) => write!(f, "ack {n} {sticky}"),
             Step::Wait(minutes) => write!(f, "wait {minutes}"),
