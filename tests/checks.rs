@@ -9,7 +9,6 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use fleet_health::config;
 use fleet_health::model::check::{KINDS, Order};
 use fleet_health::model::sample::{FaultKind, Sample};
 use fleet_health::model::secret::Secret;
