@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use crate::model::level::Level;
 
+pub mod alerts;
 pub mod csv;
 pub mod health;
 pub mod history;

@@ -170,6 +170,13 @@ impl<'a> World<'a> {
         (!slot.gone).then_some(&slot.state)
     }
 
+    /// Every subject of a host with its state and rule.
+    pub fn subjects(&self, host: &str) -> impl Iterator<Item = (&Subject, &RuleState, Option<&'a RuleSpec>)> {
+        let track = self.names.get(host).map(|track| &self.tracks[*track]);
+        let slots = track.into_iter().flat_map(|track| &track.slots).filter(|slot| !slot.gone);
+        slots.map(|slot| (&slot.subject, &slot.state, slot.rule.map(|(rule, ..)| rule)))
+    }
+
     /// Moves the truth by one row.
     pub fn row(&mut self, row: &Row) {
         let Some(&track) = self.names.get(&row.attempt.host) else { return };
