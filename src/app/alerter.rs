@@ -259,3 +259,6 @@ mod tests;
 
 #[cfg(test)]
 mod sim;
+
+#[cfg(test)]
+mod cases;

@@ -74,6 +74,8 @@ const SILENCES: &[Column] = &[
     column("state", "STATE", Place::Left),
     column("by", "BY", Place::Left),
     column("reason", "REASON", Place::Below),
+    column("from", "", Place::Left),
+    column("until", "", Place::Left),
     column("created", "", Place::Left),
     column("ended", "", Place::Left),
 ];
@@ -108,11 +110,15 @@ pub fn silences(list: &[(Silence, &'static str)]) -> View {
     let rows = list.iter().map(|(it, state)| {
         let when = match &it.when {
             When::Once { from, until } => {
-                format!("{} to {} UTC", from.format("%Y-%m-%d %H:%M"), until.format("%Y-%m-%d %H:%M"))
+                format!("{} to {} UTC", from.format("%m-%d %H:%M"), until.format("%m-%d %H:%M"))
             }
             When::Weekly(weekly) => calendar(weekly),
         };
         let stored = it.id > 0;
+        let (from, until) = match it.when {
+            When::Once { from, until } => (Cell::Time(from), Cell::Time(until)),
+            When::Weekly(_) => (Cell::Empty, Cell::Empty),
+        };
         vec![
             if stored { Cell::Number(it.id as f64) } else { Cell::Text("config.xml".to_owned()) },
             Cell::Text(covers(it)),
@@ -120,6 +126,8 @@ pub fn silences(list: &[(Silence, &'static str)]) -> View {
             Cell::Text((*state).to_owned()),
             Cell::Text(it.by.clone()),
             if it.reason.is_empty() { Cell::Empty } else { Cell::Text(it.reason.clone()) },
+            from,
+            until,
             if stored { Cell::Time(it.created) } else { Cell::Empty },
             it.ended.map_or(Cell::Empty, Cell::Time),
         ]

@@ -82,10 +82,9 @@ pub fn run(common: &Common, args: Args) -> Outcome {
     }
     let judged: Vec<&str> = rows.iter().filter_map(|row| row["rule"].as_str()).collect();
     let idle: Vec<&str> = host.rules.iter().map(|rule| rule.metric.as_str()).filter(|name| !judged.contains(name)).collect();
-    let mut idle: Vec<&str> = idle.into_iter().filter(|name| wanted(name)).collect();
-    idle.dedup();
+    let idle: std::collections::BTreeSet<&str> = idle.into_iter().filter(|name| wanted(name)).collect();
     if !idle.is_empty() {
-        text.push_str(&format!("\nRules that no sample was judged by yet: {}\n", idle.join(", ")));
+        text.push_str(&format!("\nRules that no sample was judged by yet: {}\n", idle.iter().copied().collect::<Vec<_>>().join(", ")));
     }
     if args.json {
         let all = json!({"version": 1, "host": host.name, "rows": rows, "not_judged": idle});
