@@ -16,7 +16,8 @@ fn moment(zone: Tz, day: NaiveDate, minutes: u16, end: bool) -> Option<DateTime<
         LocalResult::Ambiguous(first, second) => Some(if end { second } else { first }.to_utc()),
         LocalResult::None => {
             // Gaps are at most some hours, at whole quarters.
-            let found = (1..=24 * 4).find_map(|n| zone.from_local_datetime(&(local + TimeDelta::minutes(n * 15))).earliest());
+            let found =
+                (1..=24 * 4).find_map(|n| zone.from_local_datetime(&(local + TimeDelta::minutes(n * 15))).earliest());
             // 02:30 does not exist: the gap itself is where the clock jumped, so the wanted minutes after it.
             found.map(|at| {
                 let over = i64::from(minutes % 15);

@@ -143,7 +143,9 @@ mod tests {
     #[test]
     fn the_table() {
         let told = blank();
-        let say = |truth, told: Option<&Told>, hushed, minutes| decide(&Standing { hushed, ..standing(truth, minutes) }, told);
+        let say = |truth, told: Option<&Told>, hushed, minutes| {
+            decide(&Standing { hushed, ..standing(truth, minutes) }, told)
+        };
         assert_eq!(say(Level::Warning, None, false, 0), Some(Action::Problem));
         assert_eq!(say(Level::Warning, None, true, 0), None);
         assert_eq!(say(Level::Critical, Some(&told), false, 1), Some(Action::Escalated));

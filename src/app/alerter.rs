@@ -162,13 +162,7 @@ pub fn turn(
 }
 
 /// State, incidents, events and cursor in one transaction.
-fn write(
-    store: &mut dyn Store,
-    world: &mut World<'_>,
-    cursor: i64,
-    moved: bool,
-    dry_run: bool,
-) -> store::Result<()> {
+fn write(store: &mut dyn Store, world: &mut World<'_>, cursor: i64, moved: bool, dry_run: bool) -> store::Result<()> {
     match world.take(cursor, moved) {
         Some(evaluation) if !dry_run => store.commit_evaluation(&evaluation),
         _ => Ok(()),

@@ -12,7 +12,9 @@ const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 fn day(text: &str) -> Result<usize, Wrong> {
     match DAYS.iter().position(|name| *name == text) {
         Some(found) => Ok(found),
-        None => wrong(format!("\"{text}\" is not a day"), did_you_mean(text, DAYS, "write mon tue wed thu fri sat sun")),
+        None => {
+            wrong(format!("\"{text}\" is not a day"), did_you_mean(text, DAYS, "write mon tue wed thu fri sat sun"))
+        }
     }
 }
 
@@ -101,7 +103,10 @@ mod tests {
 
     #[test]
     fn days_and_hours_are_read_and_nonsense_is_answered_with_the_right_form() {
-        assert_eq!((days("mon-fri"), days("sun"), days("fri-mon"), days("sat, sun")), (Ok(31), Ok(64), Ok(113), Ok(96)));
+        assert_eq!(
+            (days("mon-fri"), days("sun"), days("fri-mon"), days("sat, sun")),
+            (Ok(31), Ok(64), Ok(113), Ok(96))
+        );
         assert_eq!(hours("08:00-18:00"), Ok((480, 1080)));
         assert_eq!(hours("22:00-06:30"), Ok((1320, 390)));
         assert_eq!(hours("00:00-24:00"), Ok((0, 1440)));

@@ -75,7 +75,8 @@ pub fn get(url: &str, timeout: Duration) -> Result<(), String> {
         set(&stream, Some(timeout)).map_err(|error| failed(error.to_string()))?;
     }
     let path = if it.path.starts_with('/') { it.path.to_owned() } else { format!("/{}", it.path) };
-    let ask = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: fleet-health\r\nConnection: close\r\n\r\n", it.host);
+    let ask =
+        format!("GET {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: fleet-health\r\nConnection: close\r\n\r\n", it.host);
     let answer = if it.tls { exchange(secure(stream, it.host).map_err(failed)?, &ask) } else { exchange(stream, &ask) };
     let answer = answer.map_err(|error| failed(error.to_string()))?;
     let first = answer.lines().next().unwrap_or_default();
@@ -121,14 +122,17 @@ mod tests {
         assert_eq!(parse("https://hc.example.net/ping/x?y"), url(true, "hc.example.net", 443, "/ping/x?y"));
         assert_eq!(parse("http://[::1]:8080"), url(false, "::1", 8080, ""));
         assert_eq!(parse("http://[::1]/a"), url(false, "::1", 80, "/a"));
-        for bad in ["", "ftp://x/", "https://", "https://a b/", "https://user@x/", "http://x:99999/", "http://x/\r\nA: b"] {
+        for bad in
+            ["", "ftp://x/", "https://", "https://a b/", "https://user@x/", "http://x:99999/", "http://x/\r\nA: b"]
+        {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn an_answer_counts_only_when_it_is_good() {
-        for (answer, good) in [("HTTP/1.1 204 No\r\n\r\n", true), ("HTTP/1.1 404 No\r\n\r\n", false), ("hello", false)] {
+        for (answer, good) in [("HTTP/1.1 204 No\r\n\r\n", true), ("HTTP/1.1 404 No\r\n\r\n", false), ("hello", false)]
+        {
             let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
             let port = listener.local_addr().unwrap().port();
             let server = std::thread::spawn(move || {

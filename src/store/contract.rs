@@ -200,7 +200,14 @@ fn pruned_samples_become_hours_and_never_come_back() {
 fn evaluations_plans_and_mail_come_back() {
     each(|store| {
         let subject = incident(1, "a", None).subject;
-        let state = RuleState { warning_bits: u64::MAX, last: Some(at(3)), bad: Some(at(2)), missed: Some(at(4)), incident: Some(1), ..RuleState::default() };
+        let state = RuleState {
+            warning_bits: u64::MAX,
+            last: Some(at(3)),
+            bad: Some(at(2)),
+            missed: Some(at(4)),
+            incident: Some(1),
+            ..RuleState::default()
+        };
         let event = Event { incident: 1, at: at(2), level: Level::Warning, value: 1.5, text: "t".into() };
         let it = Evaluation {
             cursor: 7,

@@ -84,7 +84,8 @@ const SILENCES: &[Column] = &[
 #[must_use]
 pub fn calendar(it: &Calendar) -> String {
     const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
-    let named: Vec<&str> = DAYS.iter().enumerate().filter(|(n, _)| it.days >> n & 1 == 1).map(|(_, day)| *day).collect();
+    let named: Vec<&str> =
+        DAYS.iter().enumerate().filter(|(n, _)| it.days >> n & 1 == 1).map(|(_, day)| *day).collect();
     let days = match it.days {
         127 => "daily".to_owned(),
         31 => "mon-fri".to_owned(),
@@ -98,9 +99,13 @@ pub fn calendar(it: &Calendar) -> String {
 #[must_use]
 pub fn covers(silence: &Silence) -> String {
     let scope = &silence.scope;
-    let lists = [("host", &scope.hosts), ("group", &scope.groups), ("service", &scope.services), ("rule", &scope.rules)];
-    let given: Vec<String> =
-        lists.iter().filter(|(_, all)| !all.is_empty()).map(|(name, all)| format!("{name}={}", all.join(","))).collect();
+    let lists =
+        [("host", &scope.hosts), ("group", &scope.groups), ("service", &scope.services), ("rule", &scope.rules)];
+    let given: Vec<String> = lists
+        .iter()
+        .filter(|(_, all)| !all.is_empty())
+        .map(|(name, all)| format!("{name}={}", all.join(",")))
+        .collect();
     if given.is_empty() { "everything".to_owned() } else { given.join(" ") }
 }
 

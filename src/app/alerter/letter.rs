@@ -137,7 +137,12 @@ fn line(entry: &Entry) -> String {
 fn passed(incident: &Incident) -> String {
     let at = |at: &DateTime<Utc>| at.format("%m-%d %H:%M").to_string();
     let until = incident.closed.as_ref().map_or_else(String::new, at);
-    let text = format!("{:<4} {} from {} until {until} UTC", incident.worst.tag(), words::name(&incident.subject), at(&incident.opened));
+    let text = format!(
+        "{:<4} {} from {} until {until} UTC",
+        incident.worst.tag(),
+        words::name(&incident.subject),
+        at(&incident.opened)
+    );
     text.chars().map(|c| if is_hostile(c) { '?' } else { c }).collect()
 }
 

@@ -62,7 +62,8 @@ pub fn restore(tellings: &mut Tellings, mail: &Mail) {
         let key = (who.clone(), it.incident);
         let thread = tellings.get(&key).map_or(it.incident, |told| told.thread);
         // The problem may have ended and come back meanwhile; the new one is known from this mail only.
-        let carried = tellings.iter().filter(|((to, id), told)| *to == who && told.thread == thread && *id != it.incident);
+        let carried =
+            tellings.iter().filter(|((to, id), told)| *to == who && told.thread == thread && *id != it.incident);
         let carried: Vec<i64> = carried.map(|((_, id), _)| *id).collect();
         for id in std::iter::once(it.incident).chain(carried) {
             match &it.before {
@@ -106,7 +107,7 @@ pub fn plan(quiet: &Quiet<'_>, world: &World<'_>, stored: &Stored, now: DateTime
     let known = tellings(stored.told.iter().map(|(told, _)| told));
     let mut tellings = known.clone();
     // Queued mail that was certainly not accepted: the present truth takes its place.
-    let untouched = |mail: &&Mail| (!mail.maybe && mail.attempts == 0) || now - mail.created > EXPIRED;
+    let untouched = |mail: &&Mail| (!mail.maybe && mail.attempts == 0 && !mail.short) || now - mail.created > EXPIRED;
     let back: Vec<&Mail> = stored.queued.iter().filter(untouched).collect();
     for mail in back.iter().rev() {
         restore(&mut tellings, mail);
@@ -145,7 +146,8 @@ pub fn plan(quiet: &Quiet<'_>, world: &World<'_>, stored: &Stored, now: DateTime
             });
             let tells: Vec<Tells> = tells.collect();
             let waited = back.iter().filter(|mail| (&mail.destination, &mail.recipient) == (&who.0, &who.1));
-            let waited = waited.filter(|mail| mail.tells.iter().any(|old| tells.iter().any(|it| it.incident == old.incident)));
+            let waited =
+                waited.filter(|mail| mail.tells.iter().any(|old| tells.iter().any(|it| it.incident == old.incident)));
             // What takes the place of waiting mail has waited as long.
             let created = waited.map(|mail| mail.created).filter(|at| now - *at <= EXPIRED).min().unwrap_or(now);
             plan.mails.push(Mail {
@@ -173,7 +175,8 @@ pub fn plan(quiet: &Quiet<'_>, world: &World<'_>, stored: &Stored, now: DateTime
 impl Planner<'_> {
     /// A problem that ended and came back unheard is the one that was told.
     fn carry(&self, who: &Who, tellings: &mut Tellings) {
-        let level = |tellings: &Tellings, id: i64| tellings.get(&(who.clone(), id)).map_or(Level::Ok, |told| told.level);
+        let level =
+            |tellings: &Tellings, id: i64| tellings.get(&(who.clone(), id)).map_or(Level::Ok, |told| told.level);
         for (&id, incident) in self.incidents.iter().filter(|(_, incident)| incident.closed.is_none()) {
             if level(tellings, id) > Level::Ok {
                 continue;
@@ -274,9 +277,13 @@ impl Planner<'_> {
         if self.now - *last < SUMMARY {
             return Vec::new();
         }
-        let told: BTreeSet<i64> = self.stored.closed_told.iter().filter(|told| {
-            (&told.destination, &told.recipient) == (&who.0, &who.1)
-        }).map(|told| told.incident).collect();
+        let told: BTreeSet<i64> = self
+            .stored
+            .closed_told
+            .iter()
+            .filter(|told| (&told.destination, &told.recipient) == (&who.0, &who.1))
+            .map(|told| told.incident)
+            .collect();
         let mut unseen = Vec::new();
         for incident in &self.stored.closed {
             if incident.closed.is_none_or(|closed| closed <= *last) || told.contains(&incident.id) {

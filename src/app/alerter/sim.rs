@@ -211,8 +211,13 @@ impl Story {
                 Does::Answers(_) | Does::Lacks => Ended::Collected,
             };
             let failed = outcome != Ended::Collected;
-            let attempt =
-                Attempt { host: host.into(), at: taken, took: Default::default(), outcome, traffic: Traffic::default() };
+            let attempt = Attempt {
+                host: host.into(),
+                at: taken,
+                took: Default::default(),
+                outcome,
+                traffic: Traffic::default(),
+            };
             let mut samples = Vec::new();
             if !failed {
                 self.sequence += 1;
@@ -283,8 +288,10 @@ impl Story {
                         let gap = now - before.at;
                         prop_assert!(gap >= interval(it.level, before.reminders, None), "I5: {gap} {it:?}");
                     }
-                    let silent =
-                        self.silences.iter().any(|(host, from, until)| *host == subject.host && *from <= now && now < *until);
+                    let silent = self
+                        .silences
+                        .iter()
+                        .any(|(host, from, until)| *host == subject.host && *from <= now && now < *until);
                     prop_assert!(!silent, "I7: {it:?} inside a silence of {}", subject.host);
                     self.fresh(&subject)?;
                 }
@@ -317,7 +324,9 @@ impl Story {
             let failure = self.failures.get(parent).copied();
             prop_assert!(failure.is_none() || last > failure, "I8: {subject:?} is older than the failure of {parent}");
         }
-        for (_, _, until) in self.silences.iter().filter(|(host, _, until)| *host == subject.host && *until <= self.now()) {
+        for (_, _, until) in
+            self.silences.iter().filter(|(host, _, until)| *host == subject.host && *until <= self.now())
+        {
             prop_assert!(last > Some(*until), "I8: {subject:?} is older than the end of its silence");
         }
         Ok(())
@@ -346,7 +355,11 @@ impl Story {
                 (&told.destination, &told.recipient) == (&who.0, &who.1) && incident.subject == subject
             });
             let now = now.map(|(told, _)| told.level).max().unwrap_or_default();
-            prop_assert!(again || now == before, "I13: {who:?} {subject:?} {before:?} {now:?}\n{:?}", gone.iter().map(|mail| (mail.id, &mail.tells)).collect::<Vec<_>>());
+            prop_assert!(
+                again || now == before,
+                "I13: {who:?} {subject:?} {before:?} {now:?}\n{:?}",
+                gone.iter().map(|mail| (mail.id, &mail.tells)).collect::<Vec<_>>()
+            );
         }
         Ok(())
     }
@@ -400,7 +413,8 @@ impl Story {
         let fails = |host: &str| self.visits.get(host).is_some_and(|(_, failed)| *failed);
         let unexplained = HOSTS.iter().filter(|host| fails(host) && !(CHILDREN.contains(host) && fails("gw")));
         // Anything greater that might keep things back.
-        let mass = unexplained.count() >= 3 || inner.states().unwrap().iter().any(|(subject, _)| subject.host.is_empty());
+        let mass =
+            unexplained.count() >= 3 || inner.states().unwrap().iter().any(|(subject, _)| subject.host.is_empty());
         let open = inner.open_incidents().unwrap();
         let all = inner.incidents(10_000).unwrap();
         let acked: BTreeSet<i64> = inner.acks().unwrap().iter().map(|ack| ack.incident).collect();
@@ -413,7 +427,9 @@ impl Story {
                 continue;
             }
             for host in HOSTS {
-                for subject in [disk_of(host), Subject { rule: UNREACHABLE.into(), item: String::new(), ..disk_of(host) }] {
+                for subject in
+                    [disk_of(host), Subject { rule: UNREACHABLE.into(), item: String::new(), ..disk_of(host) }]
+                {
                     let incident = open.iter().find(|incident| incident.subject == subject);
                     let truth = incident.map_or(Level::Ok, |incident| incident.level);
                     let known = self.known.get(&(who.clone(), subject.clone())).copied().unwrap_or_default();
@@ -431,7 +447,15 @@ impl Story {
                     if mass || silenced || taken || self.fresh(&subject).is_err() {
                         continue;
                     }
-                    prop_assert!(known >= truth, "I2: {:?} knows {:?} of {:?}, which is {:?} at {}", who, known, subject, truth, now);
+                    prop_assert!(
+                        known >= truth,
+                        "I2: {:?} knows {:?} of {:?}, which is {:?} at {}",
+                        who,
+                        known,
+                        subject,
+                        truth,
+                        now
+                    );
                 }
             }
         }
@@ -454,7 +478,13 @@ impl Story {
                 state.incident = state.incident.map(|_| 0);
                 (subject, state)
             };
-            store.states().unwrap().into_iter().filter(|(subject, _)| !subject.host.is_empty()).map(strip).collect::<Vec<_>>()
+            store
+                .states()
+                .unwrap()
+                .into_iter()
+                .filter(|(subject, _)| !subject.host.is_empty())
+                .map(strip)
+                .collect::<Vec<_>>()
         };
         prop_assert_eq!(states(&whole), states(&self.store.inner), "I1: states");
         // Numbers differ where the fleet's own incidents came between.
@@ -464,7 +494,13 @@ impl Story {
                 if incident.subject.host.is_empty() {
                     continue;
                 }
-                let events: Vec<_> = store.events(incident.id).unwrap().into_iter().filter(|e| e.text != "taken").map(|e| (e.at, e.level, e.text)).collect();
+                let events: Vec<_> = store
+                    .events(incident.id)
+                    .unwrap()
+                    .into_iter()
+                    .filter(|e| e.text != "taken")
+                    .map(|e| (e.at, e.level, e.text))
+                    .collect();
                 out.push((incident.subject.clone(), incident.opened, incident.closed, incident.ending, events));
             }
             out.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
@@ -498,7 +534,15 @@ impl Story {
                 let open = self.store.inner.open_incidents().unwrap();
                 if let Some(incident) = open.get(usize::from(*n) % open.len().max(1)) {
                     let (id, level, now) = (incident.id, incident.level, self.now());
-                    let ack = Ack { incident: id, by: "sim".into(), at: now, until: None, sticky: *sticky, level, note: String::new() };
+                    let ack = Ack {
+                        incident: id,
+                        by: "sim".into(),
+                        at: now,
+                        until: None,
+                        sticky: *sticky,
+                        level,
+                        note: String::new(),
+                    };
                     let event = Event { incident: id, at: now, level, value: 0.0, text: "taken".into() };
                     self.store.inner.acknowledge(&ack, &event).unwrap();
                 }
@@ -510,7 +554,11 @@ impl Story {
                     if self.store.inner.queued().unwrap().is_empty() {
                         // I12: a second run at once has nothing to say.
                         let again = self.run(None)?.unwrap();
-                        prop_assert!(again.mails.is_empty() && again.sent == 0, "I12: {:?}", again.mails.iter().map(|mail| &mail.tells).collect::<Vec<_>>());
+                        prop_assert!(
+                            again.mails.is_empty() && again.sent == 0,
+                            "I12: {:?}",
+                            again.mails.iter().map(|mail| &mail.tells).collect::<Vec<_>>()
+                        );
                     }
                 }
                 self.minute += 1;

@@ -241,12 +241,8 @@ fn an_unreachable_host_is_one_problem_and_its_metrics_hold() {
     go(&mut store, &spec, 17);
     disk(&mut store, "web01", 20, "/var", 0.95);
     go(&mut store, &spec, 21);
-    let all = [
-        "[CRIT] web01 unreachable",
-        "[CRIT] web02 unreachable",
-        "[CRIT] web01 disk /var",
-        "[OK] web01 unreachable",
-    ];
+    let all =
+        ["[CRIT] web01 unreachable", "[CRIT] web02 unreachable", "[CRIT] web01 disk /var", "[OK] web01 unreachable"];
     assert_eq!(subjects(&server), all);
 }
 

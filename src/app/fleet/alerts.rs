@@ -90,7 +90,9 @@ impl<'a> Present<'a> {
         if quiet.flaps(&incident.subject) {
             out.push(format!("{}.", capital(&Why::Flapping.sentence())));
         }
-        if let Some(ack) = self.world.acks.get(&incident.id).filter(|ack| ack.until.is_none_or(|until| until > self.now)) {
+        if let Some(ack) =
+            self.world.acks.get(&incident.id).filter(|ack| ack.until.is_none_or(|until| until > self.now))
+        {
             let until = ack.until.map_or_else(|| "until it ends".to_owned(), |until| format!("until {}", stamp(until)));
             let sticky = if ack.sticky { "even if it gets worse" } else { "unless it gets worse" };
             let note = if ack.note.is_empty() { String::new() } else { format!(": {}", ack.note) };
@@ -100,7 +102,13 @@ impl<'a> Present<'a> {
         let mut heard = false;
         for (told, _) in told {
             heard = true;
-            out.push(format!("{} <{}> was told of {} on {}.", told.destination, told.recipient, told.level, stamp(told.at)));
+            out.push(format!(
+                "{} <{}> was told of {} on {}.",
+                told.destination,
+                told.recipient,
+                told.level,
+                stamp(told.at)
+            ));
         }
         if !heard && incident.closed.is_none() {
             out.push("Nobody was told of it yet.".to_owned());
@@ -132,7 +140,8 @@ fn list(common: &Common, args: &Args) -> Outcome {
         .chain(ended)
         .map(|incident| {
             let ack = present.world.acks.get(&incident.id).cloned();
-            let told = present.stored.told.iter().any(|(told, _)| told.incident == incident.id && told.level > Level::Ok);
+            let told =
+                present.stored.told.iter().any(|(told, _)| told.incident == incident.id && told.level > Level::Ok);
             let state = match (incident.ending, &ack, quiet.why(&incident.subject)) {
                 (Some(ending), ..) => ending.word(),
                 (_, Some(_), _) => "taken",
@@ -191,7 +200,9 @@ fn show_all(common: &Common, ids: &[i64], as_json: bool) -> Outcome {
         let mut lines = vec![format!("{} [{}] {}", id, incident.level.tag(), words::name(&incident.subject))];
         lines.push(format!("  {}", incident.text));
         lines.push("History:".to_owned());
-        lines.extend(events.iter().map(|event| format!("  {} {:<4} {}", stamp(event.at), event.level.tag(), event.text)));
+        lines.extend(
+            events.iter().map(|event| format!("  {} {:<4} {}", stamp(event.at), event.level.tag(), event.text)),
+        );
         if !mails.is_empty() {
             lines.push("Mails:".to_owned());
             lines.extend(mails.iter().map(|mail| format!("  {}", sent(mail, id))));

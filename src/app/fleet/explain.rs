@@ -66,7 +66,12 @@ pub fn run(common: &Common, args: Args) -> Outcome {
             sentences.push(samples(state));
         }
         if let Some(incident) = incident {
-            sentences.push(format!("{} since {} (problem {}).", capital(state.level), stamp(incident.opened), incident.id));
+            sentences.push(format!(
+                "{} since {} (problem {}).",
+                capital(state.level),
+                stamp(incident.opened),
+                incident.id
+            ));
             sentences.extend(present.why(&quiet, incident));
         } else if let Some(why) = quiet.why(subject) {
             sentences.push(format!("If it became a problem, it would not be told: {}.", why.sentence()));
@@ -81,10 +86,14 @@ pub fn run(common: &Common, args: Args) -> Outcome {
         }));
     }
     let judged: Vec<&str> = rows.iter().filter_map(|row| row["rule"].as_str()).collect();
-    let idle: Vec<&str> = host.rules.iter().map(|rule| rule.metric.as_str()).filter(|name| !judged.contains(name)).collect();
+    let idle: Vec<&str> =
+        host.rules.iter().map(|rule| rule.metric.as_str()).filter(|name| !judged.contains(name)).collect();
     let idle: std::collections::BTreeSet<&str> = idle.into_iter().filter(|name| wanted(name)).collect();
     if !idle.is_empty() {
-        text.push_str(&format!("\nRules that no sample was judged by yet: {}\n", idle.iter().copied().collect::<Vec<_>>().join(", ")));
+        text.push_str(&format!(
+            "\nRules that no sample was judged by yet: {}\n",
+            idle.iter().copied().collect::<Vec<_>>().join(", ")
+        ));
     }
     if args.json {
         let all = json!({"version": 1, "host": host.name, "rows": rows, "not_judged": idle});

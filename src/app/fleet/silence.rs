@@ -138,7 +138,10 @@ fn known<'a>(flag: &str, words: &[String], names: &[&'a str], wild: bool) -> Res
             return Err(usage(format!("--{flag}: there is no {flag} \"{}\"; {mend}", clean(word))));
         }
         if word.split_whitespace().count() != 1 {
-            return Err(usage(format!("--{flag}: \"{}\" is more than one word; give the flag several times", clean(word))));
+            return Err(usage(format!(
+                "--{flag}: \"{}\" is more than one word; give the flag several times",
+                clean(word)
+            )));
         }
     }
     Ok(())
@@ -153,7 +156,9 @@ fn silence(spec: &FleetSpec, add: Add, now: DateTime<Utc>) -> Result<Silence, Fa
     known("rule", &add.rule, &rules, true)?;
     let scope = Scope { hosts: add.host, groups: add.group, services: add.service, rules: add.rule };
     if scope == Scope::default() && !add.all {
-        return Err(usage("a silence over what? give --host, --group, --service or --rule, or --all for the whole fleet"));
+        return Err(usage(
+            "a silence over what? give --host, --group, --service or --rule, or --all for the whole fleet",
+        ));
     }
     let when = if add.days.is_some() || add.hours.is_some() {
         let zone = Some(add.time_zone.as_str());

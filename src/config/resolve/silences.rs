@@ -33,7 +33,11 @@ pub(super) fn silence(node: &Node, hosts: &[HostSpec], groups: &[String], report
     let once = node.attr("from").is_some() || node.attr("until").is_some();
     let when = match (weekly, from, until) {
         (Some(_), ..) if once => {
-            report.error(node.at, "a silence is weekly or once, not both", "keep days= and hours=, or from= and until=");
+            report.error(
+                node.at,
+                "a silence is weekly or once, not both",
+                "keep days= and hours=, or from= and until=",
+            );
             return None;
         }
         (Some(calendar), ..) => When::Weekly(calendar),

@@ -85,8 +85,9 @@ impl Memory {
     }
 
     fn known(&self, host: &str, sample: &Sample) -> bool {
-        let boot = self.boots.get(&(host.to_string(), sample.key.boot.clone()));
-        boot.and_then(|boot| boot.pruned).is_some_and(|highest| sample.key.sequence <= highest)
+        // Nothing of a boot is known before its first sample.
+        let Some(boot) = self.boots.get(&(host.to_string(), sample.key.boot.clone())) else { return false };
+        boot.pruned.is_some_and(|highest| sample.key.sequence <= highest)
             || self.samples.values().any(|kept| kept.host == host && kept.sample.key == sample.key)
     }
 
@@ -249,7 +250,13 @@ impl Store for Memory {
             match state {
                 Some(state) => {
                     let mut state = state.clone();
-                    for at in [&mut state.warning_since, &mut state.critical_since, &mut state.last, &mut state.bad, &mut state.missed] {
+                    for at in [
+                        &mut state.warning_since,
+                        &mut state.critical_since,
+                        &mut state.last,
+                        &mut state.bad,
+                        &mut state.missed,
+                    ] {
                         *at = at.map(cut);
                     }
                     self.states.insert(subject.clone(), state);

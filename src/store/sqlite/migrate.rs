@@ -8,10 +8,8 @@ use super::error::translate;
 use crate::store::{Result, StoreError};
 
 /// In order; number N is what `user_version` N has. Only ever appended.
-pub(super) const MIGRATIONS: &[&str] = &[
-    include_str!("../../../sql/sqlite/0001_start.sql"),
-    include_str!("../../../sql/sqlite/0003_engine.sql"),
-];
+pub(super) const MIGRATIONS: &[&str] =
+    &[include_str!("../../../sql/sqlite/0001_start.sql"), include_str!("../../../sql/sqlite/0003_engine.sql")];
 
 /// The schema number of a database.
 pub(super) fn version(conn: &Connection) -> rusqlite::Result<i64> {

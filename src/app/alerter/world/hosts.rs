@@ -51,7 +51,10 @@ impl World<'_> {
             Outcome::Collected => (false, "answers again".to_owned()),
             // It answered, with nothing but what it had measured before.
             Outcome::Failed { cause: Cause::BadEnvelope, text } if !row.samples.is_empty() => {
-                stale = Some(format!("answers with old samples only: {text}; look at the probe: fleet hosts test {}", host.name));
+                stale = Some(format!(
+                    "answers with old samples only: {text}; look at the probe: fleet hosts test {}",
+                    host.name
+                ));
                 (false, "answers again".to_owned())
             }
             Outcome::Failed { cause, text } => {
@@ -62,7 +65,11 @@ impl World<'_> {
                 (true, format!("cannot be collected: {cause}: {text}; {remedy}"))
             }
         };
-        let seen = |bad: bool, critical| Observation { at, value: f64::from(u8::from(bad)), verdict: verdict(bad, critical, !bad) };
+        let seen = |bad: bool, critical| Observation {
+            at,
+            value: f64::from(u8::from(bad)),
+            verdict: verdict(bad, critical, !bad),
+        };
         self.flag(track, (UNREACHABLE, ""), &windows, &seen(failed, true), &text);
         if !failed {
             let fresh = "its probe measures again".to_owned();
