@@ -60,6 +60,8 @@ enum Step {
 /// A story that can be read when it fails: one line a step, one letter a host.
 impl std::fmt::Debug for Step {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Debug of its own, but never over several lines.
+        let word = |weather: &Weather| format!("{weather:?}");
         let letter = |does: &Does| match does {
             Does::Answers(value) if *value < 0.7 => '.',
             Does::Answers(value) if *value < 0.8 => '-',
@@ -72,7 +74,7 @@ impl std::fmt::Debug for Step {
         match self {
             Step::Sweep(all) => write!(f, "sweep {}", all.iter().map(letter).collect::<String>()),
             Step::Run(dies) => write!(f, "run {}", dies.map_or_else(String::new, |n| n.to_string())),
-            Step::Weather(weather) => write!(f, "{}", format!("{weather:?}")),
+            Step::Weather(weather) => write!(f, "{}", word(weather)),
             Step::Silence(host, minutes) => write!(f, "silence {} {minutes}", HOSTS[usize::from(*host) % 8]),
             Step::Ack(n, sticky) => write!(f, "ack {n} {sticky}"),
             Step::Wait(minutes) => write!(f, "wait {minutes}"),

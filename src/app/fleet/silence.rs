@@ -28,7 +28,7 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     /// Tell nothing of some hosts, groups, services or rules for a time; what ends meanwhile is told all the same
-    Add(Add),
+    Add(Box<Add>),
     /// Those that hold or will
     List {
         /// Those that are over too
@@ -94,7 +94,7 @@ pub fn run(common: &Common, args: Args) -> Outcome {
     let now = clock::now();
     match args.action {
         Action::Add(add) => {
-            let silence = silence(&spec, add, now)?;
+            let silence = silence(&spec, *add, now)?;
             let id = store.add_silence(&silence)?;
             exit::print(&format!("silence {id} over {}; end it with: fleet silence end {id}\n", covers(&silence)))
         }
@@ -130,7 +130,7 @@ fn usage(text: impl Into<String>) -> Failure {
 }
 
 /// Each word must fit something that is there, or nothing would ever be silenced by it.
-fn known<'a>(flag: &str, words: &[String], names: &[&'a str], wild: bool) -> Result<(), Failure> {
+fn known(flag: &str, words: &[String], names: &[&str], wild: bool) -> Result<(), Failure> {
     for word in words {
         let fits = names.iter().any(|name| if wild { matches(word, name) } else { name == word });
         if !fits {
