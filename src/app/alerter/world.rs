@@ -9,7 +9,7 @@ use std::rc::Rc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::alert::fold::{self, Observation, Windows};
-use crate::alert::words::{self, BUILT_IN, UNREACHABLE};
+use crate::alert::words::{self, BUILT_IN, CLOCK_SKEW, PROBE_STALE, SILENT, UNREACHABLE};
 use crate::model::alert::{Ack, Ending, Evaluation, Event, Incident, RuleState, Subject};
 use crate::model::fleet::Row;
 use crate::model::level::Level;
@@ -50,10 +50,18 @@ struct Track<'a> {
     /// Slots of metrics that the layout does not have.
     absent: Vec<usize>,
     layout: Option<Layout>,
+    /// Where the slots of [`EACH_ROW`] are.
+    own: [Option<usize>; EACH_ROW.len()],
 }
+
+/// Rules that every row is looked up for.
+const EACH_ROW: [&str; 4] = [UNREACHABLE, PROBE_STALE, SILENT, CLOCK_SKEW];
 
 impl Track<'_> {
     fn find(&self, rule: &str, item: &str) -> Option<usize> {
+        if let Some(n) = EACH_ROW.iter().position(|name| *name == rule && item.is_empty()) {
+            return self.own.get(n).copied().flatten();
+        }
         self.slots.iter().position(|slot| slot.subject.rule == rule && slot.subject.item == item)
     }
 }
@@ -140,6 +148,9 @@ impl<'a> World<'a> {
         let rule = track.host.and_then(|host| rule_for(host, &subject.rule, &subject.item));
         let rule = rule.map(|rule| (rule, Judge::new(rule), samples::windows(rule, interval)));
         let rate = samples::is_rate(&subject.rule);
+        if let Some(n) = EACH_ROW.iter().position(|name| *name == subject.rule && subject.item.is_empty()) {
+            track.own[n] = Some(track.slots.len());
+        }
         track.slots.push(Slot { subject, state, rule, rate, dirty: false, gone: false });
         track.slots.len() - 1
     }
