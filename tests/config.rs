@@ -66,7 +66,7 @@ fn the_example_is_right_by_program_and_schema() {
     let loaded = config::read(&file).unwrap_or_else(|report| panic!("{report}"));
     assert!(loaded.warnings.is_none(), "{:?}", loaded.warnings);
     let names: Vec<&str> = loaded.spec.hosts.iter().map(|host| host.name.as_str()).collect();
-    assert_eq!(names, ["web01", "web02", "db1", "self"]);
+    assert_eq!(names, ["web01", "web02", "db1-standby", "db1", "self"]);
     let Transport::Ssh(web02) = &loaded.spec.hosts[1].transport else { panic!("web02 is over SSH") };
     assert_eq!(web02.address, "web02.example.net");
     assert!(schema_takes(&file));
