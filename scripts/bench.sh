@@ -7,7 +7,8 @@ export PATH=$PATH:/usr/sbin:/sbin
 # shellcheck source=scripts/loopback.sh
 source scripts/loopback.sh
 # What alerting costs, first: it needs no sshd.
-cargo bench --locked --bench alerts | grep '^|' | tee "${alerts:=$(mktemp)}"
+alerts=$(mktemp)
+cargo bench --locked --bench alerts | grep '^|' | tee "$alerts"
 hosts=${BENCH_HOSTS:-50}
 rounds=${BENCH_ROUNDS:-5}
 jobs=${BENCH_JOBS:-16}
