@@ -87,8 +87,9 @@ impl Memory {
     }
 
     fn known(&self, host: &str, sample: &Sample) -> bool {
-        let boot = self.boots.get(&(host.to_string(), sample.key.boot.clone()));
-        boot.and_then(|boot| boot.pruned).is_some_and(|highest| sample.key.sequence <= highest)
+        // Nothing of a boot is known before its first sample.
+        let Some(boot) = self.boots.get(&(host.to_string(), sample.key.boot.clone())) else { return false };
+        boot.pruned.is_some_and(|highest| sample.key.sequence <= highest)
             || self.samples.values().any(|kept| kept.host == host && kept.sample.key == sample.key)
     }
 

@@ -99,7 +99,8 @@ pub fn visit(spec: &FleetSpec, host: &HostSpec) -> Result<Visited, Failure> {
     }
     let recipients = keyring::recipients(&spec.keys)?;
     let identities = keyring::identities(&spec.keys)?;
-    let job = plan::job(spec, host, &mut Orders::default(), &recipients, &plan::probe_folder(&spec.collector)?)?;
+    let probes = plan::probe_folder(&spec.collector)?;
+    let job = plan::job(spec, host, &mut Orders::default(), &recipients, &probes)?;
     let (sender, answer) = mpsc::channel();
     let mut newest = None;
     let mut seen: Result<Traffic, (Cause, String)> = Err((Cause::Internal, "the visit said nothing".to_owned()));
