@@ -42,6 +42,8 @@ pub(super) fn migrate(conn: &mut Connection, path: &Path, migrations: &[&str]) -
                 let text = "is a database of another program; name another file in <store url=...>".to_string();
                 return Err(StoreError::Other { location: path.display().to_string(), text });
             }
+            // What is made now holds nothing that a later step could lose.
+            copied = true;
         } else if !copied {
             let mut name = path.as_os_str().to_os_string();
             name.push(format!(".before-{}", found + 1));
@@ -100,6 +102,16 @@ mod tests {
         assert!(!dir.path().join("a.db.before-3").exists(), "one copy for one upgrade");
         let newer = migrate(&mut conn, &path, &[first]);
         assert!(matches!(newer, Err(StoreError::Newer { found: 3, known: 1, .. })), "{newer:?}");
+    }
+
+    #[test]
+    fn a_new_database_is_not_copied() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.db");
+        let mut conn = Connection::open(&path).unwrap();
+        migrate(&mut conn, &path, MIGRATIONS).unwrap();
+        drop(conn);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]
