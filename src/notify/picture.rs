@@ -84,12 +84,13 @@ pub fn draw(chart: &Chart) -> Option<Vec<u8>> {
 struct Canvas(Vec<u8>);
 
 impl Canvas {
+    /// All corners included; what is outside is not drawn.
     fn fill(&mut self, left: i32, right: i32, top: i32, bottom: i32, color: u8) {
+        let (left, right) = (left.max(0), right.min(i32::from(WIDTH) - 1));
         for row in top.max(0)..=bottom.min(i32::from(HEIGHT) - 1) {
-            for column in left.max(0)..=right.min(i32::from(WIDTH) - 1) {
-                if let Some(pixel) = self.0.get_mut((row * i32::from(WIDTH) + column) as usize) {
-                    *pixel = color;
-                }
+            let at = |column: i32| (row * i32::from(WIDTH) + column) as usize;
+            if let Some(pixels) = self.0.get_mut(at(left)..at(right + 1)) {
+                pixels.fill(color);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! A letter as a page: one column, styles inside, nothing that is fetched; dark where the reader is.
 
-use super::page::{Page, Past, Row, Section};
+use super::page::{Page, Past, Row, Section, cost};
 use crate::model::clean::is_hostile;
 use crate::model::level::Level;
 
@@ -11,9 +11,12 @@ body,.out{background:#12161b!important;color:#e4e7eb!important}\
 .card{background:#1c2229!important;border-color:#323b45!important}\
 .soft{color:#a3adb8!important}\
 .code{background:#12161b!important;color:#e4e7eb!important;border-color:#323b45!important}\
-.cell{border-color:#323b45!important}}\
+.cell{border-color:#323b45!important}\
+.l0{color:#66c98a!important}.l1{color:#e8b04a!important}.l2{color:#ff8a80!important}}\
 @media (max-width:480px){.out{padding:0!important}.card{border-radius:0!important;border-left:0!important;border-right:0!important}.in{padding:16px!important}.wide{display:none!important}}";
 
+/// Bytes of a list in the page, as they stand in the mail.
+const MAX_LIST: usize = 52_000;
 const FONT: &str = "font-family:-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif";
 const MONO: &str = "font-family:ui-monospace,Consolas,Menlo,'DejaVu Sans Mono',monospace";
 const BREAK: &str = "overflow-wrap:anywhere;word-break:break-word";
@@ -83,17 +86,35 @@ fn past(past: &Past, cid: Option<&str>) -> String {
     out
 }
 
+/// Short, for there may be hundreds.
 fn row(row: &Row) -> String {
     let past = match row.past.is_empty() {
         true => String::new(),
-        false => format!("<div style=\"{MONO};font-size:13px;margin-top:2px;{BREAK}\">{}</div>", esc(&row.past)),
+        false => format!("<div style=\"{MONO};font-size:13px\">{}</div>", esc(&row.past)),
     };
     format!(
-        "<tr><td class=\"cell\" valign=\"top\" style=\"padding:7px 10px 7px 0;border-top:1px solid #e1e5ea\">{}</td>\
-         <td class=\"cell\" width=\"100%\" style=\"padding:7px 0;border-top:1px solid #e1e5ea;font-size:14px;{BREAK}\">{}{past}</td></tr>",
-        badge(row.level),
+        "<div class=\"cell\" style=\"border-top:1px solid #e1e5ea;padding:6px 0\"><b class=\"l{}\" style=\"color:{}\">{}</b> {}{past}</div>\n",
+        row.level.number(),
+        hex(row.level),
+        row.level.tag(),
         esc(&row.text)
     )
+}
+
+fn list(head: &str, rows: &[Row], more: usize) -> String {
+    let (mut out, mut more, mut room) = (String::new(), more, MAX_LIST);
+    for (n, row) in rows.iter().map(row).enumerate() {
+        let size = cost(&row);
+        if size > room {
+            more += rows.len() - n;
+            break;
+        }
+        room -= size;
+        out.push_str(&row);
+    }
+    let more = if more > 0 { format!("<div style=\"padding:8px 0\">and {more} more</div>") } else { String::new() };
+    let head = if head.is_empty() { String::new() } else { title(head) };
+    format!("{head}<div style=\"margin-top:12px;font-size:14px;{BREAK}\">{out}{more}</div>")
 }
 
 const TABLE: &str = "<table role=\"presentation\" width=\"100%\" cellpadding=\"0\" cellspacing=\"0\">";
@@ -126,11 +147,7 @@ fn commands(rows: &[(&'static str, String)]) -> String {
 fn section(part: &Section, cid: Option<&str>) -> String {
     match part {
         Section::Past(it) => past(it, cid),
-        Section::List { title: text, rows, more } => {
-            let head = if text.is_empty() { String::new() } else { title(text) };
-            let more = if *more > 0 { format!("<div style=\"padding:8px 0\">and {more} more</div>") } else { String::new() };
-            format!("{head}{TABLE}{}</table>{more}", rows.iter().map(row).collect::<String>())
-        }
+        Section::List { title: text, rows, more } => list(text, rows, *more),
         Section::Notes { title: text, lines } => {
             let one = |line: &String| format!("<div style=\"font-size:14px;margin:2px 0;{BREAK}\">{}</div>", esc(line));
             format!("{}{}", title(text), lines.iter().map(one).collect::<String>())

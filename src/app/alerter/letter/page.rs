@@ -18,6 +18,8 @@ use crate::notify::picture::Chart;
 
 /// Lines of one mail.
 pub const MAX_LINES: usize = 200;
+/// Bytes of a list in the text of a mail: text and page together stay under the 102 kB at which Gmail cuts.
+const MAX_LIST: usize = 36_000;
 /// A longer list is read as a list, without the past of each.
 const WITH_PAST: usize = 20;
 /// Bars of a sparkline.
@@ -100,6 +102,27 @@ fn line(text: &str) -> String {
     text.chars().map(|c| if is_hostile(c) { '?' } else { c }).collect()
 }
 
+/// What a text takes inside a mail: quoted-printable needs three bytes for what is not ASCII.
+pub fn cost(text: &str) -> usize {
+    let bytes: usize = text.bytes().map(|b| if b.is_ascii() && b != b'=' { 1 } else { 3 }).sum();
+    bytes + bytes / 25
+}
+
+/// A list within its bounds, and how many it leaves out.
+fn list(title: &str, rows: impl Iterator<Item = Row>) -> Section {
+    let (mut kept, mut room, mut more) = (Vec::new(), MAX_LIST, 0);
+    for row in rows {
+        let size = cost(&row.text) + cost(&row.past) + 12;
+        if more == 0 && kept.len() < MAX_LINES && size <= room {
+            room -= size;
+            kept.push(row);
+        } else {
+            more += 1;
+        }
+    }
+    Section::List { title: title.to_owned(), rows: kept, more }
+}
+
 /// At most `count` values for a line of bars: of each stretch the worst, so that no peak is lost.
 fn squeeze(values: &[f64], count: usize, low_is_bad: bool) -> Vec<f64> {
     let size = values.len().div_ceil(count).max(1);
@@ -126,9 +149,8 @@ impl Writer<'_> {
             page.sections.push(self.list(entries));
         }
         if !summary.is_empty() {
-            let rows = summary.iter().take(MAX_LINES).map(|incident| self.passed(incident)).collect();
-            let title = "Opened and closed since the last summary, too short to be told:".to_owned();
-            page.sections.push(Section::List { title, rows, more: summary.len().saturating_sub(MAX_LINES) });
+            let title = "Opened and closed since the last summary, too short to be told:";
+            page.sections.push(list(title, summary.iter().map(|incident| self.passed(incident))));
         }
         let take = entries.iter().filter(|entry| shown(entry) > Level::Ok).take(10);
         let ids: Vec<String> = take.map(|entry| entry.incident.id.to_string()).collect();
@@ -262,8 +284,7 @@ impl Writer<'_> {
             text: self.news(entry),
             past: if entries.len() <= WITH_PAST { past(&entry.incident) } else { String::new() },
         };
-        let rows = entries.iter().take(MAX_LINES).map(row).collect();
-        Section::List { title: String::new(), rows, more: entries.len().saturating_sub(MAX_LINES) }
+        list("", entries.iter().map(row))
     }
 
     /// One problem in one line.
