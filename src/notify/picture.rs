@@ -2,14 +2,14 @@
 
 use png::{BitDepth, ColorType, Encoder};
 
-/// In pixels; shown at half of it, for screens have two to a point.
-pub const WIDTH: u16 = 1184;
+/// In pixels; shown at two thirds of it, for screens have more than one to a point.
+pub const WIDTH: u16 = 888;
 /// In pixels.
-pub const HEIGHT: u16 = 240;
+pub const HEIGHT: u16 = 180;
 /// Half of a line.
-const PEN: i32 = 2;
+const PEN: i32 = 1;
 /// Room above and below the greatest and least value.
-const MARGIN: i32 = 8;
+const MARGIN: i32 = 6;
 
 /// What is drawn.
 #[derive(Clone, Debug, Default)]
@@ -58,9 +58,11 @@ pub fn draw(chart: &Chart) -> Option<Vec<u8>> {
         _ => None,
     };
     for ((x0, y0), (x1, y1)) in points.windows(2).filter_map(drawn) {
+        // Whole rows below both ends, single pixels only between them.
+        canvas.fill(x0, x1, y0.max(y1), height - 1, AREA);
         for column in x0..=x1 {
             let on = if x1 > x0 { y0 + (y1 - y0) * (column - x0) / (x1 - x0) } else { y0.min(y1) };
-            canvas.fill(column, column, on, height - 1, AREA);
+            canvas.fill(column, column, on, y0.max(y1) - 1, AREA);
         }
     }
     canvas.fill(0, width - 1, height - 2, height - 1, FLOOR);
@@ -89,7 +91,9 @@ impl Canvas {
         let (left, right) = (left.max(0), right.min(i32::from(WIDTH) - 1));
         for row in top.max(0)..=bottom.min(i32::from(HEIGHT) - 1) {
             let at = |column: i32| (row * i32::from(WIDTH) + column) as usize;
-            if let Some(pixels) = self.0.get_mut(at(left)..at(right + 1)) {
+            if left <= right
+                && let Some(pixels) = self.0.get_mut(at(left)..at(right) + 1)
+            {
                 pixels.fill(color);
             }
         }
@@ -99,14 +103,13 @@ impl Canvas {
         let mut file = Vec::new();
         let mut encoder = Encoder::new(&mut file, u32::from(WIDTH), u32::from(HEIGHT));
         encoder.set_color(ColorType::Indexed);
-        encoder.set_depth(BitDepth::Four);
-        encoder.set_compression(png::Compression::High);
+        encoder.set_depth(BitDepth::Eight);
+        encoder.set_compression(png::Compression::Balanced);
         encoder.set_filter(png::Filter::NoFilter);
         encoder.set_palette(vec![0, 0, 0, r, g, b, r, g, b, 0xc8, 0x84, 0x10, 0xd8, 0x3a, 0x34, 0x80, 0x80, 0x80]);
         encoder.set_trns(vec![0, 56, 255, 255, 255, 160]);
         let mut writer = encoder.write_header()?;
-        let pair = |two: &[u8]| two.iter().fold(0, |byte, color| byte << 4 | color);
-        writer.write_image_data(&self.0.chunks(2).map(pair).collect::<Vec<u8>>())?;
+        writer.write_image_data(&self.0)?;
         writer.finish()?;
         Ok(file)
     }
@@ -131,7 +134,7 @@ mod tests {
         let info = reader.next_frame(&mut pixels).unwrap();
         assert_eq!((info.width, info.height), (u32::from(WIDTH), u32::from(HEIGHT)));
         for color in [AREA, LINE, WARNING, CRITICAL, FLOOR] {
-            assert!(pixels.iter().any(|two| two >> 4 == color || two & 15 == color), "{color} is nowhere");
+            assert!(pixels.contains(&color), "{color} is nowhere");
         }
         for points in [vec![], vec![(0.0, 1.0)], vec![(0.0, 1.0), (0.0, 2.0)], vec![(0.0, f64::NAN), (1.0, 1.0)]] {
             assert_eq!(draw(&chart(points)), None);

@@ -22,11 +22,20 @@ const MONO: &str = "font-family:ui-monospace,Consolas,Menlo,'DejaVu Sans Mono',m
 const BREAK: &str = "overflow-wrap:anywhere;word-break:break-word";
 
 /// Red, green and blue of a level; dark enough for white letters on it.
-pub fn color(level: Level) -> [u8; 3] {
+fn color(level: Level) -> [u8; 3] {
     match level {
         Level::Ok => [0x1f, 0x7a, 0x3a],
         Level::Warning => [0x9a, 0x5b, 0x00],
         Level::Critical => [0xc0, 0x28, 0x22],
+    }
+}
+
+/// Of a line that is seen on white and on black.
+pub fn ink(level: Level) -> [u8; 3] {
+    match level {
+        Level::Ok => [0x2e, 0x9e, 0x55],
+        Level::Warning => [0xc8, 0x84, 0x10],
+        Level::Critical => [0xe0, 0x44, 0x3e],
     }
 }
 
@@ -90,7 +99,7 @@ fn past(past: &Past, cid: Option<&str>) -> String {
 fn row(row: &Row) -> String {
     let past = match row.past.is_empty() {
         true => String::new(),
-        false => format!("<div style=\"{MONO};font-size:13px\">{}</div>", esc(&row.past)),
+        false => format!("<div class=\"soft\" style=\"{MONO};font-size:11px;color:#5a6570\">{}</div>", esc(&row.past)),
     };
     format!(
         "<div class=\"cell\" style=\"border-top:1px solid #e1e5ea;padding:6px 0\"><b class=\"l{}\" style=\"color:{}\">{}</b> {}{past}</div>\n",

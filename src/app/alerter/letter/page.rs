@@ -241,14 +241,14 @@ impl Writer<'_> {
             gap: (self.spec.collector.interval.as_secs_f64() * 3.0).max(7200.0 * f64::from(u8::from(until - from > TimeDelta::days(2)))),
             warning: rule.and_then(|rule| rule.warning),
             critical: rule.and_then(|rule| rule.critical),
-            color: super::html::color(level),
+            color: super::html::ink(level),
         };
         Some(Past {
             title: format!("Last {}", span(until - from)),
             bars: words::sparkline(&squeeze(&values, BARS, low_is_bad)),
             first: amount(first),
             last: amount(last),
-            range: format!("{} to {}, {} samples", amount(least), amount(most), values.len()),
+            range: format!("between {} and {}, {} samples", amount(least), amount(most), values.len()),
             from: self.zone.brief(from),
             until: self.zone.brief(until),
             chart,
