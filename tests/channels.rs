@@ -1,6 +1,11 @@
 //! Mail and webhooks against real servers: certificates that are not right, servers that lie, HTTP in every mood, and the
 //! machine's own mail program.
-#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::panic, reason = "tests start programs and fail loudly")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests start programs and fail loudly"
+)]
 #![cfg(feature = "server")]
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -158,8 +163,7 @@ fn web(folder: &Path, tls: bool) -> (smtpd::Server, String) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut command = Command::new(root.join("target/venv/bin/python"));
     command.arg(root.join("tests/support/hookd.py")).args(if tls { &["cert.pem", "key.pem"][..] } else { &[] });
-    let mut child =
-        command.current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = command.current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let port: u16 = line.trim().parse().unwrap();

@@ -52,10 +52,7 @@ pub fn check(url: &str) -> Result<(), String> {
 /// `https://example.net:8443` of a url: what may be shown and stored, for the path may be a secret.
 #[must_use]
 pub fn origin(url: &str) -> String {
-    parse(url).map_or_else(
-        |_| String::new(),
-        |it| format!("http{}://{}", if it.tls { "s" } else { "" }, it.place),
-    )
+    parse(url).map_or_else(|_| String::new(), |it| format!("http{}://{}", if it.tls { "s" } else { "" }, it.place))
 }
 
 /// The head of an answer.
@@ -98,7 +95,8 @@ pub struct Request<'a> {
 /// # Errors
 /// What happened, for people.
 pub fn get(url: &str, timeout: Duration) -> Result<(), String> {
-    let answer = ask(&Request { url, headers: &[], body: None, authorities: None, timeout }).map_err(|lost| lost.text)?;
+    let answer =
+        ask(&Request { url, headers: &[], body: None, authorities: None, timeout }).map_err(|lost| lost.text)?;
     match answer.code {
         200..300 => Ok(()),
         _ => Err(format!("{} answered \"{}\", wanted is 200", origin(url), answer.line)),
@@ -113,8 +111,7 @@ pub fn ask(request: &Request<'_>) -> Result<Answer, Lost> {
     let it = parse(request.url).map_err(|text| Lost { maybe: false, text })?;
     let lost = |maybe| move |text: String| Lost { maybe, text: format!("{}:{}: {}", it.host, it.port, clean(&text)) };
     let stream = Stream::connect(it.host, it.port, request.timeout).map_err(|error| lost(false)(error.to_string()))?;
-    let mut stream =
-        if it.tls { stream.secure(it.host, request.authorities).map_err(lost(false))? } else { stream };
+    let mut stream = if it.tls { stream.secure(it.host, request.authorities).map_err(lost(false))? } else { stream };
     stream.allow(request.timeout);
     let (path, slash) = (it.path, if it.path.starts_with('/') { "" } else { "/" });
     let method = if request.body.is_some() { "POST" } else { "GET" };
@@ -197,7 +194,8 @@ mod tests {
         let busy = read("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 429 Slow\r\nretry-AFTER: 90\r\n\r\nbody").unwrap();
         assert_eq!((busy.code, busy.retry_after), (429, Some(Duration::from_secs(90))));
         assert_eq!(read("HTTP/1.0 204 No\r\nRetry-After: Fri, 31 Dec\r\n\r\n").unwrap().retry_after, None);
-        for bad in ["", "hello", "HTTP/1.1 200 OK\r\n", "HTTP/2 200\r\n\r\n", "HTTP/1.1 abc\r\n\r\n", "SSH-2.0\r\n\r\n"] {
+        for bad in ["", "hello", "HTTP/1.1 200 OK\r\n", "HTTP/2 200\r\n\r\n", "HTTP/1.1 abc\r\n\r\n", "SSH-2.0\r\n\r\n"]
+        {
             assert!(read(bad).is_err(), "{bad}");
         }
         assert!(read(&"x".repeat(20_000)).unwrap_err().contains("no end"));
@@ -205,8 +203,7 @@ mod tests {
 
     #[test]
     fn an_answer_counts_only_when_it_is_good() {
-        for (answer, good) in
-            [("HTTP/1.1 204 No\r\n\r\n", true), ("HTTP/1.1 404 No\r\n\r\n", false), ("hello", false)]
+        for (answer, good) in [("HTTP/1.1 204 No\r\n\r\n", true), ("HTTP/1.1 404 No\r\n\r\n", false), ("hello", false)]
         {
             let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
             let port = listener.local_addr().unwrap().port();

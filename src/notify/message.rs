@@ -141,7 +141,8 @@ pub fn compose(letter: &Letter, at: DateTime<Utc>) -> (String, Vec<u8>) {
         ("To", to.join(",\r\n ")),
         ("Subject", value(&subject)),
     ];
-    let root = letter.root.as_deref().filter(|root| root.bytes().all(|b| b.is_ascii_graphic() && b != b'<' && b != b'>'));
+    let root =
+        letter.root.as_deref().filter(|root| root.bytes().all(|b| b.is_ascii_graphic() && b != b'<' && b != b'>'));
     if let Some(root) = root {
         head.push(("In-Reply-To", format!("<{root}>")));
         head.push(("References", format!("<{root}>")));
@@ -202,7 +203,8 @@ mod tests {
     fn a_page_stands_behind_the_text_and_the_text_is_read_again() {
         let long = format!("ä = {} end\n.dot\n", "x".repeat(200));
         let picture = Picture { cid: "history@example.net".into(), png: vec![0xff; 100] };
-        let letter = Letter { text: long.clone(), html: "<p>=_fleet-1".into(), pictures: vec![picture], ..Letter::default() };
+        let letter =
+            Letter { text: long.clone(), html: "<p>=_fleet-1".into(), pictures: vec![picture], ..Letter::default() };
         let mail = String::from_utf8(compose(&letter, DateTime::UNIX_EPOCH).1).unwrap();
         assert_eq!(readable(mail.as_bytes()).trim_end(), long.trim_end());
         let kinds: Vec<&str> = mail.lines().filter_map(|line| line.strip_prefix("Content-Type: ")).collect();

@@ -36,7 +36,8 @@ const FLOOR: u8 = 5;
 /// Draws it; nothing where there are no two points.
 #[must_use]
 pub fn draw(chart: &Chart) -> Option<Vec<u8>> {
-    let points: Vec<(f64, f64)> = chart.points.iter().copied().filter(|(at, value)| at.is_finite() && value.is_finite()).collect();
+    let points: Vec<(f64, f64)> =
+        chart.points.iter().copied().filter(|(at, value)| at.is_finite() && value.is_finite()).collect();
     let ((from, _), (until, _)) = (*points.first()?, *points.last()?);
     if points.len() < 2 || until <= from {
         return None;

@@ -153,13 +153,10 @@ mod tests {
     #[test]
     fn exits_are_sorted() {
         let exit = |code: i32| sort(ExitStatus::from_raw(code << 8));
-        assert_eq!([0, 67, 68, 65, 75].map(exit), [
-            None,
-            Some(Class::RowDead),
-            Some(Class::RowDead),
-            Some(Class::Content),
-            Some(Class::RowTemporary)
-        ]);
+        assert_eq!(
+            [0, 67, 68, 65, 75].map(exit),
+            [None, Some(Class::RowDead), Some(Class::RowDead), Some(Class::Content), Some(Class::RowTemporary)]
+        );
         assert_eq!([64, 77, 78, 127].map(exit), [Some(Class::Configuration); 4]);
         assert_eq!([1, 69, 71, 74].map(exit), [Some(Class::Transport); 4]);
         assert_eq!(sort(ExitStatus::from_raw(9)), Some(Class::Ambiguous));

@@ -115,13 +115,7 @@ fn connect(spec: &SmtpSpec, setup: &Setup<'_>, say: Say<'_>) -> Result<(Talk, Ve
     Ok((talk, offers))
 }
 
-fn login(
-    talk: &mut Talk,
-    offers: &[String],
-    spec: &SmtpSpec,
-    setup: &Setup<'_>,
-    say: Say<'_>,
-) -> Result<(), Refusal> {
+fn login(talk: &mut Talk, offers: &[String], spec: &SmtpSpec, setup: &Setup<'_>, say: Say<'_>) -> Result<(), Refusal> {
     let Some(user) = &spec.user else { return Ok(()) };
     if !talk.is_secure() {
         let text = "user and password are never sent over a line without TLS; set tls=\"starttls\" or \"implicit\"";
@@ -130,7 +124,8 @@ fn login(
     let Some(password) = setup.password else {
         return Err(setting("auth", format!("user=\"{}\" needs a password; set password-file=", clean(user))));
     };
-    let mechanisms = offers.iter().find_map(|offer| offer.strip_prefix("AUTH").filter(|rest| rest.starts_with([' ', '='])));
+    let mechanisms =
+        offers.iter().find_map(|offer| offer.strip_prefix("AUTH").filter(|rest| rest.starts_with([' ', '='])));
     let offered = |name: &str| mechanisms.is_some_and(|all| all.split([' ', '=']).any(|word| word == name));
     say(&format!("AUTH as {} with a password of {} bytes", clean(user), password.expose().len()));
     let answer = if offered("PLAIN") {

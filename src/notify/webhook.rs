@@ -89,7 +89,11 @@ impl Session for Hook {
             404 | 405 | 410 => "; look at webhook=",
             _ => "",
         };
-        Err(Refusal { class, stage: "answer", text: format!("{} answered \"{}\"{mend}", origin(&self.url), answer.line) })
+        Err(Refusal {
+            class,
+            stage: "answer",
+            text: format!("{} answered \"{}\"{mend}", origin(&self.url), answer.line),
+        })
     }
 
     fn close(&mut self, _say: Say<'_>) {}

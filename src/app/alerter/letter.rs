@@ -81,11 +81,19 @@ impl<'a> Letters<'a> {
                 parts.push((&[], summary));
             }
         }
-        let written = parts.into_iter().filter_map(|(told, passed)| Some((self.letter(destination, recipient, told, passed)?, told)));
+        let written = parts
+            .into_iter()
+            .filter_map(|(told, passed)| Some((self.letter(destination, recipient, told, passed)?, told)));
         written.collect()
     }
 
-    fn letter(&self, to: &DestinationSpec, recipient: &str, entries: &[Entry], summary: &[Incident]) -> Option<Written> {
+    fn letter(
+        &self,
+        to: &DestinationSpec,
+        recipient: &str,
+        entries: &[Entry],
+        summary: &[Incident],
+    ) -> Option<Written> {
         let Writer { spec, now, look, .. } = self.writer;
         let subject = subject(entries, summary);
         if let ChannelSpec::Webhook(hook) = &to.channel {

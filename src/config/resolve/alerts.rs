@@ -1,11 +1,11 @@
 //! `<alerts>`: the mail server, who can be told, and who is told what.
 
+use super::super::calendar;
 use super::super::raw::{self, Typed, parsed, path, required, secret, text};
 use super::super::report::{At, Report};
 use super::super::suggest::did_you_mean;
 use super::super::tree::Node;
 use super::super::units::{self, Wrong, words, wrong};
-use super::super::calendar;
 use super::destination::{destination, sender, url};
 use crate::model::catalogue;
 use crate::model::level::Level;

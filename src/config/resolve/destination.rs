@@ -115,11 +115,7 @@ fn sendmail(node: &Node, addresses: Vec<String>, server: Option<&Node>, report: 
 }
 
 /// A destination and where its name stands; `server` is `<smtp>`.
-pub(super) fn destination(
-    node: &Node,
-    server: Option<&Node>,
-    report: &mut Report,
-) -> Option<(DestinationSpec, At)> {
+pub(super) fn destination(node: &Node, server: Option<&Node>, report: &mut Report) -> Option<(DestinationSpec, At)> {
     let _ = required(node, "name", report);
     let name = parsed(node, "name", report, raw::name);
     let mail = parsed(node, "mail", report, addresses);

@@ -202,7 +202,9 @@ mod tests {
         assert_eq!(parse(b"354\n"), Ok(Some((reply(354, &[""]), 4))));
         assert_eq!(parse(b"550 \x1b[31mno\r\n"), Ok(Some((reply(550, &["?[31mno"]), 13))));
         assert_eq!(parse(b"250-a\r\n250"), Ok(None));
-        for bad in ["HTTP/1.1 400 Bad\r\n", "\r\n", "25\r\n", "250-a\r\n354 b\r\n", "099 a\r\n", "250_a\r\n", "+25 a\r\n"] {
+        for bad in
+            ["HTTP/1.1 400 Bad\r\n", "\r\n", "25\r\n", "250-a\r\n354 b\r\n", "099 a\r\n", "250_a\r\n", "+25 a\r\n"]
+        {
             assert!(parse(bad.as_bytes()).is_err(), "{bad:?}");
         }
         assert!(parse(&[b'2'; 3000]).is_err());

@@ -14,6 +14,9 @@ use crate::model::alert::{Incident, Subject};
 use crate::model::level::Level;
 use crate::model::spec::{DestinationSpec, FleetSpec, HookFormat, HostSpec};
 
+/// Name and value.
+type Labels = BTreeMap<String, String>;
+
 /// What stands in Alertmanager's payload for "not yet" (Go's zero time).
 const NEVER: &str = "0001-01-01T00:00:00Z";
 
@@ -101,8 +104,8 @@ impl Post<'_> {
 
     fn alertmanager(&self) -> Value {
         let told = &self.entries[..self.entries.len().min(MAX_LINES)];
-        let alerts: Vec<(BTreeMap<String, String>, Value)> = told.iter().map(|entry| self.alert(entry)).collect();
-        let common = |of: fn(&(BTreeMap<String, String>, Value)) -> BTreeMap<String, String>| {
+        let alerts: Vec<(Labels, Value)> = told.iter().map(|entry| self.alert(entry)).collect();
+        let common = |of: fn(&(Labels, Value)) -> Labels| {
             let all = alerts.iter().map(of);
             all.reduce(|mut left, right| {
                 left.retain(|name, value| right.get(name) == Some(value));
@@ -132,12 +135,12 @@ impl Post<'_> {
         })
     }
 
-    fn alert(&self, entry: &Entry) -> (BTreeMap<String, String>, Value) {
+    fn alert(&self, entry: &Entry) -> (Labels, Value) {
         let incident = &entry.incident;
         let subject = &incident.subject;
         let host = self.host(subject);
         // Labels of the configuration first: ours tell what it is.
-        let mut labels: BTreeMap<String, String> = BTreeMap::new();
+        let mut labels = Labels::new();
         for (name, value) in host.iter().flat_map(|host| &host.labels) {
             let name = name.replace(|c: char| !c.is_ascii_alphanumeric() && c != '_', "_");
             labels.insert(name, value.clone());
@@ -150,7 +153,9 @@ impl Post<'_> {
             ("item", subject.item.as_str()),
             ("severity", level.word()),
         ];
-        labels.extend(own.iter().filter(|(_, value)| !value.is_empty()).map(|&(name, value)| (name.to_owned(), value.to_owned())));
+        labels.extend(
+            own.iter().filter(|(_, value)| !value.is_empty()).map(|&(name, value)| (name.to_owned(), value.to_owned())),
+        );
         let ended = entry.action == Action::Recovered;
         let alert = json!({
             "status": if ended { "resolved" } else { "firing" },
@@ -172,7 +177,14 @@ impl Post<'_> {
 }
 
 /// A post that tells no incident in full: the test, and the few words in the place of what was too long.
-pub fn notice(destination: &DestinationSpec, format: HookFormat, kind: &str, subject: &str, text: &str, now: DateTime<Utc>) -> Written {
+pub fn notice(
+    destination: &DestinationSpec,
+    format: HookFormat,
+    kind: &str,
+    subject: &str,
+    text: &str,
+    now: DateTime<Utc>,
+) -> Written {
     let payload = match format {
         HookFormat::Json => json!({
             "version": 1, "kind": kind, "at": stamp(now), "destination": destination.name, "subject": subject,
@@ -181,7 +193,10 @@ pub fn notice(destination: &DestinationSpec, format: HookFormat, kind: &str, sub
         HookFormat::Alertmanager => {
             // A test must wake nobody.
             let test = kind == "test";
-            let (labels, group) = (json!({"alertname": format!("fleet-{kind}"), "severity": "warning"}), json!({"alertname": format!("fleet-{kind}")}));
+            let (labels, group) = (
+                json!({"alertname": format!("fleet-{kind}"), "severity": "warning"}),
+                json!({"alertname": format!("fleet-{kind}")}),
+            );
             let (status, ends) = if test { ("resolved", stamp(now)) } else { ("firing", NEVER.to_owned()) };
             let annotations = json!({"summary": subject, "description": text});
             json!({

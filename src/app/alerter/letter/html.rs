@@ -71,7 +71,10 @@ fn badge(level: Level) -> String {
 }
 
 fn title(text: &str) -> String {
-    format!("<div class=\"soft\" style=\"margin:20px 0 6px;font-size:13px;font-weight:700;color:#5a6570\">{}</div>", esc(text))
+    format!(
+        "<div class=\"soft\" style=\"margin:20px 0 6px;font-size:13px;font-weight:700;color:#5a6570\">{}</div>",
+        esc(text)
+    )
 }
 
 fn past(past: &Past, cid: Option<&str>) -> String {
@@ -131,8 +134,10 @@ const TABLE: &str = "<table role=\"presentation\" width=\"100%\" cellpadding=\"0
 fn processes(rows: &[[String; 5]]) -> String {
     let one = |cells: &[String; 5]| {
         let [by, amount, name, user, unit] = cells.each_ref().map(|cell| esc(cell));
-        let cell = "class=\"cell\" valign=\"top\" style=\"padding:4px 8px 4px 0;border-top:1px solid #e1e5ea;font-size:13px";
-        let wide = "class=\"cell wide\" valign=\"top\" style=\"padding:4px 0;border-top:1px solid #e1e5ea;font-size:13px";
+        let cell =
+            "class=\"cell\" valign=\"top\" style=\"padding:4px 8px 4px 0;border-top:1px solid #e1e5ea;font-size:13px";
+        let wide =
+            "class=\"cell wide\" valign=\"top\" style=\"padding:4px 0;border-top:1px solid #e1e5ea;font-size:13px";
         format!(
             "<tr><td {cell}\">{by}</td><td {cell};white-space:nowrap\">{amount}</td>\
              <td {cell};font-weight:700;{BREAK}\">{name}</td><td {cell};{BREAK}\">{user}</td><td {wide};{BREAK}\">{unit}</td></tr>"
@@ -208,7 +213,11 @@ mod tests {
             sections: vec![
                 Section::Notes { title: bad.into(), lines: vec![bad.into()] },
                 Section::Processes { title: bad.into(), rows: vec![[(); 5].map(|()| bad.to_owned())] },
-                Section::List { title: bad.into(), rows: vec![Row { level: Level::Ok, text: bad.into(), past: bad.into() }], more: 2 },
+                Section::List {
+                    title: bad.into(),
+                    rows: vec![Row { level: Level::Ok, text: bad.into(), past: bad.into() }],
+                    more: 2,
+                },
                 Section::Commands(vec![("x", bad.into())]),
             ],
             foot: bad.into(),

@@ -79,7 +79,8 @@ impl Look for Shelf<'_> {
         let found = self.store.samples(&subject.host, &[UNITS, MOUNTS], self.now - FRESH, until).unwrap_or_default();
         let Some((_, sample)) = found.last() else { return Vec::new() };
         let of = |metric: &str, least: f64| {
-            let mut all: Vec<_> = sample.readings.iter().filter(|it| it.metric == metric && it.value >= least).collect();
+            let mut all: Vec<_> =
+                sample.readings.iter().filter(|it| it.metric == metric && it.value >= least).collect();
             all.retain(|it| (&it.metric, &it.item) != (&subject.rule, &subject.item));
             all.sort_by(|a, b| b.value.total_cmp(&a.value));
             all
@@ -90,7 +91,8 @@ impl Look for Shelf<'_> {
         };
         let units: Vec<String> = of(UNITS, 1.0).iter().map(|it| it.item.clone()).collect();
         let amount = |value| words::amount(MOUNTS, value);
-        let mounts: Vec<String> = of(MOUNTS, FULL).iter().map(|it| format!("{} {}", it.item, amount(it.value))).collect();
+        let mounts: Vec<String> =
+            of(MOUNTS, FULL).iter().map(|it| format!("{} {}", it.item, amount(it.value))).collect();
         let all = [("Failed units", units), ("Filesystems over 80 %", mounts)];
         all.into_iter().filter(|(_, all)| !all.is_empty()).map(|(title, all)| list(title, all)).collect()
     }
@@ -103,7 +105,8 @@ impl Look for Shelf<'_> {
             MailState::Queued => mail.maybe || mail.attempts > 0,
             MailState::Dead | MailState::Superseded => false,
         };
-        let mut own = told.iter().filter(|mail| (mail.destination.as_str(), mail.recipient.as_str()) == (destination, recipient));
+        let mut own =
+            told.iter().filter(|mail| (mail.destination.as_str(), mail.recipient.as_str()) == (destination, recipient));
         own.find(arrives).map(|mail| mail.message_id.clone())
     }
 }

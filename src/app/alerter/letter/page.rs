@@ -213,8 +213,12 @@ impl Writer<'_> {
                 format!("{word} {}, after {lasted}; it was {worst} at worst, since {began}.", self.zone.moment(closed))
             }
             Action::Problem => format!("New, since {began} ({for_})."),
-            Action::Escalated => format!("Worse than told: was {before}, is {} now; since {began} ({for_}).", incident.level),
-            Action::Lowered => format!("Less bad than told: was {before}, is {} now; since {began} ({for_}).", incident.level),
+            Action::Escalated => {
+                format!("Worse than told: was {before}, is {} now; since {began} ({for_}).", incident.level)
+            }
+            Action::Lowered => {
+                format!("Less bad than told: was {before}, is {} now; since {began} ({for_}).", incident.level)
+            }
             Action::Flapping => format!("Comes and goes, since {began}: told again once it settles."),
             Action::Reminder => {
                 let times = entry.before.as_ref().map_or(0, |told| told.reminders).saturating_add(1);
@@ -238,7 +242,8 @@ impl Writer<'_> {
         let most = values.iter().copied().fold(f64::MIN, f64::max);
         let chart = Chart {
             points: points.iter().map(|(at, value)| (at.timestamp() as f64, *value)).collect(),
-            gap: (self.spec.collector.interval.as_secs_f64() * 3.0).max(7200.0 * f64::from(u8::from(until - from > TimeDelta::days(2)))),
+            gap: (self.spec.collector.interval.as_secs_f64() * 3.0)
+                .max(7200.0 * f64::from(u8::from(until - from > TimeDelta::days(2)))),
             warning: rule.and_then(|rule| rule.warning),
             critical: rule.and_then(|rule| rule.critical),
             color: super::html::ink(level),
@@ -258,7 +263,7 @@ impl Writer<'_> {
     /// What else is wrong on that host.
     fn also(&self, incident: &Incident) -> Option<Section> {
         let host = incident.subject.host.as_str();
-        let mut others: Vec<&Incident> = self.open.iter().copied().collect();
+        let mut others: Vec<&Incident> = self.open.to_vec();
         others.retain(|other| other.subject.host == host && other.id != incident.id && other.closed.is_none());
         others.sort_by_key(|other| (std::cmp::Reverse(other.level), other.id));
         let text = |other: &&Incident| {

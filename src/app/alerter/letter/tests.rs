@@ -65,7 +65,14 @@ fn incident(id: i64, host: &str, rule: &str, item: &str, level: Level, text: &st
 }
 
 fn disk() -> Incident {
-    incident(7, "web01", "filesystem.used", "/var", Level::Critical, "filesystem.used of /var is 91.2 % (critical from 90 %)")
+    incident(
+        7,
+        "web01",
+        "filesystem.used",
+        "/var",
+        Level::Critical,
+        "filesystem.used of /var is 91.2 % (critical from 90 %)",
+    )
 }
 
 fn ended(mut incident: Incident, ending: Ending, text: &str) -> Incident {
@@ -92,7 +99,11 @@ fn config() -> FleetSpec {
     let mut spec = spec(25, &["ops@example.net", "night@example.net"]);
     spec.alerts.zone = Some("Europe/Paris".into());
     let metric = crate::model::catalogue::find("filesystem.used").unwrap();
-    let rule = RuleSpec { warning: Some(0.8), critical: Some(0.9), ..RuleSpec::new(metric, crate::model::rule::RuleKind::Above) };
+    let rule = RuleSpec {
+        warning: Some(0.8),
+        critical: Some(0.9),
+        ..RuleSpec::new(metric, crate::model::rule::RuleKind::Above)
+    };
     for host in &mut spec.hosts {
         host.rules = vec![rule.clone()];
         host.groups = vec!["web".into()];
@@ -118,7 +129,11 @@ fn one(entries: &[Entry], summary: &[Incident], now: DateTime<Utc>, look: &dyn L
 fn kinds(look: &dyn Look) -> Vec<(&'static str, Written)> {
     let mut all: Vec<(&str, Written)> = Vec::new();
     let mut add = |name, entries: &[Entry], now| all.push((name, one(entries, &[], now, look)));
-    let warning = Incident { level: Level::Warning, text: "filesystem.used of /var is 85 % (warning from 80 %)".into(), ..disk() };
+    let warning = Incident {
+        level: Level::Warning,
+        text: "filesystem.used of /var is 85 % (warning from 80 %)".into(),
+        ..disk()
+    };
     let fleet = |rule: &str, item: &str, text: &str| incident(12, "", rule, item, Level::Critical, text);
     add("problem", &[entry(Action::Problem, disk(), None)], at(0));
     add("escalated", &[entry(Action::Escalated, disk(), Some(Level::Warning))], at(0));
@@ -129,10 +144,15 @@ fn kinds(look: &dyn Look) -> Vec<(&'static str, Written)> {
     add("recovered", &[entry(Action::Recovered, recovered.clone(), Some(Level::Critical))], at(131));
     let gone = ended(disk(), Ending::Gone, "no longer monitored: web01 disk /var is gone from the host");
     add("gone", &[entry(Action::Recovered, gone, Some(Level::Critical))], at(131));
-    let down = incident(8, "web02", "unreachable", "", Level::Critical, "connection refused: nothing listens on 192.0.2.7:22");
+    let down =
+        incident(8, "web02", "unreachable", "", Level::Critical, "connection refused: nothing listens on 192.0.2.7:22");
     add("unreachable", &[entry(Action::Problem, down.clone(), None)], at(0));
     let says = "ops night@example.net: refuses mail: rcpt: 550 5.1.1 no such user; mend the address in config.xml";
-    add("undeliverable", &[entry(Action::Problem, fleet(words::UNDELIVERABLE, "ops night@example.net", says), None)], at(0));
+    add(
+        "undeliverable",
+        &[entry(Action::Problem, fleet(words::UNDELIVERABLE, "ops night@example.net", says), None)],
+        at(0),
+    );
     let says = "41 of 60 hosts of the fleet fail at once; look at this machine's network first";
     add("mass", &[entry(Action::Problem, fleet(words::MASS, "", says), None)], at(0));
     let several = [
@@ -145,7 +165,11 @@ fn kinds(look: &dyn Look) -> Vec<(&'static str, Written)> {
         .map(|n| {
             let level = if n < 40 { Level::Critical } else { Level::Warning };
             let text = "filesystem.used of /var is 91.2 % (critical from 90 %)";
-            entry(Action::Problem, incident(100 + n, &format!("db{n:03}"), "filesystem.used", "/var", level, text), None)
+            entry(
+                Action::Problem,
+                incident(100 + n, &format!("db{n:03}"), "filesystem.used", "/var", level, text),
+                None,
+            )
         })
         .collect();
     add("digest", &digest, at(0));
@@ -165,7 +189,10 @@ fn golden(name: &str, found: &str) {
         std::fs::write(&file, found).unwrap();
     }
     let wanted = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(found == wanted, "{name} differs; if it is meant so: UPDATE_GOLDEN=1\n--- found\n{found}\n--- wanted\n{wanted}");
+    assert!(
+        found == wanted,
+        "{name} differs; if it is meant so: UPDATE_GOLDEN=1\n--- found\n{found}\n--- wanted\n{wanted}"
+    );
 }
 
 /// What Python's mail parser makes of mails: for each a JSON object, checked where it is made.
@@ -202,7 +229,10 @@ fn every_kind_of_mail_is_as_it_was_and_is_read_by_others() {
         let text = read["text"].as_str().unwrap();
         assert!(!text.contains("secret"), "{text}");
         let look = text.find("Look further with").unwrap_or(usize::MAX);
-        assert!(*name == "test" || look < usize::MAX && text.rfind("(critical from").is_none_or(|at| at < look), "{text}");
+        assert!(
+            *name == "test" || look < usize::MAX && text.rfind("(critical from").is_none_or(|at| at < look),
+            "{text}"
+        );
         // The digest is long; its first and last lines say how it is made.
         let lines: Vec<&str> = text.lines().collect();
         let shown = match lines.len() {
@@ -230,7 +260,10 @@ fn later_mails_name_the_first_and_the_first_names_none() {
         assert!(text(&later).contains(&format!("\r\n{name}: <first.ops.15.7@example.net>\r\n")), "{}", text(&later));
         assert!(!text(&first).contains(&format!("\r\n{name}:")));
     }
-    assert_eq!((later.subject, first.subject), ("[CRIT] web01 disk /var".to_owned(), "[CRIT] web01 disk /var".to_owned()));
+    assert_eq!(
+        (later.subject, first.subject),
+        ("[CRIT] web01 disk /var".to_owned(), "[CRIT] web01 disk /var".to_owned())
+    );
 }
 
 #[test]
@@ -238,12 +271,19 @@ fn hostile_names_make_no_markup_no_header_and_no_line() {
     const BAD: &str = "</td><script>alert(1)</script>\" ' & \u{202e}evil\r\nBcc: evil@example.net\r\n.\r\n\u{1b}[31m";
     let item = BAD;
     let worst = format!("{}evil@example.net", "<é".repeat(120));
-    let long: Vec<Entry> = (0..500).map(|n| entry(Action::Problem, incident(n, "web01", &worst, &worst, Level::Critical, &worst), None)).collect();
+    let long: Vec<Entry> = (0..500)
+        .map(|n| entry(Action::Problem, incident(n, "web01", &worst, &worst, Level::Critical, &worst), None))
+        .collect();
     let long = one(&long, &[], at(0), &Shelf { item });
     let bad = |id, text: &str| incident(id, "web01", "filesystem.used", BAD, Level::Critical, text);
     let mails = [
         one(&[entry(Action::Problem, bad(7, BAD), None)], &[], at(0), &Shelf { item }),
-        one(&[entry(Action::Problem, bad(7, BAD), None), entry(Action::Problem, bad(8, BAD), None)], &[], at(0), &Shelf { item }),
+        one(
+            &[entry(Action::Problem, bad(7, BAD), None), entry(Action::Problem, bad(8, BAD), None)],
+            &[],
+            at(0),
+            &Shelf { item },
+        ),
         one(&[], &[ended(bad(7, BAD), Ending::Recovered, BAD)], at(0), &Shelf { item }),
         long,
     ];
@@ -277,7 +317,8 @@ fn webhooks_say_what_is_so() {
     let recovered = ended(disk(), Ending::Recovered, "filesystem.used of /var is 71 % (critical from 90 %)");
     let pretty = |value: &serde_json::Value| serde_json::to_string_pretty(value).unwrap() + "\n";
     let problem = [entry(Action::Problem, disk(), None)];
-    let both = [entry(Action::Problem, disk(), None), entry(Action::Recovered, recovered.clone(), Some(Level::Critical))];
+    let both =
+        [entry(Action::Problem, disk(), None), entry(Action::Recovered, recovered.clone(), Some(Level::Critical))];
     golden("mail-webhook.json.txt", &pretty(&hook(HookFormat::Json, &problem, &[recovered.clone()]).unwrap()));
     golden("mail-alertmanager.json.txt", &pretty(&hook(HookFormat::Alertmanager, &both, &[]).unwrap()));
     assert_eq!(hook(HookFormat::Alertmanager, &[], &[recovered]), None);
