@@ -160,4 +160,5 @@ was {load:.1f} before it began: the nearer to 0, the better the figures.
 The probe that is shipped has {probe:,} bytes (static, {platform.machine()}).
 """)
 PY
+(cd "$repo" && scripts/bench-mail)
 loop_say "written: docs/benchmarks.md"

@@ -169,7 +169,7 @@ impl Writer<'_> {
         let mut page = Page {
             level: shown(entry),
             title: line(&words::name(&incident.subject)),
-            lead: vec![line(&incident.text), self.when(entry)],
+            lead: std::iter::once(line(&incident.text)).chain(self.when(entry)).collect(),
             ..Page::default()
         };
         let points = self.look.history(incident);
@@ -196,21 +196,21 @@ impl Writer<'_> {
     }
 
     /// What kind of news it is, and since when.
-    fn when(&self, entry: &Entry) -> String {
+    fn when(&self, entry: &Entry) -> Vec<String> {
         let incident = &entry.incident;
         let began = self.zone.moment(incident.opened);
         let for_ = span(self.now - incident.opened);
         let before = entry.before.as_ref().map_or(Level::Ok, |told| told.level);
-        match entry.action {
+        let said = match entry.action {
             Action::Recovered => {
                 let closed = incident.closed.unwrap_or(self.now);
                 let word = match incident.ending {
-                    Some(Ending::Gone | Ending::Config) => "No longer monitored since",
+                    Some(Ending::Gone | Ending::Config) => "Ended",
                     _ => "Recovered",
                 };
                 let lasted = span(closed - incident.opened);
-                let worst = incident.worst.word();
-                format!("{word} {}, after {lasted}; it was {worst} at worst, since {began}.", self.zone.moment(closed))
+                let ended = format!("{word} {}, after {lasted}.", self.zone.moment(closed));
+                return vec![ended, format!("It was {} at worst, since {began}.", incident.worst)];
             }
             Action::Problem => format!("New, since {began} ({for_})."),
             Action::Escalated => {
@@ -225,7 +225,8 @@ impl Writer<'_> {
                 let times = if times == 1 { "first reminder".to_owned() } else { format!("reminder {times}") };
                 format!("Still so ({times}), since {began} ({for_}).")
             }
-        }
+        };
+        vec![said]
     }
 
     fn past(&self, incident: &Incident, level: Level, points: Points) -> Option<Past> {

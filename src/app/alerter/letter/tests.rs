@@ -322,6 +322,20 @@ fn webhooks_say_what_is_so() {
     golden("mail-webhook.json.txt", &pretty(&hook(HookFormat::Json, &problem, &[recovered.clone()]).unwrap()));
     golden("mail-alertmanager.json.txt", &pretty(&hook(HookFormat::Alertmanager, &both, &[]).unwrap()));
     assert_eq!(hook(HookFormat::Alertmanager, &[], &[recovered]), None);
+    // Alertmanager's own tool reads it as the data of its templates.
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/mail-alertmanager.json.txt");
+    let folder = tempfile::tempdir().unwrap();
+    let text = "{{ .Status }} {{ .Receiver }} {{ .GroupLabels.host }} {{ len .Alerts.Firing }} {{ len .Alerts.Resolved }}\
+                {{ range .Alerts }} {{ .StartsAt.Unix }} {{ .EndsAt.Unix }} {{ .Labels.severity }} {{ .Annotations.summary }}{{ end }}";
+    std::fs::write(folder.path().join("x.tmpl"), "{{ define \"x\" }}{{ end }}").unwrap();
+    #[allow(clippy::disallowed_methods, reason = "a test asks another program")]
+    let mut amtool = Command::new("amtool");
+    amtool.args(["template", "render", "--template.text", text, "--template.glob"]).arg(folder.path().join("x.tmpl"));
+    let output = amtool.arg("--template.data").arg(file).output().expect("amtool: install it with: make deps");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let alerts =
+        "1795279260 -62135596800 critical [CRIT] web01 disk /var 1795279260 1795288200 critical [OK] web01 disk /var";
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), format!("firing chat web01 1 1 {alerts}"));
     let one = hook(HookFormat::Alertmanager, &both[1..], &[]).unwrap();
     assert_eq!((&one["status"], &one["alerts"][0]["endsAt"]), (&"resolved".into(), &"2026-11-21T19:10:00Z".into()));
 }
