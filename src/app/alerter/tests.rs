@@ -105,7 +105,7 @@ pub(super) fn disk(store: &mut Memory, host: &str, minutes: i64, item: &str, val
 }
 
 /// A sample of any readings.
-fn sample(store: &mut Memory, minutes: i64, boot: &str, readings: &[(&str, &str, f64)]) {
+pub(super) fn sample(store: &mut Memory, minutes: i64, boot: &str, readings: &[(&str, &str, f64)]) {
     let readings =
         readings.iter().map(|&(metric, item, value)| Reading { metric: metric.into(), item: item.into(), value });
     let sample = Sample {

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::alert::words;
 use crate::app::past;
-use crate::model::alert::{Incident, Mail, MailState};
+use crate::model::alert::{Incident, Mail, MailState, Subject};
 use crate::model::sample::Process;
 use crate::store::Store;
 
@@ -29,8 +29,8 @@ pub trait Look {
     fn history(&self, incident: &Incident) -> Points;
     /// What took most on a host at or before a moment, and when that was.
     fn top(&self, host: &str, at: DateTime<Utc>) -> Option<(DateTime<Utc>, Vec<Process>)>;
-    /// Other things that are not as they should be on a host, a line each.
-    fn notes(&self, incident: &Incident) -> Vec<String>;
+    /// Things that are not as they should be on a host, a line each, without those that are told already.
+    fn notes(&self, host: &str, told: &[&Subject]) -> Vec<String>;
     /// The Message-ID of the first mail that told a recipient of an incident.
     fn root(&self, destination: &str, recipient: &str, incident: i64) -> Option<String>;
 }
@@ -71,17 +71,16 @@ impl Look for Shelf<'_> {
         found.filter(|(taken, top)| !top.is_empty() && at - *taken < FRESH)
     }
 
-    fn notes(&self, incident: &Incident) -> Vec<String> {
+    fn notes(&self, host: &str, told: &[&Subject]) -> Vec<String> {
         const UNITS: &str = "systemd.unit.failed";
         const MOUNTS: &str = "filesystem.used";
-        let subject = &incident.subject;
         let until = self.now + TimeDelta::minutes(5);
-        let found = self.store.samples(&subject.host, &[UNITS, MOUNTS], self.now - FRESH, until).unwrap_or_default();
+        let found = self.store.samples(host, &[UNITS, MOUNTS], self.now - FRESH, until).unwrap_or_default();
         let Some((_, sample)) = found.last() else { return Vec::new() };
         let of = |metric: &str, least: f64| {
             let mut all: Vec<_> =
                 sample.readings.iter().filter(|it| it.metric == metric && it.value >= least).collect();
-            all.retain(|it| (&it.metric, &it.item) != (&subject.rule, &subject.item));
+            all.retain(|it| !told.iter().any(|known| (&known.rule, &known.item) == (&it.metric, &it.item)));
             all.sort_by(|a, b| b.value.total_cmp(&a.value));
             all
         };

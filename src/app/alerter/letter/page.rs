@@ -8,7 +8,7 @@ use super::time::{Zone, span};
 use super::{Entry, subject, tag};
 use crate::alert::reconcile::Action;
 use crate::alert::words;
-use crate::model::alert::{Ending, Incident};
+use crate::model::alert::{Ending, Incident, Subject};
 use crate::model::clean::is_hostile;
 use crate::model::level::Level;
 use crate::model::rule::RuleKind;
@@ -275,8 +275,8 @@ impl Writer<'_> {
         if others.len() > OTHERS {
             lines.push(format!("and {} more", others.len() - OTHERS));
         }
-        let told = |note: &String| line(note);
-        lines.extend(self.look.notes(incident).iter().map(told));
+        let told: Vec<&Subject> = others.iter().map(|other| &other.subject).chain([&incident.subject]).collect();
+        lines.extend(self.look.notes(host, &told).iter().map(|note| line(note)));
         (!lines.is_empty()).then(|| Section::Notes { title: format!("Also on {host}"), lines })
     }
 

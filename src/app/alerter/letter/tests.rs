@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use super::look::Points;
 use super::*;
-use crate::app::alerter::tests::spec;
+use crate::app::alerter::tests::{disk as sample, empty, go, sample as readings, smtp, spec};
 use crate::model::alert::{Ending, Subject};
 use crate::model::sample::{By, Process};
 use crate::model::spec::{HookFormat, RuleSpec, WebhookSpec};
@@ -48,7 +48,7 @@ impl Look for Shelf {
         Some((at, top))
     }
 
-    fn notes(&self, _incident: &Incident) -> Vec<String> {
+    fn notes(&self, _host: &str, _told: &[&Subject]) -> Vec<String> {
         vec![format!("Failed units: certbot.service{}", self.item), "Filesystems over 80 %: /home 88 %".into()]
     }
 
@@ -338,4 +338,106 @@ fn webhooks_say_what_is_so() {
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), format!("firing chat web01 1 1 {alerts}"));
     let one = hook(HookFormat::Alertmanager, &both[1..], &[]).unwrap();
     assert_eq!((&one["status"], &one["alerts"][0]["endsAt"]), (&"resolved".into(), &"2026-11-21T19:10:00Z".into()));
+}
+
+fn header(mail: &str, name: &str) -> Option<String> {
+    mail.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")).map(str::to_owned))
+}
+
+#[test]
+fn a_thread_begins_with_the_first_mail_itself() {
+    let server = smtp::Server::start();
+    let spec = spec(server.port, &["ops@example.net"]);
+    let mut store = empty();
+    let mut run = |from: i64, value: f64| {
+        for minutes in [from, from + 5, from + 10] {
+            sample(&mut store, "web01", minutes, "/var", value);
+            sample(&mut store, "web01", minutes + 1, "/home", 0.81);
+        }
+        go(&mut store, &spec, from + 12);
+    };
+    run(0, 0.85);
+    run(20, 0.95);
+    run(40, 0.5);
+    let mails: Vec<String> = server.accepted().into_iter().map(|got| got.data).collect();
+    let of = |mails: &[String], tag: &str| -> Vec<String> {
+        mails
+            .iter()
+            .filter(|mail| header(mail, "Subject").unwrap() == format!("[{tag}] web01 disk /var"))
+            .cloned()
+            .collect()
+    };
+    let (first, worse, ended) = (of(&mails, "WARN"), of(&mails, "CRIT"), of(&mails, "OK"));
+    assert_eq!((first.len(), worse.len(), ended.len()), (1, 1, 1), "{mails:?}");
+    let root = header(&first[0], "Message-ID").unwrap();
+    assert_eq!(header(&first[0], "In-Reply-To"), None);
+    for mail in [&worse[0], &ended[0]] {
+        assert_eq!(header(mail, "In-Reply-To").as_ref(), Some(&root));
+        assert_eq!(header(mail, "References").as_ref(), Some(&root));
+        assert_ne!(header(mail, "Message-ID").unwrap(), root);
+        // The store's own past, and what else is wrong there.
+        let text = notify::message::readable(mail.as_bytes());
+        assert!(text.contains("Last 30 min: 85 %") || text.contains("Last 50 min: 85 %"), "{text}");
+        assert!(!text.contains("Filesystems over"), "what is told is not told twice: {text}");
+        assert!(text.contains("WARN filesystem.used of /home is 81 % (warning from 80 %)"), "{text}");
+        assert!(mail.contains("Content-ID: <history@fleet-health.invalid>"));
+    }
+}
+
+#[test]
+fn what_else_is_wrong_comes_from_the_newest_sample() {
+    let mut store = empty();
+    let old = ("systemd.unit.failed", "old.service", 1.0);
+    readings(&mut store, 0, "a", &[old]);
+    let (unit, well) = (("systemd.unit.failed", "certbot.service", 1.0), ("systemd.unit.failed", "fine.service", 0.0));
+    let mounts = [("/a", 0.85), ("/b", 0.99), ("/c", 0.2), ("/var", 0.95)];
+    let mut list: Vec<(&str, &str, f64)> =
+        mounts.iter().map(|&(item, value)| ("filesystem.used", item, value)).collect();
+    list.extend([unit, well]);
+    readings(&mut store, 5, "a", &list);
+    let shelf = look::Shelf::new(&store, crate::app::alerter::tests::at(6));
+    let told = disk().subject;
+    let notes = shelf.notes("web01", &[&told]);
+    assert_eq!(notes, ["Failed units: certbot.service", "Filesystems over 80 %: /b 99 %, /a 85 %"]);
+    assert_eq!(shelf.notes("web09", &[]), [""; 0]);
+    assert_eq!(shelf.top("web01", crate::app::alerter::tests::at(6)), None);
+}
+
+#[test]
+fn a_webhook_that_is_busy_is_asked_again_when_it_said_and_with_the_same_bytes() {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let mut heard = Vec::new();
+        for answer in ["HTTP/1.1 503 Busy\r\nRetry-After: 1200\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n"] {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut bytes = Vec::new();
+            let mut chunk = [0; 4096];
+            while !bytes.ends_with(b"}") {
+                let count = stream.read(&mut chunk).unwrap();
+                assert!(count > 0);
+                bytes.extend(&chunk[..count]);
+            }
+            stream.write_all(answer.as_bytes()).unwrap();
+            heard.push(String::from_utf8(bytes).unwrap());
+        }
+        heard
+    });
+    let mut spec = spec(1, &[]);
+    let hook = WebhookSpec { url, format: HookFormat::Json, token: None, ca_file: None };
+    spec.alerts.destinations = vec![DestinationSpec { name: "chat".into(), channel: ChannelSpec::Webhook(hook) }];
+    let mut store = empty();
+    for minutes in [0, 5, 10] {
+        sample(&mut store, "web01", minutes, "/var", 0.95);
+    }
+    let done = |report: crate::app::alerter::Report| (report.sent, report.waiting);
+    assert_eq!(done(go(&mut store, &spec, 11)), (0, 1));
+    assert_eq!(done(go(&mut store, &spec, 20)), (0, 1), "not before its time");
+    assert_eq!(done(go(&mut store, &spec, 32)), (1, 0));
+    let heard = server.join().unwrap();
+    assert_eq!(heard[0], heard[1]);
+    let body: serde_json::Value = serde_json::from_str(heard[0].split_once("\r\n\r\n").unwrap().1).unwrap();
+    assert_eq!((&body["version"], &body["subject"]), (&1.into(), &"[CRIT] web01 disk /var".into()));
+    assert_eq!((&body["incidents"][0]["action"], &body["incidents"][0]["item"]), (&"problem".into(), &"/var".into()));
 }
