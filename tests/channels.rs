@@ -19,6 +19,7 @@ use fleet_health::model::secret::Secret;
 use fleet_health::model::spec::{ChannelSpec, HookFormat, SendmailSpec, SmtpSpec, Tls, WebhookSpec};
 use fleet_health::notify::{self, Class, Parcel, Refusal, Setup};
 
+#[allow(dead_code, reason = "helpers of other tests too")]
 #[path = "support/smtpd.rs"]
 mod smtpd;
 

@@ -319,7 +319,10 @@ fn webhooks_say_what_is_so() {
     let problem = [entry(Action::Problem, disk(), None)];
     let both =
         [entry(Action::Problem, disk(), None), entry(Action::Recovered, recovered.clone(), Some(Level::Critical))];
-    golden("mail-webhook.json.txt", &pretty(&hook(HookFormat::Json, &problem, &[recovered.clone()]).unwrap()));
+    golden(
+        "mail-webhook.json.txt",
+        &pretty(&hook(HookFormat::Json, &problem, std::slice::from_ref(&recovered)).unwrap()),
+    );
     golden("mail-alertmanager.json.txt", &pretty(&hook(HookFormat::Alertmanager, &both, &[]).unwrap()));
     assert_eq!(hook(HookFormat::Alertmanager, &[], &[recovered]), None);
     // Alertmanager's own tool reads it as the data of its templates.
