@@ -59,7 +59,7 @@ impl Bench {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         writeln!(child.stdin.as_mut().unwrap(), "{}", task.encode()).unwrap();
-        let mut reader = Reader::new(BufReader::new(child.stdout.take().unwrap()), NONCE, Limits::default());
+        let mut reader = Reader::new(BufReader::new(child.stdout.take().unwrap()), NONCE, Limits::of(8 << 20, 64));
         let mut files = Vec::new();
         while let Item::File { name, bytes } = reader.next().unwrap() {
             files.push((name, bytes));

@@ -6,6 +6,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use fleet_health::app::dialer;
+use fleet_health::app::secrets::Secrets;
 use fleet_health::model::cause::Cause;
 use fleet_health::model::job::{FromDialer, Job, ToDialer, Traffic};
 use fleet_health::model::secret::Secret;
@@ -56,6 +57,8 @@ pub fn visit_with(transport: Transport, probes: &Path, timeout: Duration) -> See
         host: "h".into(),
         transport,
         nonce,
+        pull_bytes: task.pull_bytes,
+        pull_files: task.pull_files,
         task: Secret::new(task.encode()),
         probes: probes.to_owned(),
         timeout,
@@ -67,6 +70,7 @@ pub fn visit_with(transport: Transport, probes: &Path, timeout: Duration) -> See
     let begun = Instant::now();
     dialer::visit(
         &job,
+        &Secrets::default(),
         &mut |said| match said {
             FromDialer::Sealed { name, bytes, .. } => seen.files.push((name, bytes)),
             FromDialer::Pulled { .. } => {

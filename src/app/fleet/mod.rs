@@ -15,6 +15,7 @@ mod backup;
 mod check_config;
 mod config;
 mod consent;
+mod erase;
 mod explain;
 mod generate;
 mod health;
