@@ -70,6 +70,16 @@ fn what_is_installed_runs_from_where_it_is() {
     let unit = fs::read_to_string(units.join("fleet-collector.service")).unwrap();
     assert!(unit.contains("ExecStart=/opt/fleet/bin/fleet-collector") && !unit.contains("@PREFIX"), "{unit}");
     assert_eq!(fs::read_dir(units).unwrap().count(), fs::read_dir(root().join("contrib/systemd")).unwrap().count());
+    // What is copied names what is installed; what init writes does, too, and an editor can check it by that.
+    let text = |file: &str| fs::read_to_string(prefix.join("share/doc/fleet-health").join(file)).unwrap();
+    assert!(text("config.xml").contains("\"/opt/fleet/share/fleet-health/config.xsd\""));
+    assert!(text("crontab.example").contains("\nPATH=/opt/fleet/bin:"));
+    let dir = shown(&folder.path().join("new"));
+    must(&shown(&prefix.join("bin/fleet")), &["init", "--yes", "--no-self", "--dir", &dir]);
+    let schema = fs::canonicalize(prefix.join("share/fleet-health/config.xsd")).unwrap();
+    let written = fs::read_to_string(format!("{dir}/config.xml")).unwrap();
+    assert!(written.contains(&format!("xsi:noNamespaceSchemaLocation=\"{}\"", shown(&schema))), "{written}");
+    must("xmllint", &["--noout", "--schema", &shown(&schema), &format!("{dir}/config.xml")]);
     let relative =
         Said::of(Command::new(folder.path().join("source/scripts/install")).env("PREFIX", "x").output().unwrap());
     assert!(relative.ends_with(2).err.contains("absolute"));

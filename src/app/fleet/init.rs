@@ -71,7 +71,7 @@ pub fn run(common: &Common, mut args: Args) -> Outcome {
     let usage = |text: String| Failure::new(Exit::Usage, text);
     let dir = std::path::absolute(args.dir.as_deref().unwrap_or(Path::new("."))).map_err(failed(Path::new(".")))?;
     let mail = args.mail().map_err(usage)?;
-    let written = text::config(mail.as_ref(), !args.no_self).map_err(usage)?;
+    let written = text::config(mail.as_ref(), !args.no_self, programs::schema().as_deref()).map_err(usage)?;
     if let Some(host) = &args.host {
         hosts::Target::parse(host).map_err(usage)?;
     }
