@@ -4,7 +4,7 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build probes test fuzz demo bench bench-probe install lint fmt doc clean
+.PHONY: help deps build probes test fuzz soak mutants demo bench bench-probe install lint fmt doc clean
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r what why; do printf '%-16s %s\n' "$$what" "$$why"; done
@@ -23,6 +23,12 @@ test: deps ## All tests, against a real sshd and a real mail server on loopback
 
 fuzz: ## Every fuzz target for SECONDS_EACH=60 seconds; the first build takes minutes; needs g++
 	@scripts/fuzz
+
+soak: deps ## The alerter's invariants over 20,000 stories, and 500 kills of the real program; half an hour
+	@FLEET_SIM_CASES=20000 FLEET_KILLS=500 cargo test --locked --release --lib --test alerter_killed -- alerter::sim killed
+
+mutants: ## Five mistakes in the alerter that its tests must notice; some minutes
+	@scripts/mutate
 
 demo: deps ## The whole way in two minutes: hosts, sweep, alert mail, recovery mail
 	@scripts/demo.sh

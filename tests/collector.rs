@@ -11,10 +11,13 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
 
+use fleet_health::model::cause::Cause;
+use fleet_health::model::fleet::Outcome;
 use fleet_health::model::spec::StoreSpec;
 use fleet_health::store::{self, Store};
-use fleet_health::wire::seal;
+use fleet_health::wire::{frame, seal};
 
 /// A folder with configuration, keys and the probe, as `fleet init` and `make build` leave them.
 struct Home {
@@ -73,6 +76,13 @@ impl Home {
         let location = self.path().join("fleet.db").display().to_string();
         let day = std::time::Duration::from_secs(86_400);
         store::open(&StoreSpec { backend: "sqlite".into(), location, keep: day, keep_hourly: day }).unwrap()
+    }
+
+    /// Puts a script in the probe's place.
+    fn play(&self, script: &str) {
+        let probe = self.path().join(format!("probes/{}-linux/fleet-probe", std::env::consts::ARCH));
+        fs::remove_file(&probe).unwrap();
+        write(&probe, script, 0o755);
     }
 
     fn spooled(&self) -> Vec<PathBuf> {
@@ -167,6 +177,119 @@ fn without_consent_nothing_is_collected() {
     assert_eq!(code(&home.fleet(&["consent", "revoke", "self", "--erase"])), 0);
     assert!(home.store().now().unwrap().iter().all(|host| host.sample.is_none()), "revoking erased what was stored");
     assert_eq!(code(&home.collector(&[])), 3);
+}
+
+#[test]
+fn a1_a_host_that_gives_more_files_than_asked_for_costs_little_memory_and_is_left_alone() {
+    let home = Home::new("");
+    let content = vec![b'x'; 16 * 1024];
+    let mut frames = Vec::new();
+    for number in 0..4096 {
+        frame::write_file(&mut frames, &format!("0d2f7d1a-{number:010}.age"), &content).unwrap();
+    }
+    fs::write(home.path().join("frames"), frames).unwrap();
+    // It keeps to the format: only the number of files is beyond what was asked for.
+    let script = format!(
+        "#!/bin/sh\nread -r task\nnonce=${{task#*nonce\\\":\\\"}}\nnonce=${{nonce%%\\\"*}}\necho \"FLEET1 $nonce\"\n\
+         cat {}/frames\necho \"end $nonce 4096 0 0\"\n",
+        home.path().display()
+    );
+    home.play(&script);
+    let collector = env!("CARGO_BIN_EXE_fleet-collector");
+    let measure = "import resource, subprocess, sys\nstatus = subprocess.call(sys.argv[1:])\n\
+                   print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\nsys.exit(status)";
+    let mut command = Command::new("python3");
+    command.args(["-c", measure, collector, "-q", "--config"]).arg(home.path().join("config.xml"));
+    let output = command.env("HOME", home.path()).env_remove("XDG_CACHE_HOME").output().unwrap();
+    assert_eq!(code(&output), 3);
+    let most: u64 = String::from_utf8(output.stdout).unwrap().trim().parse().unwrap();
+    assert!(most < 50 * 1024, "{most} KiB");
+    let attempts = home.store().attempts("self", 9).unwrap();
+    assert!(matches!(attempts[0].outcome, Outcome::Failed { cause: Cause::Oversize, .. }), "{attempts:?}");
+    let traffic = attempts[0].traffic;
+    assert!(traffic.received < 4 << 20, "{traffic:?}");
+}
+
+#[test]
+fn erasing_waits_for_the_sweep_that_is_under_way() {
+    let home = Home::new("");
+    assert_eq!(code(&home.collector(&[])), 0);
+    let real = home.path().join("real-probe");
+    fs::copy(env!("CARGO_BIN_EXE_fleet-probe"), &real).unwrap();
+    let (began, go) = (home.path().join("began"), home.path().join("go"));
+    home.play(&format!(
+        "#!/bin/sh\n: >{}\nuntil [ -e {} ]; do sleep 0.05; done\nexec {} \"$@\"\n",
+        began.display(),
+        go.display(),
+        real.display()
+    ));
+    fs::create_dir_all(home.path().join("state/undecryptable/self")).unwrap();
+    fs::write(home.path().join("fleet.db.corrupt-20260101T000000Z"), "").unwrap();
+    std::thread::scope(|scope| {
+        let sweep = scope.spawn(|| home.collector(&[]));
+        while !began.exists() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let erased = scope.spawn(|| home.fleet(&["consent", "revoke", "self", "--erase"]));
+        std::thread::sleep(Duration::from_millis(500));
+        assert!(!erased.is_finished(), "the sweep would store what it has at hand");
+        fs::write(&go, "").unwrap();
+        assert_eq!(code(&sweep.join().unwrap()), 0);
+        let erased = erased.join().unwrap();
+        assert_eq!(code(&erased), 0);
+        let said = String::from_utf8(erased.stdout).unwrap();
+        assert!(
+            said.starts_with("2 samples of self were erased; ") && said.contains("fleet.db.corrupt-2026"),
+            "{said}"
+        );
+    });
+    assert!(home.store().now().unwrap().is_empty() && !home.path().join("state/undecryptable/self").exists());
+}
+
+#[test]
+fn a_look_at_some_hosts_is_no_sign_of_life() {
+    let home = Home::new("");
+    assert_eq!(code(&home.collector(&["--host", "self"])), 0);
+    assert!(home.store().beats().unwrap().is_empty());
+    let health = home.fleet(&["health"]);
+    assert_eq!(code(&health), 2);
+    assert!(String::from_utf8_lossy(&health.stdout).contains("collector never ran"));
+    assert_eq!(code(&home.collector(&[])), 0);
+    assert_eq!(home.store().beats().unwrap()[0].role, "collector");
+}
+
+#[test]
+fn rows_that_no_alerter_treats_are_told_of() {
+    let home = Home::new("");
+    assert_eq!(code(&home.collector(&[])), 0);
+    let quiet = home.fleet(&["prune"]);
+    assert_eq!(code(&quiet), 0);
+    assert!(quiet.stderr.is_empty());
+    let store = rusqlite::Connection::open(home.path().join("fleet.db")).unwrap();
+    store.execute("UPDATE attempt SET at = at - 30 * 86400000", []).unwrap();
+    for flags in [&["prune", "--dry-run"][..], &["prune"]] {
+        let said = home.fleet(flags);
+        assert_eq!(code(&said), 0);
+        let text = String::from_utf8(said.stderr).unwrap();
+        assert!(text.contains("1 attempts") && text.contains("fleet-alerter") && text.lines().count() == 1, "{text}");
+    }
+    store.execute("INSERT OR REPLACE INTO number VALUES ('cursor', 99)", []).unwrap();
+    assert!(home.fleet(&["prune"]).stderr.is_empty());
+}
+
+#[test]
+fn a_time_and_keys_beyond_what_a_probe_takes_are_met_here() {
+    let home = Home::new("");
+    let config = home.path().join("config.xml");
+    let text = fs::read_to_string(&config).unwrap();
+    let long = text.replace("timeout=\"20s\"", "timeout=\"2h\" deadline=\"3h\" interval=\"4h\"");
+    fs::write(&config, long).unwrap();
+    assert_eq!(code(&home.collector(&[])), 0);
+    let keys: String = (0..33).map(|_| format!("{}\n", seal::generate().1)).collect();
+    write(&home.path().join("fleet.pub"), &keys, 0o644);
+    let output = home.collector(&[]);
+    assert_eq!(code(&output), 78);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("at most 32"));
 }
 
 #[test]

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use fleet_health::config;
+use fleet_health::model::check::{KINDS, Shape};
+use fleet_health::model::service::ServiceSpec;
 use fleet_health::model::spec::{FleetSpec, RuleSpec, Transport};
 
 fn root() -> PathBuf {
@@ -64,7 +66,7 @@ fn the_example_is_right_by_program_and_schema() {
     let loaded = config::read(&file).unwrap_or_else(|report| panic!("{report}"));
     assert!(loaded.warnings.is_none(), "{:?}", loaded.warnings);
     let names: Vec<&str> = loaded.spec.hosts.iter().map(|host| host.name.as_str()).collect();
-    assert_eq!(names, ["web01", "web02", "db1", "self"]);
+    assert_eq!(names, ["web01", "web02", "db1-standby", "db1", "self"]);
     let Transport::Ssh(web02) = &loaded.spec.hosts[1].transport else { panic!("web02 is over SSH") };
     assert_eq!(web02.address, "web02.example.net");
     assert!(schema_takes(&file));
@@ -85,6 +87,9 @@ fn program_and_schema_refuse_the_same() {
         "<host name=\"a b\"/>",
         "<host name=\"a\" port=\"70000\"/>",
         "<host name=\"a\" jump=\"b\"/>",
+        "<host name=\"a\"><http metod=\"GET\"/></host>",
+        "<host name=\"a\"><http url=\"http://h/\" every=\"6\"/></host>",
+        "<host name=\"a\"><service><tcp address=\"a:1\"/></service></host>",
         "<host name=\"a\" fingerprint=\"MD5:00\"/>",
         "<ssh unknown-hosts=\"accept-any\"/>",
         "<alerts><to name=\"a\" webhook=\"http://x\"/></alerts>",
@@ -205,6 +210,118 @@ fn what_cannot_be_meant_is_an_error() {
         let report = home.bad(inside);
         assert!(report.contains(says), "{inside}\n{report}");
         assert!(!report.contains("hunter2"), "{report}");
+    }
+}
+
+#[test]
+fn services_are_inherited_per_service_per_check_and_per_attribute() {
+    let home = Home::new();
+    home.write("check.sh", "#!/bin/sh\nexit 0\n", 0o644);
+    let spec = home.good(
+        "<defaults><service name=\"nginx\" unit=\"nginx\"><rule metric=\"unit.memory\" warning=\"1GiB\"/></service></defaults>
+         <group name=\"g\">
+           <service name=\"cache\" min-healthy=\"2\">
+             <redis address=\"127.0.0.1:6379\" password-env=\"REDIS_PW\" timeout=\"2s\"/>
+             <http name=\"page\" url=\"http://127.0.0.1/\"/>
+             <rule metric=\"redis.hit-ratio\" warning=\"90%\"/>
+             <rule metric=\"http.latency\" item=\"page\" warning=\"1s\"/>
+           </service>
+           <host name=\"a\">
+             <service name=\"cache\" description=\"near\"><redis socket=\"/run/redis.sock\" every=\"6h\"/>
+               <http name=\"page\" off=\"true\"/><rule metric=\"redis.hit-ratio\" critical=\"70%\"/></service>
+             <service name=\"nginx\" off=\"true\"/>
+             <nagios name=\"disk\" script=\"check.sh\"/>
+           </host>
+           <host name=\"b\"/>
+         </group>",
+    );
+    let names = |host: &str| -> Vec<String> {
+        let services = &spec.host(host).unwrap().services;
+        let checks =
+            |service: &ServiceSpec| service.checks.iter().map(|check| check.label().to_owned()).collect::<Vec<_>>();
+        services.iter().map(|service| format!("{}: {}", service.name, checks(service).join(" "))).collect()
+    };
+    assert_eq!(names("a"), ["cache: redis", "disk: nagios"]);
+    assert_eq!(names("b"), ["nginx: unit", "cache: redis page"]);
+    let cache = &spec.host("a").unwrap().services[0];
+    assert_eq!((cache.min_healthy, cache.description.as_str()), (Some(2), "near"));
+    assert_eq!((cache.origins["min-healthy"].line, cache.origins["description"].line), (5, 12));
+    let redis = &cache.checks[0];
+    // The nearer socket= takes the place of the farther address=; what it does not say stays.
+    assert_eq!(redis.attributes.keys().map(String::as_str).collect::<Vec<_>>(), ["socket"]);
+    assert_eq!((redis.timeout.as_secs(), redis.every.unwrap().as_secs()), (2, 21_600));
+    assert_eq!(
+        (redis.origins["timeout"].line, redis.origins["socket"].line, redis.origins["password"].line),
+        (6, 12, 6)
+    );
+    assert_eq!(spec.host("a").unwrap().services[1].checks[0].script, Some(home.0.path().join("check.sh")));
+    assert_eq!(spec.host("b").unwrap().services[0].checks[0].attributes["unit"], "nginx.service");
+    // Rules of a service hold for its readings only.
+    let ratio = rules(&spec, "a", "redis.hit-ratio");
+    assert_eq!((ratio[0].warning, ratio[0].critical), (Some(0.9), Some(0.7)));
+    assert_eq!(ratio[0].items, ["cache", "cache/*"]);
+    assert_eq!(rules(&spec, "b", "http.latency")[0].items, ["cache/page"]);
+    assert_eq!(rules(&spec, "b", "unit.memory")[0].items, ["nginx", "nginx/*"]);
+    assert_eq!(rules(&spec, "b", "check.ok")[0].critical, Some(0.0));
+}
+
+#[test]
+fn mistakes_in_checks_are_shown_where_they_are() {
+    let home = Home::new();
+    let within = |inside: &str| format!("<host name=\"a\"><service name=\"s\">{inside}</service></host>");
+    for (inside, says) in [
+        ("<http/>", "none of url="),
+        ("<http url=\"127.0.0.1:80\"/>", "is not a URL"),
+        ("<http url=\"http://u:p@h/\"/>", "URL with a login"),
+        ("<http url=\"http://h/\" expect=\"2xx\"/>", "not an HTTP status"),
+        ("<http url=\"http://h/\" metod=\"HEAD\"/>", "did you mean \"method\"?"),
+        ("<http url=\"http://h/\" method=\"head\"/>", "did you mean \"HEAD\"?"),
+        ("<http url=\"http://h/\" timeout=\"20s\"/>", "not under the 20s of a host"),
+        ("<http url=\"http://h/\" every=\"6\"/>", "write the unit"),
+        ("<redis address=\"127.0.0.1\"/>", "has no port"),
+        ("<redis address=\"a:1\" socket=\"/s\"/>", "several of address=, socket="),
+        ("<redis socket=\"run/s\"/>", "not an absolute path"),
+        ("<redis address=\"a:1\" password=\"hunter2\"/>", "chmod 600"),
+        ("<redis address=\"a:1\" password-file=\"x\" password-env=\"X\"/>", "several sources"),
+        ("<redis address=\"a:1\"/><redis address=\"b:1\"/>", "a second <redis>"),
+        ("<redis name=\"x\" address=\"a:1\"/><tcp name=\"x\" address=\"b:1\"/>", "a second check \"x\""),
+        ("<nagios plugin=\"check_load\"/>", "not an absolute path"),
+        ("<nagios script=\"none.sh\"/>", "cannot be read"),
+        ("<prometheus url=\"http://h/\" series=\"a{b\"/>", "names no series"),
+        ("<file path=\"/a*/b\"/>", "last part of a path"),
+        ("<tcp address=\"a:1\"><rule metric=\"tcp.latency\"/></tcp>", "cannot stand in <tcp>"),
+        ("<rule metric=\"cpu.used\" warning=\"5%\"/>", "no reading of a service"),
+        ("<tcp address=\"a:1\" off=\"true\"/>", "together with other attributes"),
+        ("<host name=\"b\"/>", "cannot stand in <service>"),
+        ("<mysql address=\"a:1\"/>", "unknown element <mysql>"),
+    ] {
+        let report = home.bad(&within(inside));
+        assert!(report.contains(says), "{inside}\n{report}");
+        assert!(report.contains("config.xml:3:") && !report.contains("hunter2"), "{report}");
+    }
+    let twice = home.bad("<host name=\"a\"><tcp address=\"a:1\"/><tcp address=\"b:1\"/></host>");
+    assert!(twice.contains("a second service \"tcp\""), "{twice}");
+    let many: String = (0..65).map(|n| format!("<tcp name=\"t{n}\" address=\"a:1\"/>")).collect();
+    assert!(home.bad(&format!("<host name=\"a\">{many}</host>")).contains("over 64 checks"));
+}
+
+#[test]
+fn the_schema_knows_every_check_and_its_attributes() {
+    let schema = std::fs::read_to_string(root().join("config.xsd")).unwrap();
+    for kind in KINDS {
+        let start =
+            schema.find(&format!("<xs:complexType name=\"{}\">", kind.name)).unwrap_or_else(|| panic!("{}", kind.name));
+        let text = &schema[start..start + schema[start..].find("</xs:complexType>").unwrap()];
+        let mut typed: Vec<String> = Vec::new();
+        for part in text.split("<xs:attribute name=\"").skip(1) {
+            typed.push(part.split('"').next().unwrap().to_owned());
+        }
+        let groups = ["password", "check"].map(|group| text.contains(&format!("ref=\"{group}\"")));
+        let secret = kind.attributes.iter().any(|attribute| attribute.shape == Shape::Secret);
+        assert_eq!(groups, [secret, true], "{}", kind.name);
+        let plain = kind.attributes.iter().filter(|attribute| attribute.shape != Shape::Secret);
+        assert_eq!(typed, plain.map(|attribute| attribute.name).collect::<Vec<_>>(), "{}", kind.name);
+        assert!(schema.contains(&format!("<xs:element name=\"{0}\" type=\"{0}\"/>", kind.name)));
     }
 }
 

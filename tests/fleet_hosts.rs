@@ -306,7 +306,7 @@ fn without_consent_nobody_logs_in_and_what_was_stored_can_be_erased() {
     assert!(desk.fleet(&["consent", "list"]).ends_with(0).out.starts_with("HOST  BY"));
 
     let revoked = desk.fleet(&["consent", "revoke", "w1", "--erase"]).ends_with(0);
-    assert!(revoked.out.contains("1 samples removed") && desk.samples() == "0", "{revoked:?}");
+    assert!(revoked.out.contains("1 samples of w1 were erased") && desk.samples() == "0", "{revoked:?}");
     assert!(desk.fleet(&["consent", "list", "--json"]).ends_with(0).json()["rows"][0]["revoked"].is_string());
     desk.run("fleet-collector", &[]).ends_with(3);
     assert_eq!(desk.samples(), "0");

@@ -13,7 +13,7 @@ fn o17_few_descriptors_shrink_the_pool_and_every_host_is_collected() {
     fleet.run("fleet", &["keys", "generate"]).ends_with(0);
     let (config, collector) = (shown(&fleet.config()), shown(&program("fleet-collector")));
     for limit in ["--nofile=44:44", "--nofile=26:26", "--nofile=16:4096"] {
-        let said = system("prlimit", &[limit, &collector, "--config", &config, "--json"]).ends_with(0);
+        let said = system("prlimit", &[limit, &collector, "--config", &config, "--json", "-v"]).ends_with(0);
         let json = said.json();
         let hosts = json["hosts"].as_array().unwrap();
         assert_eq!(hosts.len(), 12);

@@ -135,7 +135,7 @@ fn start(spool: &Path, line: &str) -> Child {
 }
 
 fn frames(child: &mut Child) -> Reader<BufReader<ChildStdout>> {
-    Reader::new(BufReader::new(child.stdout.take().unwrap()), NONCE, Limits::default())
+    Reader::new(BufReader::new(child.stdout.take().unwrap()), NONCE, Limits::of(8 << 20, 64))
 }
 
 #[test]

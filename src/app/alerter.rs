@@ -274,3 +274,6 @@ mod tests;
 
 #[cfg(test)]
 mod sim;
+
+#[cfg(test)]
+mod cases;

@@ -5,7 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use super::{descriptors, secrets};
+use super::descriptors;
+use super::secrets;
 use crate::model::cause::Cause;
 use crate::model::clean::is_hostile;
 use crate::model::job::{FromDialer, Job, ToDialer, Traffic};
@@ -25,9 +26,9 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// Visits one host. Says [`FromDialer::Sealed`] for each file, then `Pulled`, waits for the answer, then `Finished`;
 /// or `Failed` at any point before `Pulled`. Exactly one of `Finished` and `Failed` is said, whatever happens, and no
 /// later than a second after the job's timeout.
-pub fn visit(job: &Job, say: &mut dyn FnMut(FromDialer), answer: &Receiver<ToDialer>) {
+pub fn visit(job: &Job, secrets: &secrets::Secrets, say: &mut dyn FnMut(FromDialer), answer: &Receiver<ToDialer>) {
     let mut pulled = false;
-    let outcome = catch_unwind(AssertUnwindSafe(|| converse(job, say, answer, &mut pulled)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| converse(job, secrets, say, answer, &mut pulled)));
     let host = job.host.clone();
     let last = match outcome {
         Ok(Ok(traffic)) => FromDialer::Finished { host, traffic },
@@ -58,23 +59,29 @@ fn one_line(text: &str) -> String {
     out.trim().to_owned()
 }
 
-/// The secrets of a host, read where its configuration says they are.
+/// The secrets of a host, read where its configuration says they are, before the deadline.
 ///
 /// # Errors
 /// A text that names the source.
-pub fn secrets_of(spec: &SshSpec) -> Result<Secrets, String> {
-    let read = |source: &Option<_>| source.as_ref().map(secrets::read).transpose();
+pub fn secrets_of(spec: &SshSpec, secrets: &secrets::Secrets, deadline: Instant) -> Result<Secrets, String> {
+    let read = |source: &Option<_>| source.as_ref().map(|source| secrets.get(source, deadline)).transpose();
     Ok(Secrets { password: read(&spec.password)?, passphrase: read(&spec.passphrase)? })
+}
+
+/// A host that gives more than was asked for is not listened to.
+fn limits(job: &Job) -> Limits {
+    Limits::of(job.pull_bytes, job.pull_files)
 }
 
 fn converse(
     job: &Job,
+    known: &secrets::Secrets,
     say: &mut dyn FnMut(FromDialer),
     answer: &Receiver<ToDialer>,
     pulled: &mut bool,
 ) -> Result<Traffic, SshError> {
     let deadline = Instant::now() + job.timeout;
-    let allowance = Limits::default().total + OVERHEAD;
+    let allowance = limits(job).total + OVERHEAD;
     if !descriptors::wait(deadline) {
         let text = "no file descriptors were free until the deadline; raise the limit (ulimit -n) or lower jobs=";
         return Err(SshError::new(Cause::LocalSetup, text));
@@ -86,7 +93,7 @@ fn converse(
         }
         Transport::Ssh(spec) => {
             let probes = deploy::probes(&job.probes)?;
-            let secrets = secrets_of(spec).map_err(|text| SshError::new(Cause::LocalSetup, text))?;
+            let secrets = secrets_of(spec, known, deadline).map_err(|text| SshError::new(Cause::LocalSetup, text))?;
             let mut session = ssh::connect(spec, &secrets, deadline)?;
             session.exec(&deploy::command(&job.nonce, &probes))?;
             session.bound(deadline, allowance);
@@ -111,7 +118,7 @@ fn talk(
         Err(error) => return Err(broken(stream, false, &error)),
     };
     let outcome = {
-        let mut reader = Reader::new(Cursor::new(begun).chain(&mut *stream), &job.nonce, Limits::default());
+        let mut reader = Reader::new(Cursor::new(begun).chain(&mut *stream), &job.nonce, limits(job));
         loop {
             match reader.next() {
                 Ok(Item::File { name, bytes }) => say(FromDialer::Sealed { host: host.clone(), name, bytes }),

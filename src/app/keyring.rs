@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use super::exit::{Exit, Failure};
 use super::files;
 use crate::model::spec::KeySpec;
+use crate::wire::task::MAX_RECIPIENTS;
 
 pub mod change;
 
@@ -45,7 +46,7 @@ pub fn identities(keys: &KeySpec) -> Result<Vec<String>, Failure> {
 /// [`Exit::Config`] where the file is missing, can be changed by others, or holds something else than keys.
 pub fn recipients(keys: &KeySpec) -> Result<Vec<String>, Failure> {
     let file = &keys.recipient_file;
-    let text = read(file, 0o022, "chmod go-w")?;
+    let text = recipient_lines(keys)?;
     let mut found = Vec::new();
     for (number, line) in text.lines().map(str::trim).enumerate() {
         if line.is_empty() || line.starts_with('#') {
@@ -60,7 +61,16 @@ pub fn recipients(keys: &KeySpec) -> Result<Vec<String>, Failure> {
     if found.is_empty() {
         return Err(empty(file));
     }
+    if found.len() > MAX_RECIPIENTS {
+        let text = format!("{}: {} keys, at most {MAX_RECIPIENTS} can be sealed to", file.display(), found.len());
+        return Err(Failure::new(Exit::Config, text));
+    }
     Ok(found)
+}
+
+/// The file of public keys as it is, comments and all.
+fn recipient_lines(keys: &KeySpec) -> Result<String, Failure> {
+    read(&keys.recipient_file, 0o022, "chmod go-w")
 }
 
 /// The private keys with their dates, newest first as they stand in the file.
@@ -178,6 +188,11 @@ mod tests {
         assert!(recipients(&keys).unwrap_err().text.contains("chmod go-w"));
         write(&keys.recipient_file, "age1x\n", 0o644);
         assert_eq!(recipients(&keys).unwrap(), ["age1x"]);
+        write(&keys.recipient_file, &"age1x\n".repeat(32), 0o644);
+        assert_eq!(recipients(&keys).unwrap().len(), 32);
+        // No probe would take the task.
+        write(&keys.recipient_file, &"age1x\n".repeat(33), 0o644);
+        assert!(recipients(&keys).unwrap_err().text.contains("at most 32"));
     }
 
     #[test]

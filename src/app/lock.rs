@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
@@ -87,6 +87,24 @@ pub fn acquire(path: &Path) -> Result<Lock, LockError> {
     Ok(Lock { _file: file })
 }
 
+/// As [`acquire`], waiting for the run that holds the lock; nothing where no run ever made the file.
+///
+/// # Errors
+/// [`LockError`]; `Busy` when it is still held after so long.
+pub fn wait(path: &Path, longest: Duration) -> Result<Option<Lock>, LockError> {
+    let until = Instant::now() + longest;
+    loop {
+        // Not made here: it must belong to the user who runs the programs.
+        if !path.exists() {
+            return Ok(None);
+        }
+        match acquire(path) {
+            Err(LockError::Busy { .. }) if Instant::now() < until => std::thread::sleep(Duration::from_millis(100)),
+            other => return other.map(Some),
+        }
+    }
+}
+
 /// Whether the file is there and no run holds it. Looks for a moment only; a run that starts in this very moment would
 /// leave as if another were under way.
 #[must_use]
@@ -110,5 +128,15 @@ mod tests {
         drop(lock);
         assert!(is_free(&path) && !is_free(&folder.path().join("none")));
         acquire(&path).unwrap();
+        assert!(wait(&folder.path().join("none"), Duration::ZERO).unwrap().is_none());
+        let held = wait(&path, Duration::ZERO).unwrap().unwrap();
+        assert!(matches!(wait(&path, Duration::from_millis(150)), Err(LockError::Busy { .. })));
+        let path = &path;
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| wait(path, Duration::from_secs(30)).unwrap().is_some());
+            std::thread::sleep(Duration::from_millis(150));
+            drop(held);
+            assert!(waiting.join().unwrap());
+        });
     }
 }

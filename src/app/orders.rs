@@ -3,18 +3,21 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use super::secrets;
+use super::secrets::Secrets;
 use crate::model::check::{MAX_SCRIPT, Order};
 use crate::model::clean::clean;
-use crate::model::secret::{Secret, SecretSource};
 use crate::model::service::CheckSpec;
 use crate::model::spec::HostSpec;
+
+/// Waiting for a command that another reads is not waiting for ever.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Makes orders; a source of secrets that many hosts share is read once.
 #[derive(Default)]
 pub struct Orders {
-    read: Vec<(SecretSource, Result<Secret, String>)>,
+    secrets: Secrets,
 }
 
 impl Orders {
@@ -43,7 +46,7 @@ impl Orders {
             ..Order::default()
         };
         for (name, source) in &check.secrets {
-            match self.secret(source) {
+            match self.secrets.get(source, Instant::now() + PATIENCE) {
                 Ok(secret) => {
                     order.secrets.insert(name.clone(), secret);
                 }
@@ -56,15 +59,6 @@ impl Orders {
             None => {}
         }
         order
-    }
-
-    fn secret(&mut self, source: &SecretSource) -> Result<Secret, String> {
-        if let Some((_, known)) = self.read.iter().find(|(known, _)| known == source) {
-            return known.clone();
-        }
-        let secret = secrets::read(source);
-        self.read.push((source.clone(), secret.clone()));
-        secret
     }
 }
 

@@ -20,6 +20,7 @@ use sample::Checks;
 
 use super::exit::{self, Exit, Failure, Outcome};
 use crate::measure::{self, Past, Root};
+use crate::model::sample::Sample;
 
 /// Runs the probe with the process's arguments and standard streams.
 #[must_use]
@@ -36,15 +37,22 @@ fn run() -> Outcome {
         Mode::Help => exit::print(&args::help()),
         Mode::Version => exit::print(&format!("fleet-probe {}\n", env!("CARGO_PKG_VERSION"))),
         Mode::Explain => exit::print(&explain::text(&sample::measured(&root), &asker())),
-        Mode::Print => exit::print(&show::table(&sample::take(&root, Past::default(), 0, Checks::default()).sample)),
-        Mode::Json => exit::print(&show::json(&sample::take(&root, Past::default(), 0, Checks::default()).sample)),
+        Mode::Print { command_lines } => exit::print(&show::table(&once(&root, command_lines))),
+        Mode::Json { command_lines } => exit::print(&show::json(&once(&root, command_lines))),
         Mode::AskMounts => measure::answer_mounts(std::io::stdin(), std::io::stdout())
             .map(|()| Exit::Done)
             .map_err(|error| Failure::new(Exit::Failed, format!("a pipe: {error}"))),
         Mode::Refresh { spool } => aside::refresh(&root, &spool),
         Mode::Serve { spool } => serve::serve(&root, &spool),
-        Mode::Spool { spool, recipients } => serve::spool_only(&root, &spool, &recipients),
+        Mode::Spool { spool, recipients, command_lines } => {
+            serve::spool_only(&root, &spool, &recipients, command_lines)
+        }
     }
+}
+
+/// A sample for somebody who looks.
+fn once(root: &Root, command_lines: bool) -> Sample {
+    sample::take(root, Past { command_lines, ..Past::default() }, 0, Checks::default()).sample
 }
 
 /// Who runs this, for `--explain`.

@@ -5,8 +5,8 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::mpsc;
-use std::time::Duration;
+use std::sync::{Condvar, Mutex, PoisonError, mpsc};
+use std::time::{Duration, Instant};
 
 use crate::model::secret::{Secret, SecretSource};
 
@@ -19,6 +19,55 @@ const COMMAND_LIMIT: Duration = Duration::from_secs(10);
 /// # Errors
 /// A text for people that names the source, never the secret.
 pub fn read(source: &SecretSource) -> Result<Secret, String> {
+    within(source, COMMAND_LIMIT)
+}
+
+/// What is known of a source; `None` while somebody reads it.
+type Known = (SecretSource, Option<Result<Secret, String>>);
+
+/// The secrets of a run, for all threads: each source is read once, however many hosts share it.
+#[derive(Default)]
+pub struct Secrets {
+    known: Mutex<Vec<Known>>,
+    news: Condvar,
+}
+
+impl Secrets {
+    /// Reads a secret, or waits for the thread that does, not beyond the deadline.
+    ///
+    /// # Errors
+    /// As [`read`].
+    pub fn get(&self, source: &SecretSource, deadline: Instant) -> Result<Secret, String> {
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match known.iter().find(|(its, _)| its == source) {
+                Some((_, Some(result))) => return result.clone(),
+                Some((_, None)) if left().is_zero() => {
+                    return Err("the command for a secret did not end before the deadline".to_owned());
+                }
+                Some((_, None)) => {
+                    known = self.news.wait_timeout(known, left()).unwrap_or_else(PoisonError::into_inner).0;
+                }
+                None => break,
+            }
+        }
+        known.push((source.clone(), None));
+        drop(known);
+        let limit = left().min(COMMAND_LIMIT);
+        let result = within(source, limit);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|(its, _)| its != source);
+        // Who had less time than the limit and failed says nothing about those who have more.
+        if result.is_ok() || limit == COMMAND_LIMIT {
+            known.push((source.clone(), Some(result.clone())));
+        }
+        self.news.notify_all();
+        result
+    }
+}
+
+fn within(source: &SecretSource, limit: Duration) -> Result<Secret, String> {
     match source {
         SecretSource::Inline(secret) => Ok(secret.clone()),
         SecretSource::File(path) => file(path, true),
@@ -26,7 +75,7 @@ pub fn read(source: &SecretSource) -> Result<Secret, String> {
             Ok(value) => first_line(value.as_bytes(), &format!("the variable {name}")),
             Err(_) => Err(format!("the variable {name} is not set; export it where this program is started")),
         },
-        SecretSource::Command(line) => command(line, COMMAND_LIMIT),
+        SecretSource::Command(line) => command(line, limit),
         SecretSource::Credential(name) => match std::env::var_os("CREDENTIALS_DIRECTORY") {
             // systemd keeps the folder itself to the service; the files are 0400 or 0440 by its version.
             Some(folder) => file(&PathBuf::from(folder).join(name), false),
@@ -119,7 +168,10 @@ fn command(line: &str, limit: Duration) -> Result<Secret, String> {
         let _ = child.wait();
     }
     match (bytes, ended) {
-        (Err(_), _) => Err(format!("the command for a secret did not end within {} s; it was killed", limit.as_secs())),
+        (Err(_), _) => Err(format!(
+            "the command for a secret did not end within {:.0} s; it was killed",
+            limit.as_secs_f64().ceil()
+        )),
         (Ok(Err(error)), _) => Err(format!("the command for a secret: {error}")),
         (Ok(Ok(_)), Some(status)) if !status.success() => {
             Err(format!("the command for a secret failed ({status}); run it by hand to see why"))
@@ -131,7 +183,6 @@ fn command(line: &str, limit: Duration) -> Result<Secret, String> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
-    use std::time::Instant;
 
     use super::*;
 
@@ -167,6 +218,31 @@ mod tests {
         assert!(run("sleep 30 & sleep 30").unwrap_err().contains("killed"));
         assert!(run("yes | tr -d '\\n'").is_err());
         assert!(start.elapsed() < Duration::from_secs(8));
+    }
+
+    #[test]
+    fn a_source_that_many_share_is_read_once_and_none_waits_beyond_its_deadline() {
+        let dir = tempfile::tempdir().unwrap();
+        let count = dir.path().join("count");
+        let line = format!("echo x >>{}; sleep 0.3; echo hunter2", count.display());
+        let (source, secrets) = (SecretSource::Command(line), Secrets::default());
+        let soon = Instant::now() + Duration::from_secs(9);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| assert_eq!(secrets.get(&source, soon).unwrap().expose(), "hunter2"));
+            }
+        });
+        assert_eq!(std::fs::read_to_string(&count).unwrap(), "x\n");
+
+        let slow = SecretSource::Command("sleep 1; echo late".to_owned());
+        let begun = Instant::now();
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| assert!(secrets.get(&slow, begun + Duration::from_millis(200)).is_err()));
+            }
+        });
+        // That it was too slow for them is not held against those who have time.
+        assert_eq!(secrets.get(&slow, begun + Duration::from_secs(60)).unwrap().expose(), "late");
     }
 
     #[test]

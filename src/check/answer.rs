@@ -18,6 +18,15 @@ pub(super) fn gather(from: &mut impl Read, limit: usize, mut enough: impl FnMut(
     Ok(bytes)
 }
 
+/// The first MiB of a file; of one that cannot be read, nothing.
+pub(super) fn small_file(path: &std::path::Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Ok(file) = std::fs::File::open(path) {
+        let _ = file.take(1 << 20).read_to_end(&mut bytes);
+    }
+    bytes
+}
+
 /// Where `needle` starts.
 pub(super) fn position(bytes: &[u8], needle: &[u8]) -> Option<usize> {
     if needle.is_empty() {

@@ -44,6 +44,7 @@ impl Trouble {
         match error.kind() {
             ErrorKind::TimedOut | ErrorKind::WouldBlock => Self::Bad(FaultKind::Hung, text),
             ErrorKind::PermissionDenied => Self::Unknown(FaultKind::Denied, text),
+            ErrorKind::Unsupported => Self::Unknown(FaultKind::Unsupported, text),
             ErrorKind::InvalidData | ErrorKind::UnexpectedEof => Self::Bad(FaultKind::Malformed, text),
             _ => Self::Bad(FaultKind::Absent, text),
         }

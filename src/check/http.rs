@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::answer::{excerpt, gather, position};
 use super::link::{Link, Place};
-use super::{Check, Found, Occasion, Trouble};
+use super::tls::{self, Greeted};
+use super::{Check, Found, Occasion, Trouble, certificate};
 
 /// The most bytes of a status line and its headers.
 const MAX_HEAD: usize = 32 * 1024;
@@ -23,17 +24,23 @@ impl Check for Http {
     fn look(&self, at: &Occasion, found: &mut Found) -> Result<(), Trouble> {
         let method = at.order.attribute("method").unwrap_or("GET");
         let page = fetch(at, at.needed("url")?, method, MAX_PAGE)?;
-        found.seconds("http.latency", page.total.as_secs_f64());
         found.seconds("http.latency.dns", page.dns.as_secs_f64());
         found.seconds("http.latency.connect", page.connect.as_secs_f64());
+        if let Some(tls) = page.tls {
+            found.seconds("http.latency.tls", tls.as_secs_f64());
+        }
+        let certificate = page.certificate(at.now, found);
+        let answer = page.answer()?;
+        found.seconds("http.latency", page.total.as_secs_f64());
         found.seconds("http.latency.first-byte", page.first.as_secs_f64());
-        found.whole("http.status", u64::from(page.status));
-        found.whole("http.size", page.body.len() as u64);
-        judge(&page, at.order.attribute("expect"), at.order.attribute("contains"))
+        found.whole("http.status", u64::from(answer.status));
+        found.whole("http.size", answer.body.len() as u64);
+        certificate?;
+        judge(answer, at.order.attribute("expect"), at.order.attribute("contains"))
     }
 }
 
-fn judge(page: &Page, expect: Option<&str>, contains: Option<&str>) -> Result<(), Trouble> {
+fn judge(page: &Answer, expect: Option<&str>, contains: Option<&str>) -> Result<(), Trouble> {
     let expect = expect.unwrap_or("200-399");
     if !expected(page.status, expect) {
         let said = excerpt(&page.body);
@@ -59,15 +66,35 @@ fn expected(status: u16, expect: &str) -> bool {
 
 /// What came back, and how long each phase took.
 pub(super) struct Page {
-    pub status: u16,
-    pub body: Vec<u8>,
-    /// Whether the page was longer than what is kept.
-    pub cut: bool,
+    /// `None` where the server only showed its certificate.
+    answer: Option<Answer>,
     dns: Duration,
     connect: Duration,
+    tls: Option<Duration>,
+    /// When the certificate ends, in seconds since 1970.
+    certificate: Option<i64>,
     /// From the question to the first byte of the answer.
     first: Duration,
     total: Duration,
+}
+
+impl Page {
+    /// The answer; that there is none is the probe's shortcoming, not the server's.
+    pub fn answer(&self) -> Result<&Answer, Trouble> {
+        let why = "the server speaks TLS 1.2 or older only: its certificate was read, and nothing asked";
+        self.answer.as_ref().ok_or_else(|| Trouble::unsupported(why))
+    }
+
+    /// The time that is left to the certificate; one that is over is a trouble.
+    #[allow(clippy::cast_precision_loss, reason = "seconds until a certificate ends")]
+    pub fn certificate(&self, now: i64, found: &mut Found) -> Result<(), Trouble> {
+        let Some(end) = self.certificate else { return Ok(()) };
+        found.put("http.certificate.left", end.saturating_sub(now).max(0) as f64);
+        if end < now {
+            return Err(Trouble::wrong(format!("the certificate ended at {}", certificate::shown(end))));
+        }
+        Ok(())
+    }
 }
 
 /// A URL in its parts.
@@ -115,20 +142,37 @@ pub(super) fn fetch(at: &Occasion, url: &str, method: &str, limit: usize) -> Res
     };
     let begin = Instant::now();
     let mut link = Link::open(&place, at.until, at.root)?;
-    if parts.secure {
-        return Err(Trouble::unsupported("https is not spoken by this probe"));
-    }
-    let asked = Instant::now();
-    let answer = exchange(&mut link, &parts.request(method), method == "HEAD", limit);
-    let Answer { status, body, cut, first } = answer.map_err(|error| Trouble::line(&place.shown(), &error))?;
     let (dns, connect) = (link.dns, link.connect);
-    Ok(Page { status, body, cut, dns, connect, first: first - asked, total: begin.elapsed() })
+    let said = |error: io::Error| Trouble::line(&place.shown(), &error);
+    let (request, head_only) = (parts.request(method), method == "HEAD");
+    let greeting = Instant::now();
+    let (answer, asked, certificate) = if parts.secure {
+        let name = match Place::parse(parts.authority, Some(443))? {
+            Place::Tcp(name, _) => name,
+            Place::Unix(_) => String::new(),
+        };
+        match tls::greet(link, &name).map_err(said)? {
+            Greeted::Open(mut tls, certificate) => {
+                let asked = Instant::now();
+                (Some(exchange(&mut *tls, &request, head_only, limit).map_err(said)?), asked, certificate)
+            }
+            Greeted::Older(certificate) => (None, Instant::now(), certificate),
+        }
+    } else {
+        (Some(exchange(&mut link, &request, head_only, limit).map_err(said)?), greeting, None)
+    };
+    let certificate = certificate.as_deref().and_then(certificate::ends);
+    let tls = parts.secure.then(|| asked - greeting);
+    let first = answer.as_ref().map_or(Duration::ZERO, |answer| answer.first - asked);
+    Ok(Page { answer, dns, connect, tls, certificate, first, total: begin.elapsed() })
 }
 
-struct Answer {
-    status: u16,
-    body: Vec<u8>,
-    cut: bool,
+/// What the server said.
+pub(super) struct Answer {
+    pub status: u16,
+    pub body: Vec<u8>,
+    /// Whether the page was longer than what is kept.
+    pub cut: bool,
     first: Instant,
 }
 
@@ -287,16 +331,7 @@ mod tests {
 
     #[test]
     fn the_status_and_the_text_are_judged() {
-        let zero = Duration::ZERO;
-        let page = |status, body: &str| Page {
-            status,
-            body: body.into(),
-            cut: false,
-            dns: zero,
-            connect: zero,
-            first: zero,
-            total: zero,
-        };
+        let page = |status, body: &str| Answer { status, body: body.into(), cut: false, first: Instant::now() };
         assert!(judge(&page(302, ""), None, None).is_ok() && judge(&page(404, ""), None, None).is_err());
         assert!(judge(&page(404, ""), Some("404 410-420"), None).is_ok());
         assert!(judge(&page(200, "all ok"), None, Some("ok")).is_ok());

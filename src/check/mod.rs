@@ -1,15 +1,25 @@
 //! Checks of services from the host itself: each kind speaks its protocol over any `Read + Write` and says what it
 //! found. Which kinds and attributes there are is the table of `model::check`; here is what they do.
 
+mod accesslog;
 mod answer;
+mod certificate;
+mod file;
 mod found;
 mod http;
 mod link;
+mod mac;
 mod memory;
+mod nagios;
+mod postgres;
+mod process;
+mod prometheus;
 mod redis;
 mod resolve;
 mod run;
 mod tcp;
+mod tls;
+mod unit;
 
 use std::path::Path;
 use std::time::Instant;
@@ -32,7 +42,18 @@ pub trait Check: Sync {
 }
 
 /// Every check, in the order of the documentation.
-pub const CHECKS: &[&dyn Check] = &[&tcp::Tcp, &http::Http, &redis::Redis];
+pub const CHECKS: &[&dyn Check] = &[
+    &tcp::Tcp,
+    &http::Http,
+    &redis::Redis,
+    &postgres::Postgres,
+    &prometheus::Prometheus,
+    &nagios::Nagios,
+    &process::Process,
+    &unit::Unit,
+    &file::File,
+    &accesslog::AccessLog,
+];
 
 /// One run of one check.
 pub struct Occasion<'a> {
@@ -42,8 +63,6 @@ pub struct Occasion<'a> {
     pub until: Instant,
     /// Seconds since 1970 by the host's clock.
     pub now: i64,
-    /// Seconds since its last run, where there was one.
-    pub since: Option<f64>,
     /// What the last run wanted to remember.
     pub note: &'a str,
     /// What stands for `/`.
@@ -68,8 +87,29 @@ impl Occasion<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::CHECKS;
+    use crate::model::catalogue::METRICS;
     use crate::model::check::KINDS;
+
+    fn sources(folder: &Path) -> String {
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let read = |path: std::path::PathBuf| match path.is_dir() {
+            true => sources(&path),
+            false => std::fs::read_to_string(path).unwrap().split("#[cfg(test)]").next().unwrap().to_owned(),
+        };
+        entries.map(read).collect()
+    }
+
+    #[test]
+    fn every_metric_of_services_has_a_source() {
+        let text = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/check"));
+        let told = |name: &str| text.contains(&format!("\"{name}\""));
+        let without: Vec<&str> =
+            METRICS.iter().filter(|metric| metric.is_of_service() && !told(metric.name)).map(|m| m.name).collect();
+        assert!(without.is_empty(), "{without:?}");
+    }
 
     #[test]
     fn every_kind_of_the_table_is_run_by_one_check() {

@@ -30,7 +30,7 @@ impl Check for Redis {
     }
 }
 
-/// Logs in where there is a password, and asks for everything.
+/// Logs in where there is a password, and asks for the usual sections, which every version has.
 fn converse(
     link: &mut (impl Read + Write),
     user: Option<&str>,
@@ -44,7 +44,7 @@ fn converse(
             return Err(refused(place, &text));
         }
     }
-    match ask(link, &["INFO", "everything"]).map_err(line)? {
+    match ask(link, &["INFO"]).map_err(line)? {
         Reply::Bulk(info) => Ok(info),
         Reply::Error(text) => Err(refused(place, &text)),
         Reply::Line(text) => Err(Trouble::wrong(format!("{place}: answered \"{text}\" to INFO"))),

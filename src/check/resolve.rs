@@ -1,12 +1,11 @@
 //! Names to addresses without libc's resolver, which a static program cannot rely on: literal addresses, `/etc/hosts`,
 //! then the name servers of `/etc/resolv.conf` over UDP.
 
-use std::fs::File;
-use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::answer::small_file;
 use super::found::Trouble;
 use crate::model::sample::FaultKind;
 
@@ -34,11 +33,7 @@ pub(super) fn addresses(host: &str, until: Instant, root: &Path) -> Result<Vec<I
 }
 
 fn text(root: &Path, name: &str) -> String {
-    let mut bytes = Vec::new();
-    if let Ok(file) = File::open(root.join(name)) {
-        let _ = file.take(1 << 20).read_to_end(&mut bytes);
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    String::from_utf8_lossy(&small_file(&root.join(name))).into_owned()
 }
 
 fn in_hosts(hosts: &str, name: &str) -> Vec<IpAddr> {

@@ -94,19 +94,16 @@ fn all(orders: &Arc<Vec<Order>>, memory: &Memory, now: i64, until: Instant) -> D
             let Some(next) = waiting.pop_front() else { break };
             let order = &orders[next];
             let end = (Instant::now() + order.timeout).min(until);
-            let last = memory.last(order);
-            let note = last.map(|kept| kept.note.clone()).unwrap_or_default();
-            #[allow(clippy::cast_precision_loss, reason = "seconds between two samples are few")]
-            let since = last.map(|kept| (now - kept.at) as f64).filter(|since| *since > 0.0);
+            let note = memory.last(order).map(|kept| kept.note.clone()).unwrap_or_default();
             let (say, orders) = (say.clone(), Arc::clone(orders));
             let started = thread::Builder::new().stack_size(STACK).spawn(move || {
-                let outcome = one(&orders[next], end, now, since, &note);
+                let outcome = one(&orders[next], end, now, &note);
                 let _ = say.send((next, outcome));
             });
             match started {
                 Ok(_) => live.push((next, end + GRACE)),
                 Err(error) => {
-                    outcomes[next] = Some(unknown(order, FaultKind::Cut, format!("no thread: {error}")));
+                    outcomes[next] = Some(unknown(order, memory, format!("no thread: {error}")));
                 }
             }
         }
@@ -125,23 +122,32 @@ fn all(orders: &Arc<Vec<Order>>, memory: &Memory, now: i64, until: Instant) -> D
                     let text = "hung, and was left behind".to_owned();
                     let result = Err(Trouble::Bad(FaultKind::Hung, text));
                     let order = &orders[which];
-                    outcomes[which] = Some(Outcome { found: Found::new(order), took: order.timeout, result });
+                    outcomes[which] = Some(Outcome { found: blank(order, memory), took: order.timeout, result });
                 }
             }
         }
     }
     for late in waiting {
         let text = "no time was left for it; give fewer or quicker checks, or a greater timeout= of <collector>";
-        outcomes[late] = Some(unknown(&orders[late], FaultKind::Cut, text.to_owned()));
+        outcomes[late] = Some(unknown(&orders[late], memory, text.to_owned()));
     }
     told(orders, outcomes, memory, now)
 }
 
-fn unknown(order: &Order, kind: FaultKind, text: String) -> Outcome {
-    Outcome { found: Found::new(order), took: Duration::ZERO, result: Err(Trouble::Unknown(kind, text)) }
+/// Nothing found; what was remembered stays so.
+fn blank(order: &Order, memory: &Memory) -> Found {
+    let mut found = Found::new(order);
+    found.note = memory.last(order).map(|kept| kept.note.clone()).unwrap_or_default();
+    found
 }
 
-fn one(order: &Order, until: Instant, now: i64, since: Option<f64>, note: &str) -> Outcome {
+/// A check that was not run.
+fn unknown(order: &Order, memory: &Memory, text: String) -> Outcome {
+    let result = Err(Trouble::Unknown(FaultKind::Cut, text));
+    Outcome { found: blank(order, memory), took: Duration::ZERO, result }
+}
+
+fn one(order: &Order, until: Instant, now: i64, note: &str) -> Outcome {
     let begin = Instant::now();
     let mut found = Found::new(order);
     // What is not said anew stays remembered.
@@ -150,7 +156,7 @@ fn one(order: &Order, until: Instant, now: i64, since: Option<f64>, note: &str) 
         (Some(text), _) => Err(Trouble::denied(text.clone())),
         (None, None) => Err(Trouble::unsupported(format!("this probe knows no check \"{}\"", order.kind))),
         (None, Some(check)) => {
-            let occasion = Occasion { order, until, now, since, note, root: Path::new("/") };
+            let occasion = Occasion { order, until, now, note, root: Path::new("/") };
             check.look(&occasion, &mut found)
         }
     };
@@ -202,8 +208,34 @@ fn told(orders: &[Order], outcomes: Vec<Option<Outcome>>, memory: &Memory, now: 
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use super::super::Check;
     use super::*;
+
+    /// One look of a check at a machine that is made of files.
+    pub fn look(check: &dyn Check, attributes: &[(&str, &str)], root: &Path) -> (Found, Result<(), Trouble>) {
+        let order = Order {
+            service: "s".into(),
+            check: check.kind().into(),
+            item: "s".into(),
+            kind: check.kind().into(),
+            attributes: attributes.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
+            ..Order::default()
+        };
+        #[allow(clippy::disallowed_methods, reason = "files of a test are of now")]
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        again(check, &order, root, now.cast_signed(), "")
+    }
+
+    /// As [`look`], at a time, with what an earlier run left.
+    pub fn again(check: &dyn Check, order: &Order, root: &Path, now: i64, note: &str) -> (Found, Result<(), Trouble>) {
+        let until = Instant::now() + Duration::from_secs(5);
+        let occasion = Occasion { order, until, now, note, root };
+        let mut found = Found::new(order);
+        found.note = note.to_owned();
+        let result = check.look(&occasion, &mut found);
+        (found, result)
+    }
 
     fn order(service: &str, address: &str) -> Order {
         let mut order = Order {

@@ -59,13 +59,11 @@ pub(super) fn secrets(text: &str) -> Vec<Range<usize>> {
     while at < bytes.len() {
         let word = word_at(bytes, at);
         if word > at {
-            if looks_secret(&text[at..word]) {
-                let value = value_after(bytes, word);
-                if !value.is_empty() {
-                    at = value.end;
-                    found.push(value);
-                    continue;
-                }
+            let value = value_after(bytes, word);
+            if !value.is_empty() && looks_secret(&text[at..word]) {
+                at = value.end;
+                found.push(value);
+                continue;
             }
             at = word;
         } else if text.is_char_boundary(at) && text[at..].starts_with("://") {

@@ -108,6 +108,12 @@ pub fn describe(source: &SecretSource) -> String {
     }
 }
 
+/// `did you mean "x"?` with the nearest of the words that are right, or the fallback.
+#[must_use]
+pub fn suggest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>, fallback: &str) -> String {
+    suggest::did_you_mean(typed, known, fallback)
+}
+
 /// A value in the unit of its metric, as it is written in config.xml: `80%`, `10GiB`, `5m`.
 #[must_use]
 pub fn show_level(value: f64, unit: Unit) -> String {

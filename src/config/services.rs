@@ -141,7 +141,7 @@ fn service(node: &Node, rules: &mut Vec<Rule>, report: &mut Report) -> Option<Se
         checks.push(check);
     }
     for mut rule in raw::rules(node, report) {
-        if !rule.metric.item.starts_with("service") {
+        if !rule.metric.is_of_service() {
             let text = format!("{} is no reading of a service", rule.metric.name);
             report.error(rule.at, text, "put the rule into the host or group around");
             continue;

@@ -22,8 +22,14 @@ pub(super) fn distance(a: &str, b: &str) -> usize {
 /// The nearest word, if it is near enough to be meant.
 pub(super) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let typed = typed.to_ascii_lowercase();
+    let long = typed.chars().count();
     known
         .into_iter()
+        // A word that is much longer or shorter is not meant, whatever its letters.
+        .filter(|word| {
+            let other = word.chars().count();
+            other.abs_diff(long) <= (other.max(long) / 3).max(1)
+        })
         .map(|word| (distance(&typed, &word.to_ascii_lowercase()), word))
         .min_by_key(|(far, _)| *far)
         .filter(|(far, word)| *far <= (word.chars().count().max(typed.chars().count()) / 3).max(1))

@@ -54,7 +54,7 @@ pub(crate) use process::MAX_PROCESSES_FILE;
 pub use process::{Processes, user_name};
 pub use root::Root;
 pub use smart::{MAX_SMART_FILE, Smart, ask_disks, disks_wait};
-pub use updates::{Updates, ask_for_updates};
+pub use updates::{Updates, ask_for_updates, updates_wait};
 
 use crate::model::sample::{Fact, Fault, Process, Reading};
 

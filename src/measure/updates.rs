@@ -157,6 +157,12 @@ impl Updates {
     }
 }
 
+/// True where there is a package manager to ask and its last answer has grown old.
+#[must_use]
+pub fn updates_wait(root: &Root, last: Option<&Updates>, now: i64) -> bool {
+    !last.is_some_and(|last| last.is_fresh(now)) && manager(root).is_some()
+}
+
 /// Asks the package manager, at the lowest priority; `None` where there is none. Takes up to a minute each question.
 #[must_use]
 pub fn ask_for_updates(root: &Root, now: i64) -> Option<Updates> {
@@ -285,6 +291,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = Root::at(folder.path());
         assert_eq!(ask_for_updates(&root, 5), None);
+        assert!(!updates_wait(&root, None, 5), "nobody to ask");
         let program = folder.path().join("usr/bin/apt-get");
         std::fs::create_dir_all(program.parent().unwrap()).unwrap();
         let script = |text: &str| {
@@ -293,6 +300,8 @@ mod tests {
         };
         script("case \"$*\" in *update*) exit 9;; *'-s '*NoLocking=true*' upgrade') echo 'Inst a [1] (2 x)';; esac");
         let counts = Some(Counts { pending: 1, security: Some(0) });
+        let answer = Updates { at: 5, counts };
+        assert!(updates_wait(&root, None, 5) && !updates_wait(&root, Some(&answer), 5));
         assert_eq!(ask_for_updates(&root, 5), Some(Updates { at: 5, counts }));
         script("echo 'Inst a [1] (2 x)'; exit 100");
         let failed = ask_for_updates(&root, 6);

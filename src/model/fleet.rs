@@ -160,4 +160,6 @@ pub struct Pruned {
     pub hours_written: u64,
     /// Hourly points taken away.
     pub hours_removed: u64,
+    /// Attempts that are old enough to go and stay, because the alerter has not treated them.
+    pub untreated: u64,
 }

@@ -20,6 +20,10 @@ pub struct Job {
     pub nonce: String,
     /// The task for the probe, encoded by `wire`: one line without line break. Checks carry their secrets in it.
     pub task: Secret,
+    /// Bytes of files that the task asks for; one more file may come.
+    pub pull_bytes: u64,
+    /// Files that the task asks for.
+    pub pull_files: u32,
     /// The folder with `<arch>-linux/fleet-probe`.
     pub probes: PathBuf,
     /// From connect to acknowledgement.

@@ -80,3 +80,11 @@ pub struct Metric {
     /// One sentence for people.
     pub help: &'static str,
 }
+
+impl Metric {
+    /// Whether it comes from the check of a service, and its items start with the service's name.
+    #[must_use]
+    pub fn is_of_service(&self) -> bool {
+        self.item.starts_with("service")
+    }
+}

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A password or passphrase. `Debug` prints `***`; there is no `Display`. Its memory is overwritten when it goes.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {

@@ -477,6 +477,26 @@ fn what_people_do_is_kept() {
 }
 
 #[test]
+fn mail_that_may_tell_of_a_forgotten_host_goes_with_it_unless_it_is_queued() {
+    each(|store| {
+        let incidents = vec![incident(1, "a", None), incident(2, "b", None)];
+        let opened = Evaluation { incidents, ..Evaluation::default() };
+        store.commit_evaluation(&opened).unwrap();
+        let sent = |ids: &[i64], state| {
+            let tells = ids.iter().map(|id| tells(*id, None)).collect();
+            Mail { tells, ..mail(0, state) }
+        };
+        use MailState::{Dead, Queued};
+        let mails = vec![sent(&[1, 2], Dead), sent(&[2], Dead), sent(&[], Dead), sent(&[1], Queued)];
+        store.commit_plan(&Plan { mails, ..Plan::default() }).unwrap();
+        store.forget("a").unwrap();
+        let left = |incident| store.mails_telling(incident).unwrap().iter().map(|mail| mail.id).collect::<Vec<_>>();
+        assert_eq!((left(1), left(2)), (vec![4], vec![2]));
+        assert_eq!(store.queued().unwrap().len(), 1);
+    });
+}
+
+#[test]
 fn consents_stay_when_a_host_is_forgotten() {
     each(|store| {
         let consent =
@@ -486,7 +506,10 @@ fn consents_stay_when_a_host_is_forgotten() {
         store.record(1, &attempt("z", 1, None), &[sample("b", 1, 1, 1.0)]).unwrap();
         assert!(store.revoke("a", at(2)).unwrap());
         assert!(!store.revoke("a", at(3)).unwrap());
+        let tried: Vec<_> = store.tried().unwrap().into_iter().map(|it| (it.host, it.at)).collect();
+        assert_eq!(tried, [("a".to_owned(), at(1)), ("z".to_owned(), at(1))]);
         assert_eq!(store.forget("a").unwrap(), 1);
+        assert_eq!(store.tried().unwrap().len(), 1);
         assert_eq!(store.consents().unwrap(), [Consent { revoked: Some(at(2)), ..consent }]);
         assert_eq!(store.now().unwrap().len(), 1);
         assert_eq!(store.rows_after(0, 9).unwrap().len(), 1);

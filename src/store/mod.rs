@@ -88,6 +88,8 @@ pub trait Store: Send {
 
     /// The last attempt and newest sample of every host, by name.
     fn now(&self) -> Result<Vec<HostNow>>;
+    /// The last attempt of every host that was tried, by the host's name.
+    fn tried(&self) -> Result<Vec<Attempt>>;
     /// The last attempts of a host, newest first.
     fn attempts(&self, host: &str, limit: usize) -> Result<Vec<Attempt>>;
     /// A metric of a host in `[since, until)`, a series for each item; hourly points where whole samples are gone.
@@ -171,7 +173,8 @@ pub trait Store: Send {
     fn revoke(&mut self, host: &str, at: DateTime<Utc>) -> Result<bool>;
     /// All consents, revoked ones too, by host.
     fn consents(&self) -> Result<Vec<Consent>>;
-    /// Removes everything that was stored of a host but its consents; returns the samples removed.
+    /// Removes everything that was stored of a host but its consents, also mail that tells of it or may (a summary) and
+    /// is not queued; returns the samples removed.
     fn forget(&mut self, host: &str) -> Result<u64>;
 
     /// Rolls samples older than `keep` up to hours and removes them; removes hours older than `keep_hourly`.

@@ -7,6 +7,7 @@ use crate::model::fleet::HostNow;
 use crate::model::level::Level;
 use crate::model::spec::HostSpec;
 
+pub mod alerts;
 pub mod csv;
 pub mod health;
 pub mod history;

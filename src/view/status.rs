@@ -1,5 +1,7 @@
 //! The fleet, worst first: one row a host, its problems under it.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 
 use crate::model::alert::Incident;
@@ -31,17 +33,18 @@ pub const VIEW: View =
     View { name: "status", help: "The fleet in a table, worst first", needs: Needs::Store, columns: COLUMNS, rows };
 
 fn rows(facts: &Facts) -> Vec<Vec<Cell>> {
+    let stored: HashMap<&str, &HostNow> = facts.stored.iter().map(|known| (known.host.as_str(), known)).collect();
+    let mut problems: HashMap<&str, Vec<&Incident>> = HashMap::new();
+    for incident in facts.incidents.iter().filter(|incident| incident.closed.is_none()) {
+        problems.entry(&incident.subject.host).or_default().push(incident);
+    }
     let mut rows: Vec<(u8, &str, Vec<Cell>)> = facts
         .hosts
         .iter()
         .map(|host| {
             let host = host.name.as_str();
-            let known = facts.stored.iter().find(|known| known.host == host);
-            let mut open: Vec<&Incident> = facts
-                .incidents
-                .iter()
-                .filter(|incident| incident.subject.host == host && incident.closed.is_none())
-                .collect();
+            let known = stored.get(host).copied();
+            let mut open = problems.remove(host).unwrap_or_default();
             open.sort_by_key(|incident| (std::cmp::Reverse(incident.level), incident.id));
             let level = level(known, &open);
             // What was never collected stands before what is well: somebody is waiting for it.

@@ -16,6 +16,18 @@ use crate::model::clean::{clean, clean_bytes};
 /// The longest line of a frame, in bytes.
 const MAX_LINE: usize = 1024;
 
+/// What a host may report. Other causes are this side's to find: a host must not mute its alerts, cry that its key has
+/// changed, or blame us.
+const REPORTED: &[Cause] = &[
+    Cause::DiskFull,
+    Cause::ReadOnly,
+    Cause::UnsafeDirectory,
+    Cause::NoExec,
+    Cause::NoProbe,
+    Cause::ProbeFailed,
+    Cause::Deadline,
+];
+
 /// Bounds of what a reader takes from a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -29,10 +41,13 @@ pub struct Limits {
     pub files: u32,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
+impl Limits {
+    /// Those of a visit that asks for at most `bytes` and `files`: the file that passes the bytes may be one more.
+    #[must_use]
+    pub fn of(bytes: u64, files: u32) -> Self {
         // A sealed file is its plain text and at most 5 KiB.
-        Self { noise: 64 * 1024, file: MAX_FILE + 5 * 1024, total: 64 << 20, files: 4096 }
+        let file = MAX_FILE + 5 * 1024;
+        Self { noise: 64 * 1024, file, total: bytes.saturating_add(file as u64), files }
     }
 }
 
@@ -242,7 +257,8 @@ impl<R: Read> Reader<R> {
                 }
             }
             ["fail", word, ..] => {
-                let cause = Cause::from_word(word).unwrap_or(Cause::ProbeFailed);
+                let cause = Cause::from_word(word).filter(|cause| REPORTED.contains(cause));
+                let cause = cause.unwrap_or(Cause::ProbeFailed);
                 let text = text.splitn(3, ' ').nth(2).unwrap_or_default();
                 Err(FrameError::Reported { cause, text: clean(text) })
             }

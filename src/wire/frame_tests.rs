@@ -16,7 +16,7 @@ fn frame() -> Vec<u8> {
 }
 
 fn all(bytes: &[u8]) -> Result<Vec<Item>, FrameError> {
-    let mut reader = Reader::new(bytes, NONCE, Limits::default());
+    let mut reader = Reader::new(bytes, NONCE, Limits::of(8 << 20, 64));
     let mut items = Vec::new();
     loop {
         let item = reader.next()?;
@@ -52,9 +52,9 @@ fn noise_before_the_start_does_no_harm_even_without_a_line_break() {
 
 #[test]
 fn endless_noise_is_given_up_at_its_limit() {
-    let mut reader = Reader::new(io::repeat(b'y'), NONCE, Limits::default());
+    let mut reader = Reader::new(io::repeat(b'y'), NONCE, Limits::of(8 << 20, 64));
     assert!(matches!(reader.next(), Err(FrameError::Noise(n)) if n < 66_000));
-    let mut reader = Reader::new(&b"This account is currently not available.\n"[..], NONCE, Limits::default());
+    let mut reader = Reader::new(&b"This account is currently not available.\n"[..], NONCE, Limits::of(8 << 20, 64));
     assert!(matches!(reader.next(), Err(FrameError::Ended)));
     assert!(reader.noise().starts_with("This account") && !reader.started());
 }
@@ -90,11 +90,11 @@ fn lies_are_told_apart() {
 
 #[test]
 fn many_files_and_bytes_are_bounded() {
-    let limits = Limits { total: 10, files: 1, ..Limits::default() };
+    let limits = Limits { total: 10, files: 1, ..Limits::of(8 << 20, 64) };
     let bytes = frame();
     let mut reader = Reader::new(&bytes[..], NONCE, limits);
     assert!(matches!(reader.next(), Err(FrameError::Oversize(_))));
-    let mut reader = Reader::new(&bytes[..], NONCE, Limits { files: 1, ..Limits::default() });
+    let mut reader = Reader::new(&bytes[..], NONCE, Limits { files: 1, ..Limits::of(8 << 20, 64) });
     assert!(reader.next().is_ok());
     assert!(matches!(reader.next(), Err(FrameError::Oversize(_))));
     assert!(matches!(reader.next(), Err(FrameError::Ended)));
@@ -105,12 +105,24 @@ fn a_probe_tells_why_it_cannot() {
     let mut out = Vec::new();
     write_start(&mut out, NONCE).unwrap();
     write_fail(&mut out, Cause::DiskFull, "/home/x: no\nspace \u{1b}left").unwrap();
-    let mut reader = Reader::new(&out[..], NONCE, Limits::default());
+    let mut reader = Reader::new(&out[..], NONCE, Limits::of(8 << 20, 64));
     let Err(FrameError::Reported { cause, text }) = reader.next() else { panic!("not reported") };
     assert_eq!((cause, text.as_str()), (Cause::DiskFull, "/home/x: no?space ?left"));
-    let unknown = format!("FLEET1 {NONCE}\nfail new-cause\n");
-    let Err(FrameError::Reported { cause, .. }) = all(unknown.as_bytes()) else { panic!("not reported") };
-    assert_eq!(cause, Cause::ProbeFailed);
+}
+
+#[test]
+fn a_host_reports_only_what_is_its_own_to_know() {
+    let reported = |word: &str| {
+        let said = format!("FLEET1 {NONCE}\nfail {word} its text\n");
+        let Err(FrameError::Reported { cause, text }) = all(said.as_bytes()) else { panic!("not reported: {word}") };
+        assert_eq!(text, "its text");
+        cause
+    };
+    let known = ["disk-full", "read-only", "unsafe-directory", "no-exec", "no-probe", "probe-failed", "deadline"];
+    for word in Cause::ALL.iter().map(|cause| cause.word()).chain(["new-cause"]) {
+        let expected = if known.contains(&word) { word } else { "probe-failed" };
+        assert_eq!(reported(word).word(), expected, "{word}");
+    }
 }
 
 #[test]

@@ -9,7 +9,10 @@ use crate::model::check::{MAX_CHECKS, Order};
 pub const MAX_TASK: usize = 256 * 1024;
 /// The version of the task that is written and read.
 pub const VERSION: u8 = 1;
-const MAX_RECIPIENTS: usize = 32;
+/// The most public keys that stats are sealed to.
+pub const MAX_RECIPIENTS: usize = 32;
+/// The longest time of a probe, in seconds.
+pub const MAX_DEADLINE: u32 = 3600;
 
 /// What the probe is to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,8 +76,8 @@ impl Task {
         if self.recipients.iter().any(|key| key.len() > 128 || !key.starts_with("age1")) {
             return Err(WireError::field("recipients", "each must be an age public key (age1...)"));
         }
-        if !(1..=3600).contains(&self.deadline_secs) {
-            return Err(WireError::field("deadline_secs", "must be 1 to 3600"));
+        if !(1..=MAX_DEADLINE).contains(&self.deadline_secs) {
+            return Err(WireError::field("deadline_secs", format!("must be 1 to {MAX_DEADLINE}")));
         }
         if self.checks.len() > MAX_CHECKS {
             return Err(WireError::Oversize { what: "checks", limit: MAX_CHECKS });

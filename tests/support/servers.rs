@@ -67,6 +67,8 @@ impl Redis {
 pub struct Nginx {
     pub port: u16,
     pub tls_port: u16,
+    /// Speaks TLS 1.2 only.
+    pub old_tls_port: u16,
     pub socket: PathBuf,
     pub log: PathBuf,
     server: Owned,
@@ -77,7 +79,7 @@ impl Nginx {
     pub fn start() -> Self {
         let folder = open_folder("nginx");
         let place = folder.path().display().to_string();
-        let (port, tls_port) = (free_port(), free_port());
+        let (port, tls_port, old_tls_port) = (free_port(), free_port(), free_port());
         let key = format!("{place}/key.pem");
         let certificate = format!("{place}/cert.pem");
         let subject = ["-subj", "/CN=localhost", "-days", "30", "-nodes", "-newkey", "rsa:2048"];
@@ -100,6 +102,10 @@ impl Nginx {
              location = /healthz {{ default_type text/plain; return 200 \"all is well\\n\"; }}\n\
              location = /broken {{ return 503 \"out of order\"; }}\n\
              location = /moved {{ return 301 http://127.0.0.1:{port}/healthz; }}\n\
+             }}\n\
+             server {{\n\
+             listen 127.0.0.1:{old_tls_port} ssl; return 200 \"old\";\n\
+             ssl_certificate {certificate}; ssl_certificate_key {key}; ssl_protocols TLSv1.2;\n\
              }}\n}}\n"
         );
         let file = format!("{place}/nginx.conf");
@@ -107,11 +113,29 @@ impl Nginx {
         let server = spawn("nginx", &["-c", &file, "-p", &place]);
         until("nginx answers", START, || answers(port) && answers(tls_port));
         let path = folder.path();
-        Self { port, tls_port, socket: path.join("web.sock"), log: path.join("access.log"), server, folder }
+        Self {
+            port,
+            tls_port,
+            old_tls_port,
+            socket: path.join("web.sock"),
+            log: path.join("access.log"),
+            server,
+            folder,
+        }
     }
 
     pub fn url(&self, page: &str) -> String {
         format!("http://127.0.0.1:{}{page}", self.port)
+    }
+
+    /// Asks for a page, over connections of their own.
+    pub fn ask(&self, page: &str, times: usize) {
+        use std::io::{Read, Write};
+        for _ in 0..times {
+            let mut link = std::net::TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+            write!(link, "GET {page} HTTP/1.0\r\n\r\n").unwrap();
+            link.read_to_string(&mut String::new()).unwrap();
+        }
     }
 
     /// As logrotate does: renamed, then the server opens a new one.
@@ -153,7 +177,7 @@ impl Postgres {
         fs::write(format!("{data}/pg_ident.conf"), "all root postgres\nall postgres postgres\n").unwrap();
         let port = free_port();
         let server = bin.join("postgres").display().to_string();
-        let listen = format!("listen_addresses=127.0.0.1");
+        let listen = "listen_addresses=127.0.0.1";
         let (port_arg, socket_arg) = (format!("port={port}"), format!("unix_socket_directories={place}"));
         let args = [
             "--reuid=postgres",
@@ -163,7 +187,7 @@ impl Postgres {
             "-D",
             &data,
             "-c",
-            &listen,
+            listen,
             "-c",
             &port_arg,
             "-c",
@@ -177,7 +201,7 @@ impl Postgres {
         ];
         let server = spawn("setpriv", &args);
         let cluster = Self { port, folder, server };
-        until("postgres answers", START, || cluster.psql_said("select 1").code == Some(0));
+        until("postgres answers", START, || cluster.psql_said("postgres", "select 1").code == Some(0));
         cluster.psql("create database orders");
         cluster.psql(&format!("create role fleet login password '{password}' in role pg_monitor"));
         cluster.psql("set password_encryption = 'md5'; create role old login password 'altespasswort'");
@@ -196,15 +220,26 @@ impl Postgres {
         self.folder.path()
     }
 
-    fn psql_said(&self, sql: &str) -> super::run::Said {
+    fn psql_said(&self, database: &str, sql: &str) -> super::run::Said {
         let (place, port) = (self.socket().display().to_string(), self.port.to_string());
-        let args = ["-X", "-q", "-h", &place, "-p", &port, "-U", "postgres", "-d", "postgres", "-c", sql];
+        let args = ["-X", "-q", "-h", &place, "-p", &port, "-U", "postgres", "-d", database, "-c", sql];
         super::run::system("psql", &args)
     }
 
     pub fn psql(&self, sql: &str) {
-        let said = self.psql_said(sql);
+        self.psql_in("postgres", sql);
+    }
+
+    pub fn psql_in(&self, database: &str, sql: &str) {
+        let said = self.psql_said(database, sql);
         assert_eq!(said.code, Some(0), "{said:?}");
+    }
+
+    /// The number that a query gives.
+    pub fn count(&self, sql: &str) -> u64 {
+        let (place, port) = (self.socket().display().to_string(), self.port.to_string());
+        let args = ["-X", "-q", "-A", "-t", "-h", &place, "-p", &port, "-U", "postgres", "-d", "orders", "-c", sql];
+        must("psql", &args).trim().parse().unwrap()
     }
 
     /// A session that sits in a transaction and holds a lock until it is dropped.

@@ -20,6 +20,8 @@ pub struct Script {
     pub answers: BTreeMap<String, String>,
     /// Accept the mail, then close instead of answering the final dot.
     pub drop_after_dot: bool,
+    /// Close after the final dot without accepting the mail.
+    pub lose_after_dot: bool,
     /// A pause before each answer.
     pub drip: Duration,
 }
@@ -89,6 +91,9 @@ fn serve(mut stream: TcpStream, script: &Mutex<Script>, mails: &Mutex<Vec<Got>>)
                     data.push_str(row.strip_prefix('.').unwrap_or(&row));
                 }
                 let script = script.lock().unwrap().clone();
+                if script.lose_after_dot {
+                    return Ok(());
+                }
                 if !script.answers.contains_key("DOT") {
                     mails.lock().unwrap().push(Got { to: to.clone(), data });
                 }

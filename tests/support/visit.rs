@@ -6,6 +6,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use fleet_health::app::dialer;
+use fleet_health::app::secrets::Secrets;
 use fleet_health::model::cause::Cause;
 use fleet_health::model::job::{FromDialer, Job, ToDialer, Traffic};
 use fleet_health::model::secret::Secret;
@@ -52,8 +53,16 @@ pub fn visit_with(transport: Transport, probes: &Path, timeout: Duration) -> See
         deadline_secs: 20,
         checks: Vec::new(),
     };
-    let task = Secret::new(task.encode());
-    let job = Job { host: "h".into(), transport, nonce, task, probes: probes.to_owned(), timeout };
+    let job = Job {
+        host: "h".into(),
+        transport,
+        nonce,
+        pull_bytes: task.pull_bytes,
+        pull_files: task.pull_files,
+        task: Secret::new(task.encode()),
+        probes: probes.to_owned(),
+        timeout,
+    };
     let (sender, receiver) = mpsc::channel();
     let mut seen =
         Seen { files: Vec::new(), pulled: false, failed: None, traffic: Traffic::default(), took: Duration::ZERO };
@@ -61,6 +70,7 @@ pub fn visit_with(transport: Transport, probes: &Path, timeout: Duration) -> See
     let begun = Instant::now();
     dialer::visit(
         &job,
+        &Secrets::default(),
         &mut |said| match said {
             FromDialer::Sealed { name, bytes, .. } => seen.files.push((name, bytes)),
             FromDialer::Pulled { .. } => {

@@ -34,6 +34,14 @@ pub fn password(alerts: &AlertSpec) -> Result<Option<Secret>, String> {
     source.map(secrets::read).transpose()
 }
 
+/// The name of the way to a recipient.
+pub fn way(spec: &FleetSpec, channel: &ChannelSpec, recipient: &str) -> String {
+    match (channel, &spec.alerts.smtp) {
+        (ChannelSpec::Mail(_), Some(smtp)) => format!("smtp {}:{}", smtp.host, smtp.port),
+        _ => format!("{} {recipient}", notify::of(channel).map_or("", |(channel, _)| channel.name())),
+    }
+}
+
 /// The channels of the configuration.
 pub struct Lines<'a> {
     spec: &'a FleetSpec,
@@ -53,14 +61,7 @@ impl<'a> Lines<'a> {
 
 impl Post for Lines<'_> {
     fn line(&self, mail: &Mail) -> String {
-        match (self.channel(mail), &self.spec.alerts.smtp) {
-            (Some(ChannelSpec::Mail(_)), Some(smtp)) => format!("smtp {}:{}", smtp.host, smtp.port),
-            (Some(channel), _) => {
-                let name = notify::of(channel).map_or("", |(channel, _)| channel.name());
-                format!("{name} {}", mail.recipient)
-            }
-            (None, _) => String::new(),
-        }
+        self.channel(mail).map_or_else(String::new, |channel| way(self.spec, channel, &mail.recipient))
     }
 
     fn send(&mut self, mail: &Mail) -> Result<(), Refusal> {

@@ -107,7 +107,7 @@ pub fn plan(quiet: &Quiet<'_>, world: &World<'_>, stored: &Stored, now: DateTime
     let known = tellings(stored.told.iter().map(|(told, _)| told));
     let mut tellings = known.clone();
     // Queued mail that was certainly not accepted: the present truth takes its place.
-    let untouched = |mail: &&Mail| (!mail.maybe && mail.attempts == 0) || now - mail.created > EXPIRED;
+    let untouched = |mail: &&Mail| (!mail.maybe && mail.attempts == 0 && !mail.short) || now - mail.created > EXPIRED;
     let back: Vec<&Mail> = stored.queued.iter().filter(untouched).collect();
     for mail in back.iter().rev() {
         restore(&mut tellings, mail);

@@ -26,7 +26,7 @@ use crate::model::silence::{Scope, Silence, When};
 use crate::model::spec::{ChannelSpec, DestinationSpec, FleetSpec, HostSpec};
 use crate::store::memory::Memory;
 
-mod crash;
+pub(super) mod crash;
 
 use crash::{Fate, Mortal, Server, Weather};
 
@@ -60,6 +60,8 @@ enum Step {
 /// A story that can be read when it fails: one line a step, one letter a host.
 impl std::fmt::Debug for Step {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Debug of its own, but never over several lines.
+        let word = |weather: &Weather| format!("{weather:?}");
         let letter = |does: &Does| match does {
             Does::Answers(value) if *value < 0.7 => '.',
             Does::Answers(value) if *value < 0.8 => '-',
@@ -72,7 +74,7 @@ impl std::fmt::Debug for Step {
         match self {
             Step::Sweep(all) => write!(f, "sweep {}", all.iter().map(letter).collect::<String>()),
             Step::Run(dies) => write!(f, "run {}", dies.map_or_else(String::new, |n| n.to_string())),
-            Step::Weather(weather) => write!(f, "{}", format!("{weather:?}")),
+            Step::Weather(weather) => write!(f, "{}", word(weather)),
             Step::Silence(host, minutes) => write!(f, "silence {} {minutes}", HOSTS[usize::from(*host) % 8]),
             Step::Ack(n, sticky) => write!(f, "ack {n} {sticky}"),
             Step::Wait(minutes) => write!(f, "wait {minutes}"),
@@ -299,9 +301,8 @@ impl Story {
                 }
             }
             prop_assert!(counts.values().all(|count| *count <= 3), "I3: planned {counts:?}");
-            self.superseded(plan)?;
         }
-        Ok(())
+        self.superseded()
     }
 
     /// I8: nothing for a child without a sample newer than its parent's last failure; the same for silences.
@@ -336,8 +337,10 @@ impl Story {
     }
 
     /// I13: every item of a superseded mail is in a later mail or its told was restored.
-    fn superseded(&self, plan: &Plan) -> std::result::Result<(), TestCaseError> {
-        let mut gone: Vec<&Mail> = plan.mails.iter().filter(|mail| mail.id > 0 && !mail.maybe).collect();
+    fn superseded(&self) -> std::result::Result<(), TestCaseError> {
+        let plans = self.store.plans.borrow();
+        let mails = || plans.iter().flat_map(|plan| &plan.mails);
+        let mut gone: Vec<&Mail> = mails().filter(|mail| mail.id > 0 && !mail.maybe).collect();
         gone.sort_by_key(|mail| mail.id);
         let told = self.store.inner.told().unwrap();
         let mut first: BTreeMap<(Who, Subject), Level> = BTreeMap::new();
@@ -349,7 +352,7 @@ impl Story {
             }
         }
         for ((who, subject), before) in first {
-            let again = plan.mails.iter().filter(|mail| mail.id == 0);
+            let again = mails().filter(|mail| mail.id == 0);
             let mut again = again.filter(|mail| (&mail.destination, &mail.recipient) == (&who.0, &who.1));
             let again = again.any(|mail| mail.tells.iter().any(|it| self.subject(it.incident) == subject));
             let now = told.iter().filter(|(told, incident)| {

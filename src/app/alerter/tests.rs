@@ -268,6 +268,10 @@ fn an_unreachable_host_is_one_problem_and_its_metrics_hold() {
     store.record(1, &attempt("web01", 5, Some(Cause::Refused)), &[]).unwrap();
     assert_eq!(go(&mut store, &spec, 6).mails.len(), 0);
     store.record(1, &attempt("web01", 10, Some(Cause::BackOff)), &[]).unwrap();
+    // Ours to blame, not the host's.
+    for (minutes, cause) in [(10, Cause::SweepDeadline), (11, Cause::Internal), (12, Cause::Store)] {
+        store.record(1, &attempt("web02", minutes, Some(cause)), &[]).unwrap();
+    }
     store.record(1, &attempt("web01", 15, Some(Cause::Refused)), &[]).unwrap();
     go(&mut store, &spec, 16);
     store.record(1, &attempt("web02", 16, Some(Cause::HostKeyChanged)), &[]).unwrap();

@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::readings::{self, Readings};
 use crate::alert::fold::{self, Observation, Windows};
-use crate::alert::words::{self, BUILT_IN, UNREACHABLE};
+use crate::alert::words::{self, BUILT_IN, CLOCK_SKEW, PROBE_STALE, SILENT, UNREACHABLE};
 use crate::app::past;
 use crate::model::alert::{Ack, Ending, Evaluation, Event, Incident, RuleState, Subject};
 use crate::model::fleet::Row;
@@ -56,10 +56,18 @@ struct Track<'a> {
     /// Slots of metrics that the layout does not have.
     absent: Vec<usize>,
     layout: Option<Layout>,
+    /// Where the slots of [`EACH_ROW`] are.
+    own: [Option<usize>; EACH_ROW.len()],
 }
+
+/// Rules that every row is looked up for.
+const EACH_ROW: [&str; 4] = [UNREACHABLE, PROBE_STALE, SILENT, CLOCK_SKEW];
 
 impl Track<'_> {
     fn find(&self, rule: &str, item: &str) -> Option<usize> {
+        if let Some(n) = EACH_ROW.iter().position(|name| *name == rule && item.is_empty()) {
+            return self.own.get(n).copied().flatten();
+        }
         self.slots.iter().position(|slot| slot.subject.rule == rule && slot.subject.item == item)
     }
 }
@@ -140,6 +148,9 @@ impl<'a> World<'a> {
         let beyond = rule.is_some_and(|rule| !readings::direct(rule) || past::derived(&rule.metric).is_some());
         let rule = rule.map(|rule| (rule, Judge::new(rule), samples::windows(rule, interval)));
         let rate = samples::is_rate(&subject.rule);
+        if let Some(n) = EACH_ROW.iter().position(|name| *name == subject.rule && subject.item.is_empty()) {
+            track.own[n] = Some(track.slots.len());
+        }
         track.slots.push(Slot { subject, state, rule, rate, beyond, dirty: false, gone: false });
         track.slots.len() - 1
     }
@@ -177,6 +188,13 @@ impl<'a> World<'a> {
     pub fn recall(&mut self, store: &dyn Store, row: &Row) -> store::Result<()> {
         let host = self.names.get(&row.attempt.host).and_then(|track| self.tracks[*track].host);
         host.map_or(Ok(()), |host| self.readings.prepare(store, host, row))
+    }
+
+    /// Every subject of a host with its state and rule.
+    pub fn subjects(&self, host: &str) -> impl Iterator<Item = (&Subject, &RuleState, Option<&'a RuleSpec>)> {
+        let track = self.names.get(host).map(|track| &self.tracks[*track]);
+        let slots = track.into_iter().flat_map(|track| &track.slots).filter(|slot| !slot.gone);
+        slots.map(|slot| (&slot.subject, &slot.state, slot.rule.map(|(rule, ..)| rule)))
     }
 
     /// Moves the truth by one row.

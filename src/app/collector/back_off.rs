@@ -21,11 +21,11 @@ const PATIENCE: usize = 3;
 /// The hosts to leave alone now, each with a text for people.
 pub fn held(store: &dyn Store, now: DateTime<Utc>) -> Result<HashMap<String, String>> {
     let mut held = HashMap::new();
-    for host in store.now()? {
-        let counting = host.attempt.as_ref().is_some_and(|attempt| cause(attempt).is_some_and(counts));
-        if counting && let Some((until, why)) = until(&store.attempts(&host.host, LOOK_BACK)?, now) {
+    for last in store.tried()? {
+        let counting = cause(&last).is_some_and(counts);
+        if counting && let Some((until, why)) = until(&store.attempts(&last.host, LOOK_BACK)?, now) {
             let at = until.format("%H:%M:%S");
-            held.insert(host.host, format!("the last attempt ended with {why}; the next one is after {at} UTC"));
+            held.insert(last.host, format!("the last attempt ended with {why}; the next one is after {at} UTC"));
         }
     }
     Ok(held)
@@ -36,7 +36,7 @@ fn counts(cause: Cause) -> bool {
 }
 
 fn refuses(cause: Cause) -> bool {
-    matches!(cause, Cause::Authentication | Cause::Oversize | Cause::BadEnvelope)
+    matches!(cause, Cause::Authentication | Cause::Oversize | Cause::BadEnvelope | Cause::Undecryptable)
 }
 
 /// Holds a thread for as long as a visit may take.
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn floods_and_lies_count_at_once_and_hangs_when_they_go_on() {
-        for hostile in [Cause::Oversize, Cause::BadEnvelope] {
+        for hostile in [Cause::Oversize, Cause::BadEnvelope, Cause::Undecryptable] {
             assert_eq!(minutes(&[attempt(10, Some(hostile))], 11), Some(15));
             let again = [attempt(20, Some(hostile)), attempt(15, Some(Cause::BackOff)), attempt(10, Some(hostile))];
             assert_eq!(minutes(&again, 21), Some(30));

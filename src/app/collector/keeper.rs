@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use super::aside::set_aside;
+use super::aside::Aside;
 use super::plan::Planned;
-use super::pool::{Heard, Pool};
+use super::pool::{Dial, Heard, Pool};
 use super::report::{HostResult, Progress, SweepResult};
 use crate::app::clock;
 use crate::model::cause::Cause;
 use crate::model::fleet::{Attempt, Outcome};
 use crate::model::job::{FromDialer, Job, ToDialer, Traffic};
-use crate::model::sample::Sample;
+use crate::model::sample::{Fact, Fault, FaultKind, Sample};
 use crate::model::spec::FleetSpec;
 use crate::store::{Result, Store, StoreError};
 use crate::wire::{seal, v1};
@@ -24,11 +24,15 @@ const GRACE: Duration = Duration::from_secs(10);
 /// A clock that is off by more is said (design/trust.md, A8).
 const SKEW_SECONDS: i64 = 120;
 
-/// Makes one sweep. Returns what became of every host; the counts add up to the hosts planned.
+/// What a host says it is called; the store keeps when it changed.
+const NAME: &str = "host.name";
+
+/// Makes one sweep, `dial` visiting each host. Returns what became of every host; the counts add up to the hosts planned.
 pub fn sweep(
     spec: &FleetSpec,
     planned: Vec<Planned>,
     identities: &[String],
+    dial: Dial,
     store: &mut dyn Store,
     stop: &Arc<AtomicBool>,
     progress: &mut Progress,
@@ -48,7 +52,7 @@ pub fn sweep(
         error: None,
     };
     let jobs = keeper.skip_or_keep(planned);
-    keeper.run(jobs, stop, progress);
+    keeper.run(jobs, dial, stop, progress);
     let result =
         SweepResult { id, hosts: keeper.results, took: begun.elapsed(), stopped: stop.load(Ordering::Relaxed) };
     let (costs, error) = (keeper.costs, keeper.error);
@@ -100,7 +104,7 @@ impl Keeper<'_> {
         jobs
     }
 
-    fn run(&mut self, jobs: Vec<Job>, stop: &Arc<AtomicBool>, progress: &mut Progress) {
+    fn run(&mut self, jobs: Vec<Job>, dial: Dial, stop: &Arc<AtomicBool>, progress: &mut Progress) {
         let total = self.results.len() + jobs.len();
         let begun = Instant::now();
         let ends = Instant::now() + self.spec.collector.deadline;
@@ -110,9 +114,9 @@ impl Keeper<'_> {
             let visit = Visit { nonce: job.nonce.clone(), answers: None, sealed: Vec::new(), attempt: None };
             self.visits.insert(job.host.clone(), visit);
         }
-        let (stop, broken) = (Arc::clone(stop), Arc::clone(&self.broken));
-        let ended = Box::new(move || stop.load(Ordering::Relaxed) || broken.load(Ordering::Relaxed));
-        if let Err(error) = Pool::start(jobs, self.spec.collector.jobs, ends, ended, &out) {
+        let (asked, broken) = (Arc::clone(stop), Arc::clone(&self.broken));
+        let ended = Box::new(move || asked.load(Ordering::Relaxed) || broken.load(Ordering::Relaxed));
+        if let Err(error) = Pool::start(jobs, self.spec.collector.jobs, ends, ended, dial, &out) {
             log::error!("no thread could be started: {error}");
         }
         // The workers hold the senders now: the channel ends with the last of them.
@@ -121,7 +125,7 @@ impl Keeper<'_> {
             progress.set(self.results.len());
             let left = nobody_waits_after.saturating_duration_since(Instant::now());
             match heard.recv_timeout(left) {
-                Ok(heard) => self.hear(heard),
+                Ok(heard) => self.hear(heard, stop),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
             }
         }
@@ -133,12 +137,18 @@ impl Keeper<'_> {
         progress.set(self.results.len());
     }
 
-    fn hear(&mut self, heard: Heard) {
+    fn hear(&mut self, heard: Heard, stop: &AtomicBool) {
         match heard {
             Heard::Started(host, answers) => {
                 if let Some(visit) = self.visits.get_mut(&host) {
                     visit.answers = Some(answers);
                 }
+            }
+            // A person ended the sweep: that says nothing of the host, and no row makes it look unreachable.
+            Heard::NoTurn(host) if stop.load(Ordering::Relaxed) => {
+                self.visits.remove(&host);
+                let text = "a signal ended the sweep before its turn";
+                self.result_only(&host, Cause::SweepDeadline, text, Duration::ZERO, Traffic::default());
             }
             Heard::NoTurn(host) => {
                 let text = "the sweep ended before its turn".to_owned();
@@ -168,7 +178,14 @@ impl Keeper<'_> {
         if left > 0 {
             log::info!("{host}: {left} more files wait for the next sweep");
         }
-        let opened = self.open(host, &nonce, sealed);
+        let opened = match self.consented(host) {
+            Ok(true) => self.open(host, &nonce, sealed),
+            Ok(false) => Opened::refused(),
+            Err(error) => {
+                self.give_up(error);
+                Opened::default()
+            }
+        };
         let attempt = Attempt {
             host: host.to_owned(),
             at: clock::now(),
@@ -187,36 +204,45 @@ impl Keeper<'_> {
         }
     }
 
+    /// Whether the host may be measured still: its owner may have ended the consent since the sweep was planned.
+    fn consented(&self, host: &str) -> Result<bool> {
+        if !self.spec.consent_required {
+            return Ok(true);
+        }
+        Ok(self.store.consents()?.iter().any(|consent| consent.host == host && consent.revoked.is_none()))
+    }
+
     /// Decrypts and decodes what a host sent.
     fn open(&self, host: &str, nonce: &str, sealed: Vec<(String, Vec<u8>)>) -> Opened {
         let mut opened = Opened::default();
+        let mut aside = Aside::of(&self.spec.collector.state_dir, host);
         for (name, bytes) in sealed {
-            let plain = match seal::open(self.identities, &bytes) {
-                Ok(plain) => plain,
-                Err(error) => {
-                    log::info!("{host}: {name}: {error}");
-                    if set_aside(&self.spec.collector.state_dir, host, &name, &bytes) {
-                        opened.settled.push(name);
-                    }
-                    opened.worst = Some((Cause::Undecryptable, format!("{error}; the sealed file was set aside")));
-                    continue;
-                }
-            };
-            match v1::decode(&plain) {
-                Ok((came, sample)) => {
+            let read = seal::open(self.identities, &bytes)
+                .map_err(|error| (Cause::Undecryptable, error.to_string()))
+                .and_then(|plain| v1::decode(&plain).map_err(|error| (Cause::BadEnvelope, error.to_string())));
+            match read {
+                Ok((came, mut sample)) => {
                     if came.as_deref() == Some(nonce) {
                         opened.fresh = true;
-                        skew(host, &sample);
+                        skew(host, &mut sample);
                     }
+                    named(&mut sample);
                     opened.samples.push(sample);
+                    opened.settled.push(name);
                 }
-                Err(error) => {
+                // It may be good for another key or a newer program: it leaves its host only for a safe place.
+                Err((cause, error)) => {
                     log::info!("{host}: {name}: {error}");
-                    opened.worst = Some((Cause::BadEnvelope, error.to_string()));
+                    let what_now = match aside.put(&name, &bytes) {
+                        Ok(()) => {
+                            opened.settled.push(name);
+                            "the sealed file was set aside".to_owned()
+                        }
+                        Err(why) => format!("the sealed file stays on the host: {why}"),
+                    };
+                    opened.worst = Some((cause, format!("{error}; {what_now}")));
                 }
             }
-            // Committed, or never to be understood: either way the host need not keep it.
-            opened.settled.push(name);
         }
         opened
     }
@@ -296,6 +322,12 @@ struct Opened {
 }
 
 impl Opened {
+    /// Nothing was looked at; the files stay on their host.
+    fn refused() -> Self {
+        let text = "the owner's consent ended during the visit; nothing was stored".to_owned();
+        Self { worst: Some((Cause::NoConsent, text)), ..Self::default() }
+    }
+
     fn outcome(&self) -> Outcome {
         if self.fresh {
             return Outcome::Collected;
@@ -310,9 +342,24 @@ impl Opened {
     }
 }
 
-fn skew(host: &str, sample: &Sample) {
+/// A wrong clock stands in the sample as a fault; a line in the log would be a mail of cron for each sweep.
+fn skew(host: &str, sample: &mut Sample) {
     let off = (sample.taken - clock::now()).num_seconds();
     if off.abs() > SKEW_SECONDS {
-        log::warn!("{host}: its clock is off by {off} s; check its time synchronisation");
+        let text = format!("the clock is off by {off} s; check the time synchronisation");
+        log::info!("{host}: {text}");
+        sample.faults.push(Fault { section: "clock".into(), item: "skew".into(), kind: FaultKind::Malformed, text });
     }
 }
+
+/// The name of the sample becomes the fact, whatever facts the host sends: a change of it can be seen for ever.
+fn named(sample: &mut Sample) {
+    sample.facts.retain(|fact| fact.name != NAME);
+    if !sample.hostname.is_empty() {
+        sample.facts.push(Fact { name: NAME.into(), item: String::new(), text: sample.hostname.clone() });
+    }
+}
+
+#[cfg(test)]
+#[path = "keeper_tests.rs"]
+mod tests;

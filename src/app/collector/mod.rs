@@ -6,13 +6,16 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::Receiver;
 
 use clap::Parser;
 
 use super::context::{self, Common};
 use super::exit::{self, Exit, Failure, Outcome};
-use super::{clock, harden, keyring, lock, logging, state};
+use super::secrets::Secrets;
+use super::{clock, dialer, harden, keyring, lock, logging, state};
 use crate::model::fleet::Heartbeat;
+use crate::model::job::{FromDialer, Job, ToDialer};
 use crate::model::pattern;
 use crate::model::spec::{FleetSpec, HostSpec, Transport};
 use crate::ssh::deploy;
@@ -24,6 +27,8 @@ mod keeper;
 pub(super) mod plan;
 mod pool;
 mod report;
+
+pub use aside::forget;
 
 /// Collect from every host over SSH and store what comes
 #[derive(Debug, Parser)]
@@ -78,22 +83,29 @@ fn run(args: &Args) -> Outcome {
         // Read and hashed before the first host's time begins; what is wrong with them is said for each host.
         let _ = deploy::probes(&probes);
     }
+    let secrets = Secrets::default();
+    let dial = Box::new(move |job: &Job, say: &mut dyn FnMut(FromDialer), answer: &Receiver<ToDialer>| {
+        dialer::visit(job, &secrets, say, answer);
+    });
     let mut progress = report::Progress::new(&args.common, hosts.len());
 
-    let begun = keeper::sweep(&spec, planned, &identities, store.as_mut(), &stop, &mut progress);
+    let begun = keeper::sweep(&spec, planned, &identities, dial, store.as_mut(), &stop, &mut progress);
     progress.end();
     let sweep = match begun {
         Ok(sweep) => sweep,
         Err(error) => {
             // Whoever kept the store locked until now would keep the heartbeat waiting as long again.
-            if !matches!(error, StoreError::Busy { .. }) {
+            if !asked && !matches!(error, StoreError::Busy { .. }) {
                 beat(store.as_mut(), false, &error.to_string());
             }
             return Err(error.into());
         }
     };
     let text = sweep.trouble();
-    beat(store.as_mut(), text.is_empty(), &text);
+    // A person's look at some hosts must not hide that cron is dead.
+    if !asked {
+        beat(store.as_mut(), text.is_empty(), &text);
+    }
     report::print(&args.common, &sweep, args.json)?;
     sweep.exit()
 }

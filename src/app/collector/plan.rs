@@ -1,5 +1,6 @@
 //! What a sweep will do, before it touches the network.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::back_off;
@@ -11,7 +12,7 @@ use crate::model::job::Job;
 use crate::model::secret::Secret;
 use crate::model::spec::{CollectorSpec, FleetSpec, HostSpec};
 use crate::store::Store;
-use crate::wire::task::{MAX_TASK, Task};
+use crate::wire::task::{MAX_DEADLINE, MAX_TASK, Task};
 
 /// What a host may keep for us between sweeps.
 const SPOOL_BYTES: u64 = 4 * 1024 * 1024;
@@ -45,13 +46,14 @@ pub fn jobs(
     asked: bool,
 ) -> Result<Vec<Planned>, Failure> {
     let consents = if spec.consent_required { store.consents()? } else { Vec::new() };
+    let consented: HashSet<String> =
+        consents.into_iter().filter(|consent| consent.revoked.is_none()).map(|consent| consent.host).collect();
     let held = if asked { Default::default() } else { back_off::held(store, clock::now())? };
     let mut planned = Vec::with_capacity(hosts.len());
     let mut orders = Orders::default();
     for host in hosts {
-        let consented = consents.iter().any(|consent| consent.host == host.name && consent.revoked.is_none());
         let name = host.name.clone();
-        planned.push(if spec.consent_required && !consented {
+        planned.push(if spec.consent_required && !consented.contains(&name) {
             let text = "no consent of the owner is recorded".to_owned();
             Planned::Skip { host: name, cause: Cause::NoConsent, text }
         } else if let Some(text) = held.get(&name) {
@@ -96,13 +98,16 @@ pub fn job(
         pull_bytes: PULL_BYTES,
         pull_files: PULL_FILES,
         spool_bytes: SPOOL_BYTES,
-        deadline_secs: u32::try_from(spec.collector.timeout.as_secs()).unwrap_or(u32::MAX).max(1),
+        // The dialer keeps the host's own time, which may be longer than what a probe accepts.
+        deadline_secs: u32::try_from(spec.collector.timeout.as_secs()).unwrap_or(u32::MAX).clamp(1, MAX_DEADLINE),
         checks: orders.of(host),
     };
     Ok(Job {
         host: host.name.clone(),
         transport: host.transport.clone(),
         nonce,
+        pull_bytes: task.pull_bytes,
+        pull_files: task.pull_files,
         task: Secret::new(task.encode()),
         probes: probes.to_path_buf(),
         timeout: spec.collector.timeout,

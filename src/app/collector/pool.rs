@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::app::{descriptors, dialer};
+use crate::app::descriptors;
 use crate::model::cause::Cause;
 use crate::model::job::{FromDialer, Job, ToDialer, Traffic};
 
@@ -26,11 +26,15 @@ pub enum Heard {
     NoTurn(String),
 }
 
+/// Visits one host, as `dialer::visit` does.
+pub type Dial = Box<dyn Fn(&Job, &mut dyn FnMut(FromDialer), &Receiver<ToDialer>) + Send + Sync>;
+
 /// What all workers share.
 pub struct Pool {
     queue: Mutex<VecDeque<Job>>,
     ends: Instant,
     stop: Box<dyn Fn() -> bool + Send + Sync>,
+    dial: Dial,
 }
 
 impl Pool {
@@ -41,14 +45,16 @@ impl Pool {
         threads: usize,
         ends: Instant,
         stop: Box<dyn Fn() -> bool + Send + Sync>,
+        dial: Dial,
         out: &Sender<Heard>,
     ) -> std::io::Result<()> {
         let wanted = threads.min(jobs.len());
         let threads = descriptors::visits(wanted);
         if threads < wanted {
-            log::warn!("{threads} hosts at once instead of {wanted}: the limit of open files is low (ulimit -n)");
+            // Not a warning: cron would mail it for each sweep, and nothing is lost but time.
+            log::info!("{threads} hosts at once instead of {wanted}: the limit of open files is low (ulimit -n)");
         }
-        let pool = Arc::new(Self { queue: Mutex::new(jobs.into()), ends, stop });
+        let pool = Arc::new(Self { queue: Mutex::new(jobs.into()), ends, stop, dial });
         for number in 0..threads {
             let (mine, out) = (Arc::clone(&pool), out.clone());
             let wait = SPREAD.mul_f64(number as f64 / threads as f64);
@@ -60,7 +66,7 @@ impl Pool {
                 Ok(_) => {}
                 // Fewer threads than asked for (a limit of the system) only make the sweep slower.
                 Err(error) if number > 0 => {
-                    log::warn!("{number} threads instead of {threads}: {error}");
+                    log::info!("{number} threads instead of {threads}: {error}");
                     break;
                 }
                 Err(error) => return Err(error),
@@ -77,7 +83,7 @@ impl Pool {
                 continue;
             }
             job.timeout = job.timeout.min(left);
-            visit(&job, out, dialer::visit);
+            visit(&job, out, &self.dial);
         }
     }
 
@@ -115,7 +121,7 @@ mod tests {
     fn job(host: &str) -> Job {
         let (host, timeout) = (host.to_owned(), Duration::from_secs(1));
         let (nonce, task, probes) = (String::new(), Secret::new(String::new()), std::path::PathBuf::new());
-        Job { host, transport: Transport::Local, nonce, task, probes, timeout }
+        Job { host, transport: Transport::Local, nonce, task, pull_bytes: 1, pull_files: 1, probes, timeout }
     }
 
     #[test]

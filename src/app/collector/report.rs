@@ -110,7 +110,7 @@ impl SweepResult {
 }
 
 /// A bar on a terminal; nothing elsewhere.
-pub struct Progress(Option<ProgressBar>);
+pub struct Progress(pub(super) Option<ProgressBar>);
 
 impl Progress {
     /// Starts it.

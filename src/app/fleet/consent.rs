@@ -1,6 +1,6 @@
 //! `fleet consent`.
 
-use super::{hosts, show};
+use super::{erase, hosts, show};
 use crate::app::clock;
 use crate::app::context::{Common, open_store};
 use crate::app::exit::{self, Exit, Failure, Outcome};
@@ -66,9 +66,9 @@ pub fn run(common: &Common, args: Args) -> Outcome {
             }
             let ended = store.revoke(&host, clock::now())?;
             if erase {
-                let samples = store.forget(&host)?;
-                let text = format!("{host}: {samples} samples removed; copies made by fleet backup still hold them\n");
-                exit::print(&text)?;
+                // Nothing holds the store open while a sweep under way is waited for.
+                drop(store);
+                exit::print(&erase::erase(&spec, &host)?)?;
             }
             if !ended {
                 exit::complain(&format!("fleet: {host}: no consent was in force"));

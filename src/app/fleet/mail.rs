@@ -1,9 +1,10 @@
 //! `fleet mail`.
 
-use crate::app::alerter::lines;
+use crate::app::alerter::{lines, world::mailbox};
 use crate::app::clock;
-use crate::app::context::Common;
+use crate::app::context::{Common, open_store};
 use crate::app::exit::{self, Exit, Failure, Outcome};
+use crate::model::alert::Pause;
 use crate::notify::message::{Letter, compose};
 use crate::notify::{self, Parcel, Setup};
 
@@ -17,15 +18,23 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Send a test mail and show the dialogue, without its secrets
-    Test {
-        /// The destination [default: all]
-        #[arg(long, value_name = "NAME")]
-        to: Option<String>,
-    },
+    Test(TestArgs),
+}
+
+/// Flags of the test.
+#[derive(Debug, clap::Args)]
+pub struct TestArgs {
+    /// The destination [default: all]
+    #[arg(long, value_name = "NAME")]
+    to: Option<String>,
 }
 
 pub fn run(common: &Common, args: Args) -> Outcome {
-    let Command::Test { to } = args.command;
+    let Command::Test(args) = args.command;
+    test(common, args)
+}
+
+pub fn test(common: &Common, TestArgs { to }: TestArgs) -> Outcome {
     let spec = common.spec()?;
     let chosen = || spec.alerts.destinations.iter().filter(|known| to.as_ref().is_none_or(|name| *name == known.name));
     if chosen().next().is_none() {
@@ -38,7 +47,7 @@ pub fn run(common: &Common, args: Args) -> Outcome {
     }
     let password = lines::password(&spec.alerts).map_err(|text| Failure::new(Exit::Failed, text))?;
     let from = spec.alerts.smtp.as_ref().map_or("fleet@fleet-health.invalid", |smtp| smtp.from.as_str());
-    let mut failed = Vec::new();
+    let (mut failed, mut works) = (Vec::new(), Vec::new());
     let now = clock::now();
     for destination in chosen() {
         let Some((channel, recipients)) = notify::of(&destination.channel) else { continue };
@@ -72,11 +81,22 @@ pub fn run(common: &Common, args: Args) -> Outcome {
         };
         for recipient in &recipients {
             let parcel = Parcel { recipient, message_id: &message_id, bytes: &bytes };
-            if let Err(refusal) = session.send(&parcel, &mut say) {
-                refuse(recipient, &refusal);
+            match session.send(&parcel, &mut say) {
+                Ok(()) => works.push((destination, recipient.clone())),
+                Err(refusal) => refuse(recipient, &refusal),
             }
         }
         session.close(&mut say);
+    }
+    // Who mended a setting need not wait for the next try.
+    let mut store = open_store(&spec)?;
+    for pause in store.pauses()? {
+        let mended = works.iter().any(|(to, recipient)| {
+            pause.what == lines::way(&spec, &to.channel, recipient) || pause.what == mailbox(&to.name, recipient)
+        });
+        if mended {
+            store.pause(&Pause { failures: 0, ..pause })?;
+        }
     }
     if failed.is_empty() { Ok(Exit::Done) } else { Err(Failure::new(Exit::Failed, failed.join("\n"))) }
 }

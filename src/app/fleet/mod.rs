@@ -8,11 +8,15 @@ use super::context::Common;
 use super::exit::{self, Outcome};
 use super::{harden, logging};
 
+mod ack;
+mod alerts;
 mod ask;
 mod backup;
 mod check_config;
 mod config;
 mod consent;
+mod erase;
+mod explain;
 mod generate;
 mod health;
 mod history;
@@ -23,6 +27,7 @@ mod mail;
 mod paths;
 mod prune;
 mod show;
+mod silence;
 mod views;
 
 /// Watches a fleet over plain SSH, with nothing installed on the machines
@@ -51,6 +56,14 @@ enum Command {
     View(views::Chosen),
     /// One metric of one host over time
     History(history::Args),
+    /// What is wrong now and was lately; one problem in full
+    Alerts(alerts::Args),
+    /// Take a problem, so that it is not repeated
+    Ack(ack::Args),
+    /// Add, list and end maintenance windows
+    Silence(silence::Args),
+    /// Why a host is in the state that it is: each rule, its value, its thresholds, and who was told
+    Explain(explain::Args),
     /// Whether collector and alerter do their job; exit code as Nagios plugins have
     Health(health::Args),
     /// Send a test mail and show the dialogue with the server
@@ -102,6 +115,10 @@ fn run(cli: Cli) -> Outcome {
         Command::CheckConfig(args) => check_config::run(&common, args),
         Command::Config(args) => config::run(&common, args),
         Command::History(args) => history::run(&common, args),
+        Command::Alerts(args) => alerts::run(&common, args),
+        Command::Ack(args) => ack::run(&common, args),
+        Command::Silence(args) => silence::run(&common, args),
+        Command::Explain(args) => explain::run(&common, args),
         Command::Health(args) => health::run(&common, args),
         Command::Mail(args) => mail::run(&common, args),
         Command::Consent(args) => consent::run(&common, args),

@@ -41,12 +41,16 @@ pub fn generate(keys: &KeySpec, now: DateTime<Utc>) -> Result<String, Failure> {
     };
     let recipient = recipient_of(&entry)?;
     // An older public key file may be there while the private one is lost; files sealed to it could never be opened.
-    files::replace(&keys.recipient_file, recipient_text(&recipient).as_bytes(), 0o644)
-        .map_err(failed(&keys.recipient_file))?;
+    let mut text = recipient_text(&recipient);
+    for older in present(keys)?.lines().filter(|line| line.trim().starts_with("age1")) {
+        text.push_str(&format!("# Not sealed to any more, for the private key was not here: {}\n", older.trim()));
+    }
+    files::replace(&keys.recipient_file, text.as_bytes(), 0o644).map_err(failed(&keys.recipient_file))?;
     Ok(recipient)
 }
 
-/// Puts a new private key before the old ones, then makes its public key the only one; returns that.
+/// Puts a new private key before the old ones, then its public key in the place of theirs; returns that. Public keys of
+/// others (an auditor's) stay.
 ///
 /// # Errors
 /// [`Exit::Config`] where the present keys cannot be read or the files not written; then nothing has changed, or only
@@ -54,12 +58,41 @@ pub fn generate(keys: &KeySpec, now: DateTime<Utc>) -> Result<String, Failure> {
 pub fn rotate(keys: &KeySpec, now: DateTime<Utc>) -> Result<String, Failure> {
     let _lock = lock(keys)?;
     let mut all = entries(keys)?;
+    let ours = all.iter().map(recipient_of).collect::<Result<Vec<_>, _>>()?;
     let (identity, recipient) = seal::generate();
+    let text = in_place_of(&ours, &recipient, &present(keys)?);
     all.insert(0, Entry { identity, created: Some(now) });
     files::replace(&keys.identity_file, identity_text(&all).as_bytes(), 0o600).map_err(failed(&keys.identity_file))?;
-    files::replace(&keys.recipient_file, recipient_text(&recipient).as_bytes(), 0o644)
-        .map_err(failed(&keys.recipient_file))?;
+    files::replace(&keys.recipient_file, text.as_bytes(), 0o644).map_err(failed(&keys.recipient_file))?;
     Ok(recipient)
+}
+
+/// The present file of public keys; nothing where there is none.
+fn present(keys: &KeySpec) -> Result<String, Failure> {
+    if keys.recipient_file.symlink_metadata().is_ok() { super::recipient_lines(keys) } else { Ok(String::new()) }
+}
+
+/// The file with the new key where the first of ours stood; all that is not ours stays as it is.
+fn in_place_of(ours: &[String], new: &str, present: &str) -> String {
+    let is_ours = |line: &&str| ours.iter().any(|key| key == line.trim());
+    if !present.lines().any(|line| is_ours(&line)) {
+        let foreign: String =
+            present.lines().filter(|line| line.trim().starts_with("age1")).map(|line| format!("{line}\n")).collect();
+        return recipient_text(new) + &foreign;
+    }
+    let mut text = String::new();
+    let mut put = false;
+    for line in present.lines() {
+        if !is_ours(&line) {
+            text.push_str(line);
+        } else if !std::mem::replace(&mut put, true) {
+            text.push_str(new);
+        } else {
+            continue;
+        }
+        text.push('\n');
+    }
+    text
 }
 
 /// The private keys that [`retire`] would drop: created before `now - older`, never the newest one, never one whose
@@ -178,6 +211,32 @@ mod tests {
         assert_eq!(seal::open(&all[..1], &new).unwrap(), b"new");
         assert_eq!(mode(&keys.identity_file), 0o600);
         assert_eq!(std::fs::read_dir(dir.path().join("keys")).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn public_keys_of_others_outlive_a_rotation() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = spec(dir.path());
+        let first = generate(&keys, at(1)).unwrap();
+        let (_, auditor) = seal::generate();
+        let text = std::fs::read_to_string(&keys.recipient_file).unwrap();
+        std::fs::write(&keys.recipient_file, format!("{text}# an auditor\n{auditor}\n")).unwrap();
+        let second = rotate(&keys, at(10)).unwrap();
+        assert_eq!(recipients(&keys).unwrap(), [second.clone(), auditor.clone()]);
+        let text = std::fs::read_to_string(&keys.recipient_file).unwrap();
+        assert!(text.contains("# an auditor\n") && !text.contains(&first), "{text}");
+        // Also where none of ours is in it, and where both are.
+        std::fs::write(&keys.recipient_file, format!("{auditor}\n")).unwrap();
+        let third = rotate(&keys, at(11)).unwrap();
+        assert_eq!(recipients(&keys).unwrap(), [third.clone(), auditor.clone()]);
+        std::fs::write(&keys.recipient_file, format!("{second}\n{third}\n{auditor}\n")).unwrap();
+        let fourth = rotate(&keys, at(12)).unwrap();
+        assert_eq!(recipients(&keys).unwrap(), [fourth, auditor.clone()]);
+        // With the private keys lost nobody can tell whose they are: they are named, and no longer sealed to.
+        std::fs::remove_file(&keys.identity_file).unwrap();
+        let fifth = generate(&keys, at(13)).unwrap();
+        assert_eq!(recipients(&keys).unwrap(), [fifth]);
+        assert!(std::fs::read_to_string(&keys.recipient_file).unwrap().contains(&auditor));
     }
 
     #[test]

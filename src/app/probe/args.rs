@@ -6,19 +6,21 @@ use std::path::PathBuf;
 use super::aside::REFRESH;
 use crate::measure::ASK;
 
+const COMMAND_LINES: &str = "--command-lines";
+
 /// What is to be done.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Measure and print a table.
-    Print,
+    Print { command_lines: bool },
     /// Measure and print JSON.
-    Json,
+    Json { command_lines: bool },
     /// Measure and say what is measured, what is not, and why.
     Explain,
     /// Do the task on standard input.
     Serve { spool: PathBuf },
     /// Measure into the spool.
-    Spool { spool: PathBuf, recipients: Vec<String> },
+    Spool { spool: PathBuf, recipients: Vec<String>, command_lines: bool },
     /// Ask the mounts named on standard input; started by the probe itself.
     AskMounts,
     /// Ask what takes long and keep the answer in the spool; started by the probe itself.
@@ -40,6 +42,7 @@ pub fn help() -> String {
            --print          Print what this machine measures, for a person\n  \
            --json           The same as JSON\n  \
            --explain        Say what is measured here as this user, what is not, and what would allow it\n  \
+           --command-lines  With the command lines of the processes that take most; they may hold secrets\n  \
            --spool DIR      Where sealed stats wait for the collector; made with mode 0700\n  \
            --recipient KEY  Public key (age1...) to seal to; for runs by this machine's own cron\n  \
            --serve          Do the task on standard input; the collector's use\n  \
@@ -48,6 +51,11 @@ pub fn help() -> String {
     );
     for collector in crate::measure::COLLECTORS {
         text.push_str(&format!("  {:<13} {}\n", collector.name, collector.help));
+    }
+    text.push_str("\nChecks of services, as the task orders them:\n");
+    for check in crate::check::CHECKS {
+        let help = crate::model::check::find(check.kind()).map_or("", |kind| kind.help);
+        text.push_str(&format!("  {:<11} {help}\n", check.kind()));
     }
     text
 }
@@ -58,7 +66,7 @@ pub fn help() -> String {
 /// A text for the person.
 pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Mode, String> {
     const HINT: &str = "see: fleet-probe --help";
-    let (mut spool, mut recipients, mut modes) = (None, Vec::new(), Vec::new());
+    let (mut spool, mut recipients, mut modes, mut command_lines) = (None, Vec::new(), Vec::new(), false);
     let mut args = args;
     while let Some(arg) = args.next() {
         let text = arg.to_string_lossy().into_owned();
@@ -74,6 +82,7 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Mode, String> {
             "--print" | "--json" | "--explain" | "--serve" | ASK | REFRESH if inline.is_none() => {
                 modes.push(name.to_owned())
             }
+            COMMAND_LINES if inline.is_none() => command_lines = true,
             "--version" | "-V" => return Ok(Mode::Version),
             "--help" | "-h" => return Ok(Mode::Help),
             _ => return Err(format!("unknown argument {:?}; {HINT}", crate::model::clean::clean(&text))),
@@ -81,14 +90,18 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Mode, String> {
     }
     let modes: Vec<&str> = modes.iter().map(String::as_str).collect();
     match (modes.as_slice(), spool, recipients.is_empty()) {
-        (["--print"], None, true) => Ok(Mode::Print),
-        (["--json"], None, true) => Ok(Mode::Json),
+        (["--print"], None, true) => Ok(Mode::Print { command_lines }),
+        (["--json"], None, true) => Ok(Mode::Json { command_lines }),
+        ([_, ..], ..) if command_lines => {
+            Err(format!("{COMMAND_LINES} goes with --print, --json or --recipient; {HINT}"))
+        }
         (["--explain"], None, true) => Ok(Mode::Explain),
         ([ASK], None, true) => Ok(Mode::AskMounts),
         ([REFRESH], Some(spool), true) => Ok(Mode::Refresh { spool }),
         (["--serve"], Some(spool), true) => Ok(Mode::Serve { spool }),
         (["--serve"], None, _) => Err(format!("--serve needs --spool DIR; {HINT}")),
-        ([], Some(spool), false) => Ok(Mode::Spool { spool, recipients }),
+        ([], Some(spool), false) => Ok(Mode::Spool { spool, recipients, command_lines }),
+
         ([], Some(_), true) => Err(format!("--spool needs --recipient KEY or --serve; {HINT}")),
         _ => Err(format!("say one of --print, --json, --explain, --serve and --spool; {HINT}")),
     }
@@ -104,13 +117,23 @@ mod tests {
 
     #[test]
     fn modes() {
-        assert_eq!(parsed("--print"), Ok(Mode::Print));
+        assert_eq!(parsed("--print"), Ok(Mode::Print { command_lines: false }));
+        assert_eq!(parsed("--json --command-lines"), Ok(Mode::Json { command_lines: true }));
         assert_eq!(parsed("--serve --spool=/x"), Ok(Mode::Serve { spool: "/x".into() }));
-        let spool = Mode::Spool { spool: "/x".into(), recipients: vec!["a".into(), "b".into()] };
+        let spool = Mode::Spool { spool: "/x".into(), recipients: vec!["a".into(), "b".into()], command_lines: false };
         assert_eq!(parsed("--recipient a --spool /x --recipient b"), Ok(spool));
-        for bad in
-            ["", "--serve", "--spool", "--spool /x", "--print --json", "--print=1", "x", "--serve --spool /x --json"]
-        {
+        for bad in [
+            "",
+            "--serve --spool /x --command-lines",
+            "--explain --command-lines",
+            "--serve",
+            "--spool",
+            "--spool /x",
+            "--print --json",
+            "--print=1",
+            "x",
+            "--serve --spool /x --json",
+        ] {
             assert!(parsed(bad).is_err(), "{bad}");
         }
     }

@@ -40,7 +40,7 @@ pub fn refresh(root: &Root, dir: &Path) -> Outcome {
     if let Some(smart) = measure::ask_disks(root, last_smart(&dir).as_ref(), now) {
         spool::keep(&dir, SMART, &smart.bytes());
     }
-    if !last_updates(&dir).is_some_and(|updates| updates.is_fresh(now))
+    if measure::updates_wait(root, last_updates(&dir).as_ref(), now)
         && let Some(updates) = measure::ask_for_updates(root, now)
     {
         spool::keep(&dir, UPDATES, &updates.bytes());

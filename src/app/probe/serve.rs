@@ -70,11 +70,13 @@ pub fn serve(root: &Root, dir: &Path) -> Outcome {
 }
 
 /// Measures into the spool, for this machine's own cron.
-pub fn spool_only(root: &Root, dir: &Path, recipients: &[String]) -> Outcome {
+pub fn spool_only(root: &Root, dir: &Path, recipients: &[String], command_lines: bool) -> Outcome {
     let _alarm = Alarm::start();
     let failed = |fail: Fail| Failure::new(Exit::Failed, format!("{}; {}", fail.text, fail.cause.remedy()));
     let spool = Spool::open(dir).map_err(failed)?;
-    let fresh = measure_into(root, Ok(&spool), None, recipients, OWN_SPOOL_BYTES, Checks::default()).map_err(failed)?;
+    let checks = Checks::default();
+    let fresh =
+        measure_into(root, Ok(&spool), (None, recipients), OWN_SPOOL_BYTES, checks, command_lines).map_err(failed)?;
     drop(spool);
     if fresh.ask_aside {
         aside::start(dir);
@@ -99,7 +101,8 @@ fn pull(root: &Root, dir: &Path, task: &Task, input: &mut impl BufRead, out: &mu
     let time = Duration::from_secs(u64::from(task.deadline_secs)).saturating_sub(RESERVE).max(LEAST);
     let memory = own.as_ref().map(Spool::memory).unwrap_or_default();
     let checks = Checks { orders: task.checks.clone(), memory, time };
-    let fresh = measure_into(root, own.as_ref(), Some(&task.nonce), &task.recipients, task.spool_bytes, checks)?;
+    let fresh =
+        measure_into(root, own.as_ref(), (Some(&task.nonce), &task.recipients), task.spool_bytes, checks, false)?;
     // A spool that cannot be opened on a full or read-only disk keeps what it has; the new sample goes without it.
     let mut spools: Vec<Spool> = own.into_iter().collect();
     spools.extend(places::elsewhere(dir));
@@ -152,10 +155,10 @@ struct Fresh {
 fn measure_into(
     root: &Root,
     spool: Result<&Spool, &Fail>,
-    nonce: Option<&str>,
-    recipients: &[String],
+    (nonce, recipients): (Option<&str>, &[String]),
     room: u64,
     checks: Checks,
+    command_lines: bool,
 ) -> Result<Fresh, Fail> {
     let ordered = !checks.orders.is_empty();
     let boot = measure::boot_id(root);
@@ -163,7 +166,7 @@ fn measure_into(
     let uptime = measure::uptime_millis(root);
     let totals = state.advance(&boot, uptime);
     let (past, ask_aside) = spool.map(|spool| remembered(root, spool, totals, &state, uptime)).unwrap_or_default();
-    let taken = sample::take(root, past, state.sequence, checks);
+    let taken = sample::take(root, Past { command_lines, ..past }, state.sequence, checks);
     if let (Ok(spool), Some(processes)) = (spool, &taken.processes) {
         spool.keep(PROCESSES, &processes.bytes());
     }
@@ -174,16 +177,17 @@ fn measure_into(
     let name = format!("{}-{:010}.age", boot.get(..8).unwrap_or("00000000"), state.sequence);
     let sealed = sealed(nonce, &sample, recipients)?;
     let kept = match spool {
-        Ok(spool) => {
-            if ordered {
-                spool.set_memory(&taken.memory);
-            }
-            keep(spool, &mut state, &name, &sealed, room)
-        }
+        Ok(spool) => keep(spool, &mut state, &name, &sealed, room),
         Err(fail) => Err(fail.clone()),
     };
     match kept {
-        Ok(()) => Ok(Fresh { name, unkept: None, ask_aside }),
+        Ok(()) => {
+            // Losing it costs one more run of each check; the sample is kept.
+            if let (Ok(spool), true) = (spool, ordered) {
+                spool.set_memory(&taken.memory);
+            }
+            Ok(Fresh { name, unkept: None, ask_aside })
+        }
         Err(fail) if nonce.is_some() && matches!(fail.cause, Cause::DiskFull | Cause::ReadOnly) => {
             let text = clean(&format!("sent without being kept: {}; {}", fail.cause, fail.text));
             let item = String::new();

@@ -12,7 +12,8 @@ const VALUE: usize = 12;
 
 /// An aligned table of 80 columns: values by subject, then who takes most, facts, and what could not be measured.
 pub fn table(sample: &Sample) -> String {
-    let time = sample.taken.format("%Y-%m-%d %H:%M:%S UTC");
+    // The only form of a time that the probe needs anyway.
+    let time = sample.taken.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
     let mut text = format!("{} at {time}, probe {}\n", sample.hostname, sample.probe);
     let subject = |metric: &str| metric.split('.').next().unwrap_or_default().to_owned();
     // Subjects in the order in which they were measured, each once.

@@ -109,6 +109,17 @@ fn spec(service: &Service, most: Duration, report: &mut Report) -> ServiceSpec {
     if let (Some(unit), Some(kind), false) = (&service.unit, check::find("unit"), named) {
         checks.push(Check::implied(kind, "unit", unit.clone()));
     }
+    for (i, check) in checks.iter().enumerate() {
+        if let Some(first) = checks[..i].iter().find(|other| label(other) == label(check)) {
+            let text = format!(
+                "a second check \"{}\" in service \"{}\", first at {}",
+                label(check),
+                service.name,
+                report.named(first.at)
+            );
+            report.error(check.at, text, "give it another name=");
+        }
+    }
     ServiceSpec {
         name: service.name.clone(),
         description: service.description.as_ref().map(|typed| typed.value.clone()).unwrap_or_default(),
@@ -117,6 +128,11 @@ fn spec(service: &Service, most: Duration, report: &mut Report) -> ServiceSpec {
         origin: report.origin(service.at),
         origins,
     }
+}
+
+/// What readings and people call it: kinds do not tell two of one name apart there.
+fn label(check: &Check) -> &str {
+    check.name.as_ref().map_or(check.kind.name, |name| &name.value)
 }
 
 fn check_spec(check: &Check, most: Duration, report: &mut Report) -> CheckSpec {

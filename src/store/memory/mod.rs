@@ -87,8 +87,9 @@ impl Memory {
     }
 
     fn known(&self, host: &str, sample: &Sample) -> bool {
-        let boot = self.boots.get(&(host.to_string(), sample.key.boot.clone()));
-        boot.and_then(|boot| boot.pruned).is_some_and(|highest| sample.key.sequence <= highest)
+        // Nothing of a boot is known before its first sample.
+        let Some(boot) = self.boots.get(&(host.to_string(), sample.key.boot.clone())) else { return false };
+        boot.pruned.is_some_and(|highest| sample.key.sequence <= highest)
             || self.samples.values().any(|kept| kept.host == host && kept.sample.key == sample.key)
     }
 
@@ -197,6 +198,11 @@ impl Store for Memory {
             }
         });
         Ok(list.collect())
+    }
+
+    fn tried(&self) -> Result<Vec<Attempt>> {
+        let last = self.hosts.values().filter_map(|newest| self.attempts.get(&newest.attempt?));
+        Ok(last.map(|(_, attempt)| attempt.clone()).collect())
     }
 
     fn attempts(&self, host: &str, limit: usize) -> Result<Vec<Attempt>> {
@@ -507,13 +513,19 @@ impl Store for Memory {
         self.incidents.retain(|id, _| !gone.contains(id));
         self.events.retain(|event| !gone.contains(&event.incident));
         self.told.retain(|(id, ..), _| !gone.contains(id));
+        self.mails.retain(|_, mail| {
+            let tells = mail.tells.is_empty() || mail.tells.iter().any(|it| gone.contains(&it.incident));
+            mail.state == MailState::Queued || !tells
+        });
         self.acks.retain(|id, _| !gone.contains(id));
         Ok((had - self.samples.len()) as u64)
     }
 
     fn prune(&mut self, now: DateTime<Utc>, keep: Duration, keep_hourly: Duration) -> Result<Pruned> {
-        let mut done = Pruned::default();
         let bound = before(now, keep);
+        let waits = |(id, (_, attempt)): &(&i64, &(i64, Attempt))| **id > self.cursor && ms(attempt.at) < bound;
+        let untreated = self.attempts.iter().filter(waits).count() as u64;
+        let mut done = Pruned { untreated, ..Pruned::default() };
         let first = (!keep_hourly.is_zero()).then(|| first_hour(before(now, keep_hourly)));
         let hosts: Vec<String> = self.hosts.keys().cloned().collect();
         for host in hosts {

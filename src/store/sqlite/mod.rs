@@ -139,6 +139,9 @@ impl Store for Sqlite {
     fn now(&self) -> Result<Vec<HostNow>> {
         self.read(samples::now)
     }
+    fn tried(&self) -> Result<Vec<Attempt>> {
+        self.read(samples::tried)
+    }
     fn attempts(&self, host: &str, limit: usize) -> Result<Vec<Attempt>> {
         self.read(|c| samples::attempts(c, host, limit))
     }

@@ -1,6 +1,7 @@
 //! Opens the file: with the right mode, the right settings, and a damaged one set aside.
 
 use std::fs::{File, OpenOptions, Permissions};
+use std::io::Read;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -16,13 +17,23 @@ use crate::store::{Result, StoreError};
 const OLDEST: i32 = 3_051_003;
 /// A file up to this size is checked whole at each opening; a greater one when a call found damage in it.
 const CHECKED: u64 = 8 << 20;
+/// How an SQLite file begins.
+const MAGIC: &[u8] = b"SQLite format 3\0";
+/// The application id that the first migration sets.
+const APPLICATION: u32 = 1_179_406_420;
 /// What the name of a damaged file begins with, after the database's.
 const ASIDE: &str = ".corrupt-";
 
 /// Opens, creates, migrates; a damaged file is set aside and replaced.
 pub(super) fn open(path: &Path) -> Result<Connection> {
     refuse_old(rusqlite::version_number(), path)?;
+    let kind = kind(path);
+    // Before anything is done to it, its mode too: a mistyped url= may name any file.
+    if kind == Kind::Other {
+        return Err(not_ours(path, "no database"));
+    }
     match attempt(path) {
+        Err(StoreError::Corrupt { text, .. }) if kind == Kind::Database => Err(not_ours(path, &text)),
         Err(StoreError::Corrupt { text, .. }) => replace(path, &text),
         Ok(conn) => {
             old_news(&conn, path);
@@ -30,6 +41,41 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
         }
         other => other,
     }
+}
+
+/// What stands where the store should be, as far as a damaged file still tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// A store of ours, perhaps damaged, or nothing yet.
+    Ours,
+    /// A database, perhaps another program's.
+    Database,
+    /// Neither.
+    Other,
+}
+
+/// By its first bytes, and by what only we put beside a store.
+fn kind(path: &Path) -> Kind {
+    let mut head = [0; 72];
+    let read = File::open(path).and_then(|mut file| {
+        // A pipe would hold us, and a folder fails as it always did.
+        if file.metadata()?.is_file() { file.read(&mut head) } else { Ok(0) }
+    });
+    let beside_it = |suffix: &str| beside(path, suffix).exists();
+    match read {
+        Ok(0) | Err(_) => Kind::Ours,
+        Ok(_) if beside_it(".ballast") || beside_it(".suspect") => Kind::Ours,
+        Ok(72) if head.starts_with(MAGIC) && head[68..] == APPLICATION.to_be_bytes() => Kind::Ours,
+        Ok(_) if head.starts_with(MAGIC) => Kind::Database,
+        // The first page is gone, and its log is there.
+        Ok(_) if beside_it("-wal") => Kind::Ours,
+        Ok(_) => Kind::Other,
+    }
+}
+
+fn not_ours(path: &Path, why: &str) -> StoreError {
+    let text = format!("is no store of fleet-health ({why}) and is left as it is; mend url= of <store>");
+    StoreError::Other { location: path.display().to_string(), text }
 }
 
 /// The news of a damaged store is over when a person has taken the damaged files away.
@@ -223,6 +269,58 @@ fn set_aside(path: &Path) -> std::io::Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_was_ours_is_set_aside_and_other_files_keep_their_mode() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.xml");
+        let listed = || {
+            let mut names: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        let foreign = || {
+            let error = open(&path).unwrap_err().to_string();
+            assert!(error.contains("no store of fleet-health") && error.contains("url="), "{error}");
+        };
+        for text in [&b"<fleet-health version=\"1\"/>"[..], &[0; 4096], b"x"] {
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+            foreign();
+            assert_eq!(std::fs::read(&path).unwrap(), text);
+            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+        }
+        // Another program's database that is damaged.
+        std::fs::remove_file(&path).unwrap();
+        let theirs = Connection::open(&path).unwrap();
+        theirs.execute_batch("CREATE TABLE theirs (x); INSERT INTO theirs VALUES (zeroblob(9000))").unwrap();
+        drop(theirs);
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[100..600].fill(0xff);
+        std::fs::write(&path, &bytes).unwrap();
+        foreign();
+        assert_eq!(std::fs::read(&path).unwrap(), bytes);
+        assert_eq!(listed(), ["config.xml"]);
+
+        // Ours is known by its head, its log or its ballast.
+        let ours = dir.path().join("fleet.db");
+        drop(open(&ours).unwrap());
+        assert_eq!(kind(&ours), Kind::Ours);
+        let whole = std::fs::read(&ours).unwrap();
+        assert_eq!(whole[68..72], APPLICATION.to_be_bytes());
+        std::fs::write(&ours, vec![0; whole.len()]).unwrap();
+        assert_eq!(kind(&ours), Kind::Other);
+        for suffix in [".ballast", ".suspect", "-wal"] {
+            std::fs::write(beside(&ours, suffix), "").unwrap();
+            assert_eq!(kind(&ours), Kind::Ours, "{suffix}");
+            std::fs::remove_file(beside(&ours, suffix)).unwrap();
+        }
+        let mut damaged = whole.clone();
+        damaged[100..whole.len()].fill(0xff);
+        std::fs::write(&ours, damaged).unwrap();
+        drop(open(&ours).unwrap());
+        assert!(listed().iter().any(|name| name.to_string_lossy().contains(".corrupt-")), "{:?}", listed());
+    }
 
     #[test]
     fn an_old_sqlite_is_refused_and_ours_is_not() {

@@ -248,6 +248,11 @@ pub(super) fn now(conn: &Connection) -> rusqlite::Result<Vec<HostNow>> {
         .collect()
 }
 
+pub(super) fn tried(conn: &Connection) -> rusqlite::Result<Vec<Attempt>> {
+    let sql = format!("SELECT {ATTEMPT} FROM host AS h JOIN attempt AS a ON a.id = h.attempt ORDER BY h.name");
+    conn.prepare_cached(&sql)?.query_map([], |row| attempt(row, 0))?.collect()
+}
+
 pub(super) fn attempts(conn: &Connection, host: &str, limit: usize) -> rusqlite::Result<Vec<Attempt>> {
     let sql = format!(
         "SELECT {ATTEMPT} FROM host AS h JOIN attempt AS a INDEXED BY attempt_host ON a.host = h.id

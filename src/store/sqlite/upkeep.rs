@@ -39,7 +39,7 @@ pub(super) fn prune(
     };
     let hosts: Vec<i64> =
         conn.prepare("SELECT id FROM host ORDER BY id")?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    let mut done = Pruned::default();
+    let mut done = Pruned { untreated: untreated(conn, bounds.samples)?, ..Pruned::default() };
     for host in hosts {
         let mut place = (i64::MIN, 0);
         let mut counted = HashSet::new();
@@ -74,6 +74,13 @@ pub(super) fn prune(
         }
     }
     Ok(done)
+}
+
+/// Rows that the alerter has not treated though they are that old; those past its cursor are few unless it is dead.
+fn untreated(conn: &Connection, bound: i64) -> rusqlite::Result<u64> {
+    let cursor = super::truth::number(conn, "cursor")?;
+    let sql = "SELECT count(*) FROM attempt WHERE id > ?1 AND at < ?2";
+    Ok(conn.query_row(sql, [cursor, bound], |row| row.get::<_, i64>(0))?.unsigned_abs())
 }
 
 /// Shared texts that no sample names any more.

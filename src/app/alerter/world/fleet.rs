@@ -90,7 +90,11 @@ impl World<'_> {
     fn mass(&mut self, now: DateTime<Utc>) {
         let mut sites: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
         for host in &self.spec.hosts {
-            let fails = self.failing(&host.name) && !self.parents(host).iter().any(|parent| self.failing(parent));
+            // A parent explains it while it fails, and until the host was tried again after that.
+            let last = self.built_in(&host.name, UNREACHABLE, "").and_then(|state| state.last);
+            let explains =
+                |parent: &&str| self.failing(parent) || self.last_failure(parent).is_some_and(|at| last <= Some(at));
+            let fails = self.failing(&host.name) && !self.parents(host).iter().any(explains);
             for site in std::iter::once("").chain(host.groups.iter().map(String::as_str)) {
                 let (failed, all) = sites.entry(site).or_default();
                 *failed += usize::from(fails);

@@ -46,8 +46,12 @@ impl World<'_> {
         let mut stale = None;
         let mut windows = two(interval);
         let (failed, text) = match &row.attempt.outcome {
-            // Not tried: that says nothing.
-            Outcome::Failed { cause: Cause::BackOff | Cause::NoConsent, .. } => return,
+            // Not tried, or this side's failure: that says nothing of the host. A key or password that cannot be used is
+            // of this side too, but keeps the host unwatched until a person mends it.
+            Outcome::Failed {
+                cause: Cause::BackOff | Cause::NoConsent | Cause::SweepDeadline | Cause::Store | Cause::Internal,
+                ..
+            } => return,
             Outcome::Collected => (false, "answers again".to_owned()),
             // It answered, with nothing but what it had measured before.
             Outcome::Failed { cause: Cause::BadEnvelope, text } if !row.samples.is_empty() => {

@@ -39,7 +39,7 @@ pub fn means<'a>(store: &dyn Store, spec: &'a FleetSpec, now: DateTime<Utc>) -> 
         return Ok(Vec::new());
     }
     let oldest = now - delta(spec.collector.interval) * 3;
-    let mut found: BTreeMap<(&'a str, String), (&'a RuleSpec, DateTime<Utc>, f64, f64)> = BTreeMap::new();
+    let mut found: BTreeMap<(&'a str, String), (Mean<'a>, f64)> = BTreeMap::new();
     for known in store.now()? {
         let (Some(host), Some((received, sample))) = (spec.host(&known.host), known.sample) else { continue };
         if received < oldest {
@@ -51,20 +51,14 @@ pub fn means<'a>(store: &dyn Store, spec: &'a FleetSpec, now: DateTime<Utc>) -> 
             else {
                 continue;
             };
-            let key = (rule.name.as_str(), reading.item.clone());
-            let (_, at, sum, count) = found.entry(key).or_insert((rule, received, 0.0, 0.0));
-            *at = received.max(*at);
-            *sum += reading.value;
+            let blank = || (Mean { rule, item: reading.item.clone(), at: received, value: 0.0 }, 0.0);
+            let (sum, count) = found.entry((rule.name.as_str(), reading.item.clone())).or_insert_with(blank);
+            sum.at = received.max(sum.at);
+            sum.value += reading.value;
             *count += 1.0;
         }
     }
-    let mean = |((_, item), (rule, at, sum, count)): ((&str, String), (_, DateTime<Utc>, f64, f64))| Mean {
-        rule,
-        item,
-        at,
-        value: sum / count,
-    };
-    Ok(found.into_iter().map(mean).collect())
+    Ok(found.into_values().map(|(sum, count)| Mean { value: sum.value / count, ..sum }).collect())
 }
 
 /// Whether the configuration still has what a subject is about.

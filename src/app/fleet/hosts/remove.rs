@@ -4,9 +4,11 @@ use std::time::Instant;
 
 use super::{add, unknown};
 use crate::app::collector::plan;
-use crate::app::context::{Common, open_store};
+use crate::app::context::Common;
 use crate::app::dialer;
 use crate::app::exit::{self, Exit, Failure, Outcome};
+use crate::app::fleet::erase as stored;
+use crate::app::secrets::Secrets;
 use crate::config;
 use crate::model::clean::clean;
 use crate::model::spec::{FleetSpec, HostSpec, Transport};
@@ -37,8 +39,7 @@ pub fn run(common: &Common, args: &Args) -> Outcome {
             "What was stored of it stays, and so does the probe's directory on the machine; both go with --purge\n",
         );
     }
-    let samples = open_store(&before)?.forget(name)?;
-    exit::print(&format!("{samples} samples of {name} were erased; copies made by fleet backup still hold them\n"))?;
+    exit::print(&stored::erase(&before, name)?)?;
     clear(&after, host, &before)
 }
 
@@ -50,13 +51,14 @@ fn clear(after: &FleetSpec, host: &HostSpec, before: &FleetSpec) -> Outcome {
     if let Some(other) = after.hosts.iter().find(|other| reached(&other.transport) == place) {
         return exit::print(&format!("the probe stays at {place}, which is also {}\n", other.name));
     }
+    let until = Instant::now() + before.collector.timeout;
     let result = match &host.transport {
         Transport::Local => {
             local::erase().map(|gone| (gone.iter().map(|path| path.display().to_string()).collect(), Vec::new()))
         }
-        Transport::Ssh(ssh) => dialer::secrets_of(ssh).and_then(|secrets| {
+        Transport::Ssh(ssh) => dialer::secrets_of(ssh, &Secrets::default(), until).and_then(|secrets| {
             let nonce = plan::nonce().map_err(|failure| failure.text)?;
-            erase::remote(ssh, &secrets, &nonce, Instant::now() + before.collector.timeout)
+            erase::remote(ssh, &secrets, &nonce, until)
                 .map(|erased| (erased.gone, erased.left))
                 .map_err(|error| format!("{}: {}", error.cause, clean(&error.text)))
         }),

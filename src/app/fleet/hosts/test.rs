@@ -8,6 +8,7 @@ use crate::app::context::{Common, open_store};
 use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::app::fleet::show;
 use crate::app::orders::Orders;
+use crate::app::secrets::Secrets;
 use crate::app::{dialer, keyring};
 use crate::model::cause::Cause;
 use crate::model::job::{FromDialer, ToDialer, Traffic};
@@ -98,12 +99,14 @@ pub fn visit(spec: &FleetSpec, host: &HostSpec) -> Result<Visited, Failure> {
     }
     let recipients = keyring::recipients(&spec.keys)?;
     let identities = keyring::identities(&spec.keys)?;
-    let job = plan::job(spec, host, &mut Orders::default(), &recipients, &plan::probe_folder(&spec.collector)?)?;
+    let probes = plan::probe_folder(&spec.collector)?;
+    let job = plan::job(spec, host, &mut Orders::default(), &recipients, &probes)?;
     let (sender, answer) = mpsc::channel();
     let mut newest = None;
     let mut seen: Result<Traffic, (Cause, String)> = Err((Cause::Internal, "the visit said nothing".to_owned()));
     dialer::visit(
         &job,
+        &Secrets::default(),
         &mut |said| match said {
             FromDialer::Sealed { bytes, .. } => {
                 let opened = seal::open(&identities, &bytes).ok().and_then(|plain| v1::decode(&plain).ok());

@@ -1,0 +1,120 @@
+//! `file`: files by pattern, how many, how large, how old.
+
+use std::fs::{self, Metadata};
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+
+use super::{Check, Found, Occasion, Trouble};
+use crate::model::pattern;
+use crate::model::sample::FaultKind;
+
+/// A folder with more entries is read this far.
+const MAX_ENTRIES: usize = 100_000;
+
+pub(super) struct File;
+
+impl Check for File {
+    fn kind(&self) -> &'static str {
+        "file"
+    }
+
+    fn look(&self, at: &Occasion, found: &mut Found) -> Result<(), Trouble> {
+        let path = at.needed("path")?;
+        let said = |error: &std::io::Error| match error.kind() {
+            ErrorKind::NotFound => Trouble::Bad(FaultKind::Absent, format!("{path}: is not there")),
+            ErrorKind::PermissionDenied => Trouble::denied(format!("{path}: {error}")),
+            _ => Trouble::Unknown(FaultKind::Malformed, format!("{path}: {error}")),
+        };
+        let mut sum = Sum::default();
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        if name.contains(['*', '?']) {
+            let entries = fs::read_dir(at.path(folder)).map_err(|error| said(&error))?;
+            for (seen, entry) in entries.flatten().enumerate() {
+                if seen == MAX_ENTRIES {
+                    found.fault(FaultKind::Cut, format!("{folder}: more than {MAX_ENTRIES} entries"));
+                    break;
+                }
+                let file = entry.file_name();
+                let file = file.to_string_lossy();
+                let hidden = file.starts_with('.') && !name.starts_with('.');
+                // Gone since it was listed: not a fault.
+                if !hidden
+                    && pattern::matches(name, &file)
+                    && let Ok(meta) = fs::metadata(entry.path())
+                {
+                    sum.add(&meta, at.now);
+                }
+            }
+        } else {
+            sum.add(&fs::metadata(at.path(path)).map_err(|error| said(&error))?, at.now);
+        }
+        sum.put(found);
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct Sum {
+    count: u64,
+    size: u64,
+    largest: u64,
+    newest: Option<i64>,
+    oldest: Option<i64>,
+}
+
+impl Sum {
+    /// Counts regular files and folders named by the pattern; only files have a size.
+    fn add(&mut self, meta: &Metadata, now: i64) {
+        self.count += 1;
+        if meta.is_file() {
+            self.size = self.size.saturating_add(meta.len());
+            self.largest = self.largest.max(meta.len());
+        }
+        // A stamp from the future is of now.
+        let age = now.saturating_sub(meta.mtime()).max(0);
+        self.newest = Some(self.newest.map_or(age, |newest| newest.min(age)));
+        self.oldest = Some(self.oldest.map_or(age, |oldest| oldest.max(age)));
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "ages in seconds are small")]
+    fn put(&self, found: &mut Found) {
+        found.whole("file.count", self.count);
+        found.whole("file.size", self.size);
+        found.whole("file.largest", self.largest);
+        if let (Some(newest), Some(oldest)) = (self.newest, self.oldest) {
+            found.put("file.age", newest as f64);
+            found.put("file.age.oldest", oldest as f64);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::run::tests::look;
+    use std::time::{Duration, SystemTime};
+
+    fn write(path: &std::path::Path, size: usize, age: u64) {
+        let file = fs::File::create(path).unwrap();
+        file.set_len(size as u64).unwrap();
+        #[allow(clippy::disallowed_methods, reason = "a stamp for a file")]
+        file.set_modified(SystemTime::now() - Duration::from_secs(age)).unwrap();
+    }
+
+    #[test]
+    fn count_size_and_age_by_pattern() {
+        let root = tempfile::tempdir().unwrap();
+        for (name, size, age) in [("a.tar", 10, 100), ("b.tar", 20, 5000), ("c.txt", 99, 1), (".d.tar", 99, 1)] {
+            write(&root.path().join(name), size, age);
+        }
+        let (found, result) = look(&File, &[("path", "/*.tar")], root.path());
+        assert_eq!(result, Ok(()));
+        let value = |metric: &str| found.readings.iter().find(|r| r.metric == metric).unwrap().value;
+        assert_eq!((value("file.count"), value("file.size"), value("file.largest")), (2.0, 30.0, 20.0));
+        assert!((100.0..200.0).contains(&value("file.age")) && value("file.age.oldest") >= 5000.0);
+        let (found, result) = look(&File, &[("path", "/*.zip")], root.path());
+        assert_eq!((found.readings.len(), result), (3, Ok(())));
+        let (_, result) = look(&File, &[("path", "/none")], root.path());
+        assert!(matches!(result, Err(Trouble::Bad(FaultKind::Absent, _))));
+    }
+}
