@@ -156,6 +156,9 @@ fn o3_on_a_full_disk_the_alert_still_goes() {
     let said = bench.run("fleet-collector", &[]).ends_with(74);
     assert!(said.err.contains("cannot be written"), "{}", said.err);
     bench.run("fleet", &["status"]).ends_with(0);
+    let readings = "select count(*) > 10 from reading where host = 'self'";
+    assert_eq!(sqlite3(&small.join("fleet.db"), readings), [["1"]], "what was stored stays readable");
+    assert_eq!(sqlite3(&small.join("fleet.db"), "pragma integrity_check"), [["ok"]]);
     assert!(small.join("fleet.db.ballast").exists(), "only the alerter may use the room");
 
     let said = bench.run("fleet-alerter", &[]).ends_with(0);
