@@ -128,7 +128,7 @@ fn make(dir: &Path, file: &Path, written: &str) -> Result<String, Failure> {
     }
     let said = make_keys(dir, &mut made)?;
     let database = dir.join("fleet.db");
-    for ending in ["", "-wal", "-shm"] {
+    for ending in ["", "-wal", "-shm", ".ballast"] {
         made.file(PathBuf::from(format!("{}{ending}", database.display())));
     }
     let sqlite = StoreSpec {
