@@ -197,6 +197,8 @@ fn what_cannot_be_meant_is_an_error() {
         ("<web listen=\"127.0.0.1:1\"/>", "comes with a later version"),
         ("<host name=\"a\" adress=\"x\"/>", "did you mean \"address\"?"),
         ("<store url=\"postgres://fleet:hunter2@db/fleet\"/>", "later version"),
+        ("<store url=\"memory:\"/>", "keeps nothing"),
+        ("<store url=\"memory\"/>", "names no backend"),
         ("<include file=\"none.xml\"/>", "no such file"),
         ("<include file=\"config.xml\"/>", "included twice"),
         ("<alerts><to name=\"ops\" directory=\"m\"/><route to=\"opps\"/></alerts>", "did you mean \"ops\"?"),

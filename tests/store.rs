@@ -200,6 +200,7 @@ fn all_files_are_0600_under_the_usual_umask() {
 fn a_damaged_file_is_set_aside_and_a_new_one_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let db = dir.path().join("fleet.db");
+    drop(Sqlite::open(&db).unwrap());
     std::fs::write(&db, vec![b'x'; 5000]).unwrap();
     let mut store = Sqlite::open(&db).unwrap();
     let beat = store.beats().unwrap().remove(0);
@@ -229,6 +230,7 @@ fn a_damaged_file_is_set_aside_and_a_new_one_says_so() {
 fn the_news_of_damage_ends_when_the_damaged_file_is_taken_away() {
     let dir = tempfile::tempdir().unwrap();
     let db = dir.path().join("fleet.db");
+    drop(Sqlite::open(&db).unwrap());
     std::fs::write(&db, vec![b'x'; 5000]).unwrap();
     let news = || Sqlite::open(&db).unwrap().beats().unwrap().iter().filter(|beat| beat.role == "store").count();
     assert_eq!((news(), news()), (1, 1));

@@ -91,7 +91,7 @@ impl Field {
     fn rule(&mut self, metric: &str, change: impl Fn(&mut RuleSpec)) {
         for host in &mut self.spec.hosts {
             let mut rule = host.rules[0].clone();
-            rule.metric = metric.into();
+            (rule.name, rule.metric) = (metric.into(), metric.into());
             change(&mut rule);
             host.rules.push(rule);
         }
