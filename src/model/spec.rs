@@ -60,7 +60,7 @@ pub struct CollectorSpec {
     pub deadline: Duration,
     /// Between two sweeps: what cron is set to.
     pub interval: Duration,
-    /// Locks, spooled sealed files; created with mode 0700.
+    /// Locks, and sealed files that nobody could open; created with mode 0700.
     pub state_dir: PathBuf,
     /// Folder with `<arch>-linux/fleet-probe`; `None`: beside the running program.
     pub probe_dir: Option<PathBuf>,

@@ -42,6 +42,8 @@ pub(super) fn migrate(conn: &mut Connection, path: &Path, migrations: &[&str]) -
                 let text = "is a database of another program; name another file in <store url=...>".to_string();
                 return Err(StoreError::Other { location: path.display().to_string(), text });
             }
+            // What is made here and now needs no copy before its next step.
+            copied = true;
         } else if !copied {
             let mut name = path.as_os_str().to_os_string();
             name.push(format!(".before-{}", found + 1));
@@ -94,6 +96,9 @@ mod tests {
         assert_eq!(version(&conn).unwrap(), 3);
         let before = dir.path().join("a.db.before-2");
         assert_eq!(std::fs::metadata(&before).unwrap().permissions().mode() & 0o777, 0o600);
+        let fresh = dir.path().join("fresh.db");
+        migrate(&mut Connection::open(&fresh).unwrap(), &fresh, &[first, "CREATE TABLE b (y);"]).unwrap();
+        assert!(!dir.path().join("fresh.db.before-2").exists(), "nothing was there before");
         let old = Connection::open(&before).unwrap();
         assert_eq!(version(&old).unwrap(), 1);
         assert_eq!(old.query_row("SELECT x FROM a", [], |r| r.get::<_, i64>(0)).unwrap(), 7);
