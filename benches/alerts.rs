@@ -1,4 +1,4 @@
-//! What alerting costs: catching up 5,000 hosts over 6 h, a whole run from a file database, and a mail on loopback.
+//! What alerting costs: catching up 5,000 hosts over 6 h, and a whole run from a file database.
 //! `cargo bench --bench alerts` prints a table; without `--bench` (as `cargo test` starts it) everything is tiny.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a benchmark fails loudly, and is about the clock")]
 
@@ -14,15 +14,9 @@ use fleet_health::model::job::Traffic;
 use fleet_health::model::rule::RuleKind;
 use fleet_health::model::sample::{Reading, Sample, SampleKey};
 use fleet_health::model::spec::*;
-use fleet_health::notify::message::{Letter, compose};
-use fleet_health::notify::{self, Parcel, Setup};
 use fleet_health::store::Store;
 use fleet_health::store::memory::Memory;
 use fleet_health::store::sqlite::Sqlite;
-
-#[allow(dead_code, reason = "shared with the tests")]
-#[path = "../tests/support/smtp.rs"]
-mod smtp;
 
 const RULES: [(&str, &str); 7] = [
     ("cpu.used", ""),
@@ -181,39 +175,9 @@ fn from_file(hosts: usize, sweeps: usize) {
     );
 }
 
-fn mails(count: u32) {
-    let server = smtp::Server::start();
-    let spec = SmtpSpec {
-        host: "127.0.0.1".into(),
-        port: server.port,
-        tls: Tls::None,
-        from: "fleet@example.net".into(),
-        user: None,
-        password: None,
-        ca_file: None,
-    };
-    let to = ChannelSpec::Mail(vec!["ops@example.net".into()]);
-    let (channel, _) = notify::of(&to).unwrap();
-    let setup = Setup { smtp: Some(&spec), password: None, timeout: Duration::from_secs(5) };
-    let letter =
-        Letter { from: spec.from.clone(), subject: "x".into(), text: "line\n".repeat(50), ..Letter::default() };
-    let (message_id, bytes) = compose(&letter, at(0, 0));
-    let mut session = channel.open(&setup, &mut |_| {}).unwrap();
-    let start = Instant::now();
-    for _ in 0..count {
-        let parcel = Parcel { recipient: "ops@example.net", message_id: &message_id, bytes: &bytes };
-        session.send(&parcel, &mut |_| {}).unwrap();
-    }
-    let each = start.elapsed().as_secs_f64() * 1000.0 / f64::from(count);
-    println!(
-        "| one mail over SMTP on loopback, session open | {each:.2} ms | mean of {count}; the server is a thread of the same process |"
-    );
-}
-
 fn main() {
     let whole = std::env::args().any(|arg| arg == "--bench");
     println!("| alerting | | |\n|---|---|---|");
     catch_up(if whole { 5000 } else { 50 }, if whole { 72 } else { 4 });
     from_file(if whole { 1000 } else { 10 }, if whole { 12 } else { 4 });
-    mails(if whole { 2000 } else { 20 });
 }

@@ -23,8 +23,8 @@ use smtpd::start;
 
 fn send(spec: &SmtpSpec, password: &str, lines: &mut Vec<String>) -> Result<(), Refusal> {
     let password = Secret::new(password.into());
-    let setup = Setup { smtp: Some(spec), password: Some(&password), timeout: Duration::from_secs(10) };
     let to = ChannelSpec::Mail(vec!["ops@example.net".into()]);
+    let setup = Setup { smtp: Some(spec), channel: &to, password: Some(&password), timeout: Duration::from_secs(10) };
     let (channel, recipients) = notify::of(&to).unwrap();
     let letter = Letter {
         from: spec.from.clone(),

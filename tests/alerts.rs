@@ -42,12 +42,13 @@ fn story(folder: &Path) -> Sqlite {
         };
         let failed = Outcome::Failed { cause: Cause::Refused, text: "nothing listens".into() };
         store.record(sweep, &visit("web01", failed), &[]).unwrap();
+        let reading = |metric: &str, value| Reading { metric: metric.into(), item: "/var".into(), value };
         let sample = Sample {
             key: SampleKey { boot: "b".into(), sequence: minutes as u64 },
             taken: at,
             hostname: "db1".into(),
             probe: "1".into(),
-            readings: vec![Reading { metric: "filesystem.used".into(), item: "/var".into(), value: 0.95 }],
+            readings: vec![reading("filesystem.used", 0.95), reading("filesystem.available", 1e9)],
             faults: Vec::new(),
             facts: Vec::new(),
             top: Vec::new(),

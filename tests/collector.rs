@@ -11,10 +11,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use fleet_health::model::cause::Cause;
-use fleet_health::model::fleet::Outcome;
+use fleet_health::model::fleet::{Attempt, Outcome};
+use fleet_health::model::job::Traffic;
 use fleet_health::model::spec::StoreSpec;
 use fleet_health::store::{self, Store};
 use fleet_health::wire::{frame, seal};
@@ -139,6 +140,44 @@ fn a_dry_run_touches_nothing() {
     assert_eq!(code(&output), 0);
     assert!(String::from_utf8_lossy(&output.stdout).contains("self: this machine"));
     assert!(!home.path().join("fleet.db").exists() && !home.path().join("state").exists());
+}
+
+#[test]
+fn a_dry_run_says_who_would_not_be_visited_and_whether_there_are_probes() {
+    let home = Home::new(
+        "<host name=\"shy\" address=\"192.0.2.1\" user=\"u\"/><host name=\"far\" address=\"192.0.2.2\" user=\"u\"/>",
+    );
+    let at = chrono::DateTime::<chrono::Utc>::from(SystemTime::now());
+    let failed = |cause| Outcome::Failed { cause, text: "no".to_owned() };
+    let attempt =
+        |outcome| Attempt { host: "shy".into(), at, took: Duration::ZERO, outcome, traffic: Traffic::default() };
+    {
+        let mut store = home.store();
+        let sweep = store.begin_sweep(at, 1).unwrap();
+        store.record(sweep, &attempt(failed(Cause::Authentication)), &[]).unwrap();
+    }
+    let said = |flags: &[&str]| {
+        let output = home.collector(flags);
+        assert_eq!(code(&output), 0, "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let text = said(&["--dry-run"]);
+    assert!(text.contains("shy: ") && text.contains("; not visited: back-off: the last attempt ended"), "{text}");
+    assert!(text.contains("\n3 hosts, 1 not visited, "), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&said(&["--dry-run", "--json"])).unwrap();
+    let skipped = |at: usize| json["hosts"][at]["skipped"]["cause"].clone();
+    assert_eq!((&json["hosts"][1]["host"], skipped(1)), (&"shy".into(), "back-off".into()), "{json}");
+    assert!(json["hosts"][2]["skipped"].is_null(), "{json}");
+    // Who asks for it by name gets it, as in a sweep.
+    assert!(said(&["--dry-run", "--host", "shy"]).contains("1 hosts, 0 not visited"));
+    home.configure("<consent require=\"true\"/>");
+    assert!(said(&["--dry-run"]).contains("self: this machine; not visited: no-consent: "));
+    // A folder of probes without a probe is found out before cron does.
+    fs::remove_dir_all(home.path().join("probes")).unwrap();
+    fs::create_dir(home.path().join("probes")).unwrap();
+    let output = home.collector(&["--dry-run"]);
+    assert_eq!(code(&output), 78);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("make probes"));
 }
 
 #[test]
@@ -293,17 +332,6 @@ fn a_time_and_keys_beyond_what_a_probe_takes_are_met_here() {
 }
 
 #[test]
-fn the_second_of_two_runs_leaves_quietly() {
-    let home = Home::new("");
-    assert_eq!(code(&home.collector(&[])), 0);
-    let lock = fs::OpenOptions::new().write(true).open(home.path().join("state/collector.lock")).unwrap();
-    lock.lock().unwrap();
-    let output = home.collector(&[]);
-    assert_eq!(code(&output), 75);
-    assert!(output.stdout.is_empty() && output.stderr.is_empty());
-}
-
-#[test]
 fn a_store_that_takes_nothing_ends_with_74_and_the_sample_waits_on_the_host() {
     let home = Home::new("");
     assert_eq!(code(&home.collector(&[])), 0);
@@ -323,11 +351,28 @@ fn a_store_that_takes_nothing_ends_with_74_and_the_sample_waits_on_the_host() {
 }
 
 #[test]
-fn keys_that_others_may_read_are_refused() {
-    let home = Home::new("");
-    fs::set_permissions(home.path().join("fleet.key"), fs::Permissions::from_mode(0o644)).unwrap();
-    let output = home.collector(&[]);
-    assert_ne!(code(&output), 0);
-    assert!(String::from_utf8_lossy(&output.stderr).contains("chmod 600"));
-    assert!(!home.path().join("fleet.db").exists());
+fn o18_logs_are_json_line_by_line_and_the_counts_of_a_sweep_add_up() {
+    // One that is there and one whose port nobody listens on.
+    let home = Home::new("<host name=\"down\" address=\"127.0.0.1\" port=\"1\" user=\"u\"/>");
+    let output = home.fleet(&["hosts", "test", "self", "-vv", "--log-format", "json"]);
+    let logged = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!((code(&output), logged.lines().count()), (0, 1), "{logged}");
+    for line in logged.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert!(chrono::DateTime::parse_from_rfc3339(line["time"].as_str().unwrap()).is_ok(), "{line}");
+        assert!(["error", "warn", "info", "debug"].contains(&line["level"].as_str().unwrap()), "{line}");
+        assert!(line["message"].is_string() && line["target"].is_string(), "{line}");
+    }
+    let output = home.collector(&["--json"]);
+    assert_eq!(code(&output), 3);
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let hosts = said["hosts"].as_array().unwrap();
+    let collected = hosts.iter().filter(|host| host["outcome"] == "collected").count();
+    let failed = usize::try_from(said["failed"].as_u64().unwrap()).unwrap();
+    assert_eq!((hosts.len(), collected, failed), (2, 1, 1), "{said}");
+    let store = home.store();
+    let sweep = store.sweeps(1).unwrap().remove(0);
+    assert_eq!((sweep.hosts, sweep.failed), (2, 1));
+    let rows = store.rows_after(0, 100).unwrap();
+    assert_eq!(rows.len(), 2, "a row for each host, whatever became of it");
 }

@@ -92,7 +92,7 @@ fn program_and_schema_refuse_the_same() {
         "<host name=\"a\"><service><tcp address=\"a:1\"/></service></host>",
         "<host name=\"a\" fingerprint=\"MD5:00\"/>",
         "<ssh unknown-hosts=\"accept-any\"/>",
-        "<alerts><to name=\"a\" webhook=\"http://x\"/></alerts>",
+        "<alerts><to name=\"a\" webhook=\"ftp://x\"/></alerts>",
         "<alerts><route/></alerts>",
         "<consent/>",
         "<consent require=\"yes\"/>",
@@ -203,6 +203,14 @@ fn what_cannot_be_meant_is_an_error() {
         ("<include file=\"config.xml\"/>", "included twice"),
         ("<alerts><to name=\"ops\" directory=\"m\"/><route to=\"opps\"/></alerts>", "did you mean \"ops\"?"),
         ("<alerts><to name=\"ops\" mail=\"a@b\"/></alerts>", "no mail server"),
+        ("<alerts time-zone=\"Europe/Pariss\"/>", "did you mean \"Europe/Paris\"?"),
+        ("<alerts><to name=\"a\" mail=\"a@b\" webhook=\"https://x\"/></alerts>", "exactly one of mail="),
+        ("<alerts><to name=\"a\" webhook=\"https://x\" format=\"jsn\"/></alerts>", "did you mean \"json\"?"),
+        ("<alerts><to name=\"a\" webhook=\"https://u:hunter2@x/\"/></alerts>", "not an address to ask for"),
+        ("<alerts><to name=\"a\" webhook=\"http://x/\" token-file=\"t\"/></alerts>", "a token over a line without TLS"),
+        ("<alerts><to name=\"a\" directory=\"m\" token-env=\"T\"/></alerts>", "token-env= goes with webhook="),
+        ("<alerts><to name=\"a\" mail=\"a@b\" sendmail=\"sendmail\" from=\"c@d\"/></alerts>", "not an absolute path"),
+        ("<alerts><to name=\"a\" mail=\"a@b\" sendmail=\"/bin/s\"/></alerts>", "sendmail= without a sender"),
         (
             "<group name=\"a\"><group name=\"b\"><group name=\"c\"><group name=\"d\"><group name=\"e\"/></group></group>\
              </group></group>",

@@ -20,7 +20,7 @@ use support::fleet::{header, shown};
 use support::given::{given, stored};
 use support::local::{Bench, Mounted, files_below, mode};
 use support::mailbox::Mailbox;
-use support::run::{Owned, Said, sqlite3, until};
+use support::run::{Said, sqlite3, until};
 
 /// The collector's one host, as `--json` tells of it.
 fn of_self(said: &Said) -> serde_json::Value {
@@ -155,7 +155,8 @@ fn o3_on_a_full_disk_the_alert_still_goes() {
     }
     let said = bench.run("fleet-collector", &[]).ends_with(74);
     assert!(said.err.contains("cannot be written"), "{}", said.err);
-    bench.run("fleet", &["status"]).ends_with(0);
+    let shown = bench.run("fleet", &["status", "--json"]).ends_with(0);
+    assert!(shown.out.contains("\"uptime\": "), "what was stored stays readable: {}", shown.out);
     assert!(small.join("fleet.db.ballast").exists(), "only the alerter may use the room");
 
     let said = bench.run("fleet-alerter", &[]).ends_with(0);
@@ -171,6 +172,7 @@ fn o3_on_a_full_disk_the_alert_still_goes() {
     bench.run("fleet-collector", &[]).ends_with(0);
     assert!(bench.spooled().is_empty());
     assert!(small.join("fleet.db.ballast").exists());
+    assert_eq!(sqlite3(&small.join("fleet.db"), "pragma integrity_check"), [["ok"]]);
 }
 
 /// Takes half a minute: the time that a store waits for another program.
@@ -291,12 +293,16 @@ fn o16_a_probe_that_crashes_or_hangs_is_told_and_leaves_no_orphan() {
 #[test]
 fn d4_no_program_leaves_a_core() {
     let bench = Bench::new();
-    bench.wrap_probe("sleep 20");
-    let run = Owned(bench.command("fleet-collector", &[]).stdout(Stdio::null()).spawn().unwrap());
-    let limits = format!("/proc/{}/limits", run.id());
-    until("the collector has its limits", Duration::from_secs(10), || {
-        let text = fs::read_to_string(&limits).unwrap();
-        let core = text.lines().find(|line| line.starts_with("Max core file size")).unwrap();
-        core.split_whitespace().skip(4).take(2).all(|limit| limit == "0")
-    });
+    for (name, args) in
+        [("fleet", &["status"][..]), ("fleet-collector", &[]), ("fleet-alerter", &[]), ("fleet-probe", &["--print"])]
+    {
+        let trace = bench.path("trace");
+        let strace = ["strace", "-o", &shown(&trace), "-e", "trace=prlimit64,setrlimit"];
+        let said = Said::of(bench.under(&strace, name, args).output().unwrap());
+        assert_eq!(said.code, Some(0), "{name}: {}", said.err);
+        let text = fs::read_to_string(&trace).unwrap();
+        let set = text.lines().find(|line| line.contains("RLIMIT_CORE, {"));
+        let set = set.unwrap_or_else(|| panic!("{name} leaves cores: {text}"));
+        assert!(set.contains("rlim_cur=0, rlim_max=0") && set.ends_with("= 0"), "{name}: {set}");
+    }
 }

@@ -86,6 +86,7 @@ fn fingerprint(host: &Sshd) -> String {
 const ALL: &[&str] = &[
     "config.xml",
     "fleet.db",
+    "fleet.db.ballast",
     "keys",
     "keys/fleet.key",
     "keys/fleet.pub",

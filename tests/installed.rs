@@ -70,6 +70,16 @@ fn what_is_installed_runs_from_where_it_is() {
     let unit = fs::read_to_string(units.join("fleet-collector.service")).unwrap();
     assert!(unit.contains("ExecStart=/opt/fleet/bin/fleet-collector") && !unit.contains("@PREFIX"), "{unit}");
     assert_eq!(fs::read_dir(units).unwrap().count(), fs::read_dir(root().join("contrib/systemd")).unwrap().count());
+    // What is copied names what is installed; what init writes does, too, and an editor can check it by that.
+    let text = |file: &str| fs::read_to_string(prefix.join("share/doc/fleet-health").join(file)).unwrap();
+    assert!(text("config.xml").contains("\"/opt/fleet/share/fleet-health/config.xsd\""));
+    assert!(text("crontab.example").contains("\nPATH=/opt/fleet/bin:"));
+    let dir = shown(&folder.path().join("new"));
+    must(&shown(&prefix.join("bin/fleet")), &["init", "--yes", "--no-self", "--dir", &dir]);
+    let schema = fs::canonicalize(prefix.join("share/fleet-health/config.xsd")).unwrap();
+    let written = fs::read_to_string(format!("{dir}/config.xml")).unwrap();
+    assert!(written.contains(&format!("xsi:noNamespaceSchemaLocation=\"{}\"", shown(&schema))), "{written}");
+    must("xmllint", &["--noout", "--schema", &shown(&schema), &format!("{dir}/config.xml")]);
     let relative =
         Said::of(Command::new(folder.path().join("source/scripts/install")).env("PREFIX", "x").output().unwrap());
     assert!(relative.ends_with(2).err.contains("absolute"));
@@ -160,6 +170,69 @@ fn the_units_start_our_programs_hardened_and_each_timer_has_its_service() {
     assert!(hardening[0].len() > 20 && hardening.iter().all(|other| *other == hardening[0]), "all are hardened alike");
     assert_eq!(unit("fleet-collector.service")["Service.SuccessExitStatus"], "3 75");
     assert_eq!(unit("fleet-collector.service")["Unit.OnSuccess"], "fleet-alerter.service");
+}
+
+/// A user of the system that ends with its owner.
+struct User(String);
+
+impl User {
+    fn new(home: &str) -> Self {
+        let name = format!("fh-unit-{}", std::process::id());
+        must("useradd", &["--system", "--home-dir", home, "--shell", "/usr/sbin/nologin", &name]);
+        Self(name)
+    }
+}
+
+impl Drop for User {
+    fn drop(&mut self) {
+        must("userdel", &[&self.0]);
+    }
+}
+
+#[test]
+fn what_the_readme_sets_up_runs_where_the_units_may_write_only_their_state() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let bin = shown(&install(folder.path(), "/opt/fleet").join("opt/fleet/bin"));
+    let service = unit("fleet-collector.service");
+    let home = format!("/var/lib/{}", service["Service.StateDirectory"]);
+    let config = service["Service.Environment"].strip_prefix("FLEET_CONFIG=").unwrap().to_owned();
+    assert_eq!(service["Service.WorkingDirectory"], home);
+    let crontab = fs::read_to_string(root().join("crontab.example")).unwrap();
+    assert!(crontab.contains(&format!("\nFLEET_CONFIG={config}\n")), "one place for both");
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    assert!(readme.contains(&format!("fleet init --dir {home}\n")), "README: the units look at {home}");
+
+    // The same in a view of the files where, as under ProtectSystem=strict, only that folder can be written.
+    let user = User::new(&home);
+    let start = |name: &str| unit(name)["Service.ExecStart"].replace("@PREFIX@/bin", &bin);
+    let script = format!(
+        "set -e
+        as() {{ setpriv --reuid {user} --regid {user} --clear-groups env -i HOME={home} PATH=/usr/bin:/bin \"$@\"; }}
+        mount -t tmpfs tmpfs /var/lib
+        install -d -m 0700 -o {user} -g {user} {home}
+        cd {home}
+        as {bin}/fleet init --yes --dir {home} > init
+        mount --bind {home} {home}
+        mount -o remount,bind,ro /var/lib
+        mount -o remount,bind,ro /
+        cd {home}
+        for place in /var/lib /etc; do
+            if touch $place/fleet-test 2>/dev/null; then echo \"$place is not read-only\"; exit 1; fi
+        done
+        for start in '{collector} --quiet' '{alerter}' '{prune}'; do
+            as FLEET_CONFIG={config} $start || {{ echo \"$start: $?\"; exit 1; }}
+        done
+        # Where nothing names the file it is found all the same.
+        cd /
+        as {bin}/fleet status --json",
+        user = user.0,
+        collector = start("fleet-collector.service"),
+        alerter = start("fleet-alerter.service"),
+        prune = start("fleet-prune.service"),
+    );
+    let said = system("unshare", &["--mount", "--propagation", "private", "sh", "-c", &script]).ends_with(0);
+    assert!(said.out.contains("\"self\"") && !said.out.contains("never"), "{}\n{}", said.out, said.err);
 }
 
 #[test]

@@ -7,9 +7,9 @@ mod sshd;
 mod visit;
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use fleet_health::model::cause::Cause;
@@ -17,7 +17,7 @@ use fleet_health::model::spec::{SshSpec, Transport, UnknownHosts};
 use fleet_health::ssh::hostkey::HostKey;
 use fleet_health::ssh::known_hosts::{KnownHosts, Verdict};
 use fleet_health::ssh::{Secrets, local};
-use fleet_health::wire::seal;
+use fleet_health::wire::{seal, task::Task};
 use sshd::{Options, Sshd, sh};
 use visit::{cause, folder, spec, visit, visit_with};
 
@@ -394,7 +394,43 @@ fn verdicts_are_those_of_ssh() {
         format!("|1|AAAA|BBBB {mine}"),
         full.clone(),
         format!("{full},{} {mine}", "x".repeat(1500)),
+        format!("{address},{full} {mine}"),
+        format!("{address} {other}\n{full} {mine}"),
+        format!("{address} {mine}\n{full} {other}"),
+        format!("* {other}\n{full} {mine}"),
+        format!("* {other}"),
+        format!("*:{port} {mine}"),
+        format!("[127.*]:{port} {mine}"),
+        format!("[127.0.0.1]:* {mine}"),
+        format!("[???.0.0.1]:{port} {mine}"),
+        format!("127.0.0.? {mine}"),
+        format!("!{address} {mine}"),
+        format!("!{full} {mine}"),
+        format!("!{full} {mine}\n{full} {mine}"),
+        format!("{full},!{full} {mine}"),
+        format!("!*,{full} {mine}"),
+        format!("{full}, {mine}"),
+        format!(",{full} {mine}"),
+        format!("{full} , {mine}"),
+        format!("{full}   {mine}   "),
+        format!("{full} {mine}\n{full} {mine}"),
+        format!("  # comment\n\t \n{full} {mine}"),
+        format!("{full} # {mine}"),
+        format!("@revoked {address} {mine}\n{full} {mine}"),
+        format!("@revoked [*]:{port} {mine}\n* {mine}"),
+        format!("@revoked {full} {other}"),
+        format!("@revoked {full} {other}\n{full} {other}"),
+        format!("@REVOKED {full} {mine}\n{full} {mine}"),
+        format!(" @revoked {full} {mine}\n{full} {mine}"),
+        format!("@cert-authority {full} {mine}\n{full} {mine}"),
+        hashed(&full, &ecdsa),
+        format!("{}\n{}", hashed(&full, &other), hashed(&full, &mine)),
+        hashed("another.example", &mine),
+        format!("{full} {}", mine.to_uppercase()),
+        format!("{full} {}", mine.replace("ssh-ed25519", "ecdsa-sha2-nistp256")),
+        format!("{} {mine}", "y".repeat(70_000)),
     ];
+    assert!(files.len() >= 60, "{}", files.len());
     let blob = HostKey::from_words(mine.split(' ').next().unwrap(), mine.split(' ').nth(1).unwrap()).unwrap();
     for text in &files {
         fs::write(&sshd.known_hosts, format!("{text}\n")).unwrap();
@@ -413,4 +449,53 @@ fn verdicts_are_those_of_ssh() {
         let theirs = String::from_utf8_lossy(&done.stderr);
         assert_eq!(ours == Verdict::Known, done.status.success(), "{text}\nours {ours:?}\nssh: {theirs}");
     }
+}
+
+/// Nobody on a host looks after the probe: what keeps it, its own alarm ends it, also while the connection stands.
+#[test]
+fn o16_a_probe_that_nobody_answers_ends_itself_within_its_limits() {
+    let (_folder, probes) = folder();
+    let sshd = Sshd::start(&Options::default());
+    assert!(visit(spec(&sshd), &probes).pulled, "the probe is in place");
+    let (_, recipient) = seal::generate();
+    let task = Task {
+        v: 1,
+        nonce: "0123456789abcdef0123456789abcdef".to_owned(),
+        recipients: vec![recipient],
+        pull_bytes: 8 << 20,
+        pull_files: 64,
+        spool_bytes: 16 << 20,
+        deadline_secs: 1,
+        checks: Vec::new(),
+    };
+    let mut ssh = Command::new("ssh");
+    ssh.args(["-T", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-p", &sshd.port.to_string(), "-i"]);
+    ssh.arg(&sshd.key).arg("-o").arg(format!("UserKnownHostsFile={}", sshd.known_hosts.display()));
+    ssh.arg(format!("{}@{}", sshd.user, sshd.address));
+    ssh.arg("cd .cache/fleet-health && exec ./probe-* --serve --spool $PWD/spool");
+    let mut child = ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let begun = Instant::now();
+    writeln!(input, "{}", task.encode()).unwrap();
+    // It hands over what it has, and waits for an answer that never comes.
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with("FLEET1"), "{line}");
+    let pids = || sh(&format!("pgrep -u {} -f -- --serve || true", sshd.user));
+    let pid = pids().trim().to_owned();
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    for (what, most) in [("core file size", 0), ("address space", 1 << 30), ("cpu time", 60), ("open files", 256)] {
+        let line = limits.lines().find(|line| line.starts_with(&format!("Max {what}"))).unwrap();
+        let hard: u64 = line.split_whitespace().rev().nth(1).unwrap().parse().unwrap();
+        assert!(hard <= most, "{line}");
+    }
+    assert!(limits.lines().any(|line| line.starts_with("Max file size") && line.contains(" 134217728 ")), "{limits}");
+    while !pids().is_empty() {
+        // Its second, the five after it, and what a slow machine takes to look.
+        assert!(begun.elapsed() < Duration::from_secs(10), "it is still there");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(begun.elapsed() > Duration::from_secs(5), "it ended for another reason");
+    drop(input);
+    child.wait().unwrap();
 }

@@ -72,10 +72,14 @@ fn with_the_keys_of_an_agent() {
     let bench = bench(&sshd, "agent=\"true\"", "20s");
     let agent = Agent::start(&bench, &sshd, 2);
     collected(&single(bench.command(&[]).env("SSH_AUTH_SOCK", &agent.socket)));
-    // None is running: the text says what to look at.
+    // None is running, or it holds nothing: nobody refused us, so it is for this side to mend.
     let told = single(&mut bench.command(&[]));
-    assert_eq!(told["cause"], "authentication", "{told}");
+    assert_eq!(told["cause"], "local-setup", "{told}");
     assert!(told["text"].as_str().unwrap().contains("SSH_AUTH_SOCK"), "{told}");
+    sh(&format!("SSH_AUTH_SOCK={} ssh-add -qD", agent.socket));
+    let told = single(bench.command(&[]).env("SSH_AUTH_SOCK", &agent.socket));
+    assert_eq!(told["cause"], "local-setup", "{told}");
+    assert!(told["text"].as_str().unwrap().contains("holds no key"), "{told}");
 }
 
 #[test]

@@ -147,3 +147,17 @@ fn a_host_that_vanishes_after_login_ends_with_its_deadline() {
     assert!(["exec", "deadline"].contains(&told["cause"].as_str().unwrap()), "{told}");
     assert!((5.5..7.0).contains(&told["seconds"].as_f64().unwrap()), "{told}");
 }
+
+#[test]
+fn a_resolver_that_never_answers_costs_the_hosts_own_time() {
+    let wire = Wire::new();
+    wire.name("other", &["10.66.0.2"]);
+    // The questions go out and nothing comes back: libc alone would wait much longer.
+    fs::write(wire.names().join("resolv.conf"), "nameserver 10.66.0.9\noptions timeout:30 attempts:2\n").unwrap();
+    let hosts = "<host name=\"h\" address=\"nowhere.example.net\"/>";
+    let bench = Bench::new("3s", "user=\"u\" key-file=\"none\" known-hosts=\"known_hosts\"", hosts);
+    let told = single(&mut bench.command(&wire.here()));
+    assert_eq!(told["cause"], "dns", "{told}");
+    assert!(told["text"].as_str().unwrap().contains("the resolver did not answer in time"), "{told}");
+    assert!((2.5..4.0).contains(&told["seconds"].as_f64().unwrap()), "{told}");
+}

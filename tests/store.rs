@@ -267,17 +267,6 @@ fn names_go_with_the_last_hour_that_has_them() {
 }
 
 #[test]
-fn a_newer_schema_is_refused_and_left_alone() {
-    let dir = tempfile::tempdir().unwrap();
-    let db = dir.path().join("fleet.db");
-    drop(Sqlite::open(&db).unwrap());
-    sqlite3(&db, "PRAGMA user_version = 999");
-    let error = Sqlite::open(&db).unwrap_err();
-    assert!(matches!(error, StoreError::Newer { found: 999, .. }), "{error}");
-    assert_eq!(sqlite3(&db, "PRAGMA user_version").trim(), "999");
-}
-
-#[test]
 fn a_torn_wal_leaves_whole_transactions() {
     let dir = tempfile::tempdir().unwrap();
     let db = dir.path().join("fleet.db");

@@ -17,7 +17,8 @@ const LEAN: &[&str] = &["model", "measure", "check", "wire"];
 /// A crate that belongs to one service; `app` may adapt it nowhere.
 const HOMES: &[(&str, &[&str])] = &[
     ("rusqlite", &["store"]),
-    ("lettre", &["notify"]),
+    ("rustls", &["notify"]),
+    ("png", &["notify"]),
     ("quick_xml", &["config"]),
     ("age", &["wire"]),
     ("ssh2", &["ssh"]),
@@ -393,7 +394,7 @@ fn no_library_is_under_its_floor() {
         ("ssh2", "0.9.6", "the first over that libssh2-sys"),
         ("quick-xml", "0.41.0", "RUSTSEC-2026-0194, RUSTSEC-2026-0195"),
         ("openssl-src", "300.5.0", "OpenSSL 3.5 brings mlkem768x25519"),
-        ("lettre", "0.11.23", "the oldest that was examined"),
+        ("rustls", "0.23.46", "the oldest that was examined"),
     ];
     let low: Vec<String> = floors
         .iter()

@@ -8,22 +8,24 @@ use clap::Parser;
 
 use super::context::Common;
 use super::exit::{self, Exit, Failure, Outcome};
-use super::{clock, harden, lock, logging, past, state};
-use crate::alert::{flap, words};
-use crate::model::alert::{Incident, Mail, MailState, Plan};
+use super::{clock, harden, lock, logging, state};
+use crate::alert::flap;
+use crate::model::alert::{Mail, MailState, Plan};
 use crate::model::fleet::{Heartbeat, Sweep};
 use crate::model::spec::FleetSpec;
 use crate::notify::http;
+use crate::notify::message::readable;
 use crate::store::{self, Store, StoreError};
 
 mod deliver;
-mod letter;
+pub mod letter;
 pub mod lines;
 pub mod plan;
 pub mod quiet;
 pub mod readings;
 pub mod world;
 
+use letter::look::Shelf;
 use lines::{Lines, Post};
 use plan::Stored;
 use quiet::Quiet;
@@ -160,8 +162,7 @@ pub fn turn(
     } else {
         let stored = stored(store, now)?;
         let quiet = Quiet::new(spec, &world, &stored.silences, &stored.closed, now);
-        let history = |incident: &Incident| draw(store, incident, now);
-        let plan = plan::plan(&quiet, &world, &stored, now, &history);
+        let plan = plan::plan(&quiet, &world, &stored, now, &Shelf::new(store, now));
         report.mails =
             plan.mails.iter().filter(|mail| mail.id == 0 && mail.state == MailState::Queued).cloned().collect();
         if !dry_run && plan != Plan::default() {
@@ -221,18 +222,6 @@ fn half_written(sweep: Option<&Sweep>, spec: &FleetSpec, now: DateTime<Utc>) -> 
     open && !lock::is_free(&spec.collector.state_dir.join("collector.lock"))
 }
 
-/// The last points of an incident's metric as bars. A store that cannot say does not keep a mail back.
-fn draw(store: &dyn Store, incident: &Incident, now: DateTime<Utc>) -> Option<String> {
-    let subject = &incident.subject;
-    let since = now - TimeDelta::hours(6);
-    let series = past::series(store, &subject.host, &subject.rule, since, now + TimeDelta::minutes(5)).ok()?;
-    let points = series.into_iter().find(|series| series.item == subject.item)?.points;
-    let values: Vec<f64> = points.iter().rev().take(40).rev().map(|point| point.mean).collect();
-    let (first, last) = (values.first()?, values.last()?);
-    let amount = |value: &f64| words::amount(&subject.rule, *value);
-    Some(format!("{} {} {} ({} samples)", amount(first), words::sparkline(&values), amount(last), values.len()))
-}
-
 fn show(cli: &Cli, report: &Report) -> Outcome {
     log::info!(
         "{} rows, {} mails planned, {} sent, {} waiting",
@@ -261,8 +250,8 @@ fn show(cli: &Cli, report: &Report) -> Outcome {
     let mut out = String::new();
     if cli.dry_run {
         for mail in &report.mails {
-            let body = String::from_utf8_lossy(&mail.body);
-            out.push_str(&format!("to {} <{}>: {}\n{body}\n", mail.destination, mail.recipient, mail.subject));
+            let body = readable(&mail.body);
+            out.push_str(&format!("to {} <{}>: {}\n\n{body}\n", mail.destination, mail.recipient, mail.subject));
         }
         out.push_str(&format!("{} rows, {} mails; nothing was changed\n", report.rows, report.mails.len()));
     }

@@ -36,7 +36,7 @@ pub enum Color {
 #[derive(Clone, Debug, Default, Args)]
 pub struct Common {
     /// Configuration [default: $FLEET_CONFIG, ./config.xml, $XDG_CONFIG_HOME/fleet-health/config.xml,
-    /// /etc/fleet-health/config.xml]
+    /// /etc/fleet-health/config.xml, /var/lib/fleet-health/config.xml]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Say more; twice for everything
@@ -69,6 +69,8 @@ impl Common {
                 places.push(folder.join("fleet-health/config.xml"));
             }
             places.push(PathBuf::from("/etc/fleet-health/config.xml"));
+            // Where the units look: what `fleet init` writes lies beside the configuration, and they may write only there.
+            places.push(PathBuf::from("/var/lib/fleet-health/config.xml"));
         }
         if let Some(found) = places.iter().find(|place| place.is_file()) {
             return Ok(found.clone());

@@ -8,6 +8,7 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 
 use super::exit::{Exit, Failure};
+use super::files;
 use crate::model::spec::KeySpec;
 use crate::wire::task::MAX_RECIPIENTS;
 
@@ -131,8 +132,7 @@ fn read(file: &Path, forbidden: u32, mend: &str) -> Result<String, Failure> {
     }
     let us = rustix::process::geteuid().as_raw();
     if meta.uid() != us && meta.uid() != 0 {
-        let text = format!("{shown}: belongs to user {}, not to us; type: chown {us} '{shown}'", meta.uid());
-        return Err(config(text));
+        return Err(config(files::not_ours(&shown.to_string(), meta.uid())));
     }
     if meta.mode() & forbidden != 0 {
         let what = if forbidden == 0o022 { "changed" } else { "read or changed" };

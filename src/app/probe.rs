@@ -29,6 +29,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run() -> Outcome {
+    guard::limit();
     let mode = args::parse(std::env::args_os().skip(1)).map_err(|text| Failure::new(Exit::Usage, text))?;
     // By this name even where the file was replaced meanwhile.
     let root = Root::default().helped_by("/proc/self/exe");

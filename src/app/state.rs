@@ -5,6 +5,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use super::exit::{Exit, Failure};
+use super::files;
 
 /// Makes the folder with mode 0700 where it is missing.
 ///
@@ -20,10 +21,7 @@ pub fn ready(folder: &Path) -> Result<(), Failure> {
         .map_err(|error| failed(format!("{shown}: cannot be made: {error}")))?;
     let meta = fs::metadata(folder).map_err(|error| failed(format!("{shown}: {error}")))?;
     if meta.uid() != rustix::process::geteuid().as_raw() {
-        return Err(failed(format!(
-            "{shown}: belongs to another user; type: chown {} {shown}",
-            rustix::process::geteuid().as_raw()
-        )));
+        return Err(failed(files::not_ours(&shown.to_string(), meta.uid())));
     }
     if meta.permissions().mode() & 0o077 != 0 {
         return Err(failed(format!("{shown}: open to other users; type: chmod 700 {shown}")));

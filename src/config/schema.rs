@@ -112,7 +112,7 @@ const ELEMENTS: &[Element] = &[
         &[],
         &[],
     ),
-    element("alerts", &["repeat", "cap", "recovered", "heartbeat"], &["smtp", "to", "route"], &[]),
+    element("alerts", &["repeat", "cap", "recovered", "heartbeat", "time-zone"], &["smtp", "to", "route"], &[]),
     element(
         "smtp",
         &[
@@ -131,7 +131,26 @@ const ELEMENTS: &[Element] = &[
         &[],
         &[],
     ),
-    element("to", &["name", "mail", "directory"], &[], &["webhook", "format", "sendmail"]),
+    element(
+        "to",
+        &[
+            "name",
+            "mail",
+            "sendmail",
+            "from",
+            "directory",
+            "webhook",
+            "format",
+            "token",
+            "token-file",
+            "token-env",
+            "token-command",
+            "token-credential",
+            "ca-file",
+        ],
+        &[],
+        &[],
+    ),
     element(
         "route",
         &[

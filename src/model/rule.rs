@@ -100,6 +100,14 @@ pub fn name(metric: &Metric, kind: RuleKind) -> String {
     if kind == RuleKind::of(metric) { metric.name.to_owned() } else { format!("{}.{}", metric.name, kind.word()) }
 }
 
+/// The names of all rules that a metric can have.
+#[must_use]
+pub fn names() -> Vec<String> {
+    let kinds =
+        |metric| RuleKind::ALL.iter().filter(move |kind| kind.fits(metric)).map(move |kind| name(metric, *kind));
+    super::catalogue::all().flat_map(kinds).collect()
+}
+
 /// The reverse of [`name`].
 #[must_use]
 pub fn parse(rule: &str) -> Option<(&'static Metric, RuleKind)> {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A password or passphrase. `Debug` prints `***`; there is no `Display`.
+/// A password or passphrase. `Debug` prints `***`; there is no `Display`. Its memory is overwritten when it goes.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -17,6 +17,15 @@ impl Secret {
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        let mut bytes = std::mem::take(&mut self.0).into_bytes();
+        bytes.fill(0);
+        // What nobody reads any more a compiler would not write.
+        std::hint::black_box(&bytes);
     }
 }
 

@@ -60,7 +60,7 @@ pub struct CollectorSpec {
     pub deadline: Duration,
     /// Between two sweeps: what cron is set to.
     pub interval: Duration,
-    /// Locks, spooled sealed files; created with mode 0700.
+    /// Locks, and sealed files that nobody could open; created with mode 0700.
     pub state_dir: PathBuf,
     /// Folder with `<arch>-linux/fleet-probe`; `None`: beside the running program.
     pub probe_dir: Option<PathBuf>,
@@ -223,6 +223,8 @@ pub struct AlertSpec {
     pub destinations: Vec<DestinationSpec>,
     /// First match wins, unless it says `continue`. Empty: everything to every destination.
     pub routes: Vec<RouteSpec>,
+    /// The zone in which mails tell times, `Europe/Paris`; `None`: the machine's.
+    pub zone: Option<String>,
     /// A dead-man switch: asked for after each run that did all it should.
     pub heartbeat: Option<String>,
 }
@@ -273,6 +275,43 @@ pub enum ChannelSpec {
     Mail(Vec<String>),
     /// As .eml files in a directory.
     Directory(PathBuf),
+    /// By the machine's own mail program.
+    Sendmail(SendmailSpec),
+    /// As JSON by HTTP.
+    Webhook(WebhookSpec),
+}
+
+/// `<to mail="..." sendmail="...">`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SendmailSpec {
+    /// Absolute.
+    pub program: PathBuf,
+    /// One outbox row for each.
+    pub addresses: Vec<String>,
+    /// Sender, as `Name <mail@example.net>` or bare.
+    pub from: String,
+}
+
+/// `<to webhook="...">`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookSpec {
+    /// Where; its path may be a secret.
+    pub url: String,
+    /// What is posted.
+    pub format: HookFormat,
+    /// Sent as `Authorization: Bearer`; never over a line without TLS, but on this machine.
+    pub token: Option<SecretSource>,
+    /// A PEM file of certificates to trust besides the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// What a webhook is posted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HookFormat {
+    /// Our own, with its version.
+    Json,
+    /// What Alertmanager posts to its webhooks (version 4).
+    Alertmanager,
 }
 
 /// `<route>`.

@@ -20,7 +20,7 @@ impl Channel for Directory {
     fn recipients(&self, channel: &ChannelSpec) -> Option<Vec<String>> {
         match channel {
             ChannelSpec::Directory(path) => Some(vec![path.to_string_lossy().into_owned()]),
-            ChannelSpec::Mail(_) => None,
+            _ => None,
         }
     }
 

@@ -1,17 +1,14 @@
-//! The few lines of HTTP/1.1 that a dead-man switch needs, over TLS with the system's certificates.
+//! The few lines of HTTP/1.1 that a webhook and a dead-man switch need: one request, the head of its answer.
 
 use std::io::{Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
-use std::sync::Arc;
+use std::path::Path;
 use std::time::Duration;
 
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-
+use super::stream::Stream;
 use crate::model::clean::clean;
 
-/// The answer's first line is all that is read.
-const MOST: u64 = 4096;
+/// No more of an answer is read.
+const MOST: usize = 16 * 1024;
 
 /// A url taken apart.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,6 +16,8 @@ struct Url<'a> {
     tls: bool,
     host: &'a str,
     port: u16,
+    /// As it stands in the url, with a port only where one is written.
+    place: &'a str,
     path: &'a str,
 }
 
@@ -31,7 +30,7 @@ fn parse(url: &str) -> Result<Url<'_>, String> {
     };
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (place, path) = (rest.get(..end).unwrap_or_default(), rest.get(end..).unwrap_or_default());
-    if !url.bytes().all(|b| b.is_ascii_graphic()) || place.contains('@') {
+    if !url.bytes().all(|b| b.is_ascii_graphic()) || place.contains('@') || url.contains('#') {
         return Err(wrong());
     }
     let (host, port) = match place.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')) {
@@ -39,10 +38,10 @@ fn parse(url: &str) -> Result<Url<'_>, String> {
         None => (place, if tls { 443 } else { 80 }),
     };
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    if host.is_empty() { Err(wrong()) } else { Ok(Url { tls, host, port, path }) }
+    if host.is_empty() { Err(wrong()) } else { Ok(Url { tls, host, port, place, path }) }
 }
 
-/// Whether [`get`] can ask for it.
+/// Whether it can be asked for.
 ///
 /// # Errors
 /// What is wrong, for people.
@@ -50,66 +49,124 @@ pub fn check(url: &str) -> Result<(), String> {
     parse(url).map(|_| ())
 }
 
-/// Asks for a url and wants a 2xx answer; each step may take `timeout`. The path is kept out of errors: of a dead-man
-/// switch it is the secret.
+/// `https://example.net:8443` of a url: what may be shown and stored, for the path may be a secret.
+#[must_use]
+pub fn origin(url: &str) -> String {
+    parse(url).map_or_else(|_| String::new(), |it| format!("http{}://{}", if it.tls { "s" } else { "" }, it.place))
+}
+
+/// The head of an answer.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// 200 to 999.
+    pub code: u16,
+    /// The first line, cleaned.
+    pub line: String,
+    /// What the server asks for before the next try. Only seconds: a date needs two right clocks.
+    pub retry_after: Option<Duration>,
+}
+
+/// A request without an answer.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// Whether the server may have taken it.
+    pub maybe: bool,
+    /// Why, for people; without the path.
+    pub text: String,
+}
+
+/// What is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// Where.
+    pub url: &'a str,
+    /// Lines of the head, `Name: value`; their values must hold no line ends.
+    pub headers: &'a [String],
+    /// Posted where there is one.
+    pub body: Option<&'a [u8]>,
+    /// A PEM file of certificates to trust besides the system's.
+    pub authorities: Option<&'a Path>,
+    /// For connecting and TLS together, and again for request and answer.
+    pub timeout: Duration,
+}
+
+/// Asks for a url and wants a 2xx answer. The path is kept out of errors: of a dead-man switch it is the secret.
 ///
 /// # Errors
 /// What happened, for people.
 pub fn get(url: &str, timeout: Duration) -> Result<(), String> {
-    let it = parse(url)?;
-    let failed = |text: String| format!("{}:{}: {}", it.host, it.port, clean(&text));
-    let addresses = (it.host, it.port).to_socket_addrs().map_err(|error| failed(error.to_string()))?;
-    let mut last = "the name has no address".to_owned();
-    let mut stream = None;
-    for address in addresses {
-        match TcpStream::connect_timeout(&address, timeout) {
-            Ok(open) => {
-                stream = Some(open);
-                break;
+    let answer =
+        ask(&Request { url, headers: &[], body: None, authorities: None, timeout }).map_err(|lost| lost.text)?;
+    match answer.code {
+        200..300 => Ok(()),
+        _ => Err(format!("{} answered \"{}\", wanted is 200", origin(url), answer.line)),
+    }
+}
+
+/// One request on a line of its own. Redirects are not followed.
+///
+/// # Errors
+/// [`Lost`], where there is no answer.
+pub fn ask(request: &Request<'_>) -> Result<Answer, Lost> {
+    let it = parse(request.url).map_err(|text| Lost { maybe: false, text })?;
+    let lost = |maybe| move |text: String| Lost { maybe, text: format!("{}:{}: {}", it.host, it.port, clean(&text)) };
+    let stream = Stream::connect(it.host, it.port, request.timeout).map_err(|error| lost(false)(error.to_string()))?;
+    let mut stream = if it.tls { stream.secure(it.host, request.authorities).map_err(lost(false))? } else { stream };
+    stream.allow(request.timeout);
+    let (path, slash) = (it.path, if it.path.starts_with('/') { "" } else { "/" });
+    let method = if request.body.is_some() { "POST" } else { "GET" };
+    let mut bytes = format!("{method} {slash}{path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: fleet-health\r\n", it.place);
+    for header in request.headers.iter().filter(|header| !header.contains(['\r', '\n'])) {
+        bytes.push_str(&format!("{header}\r\n"));
+    }
+    if let Some(body) = request.body {
+        bytes.push_str(&format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()));
+    }
+    bytes.push_str("Connection: close\r\n\r\n");
+    let mut bytes = bytes.into_bytes();
+    bytes.extend(request.body.unwrap_or_default());
+    // A server that refuses early may hang up before it has read all, and still say why.
+    let written = stream.write_all(&bytes).and_then(|()| stream.flush());
+    match (head(&mut stream), written) {
+        (Ok(answer), _) => Ok(answer),
+        (Err(_), Err(error)) => Err(lost(false)(error.to_string())),
+        (Err(text), Ok(())) => Err(lost(true)(text)),
+    }
+}
+
+/// Reads until the head is whole; what a server says while it still thinks (1xx) is passed over.
+fn head(stream: &mut impl Read) -> Result<Answer, String> {
+    let mut heard: Vec<u8> = Vec::new();
+    loop {
+        if let Some(end) = heard.windows(4).position(|four| four == b"\r\n\r\n") {
+            let head: Vec<u8> = heard.drain(..end + 4).collect();
+            match answer(&String::from_utf8_lossy(&head))? {
+                Answer { code: 100..200, .. } => continue,
+                answer => return Ok(answer),
             }
-            Err(error) => last = error.to_string(),
         }
-    }
-    let stream = stream.ok_or_else(|| failed(last))?;
-    for set in [TcpStream::set_read_timeout, TcpStream::set_write_timeout] {
-        set(&stream, Some(timeout)).map_err(|error| failed(error.to_string()))?;
-    }
-    let path = if it.path.starts_with('/') { it.path.to_owned() } else { format!("/{}", it.path) };
-    let ask =
-        format!("GET {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: fleet-health\r\nConnection: close\r\n\r\n", it.host);
-    let answer = if it.tls { exchange(secure(stream, it.host).map_err(failed)?, &ask) } else { exchange(stream, &ask) };
-    let answer = answer.map_err(|error| failed(error.to_string()))?;
-    let first = answer.lines().next().unwrap_or_default();
-    match first.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..3)) {
-        Some("2") => Ok(()),
-        _ => Err(failed(format!("answered \"{first}\", wanted is 200"))),
+        if heard.len() > MOST {
+            return Err("the answer's head has no end".to_owned());
+        }
+        let mut chunk = [0; 1024];
+        match stream.read(&mut chunk) {
+            Ok(0) => return Err("the server hung up without an answer".to_owned()),
+            Ok(count) => heard.extend(chunk.iter().take(count)),
+            Err(error) => return Err(error.to_string()),
+        }
     }
 }
 
-fn secure(stream: TcpStream, host: &str) -> Result<StreamOwned<ClientConnection, TcpStream>, String> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = config.map_err(|error| error.to_string())?.with_root_certificates(roots).with_no_client_auth();
-    let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
-    let tls = ClientConnection::new(Arc::new(config), name).map_err(|error| error.to_string())?;
-    Ok(StreamOwned::new(tls, stream))
-}
-
-/// Reads until the first line is whole.
-fn exchange(mut stream: impl Read + Write, ask: &str) -> std::io::Result<String> {
-    stream.write_all(ask.as_bytes())?;
-    stream.flush()?;
-    let mut answer = Vec::new();
-    let mut chunk = [0; 256];
-    while !answer.contains(&b'\n') && (answer.len() as u64) < MOST {
-        match stream.read(&mut chunk)? {
-            0 => break,
-            count => answer.extend(chunk.iter().take(count)),
-        }
-    }
-    Ok(String::from_utf8_lossy(&answer).into_owned())
+fn answer(head: &str) -> Result<Answer, String> {
+    let line = clean(head.lines().next().unwrap_or_default());
+    let code = line.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)).and_then(|code| code.parse().ok());
+    let Some(code) = code.filter(|code| (100..1000).contains(code)) else {
+        return Err(format!("answers what is no HTTP: \"{line}\""));
+    };
+    let values = head.lines().skip(1).filter_map(|line| line.split_once(':'));
+    let after = values.filter(|(name, _)| name.eq_ignore_ascii_case("retry-after"));
+    let after = after.filter_map(|(_, value)| value.trim().parse().ok()).next().map(Duration::from_secs);
+    Ok(Answer { code, line, retry_after: after })
 }
 
 #[cfg(test)]
@@ -118,15 +175,30 @@ mod tests {
 
     #[test]
     fn urls_are_taken_apart_or_refused() {
-        let url = |tls, host, port, path| Ok(Url { tls, host, port, path });
-        assert_eq!(parse("https://hc.example.net/ping/x?y"), url(true, "hc.example.net", 443, "/ping/x?y"));
-        assert_eq!(parse("http://[::1]:8080"), url(false, "::1", 8080, ""));
-        assert_eq!(parse("http://[::1]/a"), url(false, "::1", 80, "/a"));
+        let url = |tls, host, port, place, path| Ok(Url { tls, host, port, place, path });
+        let long = parse("https://hc.example.net/ping/x?y");
+        assert_eq!(long, url(true, "hc.example.net", 443, "hc.example.net", "/ping/x?y"));
+        assert_eq!(parse("http://[::1]:8080"), url(false, "::1", 8080, "[::1]:8080", ""));
+        assert_eq!(parse("http://[::1]/a"), url(false, "::1", 80, "[::1]", "/a"));
         for bad in
             ["", "ftp://x/", "https://", "https://a b/", "https://user@x/", "http://x:99999/", "http://x/\r\nA: b"]
         {
             assert!(parse(bad).is_err(), "{bad}");
         }
+        assert_eq!(origin("https://chat.example.net:8443/hook/secret"), "https://chat.example.net:8443");
+    }
+
+    #[test]
+    fn heads_are_read_or_refused() {
+        let read = |bytes: &str| head(&mut bytes.as_bytes());
+        let busy = read("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 429 Slow\r\nretry-AFTER: 90\r\n\r\nbody").unwrap();
+        assert_eq!((busy.code, busy.retry_after), (429, Some(Duration::from_secs(90))));
+        assert_eq!(read("HTTP/1.0 204 No\r\nRetry-After: Fri, 31 Dec\r\n\r\n").unwrap().retry_after, None);
+        for bad in ["", "hello", "HTTP/1.1 200 OK\r\n", "HTTP/2 200\r\n\r\n", "HTTP/1.1 abc\r\n\r\n", "SSH-2.0\r\n\r\n"]
+        {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+        assert!(read(&"x".repeat(20_000)).unwrap_err().contains("no end"));
     }
 
     #[test]
@@ -145,7 +217,8 @@ mod tests {
             let result = get(&format!("http://127.0.0.1:{port}/secret"), Duration::from_secs(5));
             assert_eq!(result.is_ok(), good, "{result:?}");
             assert!(result.err().is_none_or(|text| !text.contains("secret")));
-            assert!(server.join().unwrap().starts_with("GET /secret HTTP/1.1\r\nHost: 127.0.0.1\r\n"));
+            let asked = server.join().unwrap();
+            assert!(asked.starts_with(&format!("GET /secret HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n")), "{asked}");
         }
         assert!(get("http://127.0.0.1:1/", Duration::from_secs(1)).is_err());
     }

@@ -7,6 +7,10 @@ use sha2::{Digest, Sha256};
 
 use crate::model::clean::is_hostile;
 
+mod mime;
+
+pub use mime::readable;
+
 /// The longest subject, in characters.
 pub const MAX_SUBJECT: usize = 120;
 
@@ -25,10 +29,23 @@ pub struct Letter {
     pub subject: String,
     /// Further headers; values are cleaned here.
     pub headers: Vec<(&'static str, String)>,
-    /// What makes it part of a thread, e.g. `incident-7`.
-    pub thread: Option<String>,
+    /// The Message-ID (without brackets) of the mail that began the thread; none where this one does.
+    pub root: Option<String>,
     /// Lines, any line ends.
     pub text: String,
+    /// The same as a page; empty: none.
+    pub html: String,
+    /// What the page shows.
+    pub pictures: Vec<Picture>,
+}
+
+/// A picture inside a mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    /// Its name: the page asks for `cid:` and this. ASCII letters, digits, `.`, `-` and one `@`.
+    pub cid: String,
+    /// The file.
+    pub png: Vec<u8>,
 }
 
 /// The address inside `Name <mail@example.net>`, or the text itself.
@@ -96,38 +113,20 @@ fn mailbox(text: &str) -> String {
     format!("{name} <{address}>")
 }
 
-/// Quoted-printable (RFC 2045) with CRLF. A point at the start of a line is encoded, so that no dot-stuffing is needed.
-fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + text.len() / 8);
-    for row in text.lines() {
-        let row = row.strip_suffix('\r').unwrap_or(row);
-        let mut column = 0;
-        let bytes = row.as_bytes();
-        for (n, &byte) in bytes.iter().enumerate() {
-            let last = n + 1 == bytes.len();
-            let literal = match byte {
-                b'=' => false,
-                b'.' => column > 0,
-                b' ' | b'\t' => !last,
-                33..=126 => true,
-                _ => false,
-            };
-            let width = if literal { 1 } else { 3 };
-            if column + width > 75 {
-                out.push_str("=\r\n");
-                column = 0;
-            }
-            if literal && !(byte == b'.' && column == 0) {
-                out.push(char::from(byte));
-                column += 1;
-            } else {
-                out.push_str(&format!("={byte:02X}"));
-                column += 3;
-            }
-        }
-        out.push_str("\r\n");
+/// Text first, for readers take the last part that they can show; the page with its pictures behind it.
+fn body(letter: &Letter) -> mime::Part {
+    let clean = |text: &str| text.chars().map(|c| if c != '\n' && is_hostile(c) { '?' } else { c }).collect::<String>();
+    let text = mime::text("plain", &clean(&letter.text));
+    if letter.html.is_empty() {
+        return text;
     }
-    out
+    let mut page = mime::text("html", &clean(&letter.html));
+    if !letter.pictures.is_empty() {
+        let pictures = letter.pictures.iter().map(|picture| mime::picture(picture, "history"));
+        let parts: Vec<mime::Part> = std::iter::once(page).chain(pictures).collect();
+        page = mime::multipart("related; type=\"text/html\"", 2, &parts);
+    }
+    mime::multipart("alternative", 1, &[text, page])
 }
 
 /// The message and its Message-ID (without brackets), which depends on nothing but the content.
@@ -149,11 +148,11 @@ pub fn compose(letter: &Letter, at: DateTime<Utc>) -> (String, Vec<u8>) {
         ("To", to.join(",\r\n ")),
         ("Subject", value(&subject)),
     ];
-    if let Some(thread) = &letter.thread {
-        let thread: String = thread.chars().take(MAX_SUBJECT).collect();
-        let root = format!("<{}@{domain}>", thread.replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "-"));
-        head.push(("In-Reply-To", root.clone()));
-        head.push(("References", root));
+    let root =
+        letter.root.as_deref().filter(|root| root.bytes().all(|b| b.is_ascii_graphic() && b != b'<' && b != b'>'));
+    if let Some(root) = root {
+        head.push(("In-Reply-To", format!("<{root}>")));
+        head.push(("References", format!("<{root}>")));
     }
     head.push(("Auto-Submitted", "auto-generated".to_owned()));
     head.push(("X-Auto-Response-Suppress", "All".to_owned()));
@@ -162,12 +161,9 @@ pub fn compose(letter: &Letter, at: DateTime<Utc>) -> (String, Vec<u8>) {
         head.push((name, value(text)));
     }
     head.push(("MIME-Version", "1.0".to_owned()));
-    head.push(("Content-Type", "text/plain; charset=utf-8".to_owned()));
-    head.push(("Content-Transfer-Encoding", "quoted-printable".to_owned()));
     let mut rest: String = head.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    rest.push_str("\r\n");
-    let clean: String = letter.text.chars().map(|c| if c != '\n' && is_hostile(c) { '?' } else { c }).collect();
-    rest.push_str(&quoted(&clean));
+    let body = body(letter);
+    rest.push_str(&format!("{}\r\n{}", body.head, body.body));
     let digest = Sha256::digest(rest.as_bytes());
     let name: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     let message_id = format!("{name}@{domain}");
@@ -185,8 +181,9 @@ mod tests {
             to: vec!["ops@example.net".into(), "x\r\nBcc: evil@example.net".into()],
             subject: subject.into(),
             headers: vec![("X-Fleet-Host", "a\r\nBcc: evil".into())],
-            thread: Some("incident-7".into()),
+            root: Some("0123@example.net".into()),
             text: text.into(),
+            ..Letter::default()
         };
         String::from_utf8(compose(&letter, DateTime::from_timestamp(1_700_000_000, 0).unwrap()).1).unwrap()
     }
@@ -210,9 +207,10 @@ mod tests {
                 from: from.clone(),
                 to: vec![from],
                 subject: long.clone(),
-                thread: Some(long.clone()),
+                root: Some(long.clone()),
                 headers: vec![("X-Fleet-Host", long.clone())],
                 text: long.clone(),
+                ..Letter::default()
             };
             let (id, mail) = compose(&letter, DateTime::UNIX_EPOCH);
             let mail = String::from_utf8(mail).unwrap();
@@ -227,6 +225,24 @@ mod tests {
         let subject = mail.split("\r\n").find(|line| line.starts_with("Subject: ")).unwrap();
         assert!(subject.starts_with("Subject: =?UTF-8?B?"));
         assert!(mail.contains("From: =?UTF-8?B?RmxvdHRlIMO8?= <fleet@example.net>\r\n"), "{mail}");
+    }
+
+    #[test]
+    fn a_page_stands_behind_the_text_and_the_text_is_read_again() {
+        let long = format!("ä = {} end\n.dot\n", "x".repeat(200));
+        let picture = Picture { cid: "history@example.net".into(), png: vec![0xff; 100] };
+        let letter =
+            Letter { text: long.clone(), html: "<p>=_fleet-1".into(), pictures: vec![picture], ..Letter::default() };
+        let mail = String::from_utf8(compose(&letter, DateTime::UNIX_EPOCH).1).unwrap();
+        assert_eq!(readable(mail.as_bytes()).trim_end(), long.trim_end());
+        let kinds: Vec<&str> = mail.lines().filter_map(|line| line.strip_prefix("Content-Type: ")).collect();
+        let related = "multipart/related; type=\"text/html\";";
+        let html = "text/html; charset=utf-8";
+        let png = "image/png; name=\"history.png\"";
+        assert_eq!(kinds, ["multipart/alternative;", "text/plain; charset=utf-8", related, html, png]);
+        assert!(mail.lines().all(|line| line.len() <= 78), "{mail}");
+        assert!(letter.html.starts_with("<p>") && !mail.contains("<p>=_"), "no text can end a part");
+        assert_eq!(readable(b"{}"), "{}");
     }
 
     #[test]

@@ -8,7 +8,11 @@ use crate::model::spec::{ChannelSpec, SmtpSpec};
 mod directory;
 pub mod http;
 pub mod message;
+pub mod picture;
+mod sendmail;
 mod smtp;
+mod stream;
+mod webhook;
 
 /// What a failed delivery means for the mail (design/alerting.md, the table under "Mail").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +23,8 @@ pub enum Class {
     Configuration,
     /// This recipient, for now.
     RowTemporary,
+    /// As `RowTemporary`, and the receiver said how long.
+    Later(Duration),
     /// This recipient, for good.
     RowDead,
     /// The server does not want these bytes.
@@ -32,7 +38,7 @@ pub enum Class {
 pub struct Refusal {
     /// What it means.
     pub class: Class,
-    /// The stage: `connect`, `starttls`, `auth`, `mail`, `rcpt`, `data`, `message`, `write`.
+    /// The stage: `connect`, `tls`, `starttls`, `auth`, `mail`, `rcpt`, `data`, `message`, `write`, `sendmail`, `answer`.
     pub stage: &'static str,
     /// What happened and what to do next, without secrets.
     pub text: String,
@@ -41,11 +47,11 @@ pub struct Refusal {
 /// One mail for one recipient.
 #[derive(Clone, Copy, Debug)]
 pub struct Parcel<'a> {
-    /// Mail address or directory.
+    /// Mail address, directory, or where a webhook is.
     pub recipient: &'a str,
     /// Without angle brackets.
     pub message_id: &'a str,
-    /// The message with CRLF line ends.
+    /// The message with CRLF line ends; for a webhook JSON.
     pub bytes: &'a [u8],
 }
 
@@ -54,7 +60,9 @@ pub struct Parcel<'a> {
 pub struct Setup<'a> {
     /// The mail server, if one is configured.
     pub smtp: Option<&'a SmtpSpec>,
-    /// Its password.
+    /// How the destination is told.
+    pub channel: &'a ChannelSpec,
+    /// Its password, or the webhook's token.
     pub password: Option<&'a Secret>,
     /// For each stage; after the final dot ten times as long.
     pub timeout: Duration,
@@ -76,7 +84,7 @@ pub trait Session {
 
 /// A kind of destination.
 pub trait Channel: Sync {
-    /// Its name: `smtp`, `directory`.
+    /// Its name: `smtp`, `sendmail`, `webhook`, `directory`.
     fn name(&self) -> &'static str;
     /// The recipients of a destination, if it is of this kind.
     fn recipients(&self, channel: &ChannelSpec) -> Option<Vec<String>>;
@@ -88,7 +96,7 @@ pub trait Channel: Sync {
 }
 
 /// Every channel.
-pub const CHANNELS: &[&dyn Channel] = &[&smtp::Smtp, &directory::Directory];
+pub const CHANNELS: &[&dyn Channel] = &[&smtp::Smtp, &sendmail::Sendmail, &webhook::Webhook, &directory::Directory];
 
 /// The channel of a destination with its recipients.
 #[must_use]

@@ -1,27 +1,24 @@
 //! SMTP driven stage by stage, so that a wrong password, a wrong mailbox and a dead server are three different things.
 
-use std::error::Error as _;
-use std::time::Duration;
-
-use lettre::Address;
-use lettre::transport::smtp::Error;
-use lettre::transport::smtp::authentication::{Credentials, Mechanism};
-use lettre::transport::smtp::client::{Certificate, SmtpConnection, TlsParameters, TlsParametersBuilder};
-use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
-use lettre::transport::smtp::extension::ClientId;
-use lettre::transport::smtp::response::Response;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 
 use super::message::address;
+use super::stream::Stream;
 use super::{Channel, Class, Parcel, Refusal, Say, Session, Setup};
 use crate::model::clean::clean;
 use crate::model::spec::{ChannelSpec, SmtpSpec, Tls};
 
+mod talk;
+
+use talk::{Reply, Talk, data};
+
 pub struct Smtp;
 
 struct Open {
-    connection: SmtpConnection,
-    from: Address,
-    timeout: Duration,
+    talk: Talk,
+    from: String,
+    timeout: std::time::Duration,
 }
 
 impl Channel for Smtp {
@@ -32,7 +29,7 @@ impl Channel for Smtp {
     fn recipients(&self, channel: &ChannelSpec) -> Option<Vec<String>> {
         match channel {
             ChannelSpec::Mail(addresses) => Some(addresses.clone()),
-            ChannelSpec::Directory(_) => None,
+            _ => None,
         }
     }
 
@@ -40,175 +37,160 @@ impl Channel for Smtp {
         let spec = setup.smtp.ok_or_else(|| {
             setting("connect", "no <smtp> in <alerts>: add <smtp host=\"...\" from=\"...\"/> to config.xml".to_owned())
         })?;
-        let from = address(&spec.from).parse::<Address>();
-        let from = from.map_err(|error| setting("mail", format!("from=\"{}\": {error}", clean(&spec.from))))?;
-        let mut open = Open { connection: connect(spec, setup.timeout, say)?, from, timeout: setup.timeout };
-        login(&mut open.connection, spec, setup, say)?;
-        Ok(Box::new(open))
+        let from = address(&spec.from).to_owned();
+        if !is_plain(&from) {
+            return Err(setting("mail", format!("from=\"{}\" is not a mail address", clean(&spec.from))));
+        }
+        let (mut talk, offers) = connect(spec, setup, say)?;
+        login(&mut talk, &offers, spec, setup, say)?;
+        Ok(Box::new(Open { talk, from, timeout: setup.timeout }))
     }
+}
+
+/// An address that is no more than an address.
+fn is_plain(address: &str) -> bool {
+    let (user, domain) = address.rsplit_once('@').unwrap_or_default();
+    !user.is_empty() && !domain.is_empty() && address.bytes().all(|b| b.is_ascii_graphic() && b != b'<' && b != b'>')
 }
 
 fn setting(stage: &'static str, text: String) -> Refusal {
     Refusal { class: Class::Configuration, stage, text }
 }
 
-/// The error and its causes, cleaned; the server's words may be hostile.
-fn words(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source().and_then(std::error::Error::source);
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    clean(&text)
-}
-
-fn code(error: &Error) -> Option<String> {
-    error.status().map(|code| code.to_string())
+fn line(stage: &'static str, text: String) -> Refusal {
+    Refusal { class: Class::Transport, stage, text }
 }
 
 /// Sorts an answer: 421 and everything that is no answer is the line's; 4xx and 5xx are as the stage says.
-fn refusal(stage: &'static str, error: &Error, temporary: Class, permanent: Class) -> Refusal {
-    let class = match code(error).as_deref() {
-        Some("421") | None => Class::Transport,
-        Some(_) if error.is_permanent() => permanent,
-        Some(_) => temporary,
+fn sort(
+    stage: &'static str,
+    answer: Result<Reply, String>,
+    temporary: Class,
+    permanent: Class,
+) -> Result<Reply, Refusal> {
+    let reply = answer.map_err(|text| line(stage, text))?;
+    let class = match reply.code {
+        421 => Class::Transport,
+        500.. => permanent,
+        400.. => temporary,
+        _ => return Ok(reply),
     };
-    Refusal { class, stage, text: words(error) }
+    Err(Refusal { class, stage, text: reply.text() })
 }
 
-fn parameters(spec: &SmtpSpec) -> Result<TlsParameters, Refusal> {
-    let mut builder = TlsParametersBuilder::new(spec.host.clone());
-    if let Some(file) = &spec.ca_file {
-        let failed = |text: String| setting("tls", format!("ca-file {}: {text}", file.display()));
-        let pem = std::fs::read(file).map_err(|error| failed(error.to_string()))?;
-        let roots = Certificate::from_pem(&pem).map_err(|error| failed(words(&error)))?;
-        builder = builder.add_root_certificate(roots);
+/// What a server offers: the words of its answer to EHLO, in capitals.
+fn hello(talk: &mut Talk, say: Say<'_>) -> Result<Vec<String>, Refusal> {
+    let name = talk.name();
+    let reply = sort("connect", talk.command(&format!("EHLO {name}")), Class::Transport, Class::Transport)?;
+    say(&format!("EHLO {name}: {}", reply.text()));
+    Ok(reply.lines.iter().skip(1).map(|line| line.to_ascii_uppercase()).collect())
+}
+
+fn connect(spec: &SmtpSpec, setup: &Setup<'_>, say: Say<'_>) -> Result<(Talk, Vec<String>), Refusal> {
+    let implicit = spec.tls == Tls::Implicit;
+    say(&format!("connect {}:{}{}", spec.host, spec.port, if implicit { " with TLS" } else { "" }));
+    let authorities = spec.ca_file.as_deref();
+    let stream = Stream::connect(&spec.host, spec.port, setup.timeout);
+    let stream = stream.map_err(|error| line("connect", format!("{}:{}: {error}", spec.host, spec.port)))?;
+    let mut talk = Talk::new(stream, setup.timeout);
+    if implicit {
+        talk = talk.secure(&spec.host, authorities).map_err(|text| line("tls", text))?;
     }
-    builder.build().map_err(|error| setting("tls", words(&error)))
-}
-
-fn connect(spec: &SmtpSpec, timeout: Duration, say: Say<'_>) -> Result<SmtpConnection, Refusal> {
-    let hello = ClientId::default();
-    let tls = match spec.tls {
-        Tls::None => None,
-        Tls::Implicit | Tls::StartTls => Some(parameters(spec)?),
-    };
-    let wrapped = tls.as_ref().filter(|_| spec.tls == Tls::Implicit);
-    say(&format!("connect {}:{}{}", spec.host, spec.port, if wrapped.is_some() { " with TLS" } else { "" }));
-    let server = (spec.host.as_str(), spec.port);
-    let connected = SmtpConnection::connect(server, Some(timeout), &hello, wrapped, None);
-    let mut connection = connected.map_err(|error| refusal("connect", &error, Class::Transport, Class::Transport))?;
-    say(&format!("EHLO {hello}: {}", clean(connection.server_info().name())));
-    if let Some(tls) = tls.as_ref().filter(|_| spec.tls == Tls::StartTls) {
-        say("STARTTLS");
-        if !connection.can_starttls() {
-            let text = "the server does not offer STARTTLS; set tls=\"implicit\" (port 465) or, on a trusted line \
-                        without login, tls=\"none\"";
-            connection.abort();
-            return Err(setting("starttls", text.to_owned()));
-        }
-        connection
-            .starttls(tls, &hello)
-            .map_err(|error| refusal("starttls", &error, Class::Transport, Class::Configuration))?;
-        say("TLS begun, EHLO again");
+    sort("connect", talk.reply(), Class::Transport, Class::Transport)?;
+    let offers = hello(&mut talk, say)?;
+    if spec.tls != Tls::StartTls {
+        return Ok((talk, offers));
     }
-    Ok(connection)
+    say("STARTTLS");
+    if !offers.iter().any(|offer| offer == "STARTTLS") {
+        let text = "the server does not offer STARTTLS; set tls=\"implicit\" (port 465) or, on a trusted line without \
+                    login, tls=\"none\"";
+        return Err(setting("starttls", text.to_owned()));
+    }
+    sort("starttls", talk.command("STARTTLS"), Class::Transport, Class::Configuration)?;
+    let mut talk = talk.secure(&spec.host, authorities).map_err(|text| line("tls", text))?;
+    say("TLS begun, EHLO again");
+    // What was offered before TLS may be anybody's words.
+    let offers = hello(&mut talk, say)?;
+    Ok((talk, offers))
 }
 
-fn login(connection: &mut SmtpConnection, spec: &SmtpSpec, setup: &Setup<'_>, say: Say<'_>) -> Result<(), Refusal> {
+fn login(talk: &mut Talk, offers: &[String], spec: &SmtpSpec, setup: &Setup<'_>, say: Say<'_>) -> Result<(), Refusal> {
     let Some(user) = &spec.user else { return Ok(()) };
-    if !connection.is_encrypted() {
-        connection.abort();
+    if !talk.is_secure() {
         let text = "user and password are never sent over a line without TLS; set tls=\"starttls\" or \"implicit\"";
         return Err(setting("auth", text.to_owned()));
     }
     let Some(password) = setup.password else {
-        connection.abort();
         return Err(setting("auth", format!("user=\"{}\" needs a password; set password-file=", clean(user))));
     };
+    let mechanisms =
+        offers.iter().find_map(|offer| offer.strip_prefix("AUTH").filter(|rest| rest.starts_with([' ', '='])));
+    let offered = |name: &str| mechanisms.is_some_and(|all| all.split([' ', '=']).any(|word| word == name));
     say(&format!("AUTH as {} with a password of {} bytes", clean(user), password.expose().len()));
-    let credentials = Credentials::new(user.clone(), password.expose().to_owned());
-    match connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials) {
-        Ok(answer) => {
-            say(&heard(&answer));
-            Ok(())
+    let answer = if offered("PLAIN") {
+        let words = STANDARD.encode(format!("\0{user}\0{}", password.expose()));
+        talk.command(&format!("AUTH PLAIN {words}"))
+    } else if offered("LOGIN") {
+        let mut answer = talk.command("AUTH LOGIN");
+        for words in [user.as_str(), password.expose()] {
+            if !answer.as_ref().is_ok_and(|reply| reply.code == 334) {
+                break;
+            }
+            answer = talk.command(&STANDARD.encode(words));
         }
-        Err(error) if error.is_client() => Err(setting("auth", words(&error))),
-        Err(error) => {
-            connection.abort();
-            Err(refusal("auth", &error, Class::Transport, Class::Configuration))
-        }
+        answer
+    } else {
+        let text = "the server offers no login by AUTH PLAIN or LOGIN here; look whether port and tls= are right, or \
+                    remove user= where it wants none";
+        return Err(setting("auth", text.to_owned()));
+    };
+    let reply = sort("auth", answer, Class::Transport, Class::Configuration)?;
+    if reply.code != 235 {
+        return Err(line("auth", reply.text()));
     }
-}
-
-fn heard(answer: &Response) -> String {
-    format!("{} {}", answer.code(), clean(answer.first_line().unwrap_or_default()))
-}
-
-/// The body with leading dots doubled, and the final dot, in one write: apart they cost 40 ms (Nagle, delayed ACK).
-fn data(bytes: &[u8]) -> String {
-    let mut out = String::with_capacity(bytes.len() + 8);
-    for line in String::from_utf8_lossy(bytes).lines() {
-        if line.starts_with('.') {
-            out.push('.');
-        }
-        out.push_str(line);
-        out.push_str("\r\n");
-    }
-    out.push_str(".\r\n");
-    out
+    say(&reply.text());
+    Ok(())
 }
 
 impl Session for Open {
     fn send(&mut self, parcel: &Parcel<'_>, say: Say<'_>) -> Result<(), Refusal> {
-        let to = parcel.recipient.parse::<Address>().map_err(|error| Refusal {
-            class: Class::RowDead,
-            stage: "rcpt",
-            text: format!("{}: {error}", clean(parcel.recipient)),
-        })?;
-        let connection = &mut self.connection;
+        let to = parcel.recipient;
+        if !is_plain(to) {
+            let text = format!("\"{}\" is not a mail address", clean(to));
+            return Err(Refusal { class: Class::RowDead, stage: "rcpt", text });
+        }
+        let talk = &mut self.talk;
         say(&format!("MAIL FROM:<{}>", self.from));
-        let answer = connection
-            .command(Mail::new(Some(self.from.clone()), Vec::new()))
-            .map_err(|error| refusal("mail", &error, Class::Transport, Class::Configuration))?;
-        say(&heard(&answer));
+        let answer = talk.command(&format!("MAIL FROM:<{}>", self.from));
+        say(&sort("mail", answer, Class::Transport, Class::Configuration)?.text());
         say(&format!("RCPT TO:<{to}>"));
-        let answer = match connection.command(Rcpt::new(to, Vec::new())) {
-            Ok(answer) => answer,
-            Err(error) => {
-                let refused = refusal("rcpt", &error, Class::RowTemporary, Class::RowDead);
-                return Err(self.reset(refused));
-            }
-        };
-        say(&heard(&answer));
+        match sort("rcpt", talk.command(&format!("RCPT TO:<{to}>")), Class::RowTemporary, Class::RowDead) {
+            Ok(reply) => say(&reply.text()),
+            Err(refused) => return Err(self.reset(refused)),
+        }
         say("DATA");
-        if let Err(error) = connection.command(Data) {
-            let refused = refusal("data", &error, Class::RowTemporary, Class::RowDead);
-            return Err(self.reset(refused));
+        match sort("data", talk.command("DATA"), Class::RowTemporary, Class::RowDead) {
+            Ok(reply) if reply.code == 354 => {}
+            Ok(reply) => {
+                talk.broken = true;
+                return Err(line("data", reply.text()));
+            }
+            Err(refused) => return Err(self.reset(refused)),
         }
         say(&format!("message of {} bytes and the final dot", parcel.bytes.len()));
-        // A failure to set it is one of the line, which the write will tell.
-        let _ = connection.set_timeout(Some(self.timeout * 10));
-        let answer = connection.command(data(parcel.bytes));
-        let _ = connection.set_timeout(Some(self.timeout));
-        match answer {
-            Ok(answer) => {
-                say(&heard(&answer));
-                Ok(())
-            }
-            // From here on silence says nothing: the server may have taken it.
-            Err(error) if error.status().is_none() => {
-                Err(Refusal { class: Class::Ambiguous, stage: "message", text: words(&error) })
-            }
-            Err(error) => Err(refusal("message", &error, Class::RowTemporary, Class::Content)),
-        }
+        let answer = talk.say_within(&data(parcel.bytes), self.timeout * 10);
+        // From here on silence says nothing: the server may have taken it.
+        let answer = answer.map_err(|text| Refusal { class: Class::Ambiguous, stage: "message", text })?;
+        let reply = sort("message", Ok(answer), Class::RowTemporary, Class::Content)?;
+        say(&reply.text());
+        Ok(())
     }
 
     fn close(&mut self, say: Say<'_>) {
-        if !self.connection.has_broken() {
+        if !self.talk.broken {
             say("QUIT");
-            let _ = self.connection.quit();
+            let _ = self.talk.command("QUIT");
         }
     }
 }
@@ -218,18 +200,8 @@ impl Open {
     fn reset(&mut self, refused: Refusal) -> Refusal {
         if refused.class != Class::Transport {
             // Where it fails, the next MAIL tells.
-            let _ = self.connection.command(Rset);
+            let _ = self.talk.command("RSET");
         }
         refused
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::data;
-
-    #[test]
-    fn dots_are_stuffed_and_line_ends_are_crlf() {
-        assert_eq!(data(b"a\r\n.\r\n..b\nc"), "a\r\n..\r\n...b\r\nc\r\n.\r\n");
     }
 }

@@ -23,11 +23,21 @@ enum Ask {
 /// How many keys there are, or that the step is done.
 type Said = Result<usize, ssh2::Error>;
 
-/// The outer error ends the visit; the inner one says why the agent did not help.
-pub(super) fn log_in(session: &mut Session, user: &str) -> Result<Result<(), String>, SshError> {
+/// What came of it.
+pub(super) enum Agent {
+    /// We are logged in.
+    In,
+    /// The server took none of these keys.
+    Refused(String),
+    /// Nothing was offered: there is no agent, or it holds no key. That is this side's matter, not the server's.
+    Unusable(String),
+}
+
+/// The error ends the visit.
+pub(super) fn log_in(session: &mut Session, user: &str) -> Result<Agent, SshError> {
     let agent = match session.ssh().agent() {
         Ok(agent) => agent,
-        Err(error) => return Ok(Err(format!("the agent ({})", error.message()))),
+        Err(error) => return Ok(Agent::Unusable(format!("the ssh-agent: {}", error.message()))),
     };
     let (ask, asked) = mpsc::channel();
     let (say, said) = mpsc::channel();
@@ -38,13 +48,19 @@ pub(super) fn log_in(session: &mut Session, user: &str) -> Result<Result<(), Str
     }
     let count = match wait(session, &ask, &said, Ask::List)? {
         Ok(count) => count,
-        Err(error) => return Ok(Err(format!("the agent ({}; is SSH_AUTH_SOCK set?)", error.message()))),
+        Err(error) => {
+            let text = format!("the ssh-agent: {}; is SSH_AUTH_SOCK set? Under cron name a key-file", error.message());
+            return Ok(Agent::Unusable(text));
+        }
     };
+    if count == 0 {
+        return Ok(Agent::Unusable("the ssh-agent holds no key: ssh-add".to_owned()));
+    }
     let tried = count.min(MAX_KEYS);
     for number in 0..tried {
         loop {
             match wait(session, &ask, &said, Ask::Step(number))? {
-                Ok(_) => return Ok(Ok(())),
+                Ok(_) => return Ok(Agent::In),
                 Err(error) if Session::must_wait(&error) => {
                     if let Err(problem) = session.step() {
                         return Err(session.error(Cause::Authentication, "while logging in", Problem::Line(problem)));
@@ -54,7 +70,7 @@ pub(super) fn log_in(session: &mut Session, user: &str) -> Result<Result<(), Str
             }
         }
     }
-    Ok(Err(format!("{tried} of {count} keys of the agent")))
+    Ok(Agent::Refused(format!("{tried} of {count} keys of the agent")))
 }
 
 fn wait(session: &mut Session, ask: &Sender<Ask>, said: &Receiver<Said>, what: Ask) -> Result<Said, SshError> {

@@ -10,9 +10,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ssh2::{KeyboardInteractivePrompt, Prompt};
 
+use super::agent::{self, Agent};
 use super::hostkey::field;
 use super::session::{Problem, Session};
-use super::{Secrets, SshError, agent};
+use super::{Secrets, SshError};
 use crate::model::cause::Cause;
 use crate::model::clean::clean;
 use crate::model::spec::SshSpec;
@@ -62,8 +63,9 @@ pub(super) fn log_in(session: &mut Session, spec: &SshSpec, secrets: &Secrets) -
     }
     if spec.agent {
         match agent::log_in(session, &spec.user)? {
-            Ok(()) => return Ok(()),
-            Err(text) => refused.push(text),
+            Agent::In => return Ok(()),
+            Agent::Refused(text) => refused.push(text),
+            Agent::Unusable(text) => unusable.push(text),
         }
     }
     if let Some(password) = &secrets.password {
@@ -113,7 +115,10 @@ fn read_key(path: &Path) -> Result<String, String> {
     }
     let me = rustix::process::geteuid().as_raw();
     if facts.uid() != me && facts.uid() != 0 {
-        return Err(format!("{shown}: belongs to another user; make it yours: chown {me} {shown}"));
+        let owner = facts.uid();
+        // Root is not told to take it away from those who run with it.
+        let or = if me == 0 { String::new() } else { format!(", or make it yours: sudo chown {me} {shown}") };
+        return Err(format!("{shown}: belongs to user {owner}; run as that user{or}"));
     }
     if facts.mode() & 0o077 != 0 {
         return Err(format!("{shown}: others may read this private key; mend it: chmod 600 {shown}"));

@@ -26,14 +26,23 @@ const MAX_NOISE: usize = 64 * 1024;
 /// The longest line in which a word of the script is looked for.
 const MAX_LINE: usize = 4096;
 
-/// What `uname -m` says for the machines that a folder `<arch>-linux` serves.
+/// What `uname -m` says for the machines that a folder `<arch>-linux` serves. The folders have the names of Rust's
+/// targets, as `scripts/build` writes them; a name that is not here stands for itself.
 const MACHINES: &[(&str, &[&str])] = &[
     ("x86_64", &["x86_64", "amd64"]),
     ("aarch64", &["aarch64", "arm64"]),
     ("armv7", &["armv7l", "armv8l"]),
     ("arm", &["armv6l", "armv5tel"]),
     ("i686", &["i686", "i586", "i386"]),
+    ("riscv64gc", &["riscv64"]),
+    ("powerpc64le", &["ppc64le"]),
+    ("powerpc64", &["ppc64"]),
 ];
+
+/// The name of the folder, without `-linux`, whose probe runs on a machine of that `uname -m`.
+pub(super) fn arch_of(machine: &str) -> &str {
+    MACHINES.iter().find(|(_, machines)| machines.contains(&machine)).map_or(machine, |(arch, _)| arch)
+}
 
 /// A probe that can be shipped.
 #[derive(Clone, Debug)]
@@ -67,7 +76,7 @@ pub fn probes(folder: &Path) -> Result<Vec<Probe>, SshError> {
     }
     found.sort_by(|a, b| a.arch.cmp(&b.arch));
     if found.is_empty() {
-        return Err(none("has no <arch>-linux/fleet-probe; build one with: make probes".to_owned()));
+        return Err(none("has no <arch>-linux/fleet-probe; build it with: make probes".to_owned()));
     }
     Ok(found)
 }
@@ -171,6 +180,79 @@ mod tests {
         assert!(!script.contains(['\'', '!', '\n', '\\']), "{script}");
         assert!(text.ends_with(&format!("fleet 00 x86_64:{0}:9 amd64:{0}:9", "ab".repeat(32))));
         assert!(text.len() < 8192, "sent on every visit");
+    }
+
+    /// A folder for the path of a shell: the usual programs but those of `without`, and a `uname` that says what it is told.
+    fn programs(folder: &Path, without: &[&str], system: &str, machine: &str) -> PathBuf {
+        let bin = folder.join("bin");
+        fs::create_dir(&bin).unwrap();
+        for name in ["id", "ls", "mkdir", "head", "wc", "rm", "mv", "chmod", "sync", "sha256sum", "openssl", "busybox"]
+        {
+            let place = ["/usr/bin", "/bin"].iter().map(|place| Path::new(place).join(name)).find(|file| file.exists());
+            if !without.contains(&name) {
+                std::os::unix::fs::symlink(place.unwrap(), bin.join(name)).unwrap();
+            }
+        }
+        let uname = format!("#!/bin/sh\ncase $1 in -s) echo {system};; *) echo {machine};; esac\n");
+        fs::write(bin.join("uname"), uname).unwrap();
+        fs::set_permissions(bin.join("uname"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        bin
+    }
+
+    /// Runs the script as a host would, with these bytes arriving as the probe, and returns what it says.
+    #[allow(clippy::disallowed_methods, reason = "asks the shell itself")]
+    fn deployed(arch: &str, uname: (&str, &str), without: &[&str], arrives: &[u8]) -> String {
+        use std::io::Write;
+        let folder = tempfile::tempdir().unwrap();
+        let bin = programs(folder.path(), without, uname.0, uname.1);
+        let bytes = b"#!/bin/sh\necho started\n".to_vec();
+        let hash = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let probe = Probe { arch: arch.into(), hash, bytes: Arc::new(bytes) };
+        let mut shell = std::process::Command::new("/bin/sh");
+        shell.arg("-c").arg(command("00", &[probe])).env_clear().env("PATH", bin).env("HOME", folder.path());
+        shell.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+        let mut child = shell.spawn().unwrap();
+        let _ = child.stdin.take().unwrap().write_all(&[b"task\n", arrives].concat());
+        String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+    }
+
+    #[test]
+    fn a_machine_without_a_probe_for_it_says_which() {
+        let whole = b"#!/bin/sh\necho started\n";
+        for (arch, uname) in [("sparc", ("Linux", "x86_64")), ("x86_64", ("FreeBSD", "amd64"))] {
+            let said = deployed(arch, uname, &[], whole);
+            let wanted = format!("\nFLEET1 00\nfail no-probe no probe for {} {}\n", uname.0, uname.1);
+            assert_eq!(said, wanted);
+        }
+        assert!(deployed("riscv64gc", ("Linux", "riscv64"), &[], whole).ends_with("started\n"));
+    }
+
+    #[test]
+    fn a_probe_that_arrives_damaged_is_never_started() {
+        let whole = b"#!/bin/sh\necho started\n";
+        let tools = ["sha256sum", "busybox", "openssl"];
+        for without in [&tools[..0], &tools[..1], &tools[..2], &tools] {
+            let said = deployed("x86_64", ("Linux", "x86_64"), without, whole);
+            assert!(said.contains("FLEET-READY 00\nstarted"), "without {without:?}: {said}");
+            // Cut off, which also a host shows that has nothing to hash with; and changed on the way.
+            let changed = b"#!/bin/sh\necho staRted\n";
+            for damaged in [&whole[..whole.len() - 1], changed] {
+                if damaged.len() == whole.len() && without.len() == tools.len() {
+                    continue;
+                }
+                let said = deployed("x86_64", ("Linux", "x86_64"), without, damaged);
+                assert!(said.contains("fail probe-failed") && said.contains("arrived damaged"), "{said}");
+                assert!(!said.contains("FLEET-READY"), "without {without:?}: {said}");
+            }
+        }
+    }
+
+    #[test]
+    fn folders_and_machines_fit_both_ways() {
+        for (arch, machines) in MACHINES {
+            assert!(machines.iter().all(|machine| arch_of(machine) == *arch), "{arch}");
+        }
+        assert_eq!(arch_of("s390x"), "s390x");
     }
 
     #[test]

@@ -40,6 +40,7 @@ echo; echo "FLEET-NEED $n $h"; read -r line
 o=$( (set -C; head -c "$z" > "$f") 2>&1) || { rm -f "$f"; w=; why "$o" disk-full; break; }
 sync "$f" 2>/dev/null
 o=$(sha256sum < "$f" 2>/dev/null || busybox sha256sum < "$f" 2>/dev/null || openssl dgst -sha256 -r < "$f" 2>/dev/null)
+[ "$(($(wc -c < "$f")))" = "$z" ] || o=short
 case $o in "$h"*|"") ;; *) rm -f "$f"; w=; bad probe-failed "the probe arrived damaged"; break;; esac
 chmod 700 "$f" && mv -f "$f" "$d/probe-$h" || { rm -f "$f"; w=; bad no-exec "the probe cannot be put in place"; break; }
 for p in "$d"/probe-*; do case " $t " in *":${p##*/probe-}:"*) ;; *) rm -f "$p";; esac; done

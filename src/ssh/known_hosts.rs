@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -191,16 +191,16 @@ fn glob(pattern: &[u8], text: &[u8]) -> bool {
 pub fn read(files: &[PathBuf]) -> Result<KnownHosts, String> {
     let mut known = KnownHosts::default();
     for file in files {
-        known.add(&read_text(file)?);
+        known.add(&String::from_utf8_lossy(&read_bytes(file)?));
     }
     Ok(known)
 }
 
-fn read_text(file: &Path) -> Result<String, String> {
+fn read_bytes(file: &Path) -> Result<Vec<u8>, String> {
     let say = |error: io::Error| format!("{}: cannot be read: {error}", file.display());
     let opened = match File::open(file) {
         Ok(opened) => opened,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(say(error)),
     };
     let mut bytes = Vec::new();
@@ -208,19 +208,24 @@ fn read_text(file: &Path) -> Result<String, String> {
     if bytes.len() as u64 > MAX_FILE {
         return Err(format!("{}: is larger than {MAX_FILE} bytes", file.display()));
     }
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok(bytes)
 }
 
 /// Writes a key down as the one of a host. With `replace`, other keys of that host are taken away first: names are taken
 /// out of lists, hashed lines of the host go; wildcard and `@` lines stay. Under a lock, by renaming, so that no reader
-/// sees half a file.
+/// sees half a file. Other lines keep their bytes, and the file its mode, its owner and the link that leads to it.
 ///
 /// # Errors
 /// A text for people that names the file.
 pub fn change(file: &Path, host: &str, port: u16, key: &HostKey, replace: bool) -> Result<(), String> {
     let say = |error: io::Error| format!("{}: cannot be written: {error}", file.display());
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).map_err(say)?;
+    fs::create_dir_all(folder(file)).map_err(say)?;
+    let file = &match fs::canonicalize(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(file.to_owned()),
+        found => found,
+    }
+    .map_err(say)?;
+    let folder = folder(file);
     let file_name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let lock_file = folder.join(format!(".{file_name}.lock"));
     let private = || -> OpenOptions {
@@ -229,42 +234,67 @@ pub fn change(file: &Path, host: &str, port: u16, key: &HostKey, replace: bool) 
         options
     };
     let lock = private().create(true).truncate(false).open(&lock_file).map_err(say)?;
+    let old = fs::metadata(file).ok();
+    keep_owner(&lock, old.as_ref()).map_err(say)?;
     lock.lock().map_err(say)?;
     let name = name(host, port);
-    let mut text = String::new();
-    let old = read_text(file)?;
-    for line in old.lines() {
-        match replace.then(|| without(line, &name)) {
-            Some(None) => {}
-            Some(Some(kept)) => text.extend([kept.as_str(), "\n"]),
-            None => text.extend([line, "\n"]),
-        }
+    let mut text = Vec::new();
+    for line in read_bytes(file)?.split_inclusive(|&byte| byte == b'\n') {
+        text.extend(if replace { without(line, &name) } else { line.to_owned() });
+    }
+    if text.last().is_some_and(|&byte| byte != b'\n') {
+        text.push(b'\n');
     }
     let mut known = KnownHosts::default();
-    known.add(&text);
+    known.add(&String::from_utf8_lossy(&text));
     if known.check_name(&name, key) != Verdict::Known {
-        text.push_str(&format!("{name} {}\n", key.words()));
+        text.extend(format!("{name} {}\n", key.words()).bytes());
     }
     let fresh = folder.join(format!(".{file_name}.new"));
     // Only the holder of the lock uses this name; what is there was left by one that was killed.
     let _ = fs::remove_file(&fresh);
     let mut out = private().create_new(true).open(&fresh).map_err(say)?;
-    out.write_all(text.as_bytes()).and_then(|()| out.sync_all()).map_err(say)?;
-    fs::rename(&fresh, file).map_err(say)
+    keep_owner(&out, old.as_ref()).map_err(say)?;
+    if let Some(old) = &old {
+        out.set_permissions(old.permissions()).map_err(say)?;
+    }
+    out.write_all(&text).and_then(|()| out.sync_all()).map_err(say)?;
+    // A name is on disk only once its folder is.
+    fs::rename(&fresh, file).and_then(|()| File::open(folder)?.sync_all()).map_err(say)
 }
 
-/// The line without that name; `None` where nothing is left of it.
-fn without(line: &str, name: &str) -> Option<String> {
-    let trimmed = line.trim_start();
-    if parse(line).is_none() || trimmed.starts_with('@') {
-        return Some(line.to_owned());
+fn folder(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// What root makes in place of another user's file is that user's.
+fn keep_owner(new: &File, old: Option<&fs::Metadata>) -> io::Result<()> {
+    match old {
+        Some(old) if rustix::process::geteuid().is_root() => {
+            std::os::unix::fs::fchown(new, Some(old.uid()), Some(old.gid()))
+        }
+        _ => Ok(()),
     }
-    let (hosts, rest) = trimmed.split_once([' ', '\t']).unwrap_or((trimmed, ""));
-    if hosts.starts_with("|1|") {
-        return (!matches(hosts, name)).then(|| line.to_owned());
+}
+
+/// The line, with its end, without that name; empty where nothing is left of it.
+fn without(line: &[u8], name: &str) -> Vec<u8> {
+    let trimmed = line.trim_ascii_start();
+    let end = trimmed.iter().position(|byte| b" \t".contains(byte)).unwrap_or(trimmed.len());
+    let (hosts, rest) = trimmed.split_at(end);
+    let (Ok(hosts), Some(_)) = (std::str::from_utf8(hosts), parse(&String::from_utf8_lossy(line.trim_ascii_end())))
+    else {
+        return line.to_owned();
+    };
+    if hosts.starts_with('@') || !matches(hosts, name) {
+        return line.to_owned();
     }
     let kept: Vec<&str> = hosts.split(',').filter(|one| !one.eq_ignore_ascii_case(name)).collect();
-    (!kept.is_empty()).then(|| format!("{} {rest}", kept.join(",")))
+    match kept.as_slice() {
+        [] => Vec::new(),
+        _ if hosts.starts_with("|1|") => Vec::new(),
+        kept => [kept.join(",").as_bytes(), rest].concat(),
+    }
 }
 
 #[cfg(test)]
@@ -350,6 +380,33 @@ mod tests {
         assert_eq!(now, wanted);
         change(&file, "h", 22, &key(1), false).unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), wanted, "nothing doubles");
+    }
+
+    #[test]
+    fn change_keeps_bytes_mode_owner_and_link() {
+        assert!(rustix::process::geteuid().is_root(), "only root has files of others: run the tests as root");
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("real");
+        // A comment in Latin-1, a line end of Windows, no end at all.
+        let text = [b"# caf\xe9\r\na,h ", key(2).words().as_bytes(), b" J\xfcrgen\r\n# end"].concat();
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+        std::os::unix::fs::chown(&file, Some(4711), Some(4712)).unwrap();
+        let link = folder.path().join("known_hosts");
+        std::os::unix::fs::symlink("real", &link).unwrap();
+        change(&link, "h", 22, &key(1), true).unwrap();
+        let wanted = [
+            b"# caf\xe9\r\na ",
+            key(2).words().as_bytes(),
+            b" J\xfcrgen\r\n# end\nh ",
+            key(1).words().as_bytes(),
+            b"\n",
+        ]
+        .concat();
+        assert_eq!(fs::read(&file).unwrap(), wanted);
+        assert!(link.symlink_metadata().unwrap().is_symlink());
+        let meta = fs::metadata(&file).unwrap();
+        assert_eq!((meta.uid(), meta.gid(), meta.mode() & 0o777), (4711, 4712, 0o644));
     }
 
     #[test]

@@ -32,7 +32,8 @@ pub struct Local {
 /// # Errors
 /// [`Cause::NoProbe`] or [`Cause::LocalSetup`].
 pub fn start(probes: &Path, deadline: Instant, receive: u64) -> Result<Local, SshError> {
-    let file = probes.join(format!("{}-linux/fleet-probe", std::env::consts::ARCH));
+    let machine = rustix::system::uname().machine().to_string_lossy().into_owned();
+    let file = probes.join(format!("{}-linux/fleet-probe", super::deploy::arch_of(&machine)));
     if !file.is_file() {
         return Err(SshError::new(
             Cause::NoProbe,

@@ -107,12 +107,6 @@ pub fn files_below(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Bytes that are free where a path lies.
-pub fn free(place: &Path) -> u64 {
-    let told = rustix::fs::statvfs(place).unwrap();
-    told.f_bavail * told.f_frsize
-}
-
 /// A small filesystem in memory, unmounted when it is dropped.
 pub struct Mounted(PathBuf);
 

@@ -71,7 +71,7 @@ fn serve(mut stream: TcpStream, script: &Mutex<Script>, mails: &Mutex<Vec<Got>>)
             return Ok(());
         }
         let line = line.trim_end();
-        match line.get(..4).unwrap_or_default() {
+        match line.get(..4).unwrap_or_default().to_ascii_uppercase().as_str() {
             "EHLO" => answer(line, "250-scripted\r\n250 8BITMIME")?,
             "RCPT" => {
                 to = line.trim_start_matches("RCPT TO:<").trim_end_matches('>').to_owned();

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::letter;
 use super::lines::Post;
 use super::plan::{difference, restore, tellings};
-use super::world::mailbox;
+use super::world::{delta, mailbox};
 use crate::model::alert::{Mail, MailState, Pause, Plan};
 use crate::model::spec::FleetSpec;
 use crate::notify::{Class, Refusal};
@@ -138,9 +138,10 @@ impl Delivery<'_> {
                     self.out.errors.push(format!("{text}; {hint}"));
                 }
             }
-            Class::RowTemporary => {
+            Class::RowTemporary | Class::Later(_) => {
                 mail.attempts += 1;
-                mail.next = now + row_pause(mail.attempts);
+                let asked = if let Class::Later(after) = refusal.class { delta(after) } else { TimeDelta::zero() };
+                mail.next = now + row_pause(mail.attempts).max(asked);
                 log::warn!("{text}; again after {}", mail.next.format("%H:%M:%S UTC"));
             }
             Class::RowDead => {

@@ -1,4 +1,4 @@
-//! The words of a mail: what, where, since when, value and threshold, and how to look further.
+//! Letters: what a destination is sent of what it must hear, as mail or as JSON.
 
 use std::collections::BTreeSet;
 
@@ -6,15 +6,28 @@ use chrono::{DateTime, Utc};
 
 use crate::alert::reconcile::Action;
 use crate::alert::words;
-use crate::model::alert::{Ending, Incident, Mail, Told};
-use crate::model::clean::is_hostile;
+use crate::model::alert::{Incident, Mail, Told};
 use crate::model::level::Level;
 use crate::model::spec::{ChannelSpec, DestinationSpec, FleetSpec};
 use crate::notify;
-use crate::notify::message::{Letter, compose};
+use crate::notify::message::{Letter, Picture, compose};
+use crate::notify::picture::draw;
 
-/// Lines of one mail.
-const MAX_LINES: usize = 200;
+mod hook;
+mod html;
+pub mod look;
+mod page;
+mod plain;
+mod time;
+
+use look::Look;
+use page::{Page, Section, Writer};
+use time::Zone;
+
+/// Who writes where the configuration names nobody.
+const NOBODY: &str = "fleet-health <fleet@fleet-health.invalid>";
+/// The picture's name inside a mail.
+const PICTURE: &str = "history@fleet-health.invalid";
 
 /// One thing that a mail tells.
 pub struct Entry {
@@ -28,9 +41,6 @@ pub struct Entry {
     pub thread: i64,
 }
 
-/// Draws the last points of an incident's metric.
-pub type History<'a> = &'a dyn Fn(&Incident) -> Option<String>;
-
 /// A letter as it goes over the wire.
 pub struct Written {
     /// Derived from the content.
@@ -43,14 +53,13 @@ pub struct Written {
 
 /// Writes the letters of one run.
 pub struct Letters<'a> {
-    spec: &'a FleetSpec,
-    now: DateTime<Utc>,
-    history: History<'a>,
+    writer: Writer<'a>,
 }
 
 impl<'a> Letters<'a> {
-    pub fn new(spec: &'a FleetSpec, now: DateTime<Utc>, history: History<'a>) -> Self {
-        Self { spec, now, history }
+    /// `open` is what is wrong in the fleet.
+    pub fn new(spec: &'a FleetSpec, now: DateTime<Utc>, look: &'a dyn Look, open: &'a [&'a Incident]) -> Self {
+        Self { writer: Writer { spec, now, zone: Zone::of(&spec.alerts), look, open } }
     }
 
     /// A letter for each thread, or one digest where there are more than the cap; each with what it tells.
@@ -63,23 +72,91 @@ impl<'a> Letters<'a> {
         cap: usize,
     ) -> Vec<(Written, &'e [Entry])> {
         let threads = entries.len() + usize::from(!summary.is_empty());
+        let mut parts: Vec<(&'e [Entry], &[Incident])> = Vec::new();
         if threads > cap {
-            return vec![(self.letter(destination, recipient, entries, summary), entries)];
+            parts.push((entries, summary));
+        } else {
+            parts.extend(entries.chunks(1).map(|one| (one, &[] as &[Incident])));
+            if !summary.is_empty() {
+                parts.push((&[], summary));
+            }
         }
-        let mut out: Vec<_> =
-            entries.chunks(1).map(|one| (self.letter(destination, recipient, one, &[]), one)).collect();
-        if !summary.is_empty() {
-            out.push((self.letter(destination, recipient, &[], summary), &[]));
-        }
-        out
+        let written = parts
+            .into_iter()
+            .filter_map(|(told, passed)| Some((self.letter(destination, recipient, told, passed)?, told)));
+        written.collect()
     }
 
-    fn letter(&self, to: &DestinationSpec, recipient: &str, entries: &[Entry], summary: &[Incident]) -> Written {
-        // All recipients of a destination who hear the same get the same mail.
-        let recipients = notify::of(&to.channel).map_or_else(|| vec![recipient.to_owned()], |(_, all)| all);
-        let letter = letter(self.spec, to, &recipients, entries, summary, self.history);
-        let (message_id, bytes) = compose(&letter, self.now);
-        Written { message_id, subject: letter.subject, bytes }
+    fn letter(
+        &self,
+        to: &DestinationSpec,
+        recipient: &str,
+        entries: &[Entry],
+        summary: &[Incident],
+    ) -> Option<Written> {
+        let Writer { spec, now, look, .. } = self.writer;
+        let subject = subject(entries, summary);
+        if let ChannelSpec::Webhook(hook) = &to.channel {
+            return hook::Post { spec, destination: to, now, subject, entries, summary }.write(hook.format);
+        }
+        let page = self.writer.page(&to.name, entries, summary);
+        let mut letter = Letter { headers: headers(entries), ..letter(spec, to, recipient, subject, &page) };
+        // Only what this recipient had before makes a thread.
+        if let [Entry { before: Some(_), thread, .. }] = entries {
+            letter.root = look.root(&to.name, recipient, *thread);
+        }
+        Some(sealed(&letter, now))
+    }
+}
+
+fn sealed(letter: &Letter, now: DateTime<Utc>) -> Written {
+    let (message_id, bytes) = compose(letter, now);
+    Written { message_id, subject: letter.subject.clone(), bytes }
+}
+
+fn headers(entries: &[Entry]) -> Vec<(&'static str, String)> {
+    let level = entries.iter().map(|entry| entry.incident.level).max().unwrap_or_default();
+    let mut headers = vec![("X-Fleet-Severity", level.word().to_owned())];
+    if let [one] = entries {
+        headers.push(("X-Fleet-Host", one.incident.subject.host.clone()));
+        headers.push(("X-Fleet-Rule", one.incident.subject.rule.clone()));
+        headers.push(("X-Fleet-Incident", one.incident.id.to_string()));
+    }
+    headers.retain(|(_, value)| !value.is_empty());
+    headers
+}
+
+/// The page as a mail to a destination.
+fn letter(spec: &FleetSpec, to: &DestinationSpec, recipient: &str, subject: String, page: &Page) -> Letter {
+    let chart = page.sections.iter().find_map(|part| match part {
+        Section::Past(past) => draw(&past.chart),
+        _ => None,
+    });
+    let html = html::render(page, chart.as_ref().map(|_| PICTURE));
+    let pictures = chart.into_iter().map(|png| Picture { cid: PICTURE.to_owned(), png }).collect();
+    Letter {
+        from: sender(spec, &to.channel).to_owned(),
+        to: addressees(to, recipient),
+        subject,
+        text: plain::render(page),
+        html,
+        pictures,
+        ..Letter::default()
+    }
+}
+
+fn sender<'s>(spec: &'s FleetSpec, channel: &'s ChannelSpec) -> &'s str {
+    match channel {
+        ChannelSpec::Sendmail(it) => &it.from,
+        _ => spec.alerts.smtp.as_ref().map_or(NOBODY, |smtp| smtp.from.as_str()),
+    }
+}
+
+/// All recipients of a destination who hear the same get the same mail.
+fn addressees(to: &DestinationSpec, recipient: &str) -> Vec<String> {
+    match &to.channel {
+        ChannelSpec::Directory(_) => vec![format!("{}@fleet-health.invalid", to.name)],
+        channel => notify::of(channel).map_or_else(|| vec![recipient.to_owned()], |(_, all)| all),
     }
 }
 
@@ -113,117 +190,45 @@ fn subject(entries: &[Entry], summary: &[Incident]) -> String {
     }
 }
 
-fn line(entry: &Entry) -> String {
-    let incident = &entry.incident;
-    let since = incident.opened.format("%Y-%m-%d %H:%M UTC");
-    let news = match (entry.action, incident.ending) {
-        (Action::Recovered, Some(Ending::Gone | Ending::Config)) => "no longer monitored",
-        (Action::Problem, _) => "new",
-        (Action::Flapping, _) => "comes and goes: told again once it settles",
-        (action, _) => action.word(),
-    };
-    let ended = incident.closed.map_or_else(String::new, |at| format!(" until {}", at.format("%Y-%m-%d %H:%M UTC")));
-    let text = format!(
-        "{:<4} {}: {} ({news}, since {since}{ended})",
-        tag(entry),
-        words::name(&incident.subject),
-        incident.text
-    );
-    // One problem is one line, whatever a host calls its things.
-    text.chars().map(|c| if is_hostile(c) { '?' } else { c }).collect()
-}
-
-/// A problem that nobody was told of while it stood.
-fn passed(incident: &Incident) -> String {
-    let at = |at: &DateTime<Utc>| at.format("%m-%d %H:%M").to_string();
-    let until = incident.closed.as_ref().map_or_else(String::new, at);
-    let text = format!(
-        "{:<4} {} from {} until {until} UTC",
-        incident.worst.tag(),
-        words::name(&incident.subject),
-        at(&incident.opened)
-    );
-    text.chars().map(|c| if is_hostile(c) { '?' } else { c }).collect()
-}
-
-/// The letter of one destination.
-fn letter(
-    spec: &FleetSpec,
-    destination: &DestinationSpec,
-    recipients: &[String],
-    entries: &[Entry],
-    summary: &[Incident],
-    history: History<'_>,
-) -> Letter {
-    let mut text: Vec<String> = Vec::new();
-    if let Some(first) = entries.first() {
-        let subject = &first.incident.subject;
-        let look = match subject.rule.as_str() {
-            words::UNREACHABLE | words::SILENT => format!("fleet hosts test {}", subject.host),
-            _ if subject.host.is_empty() => "fleet health".to_owned(),
-            rule if words::BUILT_IN.contains(&rule) => format!("fleet explain {}", subject.host),
-            metric => format!("fleet history {} {metric}", subject.host),
-        };
-        text.push(format!("Look further with: fleet status, or: {look}"));
-        text.push(String::new());
-    }
-    for entry in entries.iter().take(MAX_LINES) {
-        text.push(line(entry));
-        // A long list is read as a list.
-        if entries.len() <= 20
-            && let Some(history) = history(&entry.incident)
-        {
-            text.push(format!("     {history}"));
-        }
-    }
-    if entries.len() > MAX_LINES {
-        text.push(format!("and {} more", entries.len() - MAX_LINES));
-    }
-    if !summary.is_empty() {
-        text.push("Opened and closed since the last summary, too short to be told:".to_owned());
-        text.extend(summary.iter().take(MAX_LINES).map(passed));
-        if summary.len() > MAX_LINES {
-            text.push(format!("and {} more", summary.len() - MAX_LINES));
-        }
-    }
-    text.push(String::new());
-    text.push("-- ".to_owned());
-    text.push(format!("fleet-health, told to {}", destination.name));
-    let mut headers = vec![(
-        "X-Fleet-Severity",
-        entries.iter().map(|entry| entry.incident.level).max().unwrap_or_default().word().to_owned(),
-    )];
-    let mut thread = None;
-    if let [one] = entries {
-        headers.push(("X-Fleet-Host", one.incident.subject.host.clone()));
-        headers.push(("X-Fleet-Rule", one.incident.subject.rule.clone()));
-        headers.push(("X-Fleet-Incident", one.incident.id.to_string()));
-        thread = Some(format!("incident-{}", one.thread));
-    }
-    let to = match &destination.channel {
-        ChannelSpec::Mail(_) => recipients.to_vec(),
-        ChannelSpec::Directory(_) => vec![format!("{}@fleet-health.invalid", destination.name)],
-    };
-    let from = spec.alerts.smtp.as_ref().map_or("fleet-health <fleet@fleet-health.invalid>", |smtp| smtp.from.as_str());
-    Letter { from: from.to_owned(), to, subject: subject(entries, summary), headers, thread, text: text.join("\n") }
-}
-
 /// The few words that take the place of a mail that the server did not want.
 pub fn short(spec: &FleetSpec, mail: &Mail, now: DateTime<Utc>) -> Written {
     let numbers: Vec<String> = mail.tells.iter().take(20).map(|it| it.incident.to_string()).collect();
-    let smtp = spec.alerts.smtp.as_ref();
-    let letter = Letter {
-        from: smtp.map_or("fleet-health <fleet@fleet-health.invalid>", |smtp| smtp.from.as_str()).to_owned(),
-        to: vec![mail.recipient.clone()],
-        subject: mail.subject.clone(),
-        text: format!(
-            "The mail server did not take the whole mail ({}).\nIt was about: {}\nRead it with: fleet alerts show {}",
-            mail.error,
-            mail.subject,
-            numbers.join(" ")
-        ),
-        ..Letter::default()
-    };
-    let (message_id, bytes) = compose(&letter, now);
-    Written { message_id, subject: letter.subject, bytes }
+    let text = format!(
+        "The server did not take the whole mail ({}).\nIt was about: {}\nRead it with: fleet alerts show {}",
+        mail.error,
+        mail.subject,
+        numbers.join(" ")
+    );
+    let to = spec.alerts.destinations.iter().find(|to| to.name == mail.destination);
+    if let Some(to) = to
+        && let ChannelSpec::Webhook(hook) = &to.channel
+    {
+        return hook::notice(to, hook.format, "short", &mail.subject, &text, now);
+    }
+    let from = to.map_or(NOBODY, |to| sender(spec, &to.channel)).to_owned();
+    let (to, subject) = (vec![mail.recipient.clone()], mail.subject.clone());
+    sealed(&Letter { from, to, subject, text, ..Letter::default() }, now)
 }
+
+/// What `fleet mail test` sends.
+pub fn test(spec: &FleetSpec, to: &DestinationSpec, now: DateTime<Utc>) -> Written {
+    let zone = Zone::of(&spec.alerts);
+    let subject = "[OK] fleet-health test mail".to_owned();
+    // With its time to the millisecond: what is the same to the letter is one mail to a server, and shown once.
+    let when = format!("{} ({})", zone.moment(now), now.format("%T%.3f UTC"));
+    let text = format!("This is the test that `fleet mail test` sent to {}.", to.name);
+    if let ChannelSpec::Webhook(hook) = &to.channel {
+        return hook::notice(to, hook.format, "test", &subject, &format!("{text} {when}"), now);
+    }
+    let page = Page {
+        title: "fleet-health test mail".to_owned(),
+        lead: vec![text, format!("Sent on {when}.")],
+        sections: vec![Section::Commands(vec![("See who is told what with", "fleet explain HOST".to_owned())])],
+        foot: format!("fleet-health, told to {}", to.name),
+        ..Page::default()
+    };
+    sealed(&letter(spec, to, "", subject, &page), now)
+}
+
+#[cfg(test)]
+mod tests;

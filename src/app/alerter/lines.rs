@@ -25,12 +25,16 @@ pub trait Post {
     fn close(&mut self);
 }
 
-/// The SMTP password, if one is configured.
+/// The SMTP password, or the webhook's token, if one is configured.
 ///
 /// # Errors
 /// What is wrong with its source, for people.
-pub fn password(alerts: &AlertSpec) -> Result<Option<Secret>, String> {
-    let source = alerts.smtp.as_ref().and_then(|smtp| smtp.password.as_ref());
+pub fn password(alerts: &AlertSpec, channel: &ChannelSpec) -> Result<Option<Secret>, String> {
+    let source = match channel {
+        ChannelSpec::Mail(_) => alerts.smtp.as_ref().and_then(|smtp| smtp.password.as_ref()),
+        ChannelSpec::Webhook(hook) => hook.token.as_ref(),
+        ChannelSpec::Directory(_) | ChannelSpec::Sendmail(_) => None,
+    };
     source.map(secrets::read).transpose()
 }
 
@@ -38,6 +42,7 @@ pub fn password(alerts: &AlertSpec) -> Result<Option<Secret>, String> {
 pub fn way(spec: &FleetSpec, channel: &ChannelSpec, recipient: &str) -> String {
     match (channel, &spec.alerts.smtp) {
         (ChannelSpec::Mail(_), Some(smtp)) => format!("smtp {}:{}", smtp.host, smtp.port),
+        (ChannelSpec::Sendmail(it), _) => format!("sendmail {}", it.program.display()),
         _ => format!("{} {recipient}", notify::of(channel).map_or("", |(channel, _)| channel.name())),
     }
 }
@@ -45,7 +50,8 @@ pub fn way(spec: &FleetSpec, channel: &ChannelSpec, recipient: &str) -> String {
 /// The channels of the configuration.
 pub struct Lines<'a> {
     spec: &'a FleetSpec,
-    open: BTreeMap<&'static str, Box<dyn Session>>,
+    /// One for SMTP, one for each other destination.
+    open: BTreeMap<String, Box<dyn Session>>,
 }
 
 impl<'a> Lines<'a> {
@@ -66,22 +72,26 @@ impl Post for Lines<'_> {
 
     fn send(&mut self, mail: &Mail) -> Result<(), Refusal> {
         let setting = |stage, text| Refusal { class: Class::Configuration, stage, text };
-        let channel = self.channel(mail).ok_or_else(|| Refusal {
+        let spec = self.channel(mail).ok_or_else(|| Refusal {
             class: Class::RowDead,
             stage: "connect",
             text: "the destination is no longer in the configuration".to_owned(),
         })?;
         let (channel, _) =
-            notify::of(channel).ok_or_else(|| setting("connect", "no channel for this destination".to_owned()))?;
+            notify::of(spec).ok_or_else(|| setting("connect", "no channel for this destination".to_owned()))?;
         let name = channel.name();
         let mut say = |line: &str| log::debug!("{name}: {line}");
-        let session = match self.open.entry(name) {
+        let key = match spec {
+            ChannelSpec::Mail(_) => String::new(),
+            _ => mail.destination.clone(),
+        };
+        let session = match self.open.entry(key.clone()) {
             Entry::Occupied(open) => open.into_mut(),
             Entry::Vacant(place) => {
                 let alerts = &self.spec.alerts;
-                let password = if name == "smtp" { password(alerts) } else { Ok(None) };
-                let password = password.map_err(|text| setting("auth", text))?;
-                let setup = Setup { smtp: alerts.smtp.as_ref(), password: password.as_ref(), timeout: STAGE };
+                let password = password(alerts, spec).map_err(|text| setting("auth", text))?;
+                let (smtp, password) = (alerts.smtp.as_ref(), password.as_ref());
+                let setup = Setup { smtp, channel: spec, password, timeout: STAGE };
                 place.insert(channel.open(&setup, &mut say)?)
             }
         };
@@ -91,14 +101,14 @@ impl Post for Lines<'_> {
             && matches!(refusal.class, Class::Transport | Class::Configuration | Class::Ambiguous)
             && refusal.stage != "write"
         {
-            self.open.remove(name);
+            self.open.remove(&key);
         }
         sent
     }
 
     fn close(&mut self) {
-        for (name, session) in &mut self.open {
-            session.close(&mut |line| log::debug!("{name}: {line}"));
+        for session in self.open.values_mut() {
+            session.close(&mut |line| log::debug!("{line}"));
         }
     }
 }

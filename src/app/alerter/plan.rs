@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::letter::{Entry, History, Letters};
+use super::letter::look::Look;
+use super::letter::{Entry, Letters};
 use super::quiet::Quiet;
 use super::world::{World, delta, mailbox};
 use crate::alert::reconcile::{self, Action, Standing};
@@ -101,7 +102,7 @@ struct Planner<'a> {
 }
 
 /// What this run tells whom.
-pub fn plan(quiet: &Quiet<'_>, world: &World<'_>, stored: &Stored, now: DateTime<Utc>, history: History<'_>) -> Plan {
+pub fn plan(quiet: &Quiet<'_>, world: &World<'_>, stored: &Stored, now: DateTime<Utc>, look: &dyn Look) -> Plan {
     let spec: &FleetSpec = quiet.spec();
     let mut plan = Plan::default();
     let known = tellings(stored.told.iter().map(|(told, _)| told));
@@ -127,7 +128,8 @@ pub fn plan(quiet: &Quiet<'_>, world: &World<'_>, stored: &Stored, now: DateTime
     let open = incidents.values().filter(|incident| incident.closed.is_none());
     let hushed = open.filter(|incident| quiet.why(&incident.subject).is_some()).map(|incident| incident.id).collect();
     let planner = Planner { quiet, world, stored, incidents, ended, hushed, now };
-    let mut letters = Letters::new(spec, now, history);
+    let open: Vec<&Incident> = world.incidents.values().filter(|incident| incident.closed.is_none()).collect();
+    let mut letters = Letters::new(spec, now, look, &open);
     for (destination, recipient) in everybody {
         let broken = mailbox(&destination.name, &recipient);
         if stored.pauses.iter().any(|pause| pause.what == broken && pause.until > now) {

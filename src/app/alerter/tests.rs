@@ -106,7 +106,7 @@ pub(super) fn disk(store: &mut Memory, host: &str, minutes: i64, item: &str, val
 }
 
 /// A sample of any readings.
-fn sample(store: &mut Memory, minutes: i64, boot: &str, readings: &[(&str, &str, f64)]) {
+pub(super) fn sample(store: &mut Memory, minutes: i64, boot: &str, readings: &[(&str, &str, f64)]) {
     sample_of(store, "web01", minutes, boot, readings);
 }
 
@@ -506,7 +506,8 @@ fn a_service_needs_so_many_healthy_servers_and_its_mean_is_judged() {
     assert_eq!(told, ["http.latency of shop is on average 600 ms (warning from 500 ms)"]);
     both(&mut store, 20, (1.0, 0.1), (1.0, 0.1));
     assert_eq!(both(&mut store, 25, (1.0, 0.1), (1.0, 0.1)), [""; 0]);
-    let mut subjects: Vec<String> = store.incidents(9).unwrap().iter().map(|it| words::name(&it.subject)).collect();
+    let mut subjects: Vec<String> =
+        store.incidents(9).unwrap().iter().map(|it| crate::alert::words::name(&it.subject)).collect();
     subjects.sort();
     assert_eq!(subjects, ["fleet http.latency.average shop", "fleet service.healthy shop", "web02 check.ok shop/http"]);
 }

@@ -3,6 +3,7 @@
 //! Worker threads (the dialer's side, `pool`) speak with hosts; this thread (the keeper's, `keeper`) decrypts,
 //! checks and commits. They exchange only the messages of [`crate::model::job`].
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -23,6 +24,7 @@ use crate::store::{Store, StoreError};
 
 mod aside;
 mod back_off;
+mod dry;
 mod keeper;
 pub(super) mod plan;
 mod pool;
@@ -68,8 +70,14 @@ fn run(args: &Args) -> Outcome {
     let identities = keyring::identities(&spec.keys)?;
     let recipients = keyring::recipients(&spec.keys)?;
     let probes = plan::probe_folder(&spec.collector)?;
+    let asked = !args.host.is_empty();
     if args.dry_run {
-        return report::dry_run(&spec, &hosts, &recipients, &probes, args.json);
+        let shipped = deploy::probes(&probes).map_err(|error| Failure::new(Exit::Config, error.text))?;
+        // A store that is not there yet is not made for a look.
+        let there = spec.store.backend != "sqlite" || Path::new(&spec.store.location).exists();
+        let store = if there { Some(context::open_store(&spec)?) } else { None };
+        let planned = plan::jobs(&spec, &hosts, &recipients, &probes, store.as_deref(), asked)?;
+        return dry::print(&spec, &planned, &recipients, &shipped, &probes, args.json);
     }
 
     state::ready(&spec.collector.state_dir)?;
@@ -77,8 +85,7 @@ fn run(args: &Args) -> Outcome {
         .map_err(|error| error.failure("collector", spec.collector.interval))?;
     let mut store = context::open_store(&spec)?;
     let stop = stop_flag()?;
-    let asked = !args.host.is_empty();
-    let planned = plan::jobs(&spec, &hosts, &recipients, &probes, store.as_ref(), asked)?;
+    let planned = plan::jobs(&spec, &hosts, &recipients, &probes, Some(store.as_ref()), asked)?;
     if hosts.iter().any(|host| matches!(host.transport, Transport::Ssh(_))) {
         // Read and hashed before the first host's time begins; what is wrong with them is said for each host.
         let _ = deploy::probes(&probes);

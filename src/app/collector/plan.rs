@@ -36,19 +36,26 @@ pub enum Planned {
     },
 }
 
-/// One entry for each host, in random order: hosts do not meet the same neighbours in every sweep.
+/// One entry for each host, in random order: hosts do not meet the same neighbours in every sweep. Without a store nothing
+/// is known of consents and waits.
 pub fn jobs(
     spec: &FleetSpec,
     hosts: &[&HostSpec],
     recipients: &[String],
     probes: &Path,
-    store: &dyn Store,
+    store: Option<&dyn Store>,
     asked: bool,
 ) -> Result<Vec<Planned>, Failure> {
-    let consents = if spec.consent_required { store.consents()? } else { Vec::new() };
+    let consents = match store {
+        Some(store) if spec.consent_required => store.consents()?,
+        _ => Vec::new(),
+    };
     let consented: HashSet<String> =
         consents.into_iter().filter(|consent| consent.revoked.is_none()).map(|consent| consent.host).collect();
-    let held = if asked { Default::default() } else { back_off::held(store, clock::now())? };
+    let held = match store {
+        Some(store) if !asked => back_off::held(store, clock::now())?,
+        _ => Default::default(),
+    };
     let mut planned = Vec::with_capacity(hosts.len());
     let mut orders = Orders::default();
     for host in hosts {

@@ -1,7 +1,6 @@
 //! What a person or a script hears of a sweep. Under cron a sweep is silent: the alerter tells what is wrong.
 
 use std::io::{self, IsTerminal};
-use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -10,7 +9,6 @@ use serde_json::json;
 use crate::app::context::Common;
 use crate::app::exit::{self, Exit, Failure, Outcome as Ended};
 use crate::model::fleet::{Attempt, Outcome};
-use crate::model::spec::{FleetSpec, HostSpec, Transport};
 
 /// What became of one host.
 pub struct HostResult {
@@ -161,31 +159,4 @@ pub fn print(common: &Common, sweep: &SweepResult, as_json: bool) -> Result<(), 
         out.push_str(&format!("sweep {}: {collected} hosts collected, {failed} failed, {seconds:.1} s\n", sweep.id));
     }
     exit::print(&out).map(drop)
-}
-
-/// Says what a sweep would do.
-pub fn dry_run(spec: &FleetSpec, hosts: &[&HostSpec], recipients: &[String], probes: &Path, as_json: bool) -> Ended {
-    let place = |host: &HostSpec| match &host.transport {
-        Transport::Local => "this machine".to_owned(),
-        Transport::Ssh(ssh) => format!("{}@{} port {}", ssh.user, ssh.address, ssh.port),
-    };
-    if as_json {
-        let hosts: Vec<_> = hosts.iter().map(|host| json!({"host": host.name, "place": place(host)})).collect();
-        return exit::print(&format!(
-            "{:#}\n",
-            json!({"version": 1, "hosts": hosts, "recipients": recipients, "probes": probes})
-        ));
-    }
-    let mut out = String::new();
-    for host in hosts {
-        out.push_str(&format!("{}: {}\n", host.name, place(host)));
-    }
-    out.push_str(&format!(
-        "{} hosts, {} at once; probes from {}; sealed to {} keys; nothing was done.\n",
-        hosts.len(),
-        spec.collector.jobs,
-        probes.display(),
-        recipients.len()
-    ));
-    exit::print(&out)
 }

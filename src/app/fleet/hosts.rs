@@ -12,6 +12,7 @@ use crate::model::spec::{FleetSpec, HostSpec, SshSpec, Transport};
 use crate::view;
 
 mod add;
+mod each;
 mod keys;
 mod remove;
 mod target;

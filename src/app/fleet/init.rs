@@ -71,7 +71,7 @@ pub fn run(common: &Common, mut args: Args) -> Outcome {
     let usage = |text: String| Failure::new(Exit::Usage, text);
     let dir = std::path::absolute(args.dir.as_deref().unwrap_or(Path::new("."))).map_err(failed(Path::new(".")))?;
     let mail = args.mail().map_err(usage)?;
-    let written = text::config(mail.as_ref(), !args.no_self).map_err(usage)?;
+    let written = text::config(mail.as_ref(), !args.no_self, programs::schema().as_deref()).map_err(usage)?;
     if let Some(host) = &args.host {
         hosts::Target::parse(host).map_err(usage)?;
     }
@@ -128,7 +128,7 @@ fn make(dir: &Path, file: &Path, written: &str) -> Result<String, Failure> {
     }
     let said = make_keys(dir, &mut made)?;
     let database = dir.join("fleet.db");
-    for ending in ["", "-wal", "-shm"] {
+    for ending in ["", "-wal", "-shm", ".ballast"] {
         made.file(PathBuf::from(format!("{}{ending}", database.display())));
     }
     let sqlite = StoreSpec {

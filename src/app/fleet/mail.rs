@@ -1,11 +1,10 @@
 //! `fleet mail`.
 
-use crate::app::alerter::{lines, world::mailbox};
+use crate::app::alerter::{letter, lines, world::mailbox};
 use crate::app::clock;
 use crate::app::context::{Common, open_store};
 use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::model::alert::Pause;
-use crate::notify::message::{Letter, compose};
 use crate::notify::{self, Parcel, Setup};
 
 /// Flags.
@@ -45,26 +44,15 @@ pub fn test(common: &Common, TestArgs { to }: TestArgs) -> Outcome {
         };
         return Err(Failure::new(Exit::Usage, text));
     }
-    let password = lines::password(&spec.alerts).map_err(|text| Failure::new(Exit::Failed, text))?;
-    let from = spec.alerts.smtp.as_ref().map_or("fleet@fleet-health.invalid", |smtp| smtp.from.as_str());
     let (mut failed, mut works) = (Vec::new(), Vec::new());
     let now = clock::now();
     for destination in chosen() {
         let Some((channel, recipients)) = notify::of(&destination.channel) else { continue };
-        let setup = Setup { smtp: spec.alerts.smtp.as_ref(), password: password.as_ref(), timeout: lines::STAGE };
-        let letter = Letter {
-            from: from.to_owned(),
-            to: recipients.clone(),
-            subject: "[OK] fleet-health test mail".to_owned(),
-            // With its time, for what is the same to the letter is one mail to a server, and shown once.
-            text: format!(
-                "This is the test that `fleet mail test` sent to {} on {}.",
-                destination.name,
-                now.format("%F at %T%.3f UTC")
-            ),
-            ..Letter::default()
-        };
-        let (message_id, bytes) = compose(&letter, now);
+        let password = lines::password(&spec.alerts, &destination.channel);
+        let password = password.map_err(|text| Failure::new(Exit::Failed, text))?;
+        let (smtp, password) = (spec.alerts.smtp.as_ref(), password.as_ref());
+        let setup = Setup { smtp, channel: &destination.channel, password, timeout: lines::STAGE };
+        let written = letter::test(&spec, destination, now);
         exit::print(&format!("{} ({}):\n", destination.name, channel.name()))?;
         // A dialogue that nobody reads any more goes on: the mail is what counts.
         let mut say = |line: &str| drop(exit::print(&format!("  {line}\n")));
@@ -80,7 +68,7 @@ pub fn test(common: &Common, TestArgs { to }: TestArgs) -> Outcome {
             }
         };
         for recipient in &recipients {
-            let parcel = Parcel { recipient, message_id: &message_id, bytes: &bytes };
+            let parcel = Parcel { recipient, message_id: &written.message_id, bytes: &written.bytes };
             match session.send(&parcel, &mut say) {
                 Ok(()) => works.push((destination, recipient.clone())),
                 Err(refusal) => refuse(recipient, &refusal),

@@ -11,9 +11,9 @@ use crate::app::clock;
 use crate::app::context::{Common, open_store};
 use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::config::{calendar, suggest};
-use crate::model::catalogue::METRICS;
 use crate::model::clean::clean;
 use crate::model::pattern::matches;
+use crate::model::rule;
 use crate::model::silence::{Scope, Silence, When};
 use crate::model::spec::FleetSpec;
 use crate::view::alerts::{covers, silences};
@@ -150,7 +150,8 @@ fn known(flag: &str, words: &[String], names: &[&str], wild: bool) -> Result<(),
 fn silence(spec: &FleetSpec, add: Add, now: DateTime<Utc>) -> Result<Silence, Failure> {
     let hosts: Vec<&str> = spec.hosts.iter().map(|host| host.name.as_str()).collect();
     let groups: Vec<&str> = spec.hosts.iter().flat_map(|host| &host.groups).map(String::as_str).collect();
-    let rules: Vec<&str> = METRICS.iter().map(|metric| metric.name).chain(BUILT_IN.iter().copied()).collect();
+    let named = rule::names();
+    let rules: Vec<&str> = named.iter().map(String::as_str).chain(BUILT_IN.iter().copied()).collect();
     known("host", &add.host, &hosts, true)?;
     known("group", &add.group, &groups, false)?;
     known("rule", &add.rule, &rules, true)?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::fail::Fail;
-use super::guard::{self, Alarm};
+use super::guard::Alarm;
 use super::spool;
 use crate::app::clock;
 use crate::app::exit::{Exit, Failure, Outcome};
@@ -32,7 +32,6 @@ pub fn start(dir: &Path) {
 
 /// Asks and keeps the answers.
 pub fn refresh(root: &Root, dir: &Path) -> Outcome {
-    guard::limit();
     Alarm::start().set(DEADLINE);
     let failed = |fail: Fail| Failure::new(Exit::Failed, format!("{}; {}", fail.text, fail.cause.remedy()));
     let dir = spool::safe_dir(dir, true).map_err(failed)?;

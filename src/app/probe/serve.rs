@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::aside;
 use super::fail::Fail;
-use super::guard::{self, Alarm};
+use super::guard::Alarm;
 use super::places;
 use super::sample::{self, Checks};
 use super::spool::{Pending, Spool};
@@ -31,7 +31,6 @@ const PROCESSES: &str = "processes";
 
 /// Does the task on standard input. The exit status proves nothing: the end marker does.
 pub fn serve(root: &Root, dir: &Path) -> Outcome {
-    guard::limit();
     let alarm = Alarm::start();
     let mut input = BufReader::new(io::stdin().lock());
     let mut out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
@@ -72,7 +71,6 @@ pub fn serve(root: &Root, dir: &Path) -> Outcome {
 
 /// Measures into the spool, for this machine's own cron.
 pub fn spool_only(root: &Root, dir: &Path, recipients: &[String], command_lines: bool) -> Outcome {
-    guard::limit();
     let _alarm = Alarm::start();
     let failed = |fail: Fail| Failure::new(Exit::Failed, format!("{}; {}", fail.text, fail.cause.remedy()));
     let spool = Spool::open(dir).map_err(failed)?;

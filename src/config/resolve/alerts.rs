@@ -1,13 +1,14 @@
 //! `<alerts>`: the mail server, who can be told, and who is told what.
 
+use super::super::calendar;
 use super::super::raw::{self, Typed, parsed, path, required, secret, text};
 use super::super::report::{At, Report};
 use super::super::suggest::did_you_mean;
 use super::super::tree::Node;
 use super::super::units::{self, Wrong, words, wrong};
-use crate::model::catalogue;
+use super::destination::{destination, sender, url};
 use crate::model::level::Level;
-use crate::model::rule::{self, RuleKind};
+use crate::model::rule;
 use crate::model::silence::Scope;
 use crate::model::spec::{AlertSpec, ChannelSpec, DestinationSpec, HostSpec, RouteSpec, SmtpSpec, Tls};
 
@@ -32,12 +33,13 @@ pub(super) fn alerts(node: Option<&Node>, hosts: &[HostSpec], groups: &[String],
     if let Some(typed) = parsed(node, "recovered", report, units::flag) {
         spec.recovered = typed.value;
     }
+    spec.zone = parsed(node, "time-zone", report, calendar::zone).map(|typed| typed.value);
     spec.heartbeat = parsed(node, "heartbeat", report, url).map(|typed| typed.value);
     let server = raw::only(&node.children, "smtp", report);
     spec.smtp = server.and_then(|node| smtp(node, report));
     let mut places: Vec<At> = Vec::new();
     for child in node.children.iter().filter(|child| child.name == "to") {
-        let Some((found, at)) = destination(child, report) else { continue };
+        let Some((found, at)) = destination(child, server, report) else { continue };
         if let Some(first) = spec.destinations.iter().position(|other| other.name == found.name) {
             let first = places.get(first).map(|at| report.named(*at)).unwrap_or_default();
             report.error(at, format!("a second destination \"{}\", first at {first}", found.name), "rename it");
@@ -76,15 +78,6 @@ pub(super) fn alerts(node: Option<&Node>, hosts: &[HostSpec], groups: &[String],
         }
     }
     spec
-}
-
-fn url(value: &str) -> Result<String, Wrong> {
-    let rest = value.strip_prefix("https://").or(value.strip_prefix("http://"));
-    let good = value.bytes().all(|b| b.is_ascii_graphic()) && rest.is_some_and(|rest| !rest.is_empty());
-    if good && !rest.is_some_and(|rest| rest.starts_with(['/', ':', '?']) || rest.contains('@')) {
-        return Ok(value.to_owned());
-    }
-    wrong("this is not an address to ask for", "write it as https://example.net/ping/...")
 }
 
 fn interval(value: &str) -> Result<std::time::Duration, Wrong> {
@@ -144,60 +137,6 @@ fn smtp(node: &Node, report: &mut Report) -> Option<SmtpSpec> {
     })
 }
 
-/// One address, as it can stand in an envelope.
-fn mailbox(value: &str) -> Result<String, Wrong> {
-    let fits = |b: u8| b.is_ascii_graphic() && !b"<>()[],;:\\\"@".contains(&b);
-    let good = value.len() <= 254
-        && value.split_once('@').is_some_and(|(user, domain)| {
-            !user.is_empty()
-                && user.len() <= 64
-                && user.bytes().all(fits)
-                && !domain.is_empty()
-                && domain.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'))
-                && !domain.starts_with('.')
-                && !domain.ends_with('.')
-        });
-    if good {
-        return Ok(value.to_owned());
-    }
-    wrong(format!("\"{value}\" is not a mail address"), "write it as ops@example.net")
-}
-
-/// `Name <mail@example.net>` or the address alone.
-fn sender(value: &str) -> Result<String, Wrong> {
-    let value = value.trim();
-    match value.strip_suffix('>').and_then(|rest| rest.rsplit_once('<')) {
-        Some((name, address)) if !name.contains(['<', '>', '"']) => mailbox(address).map(|_| value.to_owned()),
-        Some(_) => wrong(format!("\"{value}\" is not a sender"), "write it as Fleet &lt;fleet@example.net&gt;"),
-        None => mailbox(value),
-    }
-}
-
-fn destination(node: &Node, report: &mut Report) -> Option<(DestinationSpec, At)> {
-    let _ = required(node, "name", report);
-    let name = parsed(node, "name", report, raw::name);
-    let mail = parsed(node, "mail", report, |value| {
-        let all: Vec<String> = value.split([' ', ',']).filter(|word| !word.is_empty()).map(str::to_owned).collect();
-        if all.is_empty() {
-            return wrong("mail= is empty", "write mail=\"ops@example.net\"");
-        }
-        all.iter().map(|word| mailbox(word)).collect()
-    });
-    let directory = path(node, "directory", report);
-    let channels = node.attrs.iter().filter(|attr| matches!(attr.name.as_str(), "mail" | "directory")).count();
-    if channels != 1 {
-        report.error(node.at, "a destination has exactly one of mail= and directory=", "write one <to> for each");
-        return None;
-    }
-    let channel = match (mail, directory) {
-        (Some(mail), _) => ChannelSpec::Mail(mail.value),
-        (None, Some(directory)) => ChannelSpec::Directory(directory.value),
-        (None, None) => return None,
-    };
-    let name = name?;
-    Some((DestinationSpec { name: name.value, channel }, name.at))
-}
-
 /// Words that are patterns, or names of something that is there.
 fn list(
     node: &Node,
@@ -231,9 +170,7 @@ pub(super) fn scope(node: &Node, hosts: &[HostSpec], groups: &[String], report: 
         names if names.is_empty() => wrong("service= is empty", "give a value or remove it"),
         names => Ok(names),
     });
-    let kinds =
-        |metric| RuleKind::ALL.iter().filter(move |kind| kind.fits(metric)).map(move |kind| rule::name(metric, *kind));
-    let named: Vec<String> = catalogue::all().flat_map(kinds).collect();
+    let named = rule::names();
     let rules = named.iter().map(String::as_str).chain(OWN_RULES.iter().copied());
     Scope {
         hosts: list(node, "host", true, &mut hosts.iter().map(|host| host.name.as_str()), report),

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod connection;
+mod destination;
 mod globals;
 mod hosts;
 mod rules;

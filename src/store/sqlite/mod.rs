@@ -29,6 +29,9 @@
 //! to 8 MiB is checked whole at each opening; where a call meets damage in a greater one, `<db>.suspect` makes the next
 //! opening check it. `<db>.ballast` is room kept back for the alerter on a full disk.
 
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -85,7 +88,9 @@ impl Sqlite {
         let error = error::translate(&self.path, error);
         if let StoreError::Corrupt { text, .. } = &error {
             // The next opening looks through the whole file.
-            let _ = std::fs::write(open::beside(&self.path, ".suspect"), text);
+            let mark = open::beside(&self.path, ".suspect");
+            let private = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(mark);
+            let _ = private.and_then(|mut mark| mark.write_all(text.as_bytes()));
         }
         error
     }
@@ -270,5 +275,27 @@ impl Store for Sqlite {
     }
     fn backup(&self, target: &Path) -> Result<()> {
         copy::copy(&self.path, target, copy::Replace::No)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn the_mark_of_a_suspect_is_its_owners_alone_and_goes_with_the_next_opening() {
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("fleet.db");
+        let store = Sqlite::open(&path).unwrap();
+        let damage = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+        let error = store.fail(&rusqlite::Error::SqliteFailure(damage, None));
+        assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+        let mark = open::beside(&path, ".suspect");
+        assert_eq!(std::fs::metadata(&mark).unwrap().permissions().mode() & 0o777, 0o600);
+        drop(store);
+        drop(Sqlite::open(&path).unwrap());
+        assert!(!mark.exists(), "looked through and found whole");
     }
 }

@@ -102,8 +102,9 @@ pub fn add(common: &Common, args: &AddArgs) -> Outcome {
 
 /// Visits the host; where it does not take our key and somebody is there, says what to type and tries again.
 fn first_sample(spec: &FleetSpec, host: &HostSpec, copy_key: &str, asks: bool) -> Result<Sample, Failure> {
+    let visits = test::Visits::new(spec)?;
     loop {
-        let (cause, text) = match test::visit(spec, host)? {
+        let (cause, text) = match visits.visit(host)? {
             Ok((sample, _)) => return Ok(sample),
             Err(failed) => failed,
         };

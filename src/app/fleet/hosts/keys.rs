@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::{FleetSpec, SshSpec, Transport, chosen, unknown};
+use super::each::each;
+use super::{FleetSpec, HostSpec, SshSpec, Transport, chosen, unknown};
 use crate::app::context::Common;
 use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::app::fleet::{ask, show};
@@ -43,14 +44,18 @@ const COLUMNS: &[Column] = &[
     column("text", "TEXT", Place::Below),
 ];
 
-/// Prints each host's key; exit 3 where one is not known, has changed, is revoked, or cannot be seen.
+/// Prints each host's key, many hosts asked at once; exit 3 where one is not known, has changed, is revoked, or cannot be seen.
 pub fn scan(common: &Common, spec: &FleetSpec, glob: &str, format: show::Format) -> Outcome {
     let mut exit = Exit::Done;
     let mut rows = Vec::new();
-    for host in chosen(spec, glob)? {
-        let Transport::Ssh(ssh) = &host.transport else { continue };
-        let accept = || Cell::Text(format!("to accept it: fleet hosts accept {}", host.name));
-        let (state, key, text) = match look(ssh) {
+    let over_ssh = |host: &HostSpec| match &host.transport {
+        Transport::Ssh(ssh) => Some((host.name.clone(), ssh.clone())),
+        Transport::Local => None,
+    };
+    let hosts: Vec<(String, SshSpec)> = chosen(spec, glob)?.into_iter().filter_map(over_ssh).collect();
+    let done = |(name, ssh): &(String, SshSpec), seen: Result<(HostKey, Verdict), Failure>| {
+        let accept = || Cell::Text(format!("to accept it: fleet hosts accept {name}"));
+        let (state, key, text) = match seen {
             Ok((key, verdict)) => {
                 let pinned = ssh.fingerprint.as_ref().is_some_and(|pin| *pin == key.fingerprint());
                 let (state, text) = match verdict {
@@ -69,13 +74,15 @@ pub fn scan(common: &Common, spec: &FleetSpec, glob: &str, format: show::Format)
         }
         let of = |text: Option<String>| text.map_or(Cell::Empty, Cell::Text);
         rows.push(vec![
-            Cell::Text(host.name.clone()),
+            Cell::Text(name.clone()),
             Cell::Text(if format == show::Format::Table { state.to_owned() } else { state.to_lowercase() }),
             of(key.as_ref().map(|key| key.kind().to_owned())),
             of(key.as_ref().map(HostKey::fingerprint)),
             text,
         ]);
-    }
+        Ok(())
+    };
+    each(&hosts, spec.collector.jobs, |(_, ssh)| look(ssh), done)?;
     show::page(common, format, &Page { columns: COLUMNS, rows })?;
     Ok(exit)
 }

@@ -1,7 +1,10 @@
 //! One visit to each host, shown to a person; nothing is stored and nothing acknowledged, so the next sweep loses nothing.
 
+use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::mpsc;
 
+use super::each::each;
 use super::{FleetSpec, HostSpec, chosen};
 use crate::app::collector::plan;
 use crate::app::context::{Common, open_store};
@@ -11,7 +14,7 @@ use crate::app::orders::Orders;
 use crate::app::secrets::Secrets;
 use crate::app::{dialer, keyring};
 use crate::model::cause::Cause;
-use crate::model::job::{FromDialer, ToDialer, Traffic};
+use crate::model::job::{FromDialer, Job, ToDialer, Traffic};
 use crate::model::sample::Sample;
 use crate::view::{Cell, Column, Page, Place, column};
 use crate::wire::{seal, v1};
@@ -28,12 +31,14 @@ const COLUMNS: &[Column] = &[
     column("text", "TEXT", Place::Below),
 ];
 
-/// Visits every host that fits; exit 3 where one fails. To people each host is told as soon as it is done.
+/// Visits every host that fits, as many at once as a sweep does; exit 3 where one fails. To people each host is told as
+/// soon as it and those before it are done.
 pub fn run(common: &Common, spec: &FleetSpec, glob: &str, format: show::Format) -> Outcome {
     let mut exit = Exit::Done;
     let mut rows = Vec::new();
-    for host in chosen(spec, glob)? {
-        let visited = visit(spec, host)?;
+    let visits = Visits::new(spec)?;
+    let done = |host: &&HostSpec, visited: Result<Visited, Failure>| {
+        let visited = visited?;
         if visited.is_err() {
             exit = Exit::Partly;
         }
@@ -42,7 +47,9 @@ pub fn run(common: &Common, spec: &FleetSpec, glob: &str, format: show::Format) 
         } else {
             rows.push(row(host, &visited));
         }
-    }
+        Ok(())
+    };
+    each(&chosen(spec, glob)?, spec.collector.jobs, |host| visits.visit(host), done)?;
     if format != show::Format::Table {
         show::page(common, format, &Page { columns: COLUMNS, rows })?;
     }
@@ -92,24 +99,55 @@ pub fn may(spec: &FleetSpec, host: &HostSpec) -> Result<bool, Failure> {
     Ok(!spec.consent_required || given(&host.name)?)
 }
 
-/// Visits one host and opens what it measured just now. The outer error is this side's own.
-pub fn visit(spec: &FleetSpec, host: &HostSpec) -> Result<Visited, Failure> {
-    if !may(spec, host)? {
-        return Ok(Err((Cause::NoConsent, "no consent of the owner is recorded".to_owned())));
+/// What visits need, read once for all of them.
+pub struct Visits<'a> {
+    spec: &'a FleetSpec,
+    /// Where consent is required, the hosts that have it.
+    consented: Option<HashSet<String>>,
+    recipients: Vec<String>,
+    identities: Vec<String>,
+    probes: PathBuf,
+    secrets: Secrets,
+}
+
+impl<'a> Visits<'a> {
+    /// Reads keys and consents.
+    pub fn new(spec: &'a FleetSpec) -> Result<Self, Failure> {
+        let consented = match spec.consent_required {
+            false => None,
+            true => Some(open_store(spec)?.consents()?),
+        };
+        Ok(Self {
+            spec,
+            consented: consented
+                .map(|all| all.into_iter().filter(|it| it.revoked.is_none()).map(|it| it.host).collect()),
+            recipients: keyring::recipients(&spec.keys)?,
+            identities: keyring::identities(&spec.keys)?,
+            probes: plan::probe_folder(&spec.collector)?,
+            secrets: Secrets::default(),
+        })
     }
-    let recipients = keyring::recipients(&spec.keys)?;
-    let identities = keyring::identities(&spec.keys)?;
-    let probes = plan::probe_folder(&spec.collector)?;
-    let job = plan::job(spec, host, &mut Orders::default(), &recipients, &probes)?;
+
+    /// Visits one host and opens what it measured just now. The outer error is this side's own.
+    pub fn visit(&self, host: &HostSpec) -> Result<Visited, Failure> {
+        if self.consented.as_ref().is_some_and(|consented| !consented.contains(&host.name)) {
+            return Ok(Err((Cause::NoConsent, "no consent of the owner is recorded".to_owned())));
+        }
+        let job = plan::job(self.spec, host, &mut Orders::default(), &self.recipients, &self.probes)?;
+        Ok(visit(&job, &self.identities, &self.secrets))
+    }
+}
+
+fn visit(job: &Job, identities: &[String], secrets: &Secrets) -> Visited {
     let (sender, answer) = mpsc::channel();
     let mut newest = None;
     let mut seen: Result<Traffic, (Cause, String)> = Err((Cause::Internal, "the visit said nothing".to_owned()));
     dialer::visit(
-        &job,
-        &Secrets::default(),
+        job,
+        secrets,
         &mut |said| match said {
             FromDialer::Sealed { bytes, .. } => {
-                let opened = seal::open(&identities, &bytes).ok().and_then(|plain| v1::decode(&plain).ok());
+                let opened = seal::open(identities, &bytes).ok().and_then(|plain| v1::decode(&plain).ok());
                 if let Some((Some(proof), sample)) = opened
                     && proof == job.nonce
                 {
@@ -124,10 +162,10 @@ pub fn visit(spec: &FleetSpec, host: &HostSpec) -> Result<Visited, Failure> {
         },
         &answer,
     );
-    Ok(seen.and_then(|traffic| match newest {
+    seen.and_then(|traffic| match newest {
         Some(sample) => Ok((sample, traffic)),
         None => Err((Cause::Undecryptable, "what was just measured did not come or cannot be opened".to_owned())),
-    }))
+    })
 }
 
 /// The first readings, in one line.

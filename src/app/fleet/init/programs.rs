@@ -1,6 +1,6 @@
-//! The two programs that `fleet init` starts.
+//! The two programs that `fleet init` starts, and what lies beside them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Makes an SSH key pair without passphrase; `ssh-keygen` writes it with mode 0600.
@@ -31,4 +31,11 @@ pub fn collect(config: &Path) -> Result<(), String> {
         .status()
         .map_err(|error| format!("{}: {error}; {by_hand}", collector.display()))?;
     if status.success() { Ok(()) } else { Err(format!("the collector failed ({status}); {by_hand}")) }
+}
+
+/// The schema of the configuration where `make install` puts it, if these programs are installed.
+pub fn schema() -> Option<PathBuf> {
+    let us = std::env::current_exe().ok()?;
+    let prefix = us.parent()?.parent()?.parent()?;
+    Some(prefix.join("share/fleet-health/config.xsd")).filter(|file| file.is_file())
 }

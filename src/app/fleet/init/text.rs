@@ -80,8 +80,16 @@ impl Mail {
     }
 }
 
-/// The file's text.
-pub fn config(mail: Option<&Mail>, watch_self: bool) -> Result<String, String> {
+/// The file's text. `schema` is where editors find which words there are.
+pub fn config(mail: Option<&Mail>, watch_self: bool, schema: Option<&Path>) -> Result<String, String> {
+    let root = match schema {
+        Some(file) => format!(
+            "<fleet-health xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\"\n              \
+             xsi:noNamespaceSchemaLocation=\"{}\" version=\"1\">",
+            escape(&file.display().to_string())?
+        ),
+        None => "<fleet-health version=\"1\">".to_owned(),
+    };
     let own = if watch_self { "\n  <host name=\"self\" transport=\"local\"/>\n" } else { "" };
     let alerts = match mail {
         Some(mail) => alerts(mail)?,
@@ -90,14 +98,15 @@ pub fn config(mail: Option<&Mail>, watch_self: bool) -> Result<String, String> {
             .to_owned(),
     };
     Ok(format!(
-        "{HEAD}{own}\n  <alerts repeat=\"4h\" cap=\"3\" recovered=\"true\">\n{alerts}  </alerts>\n</fleet-health>\n"
+        "{HEAD}{root}\n{BODY}{own}\n  <alerts repeat=\"4h\" cap=\"3\" recovered=\"true\">\n{alerts}  </alerts>\n</fleet-health>\n"
     ))
 }
 
 const HEAD: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 <!-- Written by fleet init. After a change: fleet check-config. Relative paths start at this file's folder. -->
-<fleet-health version="1">
-  <!-- interval is what cron is set to; timeout is for one host, deadline for all. -->
+"#;
+
+const BODY: &str = r#"  <!-- interval is what cron is set to; timeout is for one host, deadline for all. -->
   <collector jobs="64" timeout="20s" deadline="4m" interval="5m" state-dir="state"/>
   <!-- Stats are sealed to the public keys; only the private ones open them. Back them up. -->
   <keys recipient-file="keys/fleet.pub" identity-file="keys/fleet.key"/>
@@ -162,7 +171,7 @@ mod tests {
     fn values_are_escaped_and_control_characters_refused() {
         let from = Some("\"Fleet & Co\" <f@x.net>");
         let mail = Mail::new(Some("a@x.net, b@x.net"), Some("mx:465"), None, None, from).unwrap().unwrap();
-        let text = config(Some(&mail), true).unwrap();
+        let text = config(Some(&mail), true, None).unwrap();
         assert!(text.contains("from=\"&quot;Fleet &amp; Co&quot; &lt;f@x.net&gt;\""), "{text}");
         assert!(text.contains("tls=\"implicit\"") && text.contains("mail=\"a@x.net b@x.net\""));
         assert!(escape("a\nb").is_err());
@@ -175,7 +184,8 @@ mod tests {
         let login = Some(("u<&>\"'", Path::new("/etc/smtp.pw")));
         let mail = Mail::new(Some("a&b@x.net"), Some("mx:465"), None, login, Some("F <f@x.net>")).unwrap();
         for (mail, watch_self) in [(mail.as_ref(), true), (None, false), (None, true)] {
-            std::fs::write(&file, config(mail, watch_self).unwrap()).unwrap();
+            let schema = watch_self.then_some(Path::new("/opt/a & b/config.xsd"));
+            std::fs::write(&file, config(mail, watch_self, schema).unwrap()).unwrap();
             let spec = crate::config::load(&file).map_err(|report| report.to_string()).unwrap();
             assert_eq!(spec.hosts.len(), usize::from(watch_self));
             let smtp = spec.alerts.smtp.as_ref().map(|smtp| (smtp.user.as_deref(), smtp.from.as_str()));
