@@ -7,9 +7,11 @@
     reason = "a test may stop where something is wrong, and starts programs"
 )]
 
+mod support;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, SystemTime};
 
@@ -19,77 +21,48 @@ use fleet_health::model::job::Traffic;
 use fleet_health::model::spec::StoreSpec;
 use fleet_health::store::{self, Store};
 use fleet_health::wire::{frame, seal};
+use support::local::Bench;
 
-/// A folder with configuration, keys and the probe, as `fleet init` and `make build` leave them.
-struct Home {
-    folder: tempfile::TempDir,
-}
+/// The smallest installation, and what these tests ask of it.
+struct Home(Bench);
 
 impl Home {
     fn new(more: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path();
-        let probe = path.join("probes").join(format!("{}-linux", std::env::consts::ARCH));
-        fs::create_dir_all(&probe).unwrap();
-        fs::copy(env!("CARGO_BIN_EXE_fleet-probe"), probe.join("fleet-probe")).unwrap();
-        let (identity, recipient) = seal::generate();
-        write(&path.join("fleet.key"), &format!("{identity}\n"), 0o600);
-        write(&path.join("fleet.pub"), &format!("{recipient}\n"), 0o644);
-        let home = Self { folder };
+        let home = Self(Bench::new());
         home.configure(more);
         home
     }
 
     fn configure(&self, more: &str) {
-        let text = format!(
-            r#"<?xml version="1.0" encoding="UTF-8"?>
-<fleet-health version="1">
-  <collector state-dir="state" probe-dir="probes" timeout="20s"/>
-  <keys recipient-file="fleet.pub" identity-file="fleet.key"/>
-  <store url="sqlite:fleet.db"/>
-  <host name="self" transport="local"/>
-  {more}
-</fleet-health>
-"#
-        );
-        write(&self.path().join("config.xml"), &text, 0o600);
+        self.0.configure(more, 0o600);
     }
 
     fn path(&self) -> &Path {
-        self.folder.path()
+        self.0.dir.path()
     }
 
     fn collector(&self, flags: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_fleet-collector"));
-        // The probe's spool is below the user's cache: each test has a user's home of its own.
-        command.arg("--config").arg(self.path().join("config.xml")).args(flags);
-        command.env("HOME", self.path()).env_remove("XDG_CACHE_HOME").env_remove("RUST_LOG");
-        command.output().unwrap()
+        self.0.command("fleet-collector", flags).output().unwrap()
     }
 
     fn fleet(&self, flags: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_fleet"));
-        command.arg("--config").arg(self.path().join("config.xml")).args(flags);
-        command.env("HOME", self.path()).output().unwrap()
+        self.0.command("fleet", flags).output().unwrap()
     }
 
     fn store(&self) -> Box<dyn Store> {
-        let location = self.path().join("fleet.db").display().to_string();
+        let location = self.0.database().display().to_string();
         let day = std::time::Duration::from_secs(86_400);
         store::open(&StoreSpec { backend: "sqlite".into(), location, keep: day, keep_hourly: day }).unwrap()
     }
 
     /// Puts a script in the probe's place.
     fn play(&self, script: &str) {
-        let probe = self.path().join(format!("probes/{}-linux/fleet-probe", std::env::consts::ARCH));
-        fs::remove_file(&probe).unwrap();
-        write(&probe, script, 0o755);
+        fs::remove_file(self.0.probe()).unwrap();
+        write(&self.0.probe(), script, 0o755);
     }
 
-    fn spooled(&self) -> Vec<PathBuf> {
-        let spool = self.path().join(".cache/fleet-health/spool");
-        let Ok(entries) = fs::read_dir(&spool) else { return Vec::new() };
-        entries.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "age")).collect()
+    fn spooled(&self) -> Vec<String> {
+        self.0.spooled()
     }
 }
 
@@ -118,7 +91,7 @@ fn two_sweeps_store_two_samples_and_are_silent() {
     let (_, sample) = now[0].sample.clone().unwrap();
     assert!(sample.value("memory.total", "").unwrap() > 1e6);
     assert!(sample.value("cpu.used", "").is_some());
-    assert_eq!(home.spooled(), Vec::<PathBuf>::new(), "what was acknowledged is deleted");
+    assert_eq!(home.spooled(), Vec::<String>::new(), "what was acknowledged is deleted");
 }
 
 #[test]
@@ -166,8 +139,8 @@ fn a_dry_run_says_who_would_not_be_visited_and_whether_there_are_probes() {
     assert!(text.contains("\n3 hosts, 1 not visited, "), "{text}");
     let json: serde_json::Value = serde_json::from_str(&said(&["--dry-run", "--json"])).unwrap();
     let skipped = |at: usize| json["hosts"][at]["skipped"]["cause"].clone();
-    assert_eq!((&json["hosts"][1]["host"], skipped(1)), (&"shy".into(), "back-off".into()), "{json}");
-    assert!(json["hosts"][2]["skipped"].is_null(), "{json}");
+    assert_eq!((&json["hosts"][0]["host"], skipped(0)), (&"shy".into(), "back-off".into()), "{json}");
+    assert!(json["hosts"][1]["skipped"].is_null(), "{json}");
     // Who asks for it by name gets it, as in a sweep.
     assert!(said(&["--dry-run", "--host", "shy"]).contains("1 hosts, 0 not visited"));
     home.configure("<consent require=\"true\"/>");
@@ -192,13 +165,13 @@ fn a_host_that_does_not_exist_is_a_usage_error_with_the_next_command() {
 fn files_for_another_key_are_set_aside_and_leave_the_host() {
     let home = Home::new("");
     let (_, stranger) = seal::generate();
-    write(&home.path().join("fleet.pub"), &format!("{stranger}\n"), 0o644);
+    write(&home.path().join("keys/fleet.pub"), &format!("{stranger}\n"), 0o644);
     let output = home.collector(&["--json"]);
     assert_eq!(code(&output), 3);
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(json["hosts"][0]["cause"], "undecryptable");
     assert_eq!(fs::read_dir(home.path().join("state/undecryptable")).unwrap().count(), 1);
-    assert_eq!(home.spooled(), Vec::<PathBuf>::new());
+    assert_eq!(home.spooled(), Vec::<String>::new());
 }
 
 #[test]
@@ -321,11 +294,11 @@ fn a_time_and_keys_beyond_what_a_probe_takes_are_met_here() {
     let home = Home::new("");
     let config = home.path().join("config.xml");
     let text = fs::read_to_string(&config).unwrap();
-    let long = text.replace("timeout=\"20s\"", "timeout=\"2h\" deadline=\"3h\" interval=\"4h\"");
+    let long = text.replace("<collector ", "<collector timeout=\"2h\" deadline=\"3h\" interval=\"4h\" ");
     fs::write(&config, long).unwrap();
     assert_eq!(code(&home.collector(&[])), 0);
     let keys: String = (0..33).map(|_| format!("{}\n", seal::generate().1)).collect();
-    write(&home.path().join("fleet.pub"), &keys, 0o644);
+    write(&home.path().join("keys/fleet.pub"), &keys, 0o644);
     let output = home.collector(&[]);
     assert_eq!(code(&output), 78);
     assert!(String::from_utf8_lossy(&output.stderr).contains("at most 32"));

@@ -1,16 +1,19 @@
 //! A directory of small files, as sysfs and cgroups are: opened once, each file read by one system call.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, openat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, SeekFrom, Stat, openat, seek, statat};
 
 use super::root::Root;
 use super::text::whole;
 
 /// A file of sysfs is a page at most.
 const PAGE: usize = 4096;
+/// Room for names, in bytes: those of 400 processes come in one call.
+const LISTED: usize = 16 * 1024;
 /// The most entries of a directory that are looked at.
 const MAX_ENTRIES: usize = 4096;
 
@@ -31,6 +34,11 @@ impl Folder {
     /// Opens a directory below.
     pub(super) fn folder(&self, name: &[u8]) -> io::Result<Self> {
         Ok(Self(openat(&self.0, name, FOLDER, Mode::empty())?))
+    }
+
+    /// Owner, size and more of what is below; links are followed.
+    pub(super) fn stat(&self, name: &[u8]) -> io::Result<Stat> {
+        Ok(statat(&self.0, name, AtFlags::empty())?)
     }
 
     /// The first page of a file, without blanks and breaks at its ends.
@@ -61,9 +69,18 @@ impl Folder {
 
     /// Shows the names of what is in it, as they come, until the answer is no.
     pub(super) fn each(&self, mut show: impl FnMut(&[u8]) -> bool) {
-        let Ok(dir) = Dir::read_from(&self.0) else { return };
-        for entry in dir.flatten() {
-            if !show(entry.file_name().to_bytes()) {
+        self.entries(|name, _| show(name));
+    }
+
+    /// Read through the folder's own descriptor: one opened anew would cost two calls more.
+    fn entries(&self, mut show: impl FnMut(&[u8], FileType) -> bool) {
+        if seek(&self.0, SeekFrom::Start(0)).is_err() {
+            return;
+        }
+        let mut buffer = [const { MaybeUninit::uninit() }; LISTED];
+        let mut dir = RawDir::new(&self.0, &mut buffer);
+        while let Some(Ok(entry)) = dir.next() {
+            if !show(entry.file_name().to_bytes(), entry.file_type()) {
                 return;
             }
         }
@@ -80,11 +97,13 @@ impl Folder {
     }
 
     fn list(&self, wanted: fn(FileType) -> bool) -> Vec<Vec<u8>> {
-        let Ok(dir) = Dir::read_from(&self.0) else { return Vec::new() };
-        let entries = dir.flatten().filter(|entry| wanted(entry.file_type()));
-        let names = entries.map(|entry| entry.file_name().to_bytes().to_vec());
-        let mut names: Vec<Vec<u8>> =
-            names.filter(|name| !matches!(&name[..], b"." | b"..")).take(MAX_ENTRIES).collect();
+        let mut names = Vec::new();
+        self.entries(|name, kind| {
+            if wanted(kind) && !matches!(name, b"." | b"..") {
+                names.push(name.to_vec());
+            }
+            names.len() < MAX_ENTRIES
+        });
         names.sort_unstable();
         names
     }

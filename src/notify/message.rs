@@ -16,6 +16,8 @@ pub const MAX_SUBJECT: usize = 120;
 
 /// The longest address, and its longest domain (RFC 5321): a line of a mail has at most 998 characters.
 const MAX_ADDRESS: usize = 320;
+/// No Message-ID of ours is longer.
+const MAX_ROOT: usize = 300;
 const MAX_DOMAIN: usize = 253;
 
 /// What a mail says.
@@ -148,9 +150,10 @@ pub fn compose(letter: &Letter, at: DateTime<Utc>) -> (String, Vec<u8>) {
         ("To", to.join(",\r\n ")),
         ("Subject", value(&subject)),
     ];
-    let root =
-        letter.root.as_deref().filter(|root| root.bytes().all(|b| b.is_ascii_graphic() && b != b'<' && b != b'>'));
-    if let Some(root) = root {
+    // One that is cut would name another mail.
+    let fits =
+        |root: &&str| root.len() <= MAX_ROOT && root.bytes().all(|b| b.is_ascii_graphic() && b != b'<' && b != b'>');
+    if let Some(root) = letter.root.as_deref().filter(fits) {
         head.push(("In-Reply-To", format!("<{root}>")));
         head.push(("References", format!("<{root}>")));
     }

@@ -85,6 +85,7 @@ impl Bench {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", "umask 022; exec \"$0\" \"$@\""]).args(starter).arg(program(name)).args(args);
         command.current_dir(self.dir.path()).env_remove("XDG_CACHE_HOME").env_remove("XDG_RUNTIME_DIR");
+        command.env_remove("RUST_LOG");
         command.env("FLEET_CONFIG", self.path("config.xml")).env("HOME", self.dir.path());
         command
     }

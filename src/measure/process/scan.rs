@@ -93,14 +93,18 @@ impl Place {
         self.read(pid, "stat").map_or_else(|| "?".to_owned(), |line| stat::name(&line))
     }
 
+    /// Whose a process is, by number.
+    pub(super) fn owner(&self, pid: u32) -> Option<u32> {
+        self.0.stat(format!("{pid}").as_bytes()).ok().map(|stat| stat.st_uid)
+    }
+
     /// How many files a process has open; `None` where it may not be asked. Since Linux 6.2 the directory's size says
     /// it to everybody, before that it is counted.
     pub(super) fn open_files(&self, root: &Root, pid: u32) -> Option<u64> {
-        let name = format!("/proc/{pid}/fd");
-        let size = std::fs::metadata(root.path(&name)).ok()?.len();
+        let size = self.0.stat(format!("{pid}/fd").as_bytes()).ok()?.st_size;
         if size > 0 {
-            return Some(size);
+            return u64::try_from(size).ok();
         }
-        Some(root.list(&name).ok()?.take(MAX_FILES).count() as u64)
+        Some(root.list(format!("/proc/{pid}/fd")).ok()?.take(MAX_FILES).count() as u64)
     }
 }

@@ -124,26 +124,34 @@ fn show(root: &Root, scan: &Scan, before: &Processes, out: &mut Out) {
     }
     let Ok(place) = Place::open(root) else { return };
     let passwd = root.read("/etc/passwd").unwrap_or_default();
+    // Often the same few take most of each.
+    let mut named: Vec<Process> = Vec::new();
     for (&by, best) in By::ALL.iter().zip(best) {
         for (pid, value) in best.0 {
+            let value = if by == By::Cpu { value } else { three_digits(value) };
+            let before = named.iter().find(|process| process.pid == pid).cloned();
             // Ended meanwhile: what it took is not lost to the totals, only its name.
-            let Some(line) = place.read(pid, "stat") else { continue };
-            out.process(Process {
-                by,
-                pid,
-                user: owner(root, pid).map_or_else(String::new, |uid| who::user(&passwd, uid)),
-                comm: super::stat::name(&line),
-                unit: who::unit(&place.read(pid, "cgroup").unwrap_or_default()),
-                command: if out.past.command_lines { who::command(root, pid) } else { String::new() },
-                value: if by == By::Cpu { value } else { three_digits(value) },
-            });
+            let Some(process) = before.or_else(|| look(root, &place, &passwd, pid, out.past.command_lines)) else {
+                continue;
+            };
+            named.push(process.clone());
+            out.process(Process { by, value, ..process });
         }
     }
 }
 
-fn owner(root: &Root, pid: u32) -> Option<u32> {
-    use std::os::unix::fs::MetadataExt;
-    std::fs::metadata(root.path(format!("/proc/{pid}"))).ok().map(|meta| meta.uid())
+/// What a process is called, with no more of it yet than that.
+fn look(root: &Root, place: &Place, passwd: &[u8], pid: u32, command_line: bool) -> Option<Process> {
+    let line = place.read(pid, "stat")?;
+    Some(Process {
+        by: By::Cpu,
+        pid,
+        user: place.owner(pid).map_or_else(String::new, |uid| who::user(passwd, uid)),
+        comm: super::stat::name(&line),
+        unit: who::unit(&place.read(pid, "cgroup").unwrap_or_default()),
+        command: if command_line { who::command(root, pid) } else { String::new() },
+        value: 0.0,
+    })
 }
 
 /// The greatest, in order.
