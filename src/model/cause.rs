@@ -66,7 +66,7 @@ causes! {
     UnsafeDirectory = "unsafe-directory", "make the directory on HOST owned by the user and not writable by others";
     /// The probe ended without its end marker.
     ProbeFailed = "probe-failed", "run the probe by hand on HOST with --print";
-    /// A deadline passed after login.
+    /// A deadline passed while logging in or after.
     Deadline = "deadline", "see what keeps HOST busy; collector timeout= bounds each host";
     /// The connection broke after login.
     Disconnected = "disconnected", "look at the sshd log of HOST";

@@ -256,7 +256,11 @@ impl Session {
     /// Maps what happened at a stage; `cause` is the stage's own.
     pub(super) fn error(&self, cause: Cause, stage: &str, problem: Problem) -> SshError {
         let (cause, text) = match problem {
-            Problem::Line(Break::Deadline) => (cause, format!("no progress {stage} until the deadline")),
+            Problem::Line(Break::Deadline) => {
+                // Silence refuses nobody: no reason to stay away for an hour.
+                let cause = if cause == Cause::Authentication { Cause::Deadline } else { cause };
+                (cause, format!("no progress {stage} until the deadline"))
+            }
             Problem::Line(Break::Closed) => (cause, format!("the server closed the connection {stage}")),
             Problem::Line(Break::Oversize) => (Cause::Oversize, format!("far too many bytes {stage}")),
             Problem::Line(Break::Io(error)) => (cause, format!("the connection broke {stage}: {error}")),
