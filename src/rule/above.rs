@@ -1,7 +1,6 @@
 //! The value is a problem from the threshold upward.
 
 use super::{Rule, Said};
-use crate::model::metric::Unit;
 use crate::model::rule::RuleKind;
 
 pub(super) struct Above;
@@ -12,18 +11,6 @@ impl Rule for Above {
     }
     fn help(&self) -> &'static str {
         "the value is at or over the level; for metrics of which high is bad"
-    }
-    fn breaches(&self, value: f64, threshold: f64) -> bool {
-        value >= threshold
-    }
-    fn default_clear(&self, unit: Unit, threshold: f64) -> f64 {
-        match unit {
-            Unit::Ratio => threshold - (threshold.abs() / 8.0).min(0.1),
-            _ => threshold - threshold.abs() / 10.0,
-        }
-    }
-    fn healthier(&self, one: f64, other: f64) -> f64 {
-        one.min(other)
     }
     fn sentence(&self, said: &Said<'_>) -> String {
         // What is a matter of yes and no is said in words, not as "is 1".

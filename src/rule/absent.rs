@@ -1,6 +1,5 @@
 //! What should be there has been missing for as long as the threshold.
 
-use super::above::Above;
 use super::{Rule, Said};
 use crate::model::metric::Unit;
 use crate::model::rule::RuleKind;
@@ -21,9 +20,6 @@ impl Rule for Absent {
     /// Only its return ends it.
     fn default_clear(&self, _: Unit, _: f64) -> f64 {
         f64::MIN_POSITIVE
-    }
-    fn healthier(&self, one: f64, other: f64) -> f64 {
-        Above.healthier(one, other)
     }
     fn sentence(&self, said: &Said<'_>) -> String {
         if said.value <= 0.0 {

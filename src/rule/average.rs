@@ -3,7 +3,7 @@
 use super::above::Above;
 use super::below::Below;
 use super::{Rule, Said};
-use crate::model::metric::{Direction, Metric, Unit};
+use crate::model::metric::{Direction, Metric};
 use crate::model::rule::RuleKind;
 
 pub(super) struct Average;
@@ -20,15 +20,6 @@ impl Rule for Average {
             Direction::HighIsBad => &Above,
             Direction::LowIsBad => &Below,
         })
-    }
-    fn breaches(&self, value: f64, threshold: f64) -> bool {
-        Above.breaches(value, threshold)
-    }
-    fn default_clear(&self, unit: Unit, threshold: f64) -> f64 {
-        Above.default_clear(unit, threshold)
-    }
-    fn healthier(&self, one: f64, other: f64) -> f64 {
-        Above.healthier(one, other)
     }
     fn sentence(&self, said: &Said<'_>) -> String {
         let way = if said.metric.direction == Direction::HighIsBad { "from" } else { "at or under" };

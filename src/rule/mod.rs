@@ -28,12 +28,21 @@ pub trait Rule: Sync {
     fn comparing(&self, _: &Metric) -> Option<&'static dyn Rule> {
         None
     }
-    /// Whether the value is at or past the threshold.
-    fn breaches(&self, value: f64, threshold: f64) -> bool;
-    /// Where a threshold ends by default hysteresis, in base units.
-    fn default_clear(&self, unit: Unit, threshold: f64) -> f64;
-    /// Which of two thresholds is nearer to healthy.
-    fn healthier(&self, one: f64, other: f64) -> f64;
+    /// Whether the value is at or past the threshold: upward, where the kind says nothing else.
+    fn breaches(&self, value: f64, threshold: f64) -> bool {
+        value >= threshold
+    }
+    /// Where a threshold ends by default hysteresis, in base units: downward, where the kind says nothing else.
+    fn default_clear(&self, unit: Unit, threshold: f64) -> f64 {
+        match unit {
+            Unit::Ratio => threshold - (threshold.abs() / 8.0).min(0.1),
+            _ => threshold - threshold.abs() / 10.0,
+        }
+    }
+    /// Which of two thresholds is nearer to healthy: the lower, where the kind says nothing else.
+    fn healthier(&self, one: f64, other: f64) -> f64 {
+        one.min(other)
+    }
     /// What is said of a value.
     fn sentence(&self, said: &Said<'_>) -> String;
 }
