@@ -15,10 +15,12 @@ deps: ## Install what tests and demo run against (Debian packages; a Python envi
 build: ## The runnable tree dist/: fleet, fleet-collector, fleet-alerter, probes/
 	@scripts/build
 
-probes: ## Only the static probe, into dist/probes/
-	@scripts/build probes
+probes: ## The static probe for each architecture that there are means for (deps: scripts/deps probes), into dist/probes/
+	@scripts/probes
 
-test: deps ## All tests, against a real sshd and a real mail server on loopback
+test: ## All tests, against real servers on loopback, and on a machine of another architecture by qemu
+	@scripts/deps probes
+	@scripts/probes aarch64
 	@scripts/test
 
 fuzz: ## Every fuzz target for SECONDS_EACH=60 seconds; the first build takes minutes; needs g++

@@ -61,7 +61,7 @@ causes! {
     /// The directories of the host's user are mounted read-only.
     ReadOnly = "read-only", "give the user one writable directory on HOST";
     /// No probe for this architecture.
-    NoProbe = "no-probe", "build it on such a machine with: make probes, and copy dist/probes/<arch>-linux here";
+    NoProbe = "no-probe", "build it with: make probes; where that lacks the tools: scripts/deps probes";
     /// The probe's directory on the host is not safe (owner, mode or a link).
     UnsafeDirectory = "unsafe-directory", "make the directory on HOST owned by the user and not writable by others";
     /// The probe ended without its end marker.

@@ -14,6 +14,7 @@ use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 
+use super::manifest::Manifest;
 use super::{SshError, Stream};
 use crate::model::cause::Cause;
 
@@ -62,16 +63,22 @@ static READ: Mutex<BTreeMap<Stamp, Probe>> = Mutex::new(BTreeMap::new());
 /// All probes of a folder.
 ///
 /// # Errors
-/// [`Cause::NoProbe`] when there is none.
+/// [`Cause::NoProbe`] when there is none, or one is not what `SHA256SUMS` says.
 pub fn probes(folder: &Path) -> Result<Vec<Probe>, SshError> {
     let none = |text: String| SshError::new(Cause::NoProbe, format!("{}: {text}", folder.display()));
     let mut found = Vec::new();
+    let manifest = Manifest::read(folder).map_err(|error| none(error.to_string()))?;
     for entry in fs::read_dir(folder).map_err(|error| none(error.to_string()))?.flatten().take(64) {
         let name = entry.file_name().to_string_lossy().into_owned();
         let Some(arch) = name.strip_suffix("-linux") else { continue };
         let file = entry.path().join("fleet-probe");
         if file.is_file() {
-            found.push(load(arch, &file).map_err(|error| none(error.to_string()))?);
+            let probe = load(arch, &file).map_err(|error| none(error.to_string()))?;
+            if let Some(manifest) = &manifest {
+                let path = format!("{name}/fleet-probe");
+                manifest.check(&path, &probe.hash).map_err(|error| none(error.to_string()))?;
+            }
+            found.push(probe);
         }
     }
     found.sort_by(|a, b| a.arch.cmp(&b.arch));
@@ -245,6 +252,26 @@ mod tests {
                 assert!(!said.contains("FLEET-READY"), "without {without:?}: {said}");
             }
         }
+    }
+
+    #[test]
+    fn a_probe_that_is_not_the_one_built_is_shipped_to_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("x86_64-linux");
+        fs::create_dir(&place).unwrap();
+        fs::write(place.join("fleet-probe"), "built").unwrap();
+        assert_eq!(probes(folder.path()).unwrap().len(), 1, "no manifest: put there by hand");
+        let built = Sha256::digest(b"built").iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        fs::write(folder.path().join("SHA256SUMS"), format!("{built}  x86_64-linux/fleet-probe\n")).unwrap();
+        assert_eq!(probes(folder.path()).unwrap()[0].hash, built);
+        fs::write(place.join("fleet-probe"), "exchanged").unwrap();
+        let error = probes(folder.path()).unwrap_err();
+        assert_eq!(error.cause, Cause::NoProbe);
+        assert!(error.text.contains("x86_64-linux/fleet-probe is not the one that was built"), "{}", error.text);
+        fs::write(folder.path().join("SHA256SUMS"), format!("{built}  s390x-linux/fleet-probe\n")).unwrap();
+        assert!(probes(folder.path()).unwrap_err().text.contains("is not listed"));
+        fs::write(folder.path().join("SHA256SUMS"), "no sums\n").unwrap();
+        assert!(probes(folder.path()).unwrap_err().text.contains("SHA256SUMS:1: not a line"));
     }
 
     #[test]

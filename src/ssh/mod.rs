@@ -16,7 +16,9 @@ pub mod erase;
 pub mod hostkey;
 pub mod known_hosts;
 mod link;
+
 pub mod local;
+mod manifest;
 mod opening;
 mod session;
 

@@ -32,6 +32,8 @@ pub struct Options {
     pub key_type: String,
     /// The network namespace that it runs in, on port 2222.
     pub namespace: Option<String>,
+    /// The words that start it, e.g. `unshare --mount`; by default none.
+    pub before: Vec<String>,
 }
 
 impl Default for Options {
@@ -47,6 +49,7 @@ impl Default for Options {
             home: None,
             key_type: "ed25519".into(),
             namespace: None,
+            before: Vec::new(),
         }
     }
 }
@@ -65,6 +68,7 @@ pub struct Sshd {
     pub folder: PathBuf,
     child: Child,
     mounts: Vec<PathBuf>,
+    before: Vec<String>,
 }
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -130,11 +134,15 @@ impl Sshd {
             config.push_str(&format!("Banner {shown}/banner\n"));
         }
         fs::write(folder.join("sshd_config"), config).expect("sshd_config");
-        let child = daemon(&folder, &log, options.namespace.as_deref());
+        let before = match &options.namespace {
+            Some(name) => ["ip", "netns", "exec", name].map(str::to_owned).to_vec(),
+            None => options.before.clone(),
+        };
+        let child = daemon(&folder, &log, &before);
         let known_hosts = folder.join("known_hosts");
         let key = folder.join("id");
         let address = options.address.clone();
-        let sshd = Self { address, port, user, home, key, known_hosts, log, folder, child, mounts };
+        let sshd = Self { address, port, user, home, key, known_hosts, log, folder, child, mounts, before };
         sshd.know();
         sshd.wait(0);
         sshd
@@ -149,7 +157,7 @@ impl Sshd {
     /// The host is back, on the same port with the same key.
     pub fn go_on(&mut self) {
         let before = self.starts();
-        self.child = daemon(&self.folder, &self.log, None);
+        self.child = daemon(&self.folder, &self.log, &self.before);
         self.wait(before);
     }
 
@@ -195,16 +203,10 @@ impl Sshd {
     }
 }
 
-fn daemon(folder: &Path, log: &Path, namespace: Option<&str>) -> Child {
-    let mut sshd = match namespace {
-        Some(name) => {
-            let mut ip = Command::new("ip");
-            ip.args(["netns", "exec", name, "/usr/sbin/sshd"]);
-            ip
-        }
-        None => Command::new("/usr/sbin/sshd"),
-    };
-    sshd.args(["-D", "-E"]).arg(log).arg("-f").arg(folder.join("sshd_config"));
+fn daemon(folder: &Path, log: &Path, before: &[String]) -> Child {
+    let words: Vec<&str> = before.iter().map(String::as_str).chain(["/usr/sbin/sshd"]).collect();
+    let mut sshd = Command::new(words[0]);
+    sshd.args(&words[1..]).args(["-D", "-E"]).arg(log).arg("-f").arg(folder.join("sshd_config"));
     sshd.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("sshd")
 }
 
