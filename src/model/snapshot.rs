@@ -213,6 +213,16 @@ pub fn rank(level: Option<Level>) -> u8 {
     level.map_or(1, |level| if level == Level::Ok { 0 } else { level.number() + 1 })
 }
 
+/// How many of these hosts are critical, at warning, not known yet, and well.
+#[must_use]
+pub fn counts<'a>(hosts: impl IntoIterator<Item = &'a HostRow>) -> [usize; 4] {
+    let mut counts = [0; 4];
+    for host in hosts {
+        counts[3 - usize::from(rank(host.level).min(3))] += 1;
+    }
+    counts
+}
+
 /// A service over all its servers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Service<'a> {
@@ -266,13 +276,6 @@ impl Snapshot {
     #[must_use]
     pub fn host(&self, name: &str) -> Option<&HostRow> {
         self.hosts.iter().find(|host| host.name == name)
-    }
-
-    /// How many hosts are critical, at warning, not known yet, and well.
-    #[must_use]
-    pub fn counts(&self) -> [usize; 4] {
-        let count = |wanted: u8| self.hosts.iter().filter(|host| rank(host.level) == wanted).count();
-        [count(3), count(2), count(1), count(0)]
     }
 
     /// The services of these hosts, the worst first, then by name.

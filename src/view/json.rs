@@ -43,6 +43,7 @@ fn value(cell: &Cell) -> Value {
         Cell::Empty => Value::Null,
         Cell::Text(text) => json!(text),
         Cell::Level(level) => json!(level.map_or("unknown", Level::word)),
+        Cell::Health(health) => json!(health.word()),
         Cell::Time(at) => json!(at.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
         Cell::Ratio(value) | Cell::Bytes(value) | Cell::Seconds(value) | Cell::Celsius(value) | Cell::Number(value) => {
             json!(value)

@@ -26,6 +26,7 @@ mod keys;
 mod mail;
 mod paths;
 mod prune;
+mod service;
 mod show;
 mod silence;
 mod views;
@@ -56,6 +57,8 @@ enum Command {
     View(views::Chosen),
     /// One metric of one host over time
     History(history::Args),
+    /// One service over all its servers, and how each of them fares
+    Service(service::Args),
     /// What is wrong now and was lately; one problem in full
     Alerts(alerts::Args),
     /// Take a problem, so that it is not repeated
@@ -114,6 +117,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Keys(args) => keys::run(&common, args),
         Command::CheckConfig(args) => check_config::run(&common, args),
         Command::Config(args) => config::run(&common, args),
+        Command::Service(args) => service::run(&common, args),
         Command::History(args) => history::run(&common, args),
         Command::Alerts(args) => alerts::run(&common, args),
         Command::Ack(args) => ack::run(&common, args),
