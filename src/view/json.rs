@@ -11,6 +11,12 @@ use super::{Cell, Page};
 /// Renders a page; ends with a line break.
 #[must_use]
 pub fn render(page: &Page) -> String {
+    about(page, [])
+}
+
+/// As [`render`], with what the rows have in common beside them.
+#[must_use]
+pub fn about<const N: usize>(page: &Page, common: [(&str, Value); N]) -> String {
     let rows: Vec<Value> = page
         .rows
         .iter()
@@ -19,7 +25,10 @@ pub fn render(page: &Page) -> String {
             Value::Object(pairs.collect::<Map<String, Value>>())
         })
         .collect();
-    text(&json!({"version": 1, "rows": rows}))
+    let mut whole = Map::from_iter(common.map(|(name, value)| (name.to_owned(), value)));
+    whole.insert("version".to_owned(), json!(1));
+    whole.insert("rows".to_owned(), json!(rows));
+    text(&Value::Object(whole))
 }
 
 /// A value as text in which no character steers a terminal; ends with a line break.

@@ -9,6 +9,8 @@ use crate::model::snapshot::{Health, HostRow, Snapshot};
 use crate::model::spec::HostSpec;
 
 pub mod alerts;
+pub mod chart;
+pub mod compare;
 pub mod csv;
 pub mod health;
 pub mod history;
@@ -16,6 +18,7 @@ pub mod hosts;
 pub mod json;
 pub mod markdown;
 pub mod metrics;
+pub mod moment;
 pub mod services;
 pub mod sort;
 pub mod status;

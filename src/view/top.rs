@@ -1,6 +1,6 @@
 //! The processes that took most when each host was last looked at, over the whole fleet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::model::sample::{By, Process};
 
@@ -17,7 +17,10 @@ pub const COLUMNS: &[Column] = &[
     column("user", "USER", Place::Left),
     column("unit", "UNIT", Place::Left),
     column("command", "", Place::Left),
+    column("age", "AGE", Place::Right),
 ];
+/// So many of the columns are about the process itself.
+pub const MERGED: usize = 9;
 
 /// A row for each process, the hungriest for processors first; what a process was not among the first of is empty.
 pub const VIEW: View = View {
@@ -27,7 +30,14 @@ pub const VIEW: View = View {
 };
 
 fn rows(facts: &Facts) -> Vec<Vec<Cell>> {
-    let mut all: Vec<(f64, Vec<Cell>)> = facts.processes.iter().flat_map(|(host, list)| merged(host, list)).collect();
+    let ages: HashMap<&str, f64> =
+        facts.hosts().filter_map(|host| Some((host.name.as_str(), host.age?.floor()))).collect();
+    let of_host = |(host, list): &(&str, Vec<Process>)| {
+        let age = ages.get(host).map_or(Cell::Empty, |age| Cell::Seconds(*age));
+        let with = move |(cpu, row): (f64, Vec<Cell>)| (cpu, row.into_iter().chain([age.clone()]).collect());
+        merged(host, list).into_iter().map(with).collect::<Vec<(f64, Vec<Cell>)>>()
+    };
+    let mut all: Vec<(f64, Vec<Cell>)> = facts.processes.iter().flat_map(of_host).collect();
     all.sort_by(|a, b| b.0.total_cmp(&a.0));
     all.into_iter().map(|(_, row)| row).collect()
 }
@@ -47,13 +57,13 @@ pub fn merged(host: &str, list: &[Process]) -> Vec<(f64, Vec<Cell>)> {
     });
     let text = |text: &str| if text.is_empty() { Cell::Empty } else { Cell::Text(text.to_owned()) };
     let row = |(it, [cpu, memory, io]): (&Process, [Option<f64>; 3])| {
-        let or_empty = |value: Option<f64>, cell: fn(f64) -> Cell| value.map_or(Cell::Empty, cell);
+        let or_empty = |by: By, value: Option<f64>| value.map_or(Cell::Empty, |value| amount(by, value));
         let row = vec![
             text(host),
             text(&it.comm),
-            or_empty(cpu, Cell::Ratio),
-            or_empty(memory, Cell::Bytes),
-            or_empty(io, |value| Cell::Rate(Box::new(Cell::Bytes(value)))),
+            or_empty(By::Cpu, cpu),
+            or_empty(By::Memory, memory),
+            or_empty(By::Io, io),
             Cell::Number(f64::from(it.pid)),
             text(&it.user),
             text(&it.unit),
@@ -62,6 +72,16 @@ pub fn merged(host: &str, list: &[Process]) -> Vec<(f64, Vec<Cell>)> {
         (cpu.unwrap_or(0.0), row)
     };
     all.into_iter().map(row).collect()
+}
+
+/// What a process takes, as people read it.
+#[must_use]
+pub fn amount(by: By, value: f64) -> Cell {
+    match by {
+        By::Cpu => Cell::Ratio(value),
+        By::Memory => Cell::Bytes(value),
+        By::Io => Cell::Rate(Box::new(Cell::Bytes(value))),
+    }
 }
 
 fn note(facts: &Facts) -> String {

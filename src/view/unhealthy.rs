@@ -1,6 +1,7 @@
 //! Services summed over all their servers; those with too few healthy ones are a view.
 
 use crate::model::filter::Chosen;
+use crate::model::level::Level;
 use crate::model::snapshot::{Service, Snapshot};
 
 use super::{Cell, Column, Facts, Needs, Page, Place, View, column};
@@ -47,7 +48,10 @@ fn rows(facts: &Facts) -> Vec<Vec<Cell>> {
 fn row(service: &Service<'_>) -> Vec<Cell> {
     let or_empty = |cell: Option<Cell>| cell.unwrap_or(Cell::Empty);
     let ill = service.servers.iter().filter(|(_, it)| !it.why.is_empty());
-    let why: Vec<String> = ill.map(|(host, it)| format!("{} ({})", host.name, it.why.join(", "))).collect();
+    let mut why: Vec<String> = ill.map(|(host, it)| format!("{} ({})", host.name, it.why.join(", "))).collect();
+    if why.is_empty() && service.level() > Level::Ok && service.min_healthy.is_none() {
+        why.push(format!("where {} is enough, say so: min-healthy=\"{0}\"", service.healthy));
+    }
     vec![
         Cell::Text(service.name.to_owned()),
         Cell::Level(Some(service.level())),
