@@ -339,6 +339,24 @@ fn thresholds_decide_who_is_healthy_and_rates_can_be_asked_for() {
 }
 
 #[test]
+fn the_filters_of_the_documentation_are_understood() {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/filter.md")).unwrap();
+    let terms = text.lines().filter(|line| line.starts_with("| `")).flat_map(|line| {
+        let cell = line.split(" | ").next().unwrap();
+        cell.split('`').skip(1).step_by(2)
+    });
+    let examples = text.split("```").nth(1).unwrap().lines().filter(|line| !line.is_empty());
+    let all: Vec<&str> = terms.chain(examples).collect();
+    assert!(all.len() > 20, "{all:?}");
+    for filter in all {
+        Filter::parse(filter).unwrap_or_else(|error| panic!("{error}"));
+    }
+    for (word, _) in fleet_health::model::filter::SHORT {
+        assert!(text.contains(&format!("`{word}`")), "{word}");
+    }
+}
+
+#[test]
 fn a_moment_is_shown_as_it_was() {
     let mut fleet = Fleet::five();
     let then = |fleet: &Fleet, host: &str, minutes| {
