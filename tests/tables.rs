@@ -455,6 +455,16 @@ fn the_commands_sort_filter_colour_and_tell_by_their_exit_code() {
         }
         Said::of(command.output().unwrap()).out.contains('\u{1b}')
     };
+    // Of util-linux: runs a command on a terminal of its own.
+    let on_terminal = |set: &[(&str, &str)]| {
+        let line = format!("{} status --config {}", program("fleet").display(), folder.join("config.xml").display());
+        let mut command = Command::new("script");
+        command.args(["-qec", &line, "/dev/null"]).stdin(Stdio::null()).env_remove("NO_COLOR").env("TERM", "xterm");
+        let said = Said::of(command.envs(set.iter().copied()).output().unwrap());
+        assert!(said.out.contains("CRIT"), "{said:?}");
+        said.out.contains("\u{1b}[31mCRIT\u{1b}[0m")
+    };
+    assert!(on_terminal(&[]) && !on_terminal(&[("NO_COLOR", "1")]) && !on_terminal(&[("TERM", "dumb")]));
     assert!(!colored(&["status"], None), "not a terminal");
     assert!(colored(&["status", "--color", "always"], Some("1")) && !colored(&["status", "--color", "never"], None));
 
