@@ -472,7 +472,7 @@ impl Story {
         let mut whole = Memory::default();
         let mut world = World::new(&self.spec, vec![], vec![], vec![], 0);
         for row in rows.iter().filter(|row| row.id <= self.store.inner.cursor().unwrap()) {
-            world.row(row);
+            world.row(&self.store.inner, row).unwrap();
         }
         if let Some(evaluation) = world.take(0, true) {
             whole.commit_evaluation(&evaluation).unwrap();
