@@ -456,6 +456,42 @@ fn the_migration_check_sees_gaps_and_doubles() {
     assert!(!complaints(&["1_start.sql"]).is_empty());
 }
 
+// --- mutants ---
+
+/// The files that a patch changes, each with the texts that it wants to find there.
+fn wanted(patch: &str) -> Vec<(String, String)> {
+    let mut out: Vec<(String, String)> = Vec::new();
+    let mut file = String::new();
+    for line in patch.lines() {
+        match (line.strip_prefix("--- a/"), line.split_at_checked(1)) {
+            (Some(path), _) => file = path.to_owned(),
+            (_, Some(("@", _))) => out.push((file.clone(), String::new())),
+            (_, Some((" " | "-", text))) => {
+                if let Some((_, wanted)) = out.last_mut() {
+                    wanted.push_str(&format!("{text}\n"));
+                }
+            }
+            _ => {}
+        }
+    }
+    out
+}
+
+#[test]
+fn mutants_fit_the_source() {
+    let mut complaints = Vec::new();
+    for patch in files_below(&root().join("scripts/mutants"), ".patch") {
+        let wanted = wanted(&patch.text);
+        assert!(!wanted.is_empty(), "{} changes nothing", patch.path);
+        for (file, text) in wanted {
+            if !fs::read_to_string(root().join(&file)).unwrap_or_default().contains(&text) {
+                complaints.push(format!("{}: {file} has changed; make the patch anew, then: make mutants", patch.path));
+            }
+        }
+    }
+    ok(complaints);
+}
+
 // --- documents ---
 
 #[test]

@@ -134,8 +134,8 @@ fn healthchecks_212_a_crash_between_mark_and_send_loses_nothing_and_doubles_only
         }
         let fate = Arc::clone(&field.server.fate);
         fate.set(Some(step));
-        let mut store =
-            Mortal { inner: std::mem::take(&mut field.store), fate: Arc::clone(&fate), plans: Default::default() };
+        let inner = std::mem::take(&mut field.store);
+        let mut store = Mortal { inner, fate: Arc::clone(&fate), plans: Default::default(), read: Default::default() };
         let _ = turn(&mut store, &field.spec, &mut field.server, &|| at(6), at(11), false);
         fate.set(None);
         field.store = store.inner;
