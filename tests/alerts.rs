@@ -135,9 +135,9 @@ fn a_problem_from_list_to_end() {
     );
     assert_eq!(json(folder, &["silence", "list", "--json"])["rows"][0]["state"], "holds");
     let ended = json(folder, &["silence", "end", "1", "--json"]);
-    assert_eq!((&ended["rows"][0]["id"], &ended["rows"][0]["state"]), (&1.into(), &"ended".into()));
+    assert_eq!((&ended["rows"][0]["id"], &ended["rows"][0]["state"]), (&1.0.into(), &"ended".into()));
     let again = json(folder, &["silence", "add", "--all", "--for", "1h", "--reason", "x", "--json"]);
-    assert_eq!((&again["rows"][0]["id"], &again["rows"][0]["state"]), (&2.into(), &"holds".into()));
+    assert_eq!((&again["rows"][0]["id"], &again["rows"][0]["state"]), (&2.0.into(), &"holds".into()));
     says(folder, &["silence", "end", "2"]);
     let mailed = json(folder, &["alerts", "test-mail", "--json"]);
     assert!(mailed["rows"][0]["ok"] == true && mailed["dialogue"].as_array().unwrap().len() == 1, "{mailed}");

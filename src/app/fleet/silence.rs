@@ -57,6 +57,7 @@ enum Action {
 
 /// A silence as it is ordered, by flags or by a form of the dashboard.
 #[derive(Debug, Default, clap::Args)]
+#[group(skip)]
 pub struct Add {
     /// Hosts, patterns allowed; may be given several times
     #[arg(long, value_name = "GLOB")]
