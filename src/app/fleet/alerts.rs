@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
+use super::show::sentence;
 use super::{mail, show};
 use crate::alert::hush::Why;
 use crate::alert::words;
@@ -12,9 +13,7 @@ use crate::app::alerter::{self, plan::Stored};
 use crate::app::clock;
 use crate::app::context::{Common, open_store};
 use crate::app::exit::{self, Exit, Failure, Outcome};
-use crate::app::probe::show::wrapped;
 use crate::model::alert::{Incident, Mail, MailState};
-use crate::model::clean::clean;
 use crate::model::level::Level;
 use crate::model::spec::FleetSpec;
 use crate::store::Store;
@@ -210,8 +209,8 @@ fn show_all(common: &Common, ids: &[i64], as_json: bool) -> Outcome {
             ("Now:".to_owned(), why),
         ];
         for (heading, lines) in parts.into_iter().filter(|(_, lines)| !lines.is_empty()) {
-            wrapped(&clean(&heading), "", &mut text);
-            lines.iter().for_each(|line| wrapped(&clean(line), "  ", &mut text));
+            sentence(&heading, "", &mut text);
+            lines.iter().for_each(|line| sentence(line, "  ", &mut text));
         }
     }
     exit::print(&if as_json { json::text(&json!({"version": 1, "rows": rows})) } else { text })

@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::alerts::{Present, capital, stamp};
+use super::show::sentence;
 use crate::alert::words;
 use crate::app::context::{Common, open_store};
 use crate::app::exit::{self, Exit, Failure, Outcome};
-use crate::app::probe::show::wrapped;
 use crate::config::suggest;
 use crate::model::clean::clean;
 use crate::model::fleet::{Attempt, Outcome as Ended};
@@ -90,16 +90,16 @@ pub fn run(common: &Common, args: Args) -> Outcome {
         return exit::print(&json::text(&all));
     }
     let mut text = String::new();
-    wrapped(&clean(&first), "", &mut text);
+    sentence(&first, "", &mut text);
     let full = |part: &&Part| part.level > Level::Ok || args.all || args.rule.is_some();
     for part in parts.iter().filter(full) {
         text.push_str(&format!("\n[{}] {}\n", part.level.tag(), clean(&part.title)));
-        part.sentences.iter().for_each(|sentence| wrapped(&clean(sentence), "  ", &mut text));
+        part.sentences.iter().for_each(|said| sentence(said, "  ", &mut text));
     }
     let list = |text: &mut String, what: &str, names: Vec<&str>, more: &str| {
         if !names.is_empty() {
             text.push('\n');
-            wrapped(&clean(&format!("{what} ({}): {}.{more}", names.len(), names.join(", "))), "", text);
+            sentence(&format!("{what} ({}): {}.{more}", names.len(), names.join(", ")), "", text);
         }
     };
     let short = |part: &&Part| !full(part);
@@ -124,13 +124,11 @@ fn opening(host: &HostSpec, parts: &[Part], attempt: Option<&Attempt>, chosen: b
     };
     let bad = parts.iter().filter(|part| part.level > Level::Ok).count();
     let worst = parts.iter().map(|part| part.level).max().unwrap_or_default();
-    let things = match (parts.len(), chosen) {
-        (1, _) => "the one thing".to_owned(),
-        (count, false) => format!("{count} things"),
-        (count, true) => format!("{count} matching things"),
-    };
+    let things = format!("{} {}things", parts.len(), if chosen { "matching " } else { "" });
     match (parts.len(), bad, worst) {
         (0, ..) => format!("Nothing of {name} is judged yet. {visit}"),
+        (1, 0, _) => format!("{name} is well in the one thing judged. {visit}"),
+        (1, ..) => format!("{name} is {worst}, by the one thing judged. {visit}"),
         (_, 0, _) => format!("{name} is well in {things} judged. {visit}"),
         _ => format!("{name} is {worst}, because of {bad} of {things} judged. {visit}"),
     }

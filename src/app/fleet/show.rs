@@ -6,6 +6,8 @@ use clap::ValueEnum;
 
 use crate::app::context::{Color, Common};
 use crate::app::exit::{self, Outcome};
+use crate::app::probe::show::wrapped;
+use crate::model::clean::clean;
 use crate::view::{Page, csv, json, markdown, table};
 
 /// How rows are written.
@@ -56,6 +58,12 @@ pub fn color(common: &Common) -> bool {
             std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
         }
     }
+}
+
+/// Adds a sentence in lines of at most 80 columns, each word cleaned for the terminal.
+pub fn sentence(line: &str, indent: &str, text: &mut String) {
+    let words: Vec<String> = line.split_whitespace().map(clean).collect();
+    wrapped(&words.join(" "), indent, text);
 }
 
 /// The width of the terminal, or 80.
