@@ -173,7 +173,7 @@ fn killed_at_any_moment_it_loses_nothing_and_doubles_only_the_same() {
         // Every other time the kill comes when the server has just shown its mood; else at any moment.
         let shown = || mood.is_none_or(|mood| server.times(mood) > before);
         let any = || true;
-        let ready: &dyn Fn() -> bool = if round / MOODS % 2 == 0 { &shown } else { &any };
+        let ready: &dyn Fn() -> bool = if (round / MOODS).is_multiple_of(2) { &shown } else { &any };
         let life = Duration::from_millis(roll(120));
         if !alerter(folder, Some(life), ready) {
             died += 1;

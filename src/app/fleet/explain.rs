@@ -111,7 +111,7 @@ pub fn run(common: &Common, args: Args) -> Outcome {
     exit::print(&text)
 }
 
-/// `web01 is critical: 2 of 34 things that are judged are not well. It was last collected on ...`
+/// `web01 is critical, because of 2 of 34 things judged. It was last collected on ...`
 fn opening(host: &HostSpec, parts: &[Part], attempt: Option<&Attempt>, chosen: bool) -> String {
     let name = &host.name;
     let visit = match attempt.map(|attempt| (stamp(attempt.at), &attempt.outcome)) {
