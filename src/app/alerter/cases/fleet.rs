@@ -89,6 +89,10 @@ fn o5_a_damaged_store_is_told_and_so_is_that_somebody_saw_to_it() {
     assert_eq!(field.run(4), ["[OK] fleet store-damaged"]);
 }
 
+fn route(hosts: &str, to: &str) -> RouteSpec {
+    RouteSpec { hosts: vec![hosts.into()], to: vec![to.into()], ..RouteSpec::default() }
+}
+
 fn to(name: &str, address: &str) -> DestinationSpec {
     DestinationSpec { name: name.into(), channel: ChannelSpec::Mail(vec![address.into()]) }
 }
@@ -97,8 +101,6 @@ fn to(name: &str, address: &str) -> DestinationSpec {
 fn what_is_the_fleets_own_and_fits_no_route_goes_to_everybody() {
     let mut field = Field::new(&["web01"]);
     field.spec.alerts.destinations = vec![to("dba", "a@example.net"), to("ops", "b@example.net")];
-    let route =
-        |hosts: &str, to: &str| RouteSpec { hosts: vec![hosts.into()], to: vec![to.into()], ..RouteSpec::default() };
     field.spec.alerts.routes = vec![route("db*", "ops"), route("web*", "dba")];
     field.server.weather = Weather::Refuses(0, true);
     for n in 0..2 {
@@ -114,8 +116,6 @@ fn what_is_the_fleets_own_and_fits_no_route_goes_to_everybody() {
 fn that_a_mailbox_refuses_is_told_beside_its_own_route() {
     let mut field = Field::new(&["web01"]);
     field.spec.alerts.destinations = vec![to("ops", "a@example.net"), to("dba", "b@example.net")];
-    let route =
-        |hosts: &str, to: &str| RouteSpec { hosts: vec![hosts.into()], to: vec![to.into()], ..RouteSpec::default() };
     // The fleet's own goes to those who do not get it.
     field.spec.alerts.routes = vec![route("db*", "dba"), route("*", "ops")];
     field.server.weather = Weather::Refuses(0, true);
