@@ -29,7 +29,7 @@ fuzz: ## Every fuzz target for SECONDS_EACH=60 seconds; the first build takes mi
 soak: deps ## The alerter's invariants over 20,000 stories, and 500 kills of the real program; half an hour
 	@FLEET_SIM_CASES=20000 FLEET_KILLS=500 cargo test --locked --release --lib --test alerter_killed -- alerter::sim killed
 
-mutants: ## Five mistakes in the alerter that its tests must notice; some minutes
+mutants: ## Mistakes in the alerter that its tests must notice; some minutes
 	@scripts/mutate
 
 demo: deps ## The whole way in two minutes: hosts, sweep, alert mail, recovery mail

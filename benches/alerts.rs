@@ -130,8 +130,7 @@ fn catch_up(hosts: usize, sweeps: usize) {
         let rows: Vec<Row> = (0..hosts).map(|host| row(sweep, host, hosts)).collect();
         let (start, used) = (Instant::now(), cpu());
         for row in &rows {
-            world.recall(&store, row).unwrap();
-            world.row(row);
+            world.row(&store, row).unwrap();
         }
         // What a run commits every 20,000 rows.
         if (sweep + 1) * hosts % 20_000 < hosts || sweep + 1 == sweeps {

@@ -20,6 +20,9 @@ use fleet_health::store::sqlite::Sqlite;
 mod smtp;
 
 const HOSTS: usize = 12;
+/// What the server does by turns, once of each eight times nothing out of the usual.
+const MOOD_WORDS: [&str; 7] = ["refused", "refused", "refused", "delayed", "dripped", "dropped", "lost"];
+const MOODS: u64 = 8;
 
 fn configure(folder: &Path, port: u16) {
     let hosts: String =
@@ -55,8 +58,8 @@ fn sweep(store: &mut Sqlite, ago: TimeDelta, down: &BTreeSet<usize>) {
     store.end_sweep(sweep, Utc::now(), down.len() as u32).unwrap();
 }
 
-/// Starts the alerter and kills it after a while; true where it came to its end before that.
-fn alerter(folder: &Path, life: Option<Duration>) -> bool {
+/// Starts the alerter and kills it after a while, but not before `ready`; true where it came to its end before that.
+fn alerter(folder: &Path, life: Option<Duration>, ready: &dyn Fn() -> bool) -> bool {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fleet-alerter"));
     command.arg("--config").arg(folder.join("config.xml")).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().unwrap();
@@ -65,7 +68,7 @@ fn alerter(folder: &Path, life: Option<Duration>) -> bool {
         if child.try_wait().unwrap().is_some() {
             return true;
         }
-        if life.is_some_and(|life| started.elapsed() >= life) {
+        if life.is_some_and(|life| started.elapsed() >= life) && ready() {
             child.kill().unwrap();
             child.wait().unwrap();
             return false;
@@ -130,7 +133,13 @@ fn killed_at_any_moment_it_loses_nothing_and_doubles_only_the_same() {
     };
     let mut down: BTreeSet<usize> = BTreeSet::new();
     let mut died = 0;
-    for round in 0..rounds {
+    let mut killed_in: BTreeMap<&str, u32> = BTreeMap::new();
+    let most = rounds * 10;
+    let all_moods = |killed_in: &BTreeMap<&str, u32>| MOOD_WORDS.iter().all(|mood| killed_in.contains_key(mood));
+    for round in 0..most {
+        if round >= rounds && all_moods(&killed_in) {
+            break;
+        }
         // Others fail now; two sweeps, so that it is sure.
         down = down.iter().copied().filter(|_| roll(3) > 0).collect();
         while down.len() < 4 && roll(3) > 0 {
@@ -138,31 +147,46 @@ fn killed_at_any_moment_it_loses_nothing_and_doubles_only_the_same() {
         }
         let mut store = Sqlite::open(&folder.join("fleet.db")).unwrap();
         // An hour apart: nothing flaps.
-        let ago = TimeDelta::hours((rounds - round) as i64);
+        let ago = TimeDelta::hours((most - round) as i64);
         sweep(&mut store, ago + TimeDelta::minutes(5), &down);
         sweep(&mut store, ago, &down);
         drop(store);
         {
             let mut script = server.script.lock().unwrap();
             *script = smtp::Script::default();
-            match roll(7) {
-                0 => script.answers.extend([("BANNER".to_owned(), "421 not now".to_owned())]),
-                1 => script.answers.extend([("RCPT TO:<b@".to_owned(), "451 later".to_owned())]),
-                2 => script.drop_after_dot = true,
-                3 => script.lose_after_dot = true,
-                4 => script.drip = Duration::from_millis(3),
-                5 => script.answers.extend([("MAIL".to_owned(), "550 no".to_owned())]),
+            let mut says = |when: &str, what: &str| {
+                script.answers.insert(when.to_owned(), what.to_owned());
+            };
+            match round % MOODS {
+                0 => says("BANNER", "421 not now"),
+                1 => says("RCPT TO:<b@", "451 later"),
+                2 => says("MAIL", "550 no"),
+                3 => script.delay = Duration::from_millis(roll(20)),
+                4 => script.drip = Duration::from_micros(200),
+                5 => script.drop_after_dot = true,
+                6 => script.lose_after_dot = true,
                 _ => {}
             }
         }
+        let mood = MOOD_WORDS.get((round % MOODS) as usize).copied();
+        let before = mood.map_or(0, |mood| server.times(mood));
+        // Every other time the kill comes when the server has just shown its mood; else at any moment.
+        let shown = || mood.is_none_or(|mood| server.times(mood) > before);
+        let any = || true;
+        let ready: &dyn Fn() -> bool = if (round / MOODS).is_multiple_of(2) { &shown } else { &any };
         let life = Duration::from_millis(roll(120));
-        died += u32::from(!alerter(folder, Some(life)));
+        if !alerter(folder, Some(life), ready) {
+            died += 1;
+            if let Some(mood) = mood.filter(|mood| server.times(mood) > before) {
+                *killed_in.entry(mood).or_default() += 1;
+            }
+        }
         hurry(folder);
     }
-    assert!(died >= 5, "only {died} of {rounds} runs were killed");
+    assert!(died >= 5 && all_moods(&killed_in), "{died} runs were killed, by what the server had done: {killed_in:?}");
     *server.script.lock().unwrap() = smtp::Script::default();
     for _ in 0..3 {
-        alerter(folder, None);
+        alerter(folder, None, &|| true);
         hurry(folder);
     }
     let store = Sqlite::open(&folder.join("fleet.db")).unwrap();
@@ -177,12 +201,40 @@ fn killed_at_any_moment_it_loses_nothing_and_doubles_only_the_same() {
     }
 }
 
+/// What hangs beyond every timeout of its own must be ended: each run has somebody who does that.
+#[test]
+fn a_run_that_waits_for_a_server_is_watched() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let server = smtp::Server::start();
+    server.script.lock().unwrap().delay = Duration::from_secs(3600);
+    configure(folder, server.port);
+    let mut store = Sqlite::open(&folder.join("fleet.db")).unwrap();
+    for minutes in [6, 1] {
+        sweep(&mut store, TimeDelta::minutes(minutes), &BTreeSet::from([3]));
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fleet-alerter"));
+    let mut child = command.arg("--config").arg(folder.join("config.xml")).stderr(Stdio::null()).spawn().unwrap();
+    let threads = || -> Vec<String> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", child.id())).unwrap();
+        tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).unwrap_or_default()).collect()
+    };
+    let started = Instant::now();
+    while server.times("delayed") == 0 && started.elapsed() < Duration::from_secs(20) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let threads = threads();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(server.times("delayed") > 0 && threads.contains(&"watchdog\n".to_owned()), "{threads:?}");
+}
+
 #[test]
 fn two_runs_at_once_are_one() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let server = smtp::Server::start();
-    server.script.lock().unwrap().drip = Duration::from_millis(5);
+    server.script.lock().unwrap().delay = Duration::from_millis(5);
     configure(folder, server.port);
     let mut store = Sqlite::open(&folder.join("fleet.db")).unwrap();
     for minutes in [6, 1] {
@@ -190,10 +242,10 @@ fn two_runs_at_once_are_one() {
     }
     std::thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| alerter(folder, None));
+            scope.spawn(|| alerter(folder, None, &|| true));
         }
     });
-    alerter(folder, None);
+    alerter(folder, None, &|| true);
     assert_eq!(server.accepted().len(), 2 * 3, "two problems, three recipients");
 }
 

@@ -213,6 +213,12 @@ fn o4_a_locked_store_is_waited_for_and_the_samples_stay_on_their_hosts() {
 #[test]
 fn o5_a_corrupt_store_is_set_aside_and_said_until_a_person_took_it_away() {
     let bench = Bench::new();
+    let mailbox = Mailbox::start(&bench.path("mail"));
+    bench.configure(&mailbox.alerts(), 0o600);
+    let mailed = || -> Vec<String> {
+        let all = mailbox.mails().iter().map(|mail| header(mail, "Subject")).collect::<Vec<_>>();
+        all.into_iter().filter(|subject| subject.contains("store")).collect()
+    };
     bench.run("fleet-collector", &[]).ends_with(0);
     fs::write(bench.database(), vec![b'x'; 9000]).unwrap();
     for end in ["-wal", "-shm"] {
@@ -229,10 +235,17 @@ fn o5_a_corrupt_store_is_set_aside_and_said_until_a_person_took_it_away() {
         assert!(health.out.contains("store damaged") && health.out.contains(".corrupt-"), "{}", health.out);
     }
     bench.run("fleet-collector", &[]).ends_with(0);
-    bench.run("fleet-alerter", &[]).ends_with(0);
+    for _ in 0..2 {
+        bench.run("fleet-alerter", &[]).ends_with(0);
+        assert_eq!(mailed(), ["[CRIT] fleet store-damaged"]);
+    }
     fs::rename(&aside[0], bench.path("for-later")).unwrap();
     let health = bench.run("fleet", &["health"]).ends_with(0);
     assert!(!health.out.contains("damaged"), "{}", health.out);
+    bench.run("fleet-alerter", &[]).ends_with(0);
+    let mut told = mailed();
+    told.sort();
+    assert_eq!(told, ["[CRIT] fleet store-damaged", "[OK] fleet store-damaged"]);
 }
 
 #[test]

@@ -56,11 +56,16 @@ fn files_below(folder: &Path, ending: &str) -> Vec<File> {
     found
 }
 
-/// The source that is shipped: without files that are test modules as a whole.
+/// The source that is shipped: without files that are test modules as a whole, and what these consist of.
 fn shipped_files(folder: &str) -> Vec<File> {
     let all = files_below(&root().join(folder), ".rs");
     let tests: Vec<String> = all.iter().flat_map(|file| test_modules(&file.path, &file.text)).collect();
-    all.into_iter().filter(|file| !tests.contains(&file.path)).collect()
+    all.into_iter().filter(|file| !tests.iter().any(|test| belongs(&file.path, test))).collect()
+}
+
+/// Whether a file is a module or one inside of it.
+fn belongs(path: &str, module: &str) -> bool {
+    path == module || path.strip_prefix(module.trim_end_matches(".rs")).is_some_and(|rest| rest.starts_with('/'))
 }
 
 fn ok(complaints: Vec<String>) {
@@ -274,6 +279,8 @@ fn only_modules_declared_for_tests_are_left_out() {
         "wire/frame/more.rs wire/frame/more/mod.rs"
     );
     assert_eq!(declares("wire/v1.rs", "mod tests;\n#[cfg(test)]\nmod inline {\n}\n#[cfg(test)]\nuse x;\n"), "");
+    assert!(belongs("a/sim.rs", "a/sim.rs") && belongs("a/sim/more.rs", "a/sim.rs"));
+    assert!(!belongs("a/simple.rs", "a/sim.rs") && !belongs("a/b.rs", "a/sim.rs"));
 }
 
 // --- length ---
@@ -454,6 +461,42 @@ fn the_migration_check_sees_gaps_and_doubles() {
     assert!(!complaints(&["0001_start.sql", "0003_more.sql"]).is_empty());
     assert!(!complaints(&["0001_start.sql", "0001_more.sql"]).is_empty());
     assert!(!complaints(&["1_start.sql"]).is_empty());
+}
+
+// --- mutants ---
+
+/// The files that a patch changes, each with the texts that it wants to find there.
+fn wanted(patch: &str) -> Vec<(String, String)> {
+    let mut out: Vec<(String, String)> = Vec::new();
+    let mut file = String::new();
+    for line in patch.lines() {
+        match (line.strip_prefix("--- a/"), line.split_at_checked(1)) {
+            (Some(path), _) => file = path.to_owned(),
+            (_, Some(("@", _))) => out.push((file.clone(), String::new())),
+            (_, Some((" " | "-", text))) => {
+                if let Some((_, wanted)) = out.last_mut() {
+                    wanted.push_str(&format!("{text}\n"));
+                }
+            }
+            _ => {}
+        }
+    }
+    out
+}
+
+#[test]
+fn mutants_fit_the_source() {
+    let mut complaints = Vec::new();
+    for patch in files_below(&root().join("scripts/mutants"), ".patch") {
+        let wanted = wanted(&patch.text);
+        assert!(!wanted.is_empty(), "{} changes nothing", patch.path);
+        for (file, text) in wanted {
+            if !fs::read_to_string(root().join(&file)).unwrap_or_default().contains(&text) {
+                complaints.push(format!("{}: {file} has changed; make the patch anew, then: make mutants", patch.path));
+            }
+        }
+    }
+    ok(complaints);
 }
 
 // --- documents ---

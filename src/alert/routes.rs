@@ -55,22 +55,24 @@ fn due(route: &RouteSpec, after: Duration, case: &Case<'_>) -> bool {
     (case.now - case.opened).to_std().is_ok_and(|stands| stands >= after) && !(route.unless_acked && case.acked)
 }
 
+/// Every destination, as if there were no routes.
+#[must_use]
+pub fn everybody(alerts: &AlertSpec) -> Vec<Target> {
+    let target =
+        |name: &str| Target { destination: name.to_owned(), repeat: alerts.repeat, cap: alerts.cap, open: true };
+    alerts.destinations.iter().map(|to| target(&to.name)).collect()
+}
+
 /// Who hears of a subject: the first route that fits, and the next ones while it goes on. Routes with `after` escalate:
 /// wherever they stand, they come beside what the others say and end nothing. Without routes everybody hears of
-/// everything. Each destination is named once, by its first route. A route outside of its hours still fits: what it
+/// everything, and of what is the fleet's own and fits no route. Each destination is named once, by its first route. A route outside of its hours still fits: what it
 /// would tell waits for them.
 #[must_use]
 pub fn targets(alerts: &AlertSpec, case: &Case<'_>) -> Vec<Target> {
-    let mut out: Vec<Target> = Vec::new();
     if alerts.routes.is_empty() {
-        out.extend(alerts.destinations.iter().map(|to| Target {
-            destination: to.name.clone(),
-            repeat: alerts.repeat,
-            cap: alerts.cap,
-            open: true,
-        }));
-        return out;
+        return everybody(alerts);
     }
+    let mut out: Vec<Target> = Vec::new();
     let mut ended = false;
     for route in &alerts.routes {
         let escalates = route.after.map(|after| due(route, after, case));
@@ -94,7 +96,8 @@ pub fn targets(alerts: &AlertSpec, case: &Case<'_>) -> Vec<Target> {
         }
         ended |= escalates.is_none() && !route.goes_on;
     }
-    out
+    // Routes by host or group must not make the fleet's own problems nobody's.
+    if case.subject.host.is_empty() && out.is_empty() { everybody(alerts) } else { out }
 }
 
 #[cfg(test)]

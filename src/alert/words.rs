@@ -2,26 +2,8 @@
 
 use crate::model::alert::Subject;
 use crate::model::metric::Unit;
+pub use crate::model::own_rule::*;
 use crate::model::rule;
-
-/// The rule for hosts that cannot be collected.
-pub const UNREACHABLE: &str = "unreachable";
-/// The rule for hosts of which no sample arrives.
-pub const SILENT: &str = "host.silent";
-/// The rule for hosts that answer with old samples only.
-pub const PROBE_STALE: &str = "probe-stale";
-/// The rule for hosts whose clock is wrong.
-pub const CLOCK_SKEW: &str = "clock-skew";
-/// The rule of the fleet for many hosts that fail at once.
-pub const MASS: &str = "mass-unreachable";
-/// The rule of the fleet for a collector that does not run.
-pub const STALLED: &str = "collector-stalled";
-/// The rule of the fleet for mailboxes that refuse.
-pub const UNDELIVERABLE: &str = "mail-undeliverable";
-/// The rule of the fleet for services with too few healthy servers.
-pub const SERVICE_HEALTHY: &str = "service.healthy";
-/// Rules that no configuration names thresholds for.
-pub const BUILT_IN: &[&str] = &[UNREACHABLE, PROBE_STALE, CLOCK_SKEW, MASS, STALLED, UNDELIVERABLE, SERVICE_HEALTHY];
 
 /// Short names that people use; other rules go by their own.
 const LABELS: &[(&str, &str)] = &[

@@ -141,8 +141,7 @@ pub fn turn(
         report.rows += rows.len();
         taken += rows.len();
         for row in &rows {
-            world.recall(store, row)?;
-            world.row(row);
+            world.row(store, row)?;
         }
         if taken >= BATCH {
             taken = 0;
@@ -155,7 +154,9 @@ pub fn turn(
     let pauses = store.pauses()?;
     world.prune(now);
     let means = world::means(store, spec, now)?;
-    world.tick(&Facts { now, sweep: sweep.as_ref(), half, pauses: &pauses, means: &means });
+    let beats = store.beats()?;
+    let damage = beats.iter().find(|beat| beat.role == "store" && !beat.ok).map(|beat| beat.text.as_str());
+    world.tick(&Facts { now, sweep: sweep.as_ref(), half, damage, pauses: &pauses, means: &means });
     write(store, &mut world, cursor, taken > 0, dry_run)?;
     if half {
         log::info!("a sweep is under way: mail is planned once it is whole");

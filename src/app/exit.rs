@@ -71,12 +71,16 @@ pub struct Watchdog {
 #[allow(clippy::disallowed_methods, reason = "a thread that hangs cannot return an exit code")]
 pub fn watchdog(program: &'static str, after: std::time::Duration) -> Watchdog {
     let (alive, ended) = std::sync::mpsc::channel::<()>();
-    std::thread::spawn(move || {
+    let watch = move || {
         if ended.recv_timeout(after) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
             complain(&format!("{program}: not done after {} s; ended, the next run goes on", after.as_secs()));
             std::process::exit(i32::from(Exit::Failed.code()));
         }
-    });
+    };
+    // Where no thread can be begun the run goes on as well as it can.
+    if let Err(error) = std::thread::Builder::new().name("watchdog".to_owned()).spawn(watch) {
+        log::warn!("nobody watches this run: {error}");
+    }
     Watchdog { _alive: alive }
 }
 
@@ -110,5 +114,41 @@ pub fn print(text: &str) -> Outcome {
             Err(Failure::new(Exit::Failed, format!("standard output: {error}")))
         }
         _ => Ok(Exit::Done),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    /// Set for the process that is watched.
+    const WATCHED: &str = "FLEET_TEST_WATCHED";
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "what ends its process is tried in another one")]
+    fn who_hangs_is_ended_with_a_word_and_who_is_done_is_not() {
+        match std::env::var(WATCHED).as_deref() {
+            Ok("hangs") => {
+                let _dog = watchdog("fleet-x", Duration::from_millis(50));
+                std::thread::sleep(Duration::from_secs(3600));
+            }
+            Ok(_) => {
+                drop(watchdog("fleet-x", Duration::from_millis(50)));
+                std::thread::sleep(Duration::from_millis(400));
+            }
+            Err(_) => {
+                let run = |does: &str| {
+                    let name = "app::exit::tests::who_hangs_is_ended_with_a_word_and_who_is_done_is_not";
+                    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+                    let done = command.args(["--exact", name, "--nocapture"]).env(WATCHED, does).output().unwrap();
+                    (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
+                };
+                let (code, said) = run("hangs");
+                assert_eq!(code, Some(1), "{said}");
+                assert!(said.contains("fleet-x: not done after 0 s; ended, the next run goes on"), "{said}");
+                assert_eq!(run("is done").0, Some(0));
+            }
+        }
     }
 }

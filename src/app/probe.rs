@@ -8,7 +8,7 @@ mod guard;
 mod places;
 mod sample;
 mod serve;
-mod show;
+pub mod show;
 mod spool;
 mod state;
 mod words;

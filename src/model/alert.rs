@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::level::Level;
 
 /// What is judged: one rule for one item of one host. `rule` is a metric's name, or one of the built-in rules. Rules
-/// about the whole fleet (`mass-unreachable`, `collector-stalled`, `mail-undeliverable`) have an empty host.
+/// about the whole fleet (`mass-unreachable`, `mail-undeliverable` and others) have an empty host.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Subject {
     /// The host.

@@ -32,6 +32,8 @@ causes! {
     NoConsent = "no-consent", "record it with: fleet consent grant HOST";
     /// A key, password file or agent on this side cannot be used.
     LocalSetup = "local-setup", "mend what the text names, then: fleet hosts test HOST";
+    /// A bastion on the way to the host does not answer or lets nobody through.
+    Jump = "jump", "mend the bastion that the text names; every host behind it waits for that";
     /// The name does not resolve.
     Dns = "dns", "check the address of HOST in config.xml and the resolver of this machine";
     /// Nothing listens on the port.

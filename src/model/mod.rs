@@ -14,6 +14,7 @@ pub mod forecast;
 pub mod job;
 pub mod level;
 pub mod metric;
+pub mod own_rule;
 pub mod pattern;
 pub mod rule;
 pub mod sample;

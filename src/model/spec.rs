@@ -99,7 +99,8 @@ pub struct HostSpec {
     pub labels: BTreeMap<String, String>,
     /// How it is reached.
     pub transport: Transport,
-    /// Hosts that it cannot be reached without: while one of them fails, nothing of this one is told.
+    /// What it cannot be reached without, in the order of the way from here: hosts of the configuration, and bastions by
+    /// whatever name the way to them has. While one of them fails, nothing of this one is told.
     pub parents: Vec<String>,
     /// What it is judged by, defaults and inheritance applied; `off` rules are gone.
     pub rules: Vec<RuleSpec>,

@@ -4,6 +4,8 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use chrono::{DateTime, FixedOffset};
+
 use super::stream::Stream;
 use crate::model::clean::clean;
 
@@ -62,7 +64,8 @@ pub struct Answer {
     pub code: u16,
     /// The first line, cleaned.
     pub line: String,
-    /// What the server asks for before the next try. Only seconds: a date needs two right clocks.
+    /// What the server asks for before the next try. A date counts from the answer's own `Date`, so that no clock of ours
+    /// has to be right; without that it says nothing.
     pub retry_after: Option<Duration>,
 }
 
@@ -163,10 +166,20 @@ fn answer(head: &str) -> Result<Answer, String> {
     let Some(code) = code.filter(|code| (100..1000).contains(code)) else {
         return Err(format!("answers what is no HTTP: \"{line}\""));
     };
-    let values = head.lines().skip(1).filter_map(|line| line.split_once(':'));
-    let after = values.filter(|(name, _)| name.eq_ignore_ascii_case("retry-after"));
-    let after = after.filter_map(|(_, value)| value.trim().parse().ok()).next().map(Duration::from_secs);
-    Ok(Answer { code, line, retry_after: after })
+    let value = |wanted: &str| {
+        let values = head.lines().skip(1).filter_map(|line| line.split_once(':'));
+        values.filter(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim()).next()
+    };
+    let retry_after = value("retry-after").and_then(|after| match after.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => (date(after)? - date(value("date")?)?).to_std().ok(),
+    });
+    Ok(Answer { code, line, retry_after })
+}
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT`.
+fn date(text: &str) -> Option<DateTime<FixedOffset>> {
+    DateTime::parse_from_rfc2822(text).ok()
 }
 
 #[cfg(test)]
@@ -194,6 +207,13 @@ mod tests {
         let busy = read("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 429 Slow\r\nretry-AFTER: 90\r\n\r\nbody").unwrap();
         assert_eq!((busy.code, busy.retry_after), (429, Some(Duration::from_secs(90))));
         assert_eq!(read("HTTP/1.0 204 No\r\nRetry-After: Fri, 31 Dec\r\n\r\n").unwrap().retry_after, None);
+        let after = |date: &str, after: &str| {
+            read(&format!("HTTP/1.1 503 No\r\n{date}Retry-After: {after}\r\n\r\n")).unwrap().retry_after
+        };
+        let (date, later) = ("Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n", "Sun, 06 Nov 1994 08:51:07 GMT");
+        assert_eq!(after(date, later), Some(Duration::from_secs(90)));
+        assert_eq!(after("", later), None, "our clock may be any time off");
+        assert_eq!(after(date, "Sun, 06 Nov 1994 08:49:00 GMT"), None, "over already");
         for bad in ["", "hello", "HTTP/1.1 200 OK\r\n", "HTTP/2 200\r\n\r\n", "HTTP/1.1 abc\r\n\r\n", "SSH-2.0\r\n\r\n"]
         {
             assert!(read(bad).is_err(), "{bad}");

@@ -133,6 +133,12 @@ impl Judge {
         Self { rule, warning: spec.warning, critical: spec.critical, end_warning, end_critical }
     }
 
+    /// The value that ends a problem of this rule, in base units; none where it has no threshold.
+    #[must_use]
+    pub fn ends(&self) -> Option<f64> {
+        self.end_warning
+    }
+
     /// What a value means by itself. One that is not finite means nothing: no data is neither problem nor recovery.
     #[must_use]
     pub fn verdict(&self, value: f64) -> Verdict {

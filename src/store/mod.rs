@@ -182,8 +182,9 @@ pub trait Store: Send {
     fn revoke(&mut self, host: &str, at: DateTime<Utc>) -> Result<bool>;
     /// All consents, revoked ones too, by host.
     fn consents(&self) -> Result<Vec<Consent>>;
-    /// Removes everything that was stored of a host but its consents, also mail that tells of it or may (a summary) and
-    /// is not queued; returns the samples removed.
+    /// Removes everything that was stored of a host but its consents, also mail that tells of it or may (a summary). What
+    /// of that is queued stays as a row without subject and body, to be taken back by the next plan. Returns the samples
+    /// removed.
     fn forget(&mut self, host: &str) -> Result<u64>;
 
     /// Rolls samples older than `keep` up to hours and removes them; removes hours older than `keep_hourly`.

@@ -79,7 +79,9 @@ pub fn deliver(
         let line = post.line(&mail);
         let now = clock();
         let paused = delivery.pauses.get(&line).is_some_and(|pause| pause.until > now);
-        if mail.next > now || paused || now >= deadline || delivery.held.contains(&key) {
+        // One without content told of a host that was erased: the next plan takes it back.
+        let erased = mail.body.is_empty();
+        if erased || mail.next > now || paused || now >= deadline || delivery.held.contains(&key) {
             delivery.held.insert(key);
             continue;
         }

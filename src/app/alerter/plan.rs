@@ -10,6 +10,7 @@ use super::quiet::Quiet;
 use super::world::{World, delta, mailbox};
 use crate::alert::reconcile::{self, Action, Standing};
 use crate::alert::routes::{self, Case, Target};
+use crate::alert::words::UNDELIVERABLE;
 use crate::model::alert::{Incident, Mail, MailState, Pause, Plan, Subject, Tells, Told};
 use crate::model::level::Level;
 use crate::model::silence::Silence;
@@ -93,10 +94,11 @@ struct Planner<'a> {
     quiet: &'a Quiet<'a>,
     world: &'a World<'a>,
     stored: &'a Stored,
+    everybody: Vec<(&'a DestinationSpec, String)>,
     incidents: BTreeMap<i64, &'a Incident>,
     /// Closed incidents that somebody was told of, by subject.
     ended: BTreeMap<&'a Subject, Vec<i64>>,
-    /// Why each open incident is not told; the same for all recipients.
+    /// Incidents of which nothing but their end is told; the same for all recipients.
     hushed: BTreeSet<i64>,
     now: DateTime<Utc>,
 }
@@ -108,7 +110,9 @@ pub fn plan(quiet: &Quiet<'_>, world: &World<'_>, stored: &Stored, now: DateTime
     let known = tellings(stored.told.iter().map(|(told, _)| told));
     let mut tellings = known.clone();
     // Queued mail that was certainly not accepted: the present truth takes its place.
-    let untouched = |mail: &&Mail| (!mail.maybe && mail.attempts == 0 && !mail.short) || now - mail.created > EXPIRED;
+    let untouched = |mail: &&Mail| {
+        (!mail.maybe && mail.attempts == 0 && !mail.short) || now - mail.created > EXPIRED || mail.body.is_empty()
+    };
     let back: Vec<&Mail> = stored.queued.iter().filter(untouched).collect();
     for mail in back.iter().rev() {
         restore(&mut tellings, mail);
@@ -125,17 +129,16 @@ pub fn plan(quiet: &Quiet<'_>, world: &World<'_>, stored: &Stored, now: DateTime
     for incident in incidents.values().filter(|incident| incident.closed.is_some()) {
         ended.entry(&incident.subject).or_default().push(incident.id);
     }
-    let open = incidents.values().filter(|incident| incident.closed.is_none());
-    let hushed = open.filter(|incident| quiet.why(&incident.subject).is_some()).map(|incident| incident.id).collect();
-    let planner = Planner { quiet, world, stored, incidents, ended, hushed, now };
+    let hushed = incidents.values().filter(|incident| quiet.why(&incident.subject).is_some());
+    let hushed = hushed.map(|incident| incident.id).collect();
+    let planner = Planner { quiet, world, stored, everybody, incidents, ended, hushed, now };
     let open: Vec<&Incident> = world.incidents.values().filter(|incident| incident.closed.is_none()).collect();
     let mut letters = Letters::new(spec, now, look, &open);
-    for (destination, recipient) in everybody {
-        let broken = mailbox(&destination.name, &recipient);
-        if stored.pauses.iter().any(|pause| pause.what == broken && pause.until > now) {
+    for (destination, recipient) in &planner.everybody {
+        if planner.broken(&destination.name, recipient) {
             continue;
         }
-        let who = (destination.name.clone(), recipient);
+        let who = (destination.name.clone(), recipient.clone());
         planner.carry(&who, &mut tellings);
         let (entries, cap) = planner.entries(&who, &mut tellings);
         let summary = planner.summary(&who, &mut plan);
@@ -197,8 +200,25 @@ impl Planner<'_> {
         let acked = self.acked(incident);
         let (subject, now) = (&incident.subject, self.now);
         let case = Case { subject, groups: self.quiet.groups(subject), level, opened: incident.opened, acked, now };
-        let mut targets = routes::targets(&self.quiet.spec().alerts, &case).into_iter();
-        targets.find(|target| target.destination == destination)
+        let alerts = &self.quiet.spec().alerts;
+        let mut targets = routes::targets(alerts, &case);
+        // That somebody cannot be told must reach somebody.
+        if subject.rule == UNDELIVERABLE && !targets.iter().any(|target| self.works(&target.destination)) {
+            targets = routes::everybody(alerts);
+        }
+        targets.into_iter().find(|target| target.destination == destination)
+    }
+
+    /// Whether some recipient of a destination takes mail.
+    fn works(&self, destination: &str) -> bool {
+        let all = self.everybody.iter().filter(|(to, _)| to.name == destination);
+        all.into_iter().any(|(_, recipient)| !self.broken(destination, recipient))
+    }
+
+    /// Whether a recipient refused for good and is left alone.
+    fn broken(&self, destination: &str, recipient: &str) -> bool {
+        let name = mailbox(destination, recipient);
+        self.stored.pauses.iter().any(|pause| pause.what == name && pause.until > self.now)
     }
 
     fn acked(&self, incident: &Incident) -> bool {

@@ -1,7 +1,7 @@
 //! What the rules of a host say of a sample: measured values, what is derived from the sample before it, forecasts, and
 //! what is absent. The past comes from the store for the first row of a run, then from memory.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -62,66 +62,54 @@ type Value = (&'static str, String, f64);
 /// What is left of something, by item: (seconds, value), oldest first.
 type Left = BTreeMap<String, VecDeque<(f64, f64)>>;
 
-/// What is known of each host's past.
-#[derive(Default)]
-pub struct Readings {
-    hosts: HashMap<String, Known>,
-}
-
-#[derive(Default)]
-struct Known {
-    /// Nothing but its own readings is judged of the host.
-    idle: bool,
+/// What is known of one host's past, as far as its rules look beyond a sample's own readings.
+pub struct Past {
     /// What the host's rules name and no host sends.
     wanted: Vec<Derived>,
     inputs: Vec<&'static str>,
+    /// Whether the store was asked for what came before.
+    asked: bool,
     last: Option<Totals>,
     /// By the metric that a forecast is made from; only once some item of the host needs one.
     left: BTreeMap<&'static str, Left>,
 }
 
-impl Known {
-    fn of(host: &HostSpec) -> Self {
-        let mut known = Self::default();
+impl Past {
+    /// Of a host that nothing is known of yet; `None` where nothing but a sample's own readings is judged.
+    pub fn of(host: &HostSpec) -> Option<Self> {
+        let (mut wanted, mut inputs) = (Vec::new(), Vec::new());
         let named = host.rules.iter().flat_map(|rule| {
             let conditions = rule.conditions.iter().map(|condition| condition.metric.as_str());
             std::iter::once(rule.metric.as_str()).filter(|_| rule.kind != RuleKind::Absent).chain(conditions)
         });
         for metric in named {
             let Some(derived) = past::derived(metric) else { continue };
-            if matches!(derived.formula, Formula::Forecast(_)) || known.wanted.contains(&derived) {
+            if matches!(derived.formula, Formula::Forecast(_)) || wanted.contains(&derived) {
                 continue;
             }
-            known.inputs.extend(derived.formula.inputs());
-            known.wanted.push(derived);
+            inputs.extend(derived.formula.inputs());
+            wanted.push(derived);
         }
-        known.inputs.sort_unstable();
-        known.inputs.dedup();
-        known.idle =
-            known.wanted.is_empty() && !host.rules.iter().any(|rule| !direct(rule) || !rule.conditions.is_empty());
-        known
+        inputs.sort_unstable();
+        inputs.dedup();
+        let looks = !wanted.is_empty() || host.rules.iter().any(|rule| !direct(rule) || !rule.conditions.is_empty());
+        looks.then(|| Self { wanted, inputs, asked: false, last: None, left: BTreeMap::new() })
     }
-}
 
-impl Readings {
     /// Reads from the store what the row's samples are judged beside, where it is not known from an earlier row.
     ///
     /// # Errors
     /// The store's.
-    pub fn prepare(&mut self, store: &dyn Store, host: &HostSpec, row: &Row) -> Result<()> {
+    pub fn recall(&mut self, store: &dyn Store, host: &HostSpec, row: &Row) -> Result<()> {
         let Some(first) = row.samples.first() else { return Ok(()) };
-        if !self.hosts.contains_key(&host.name) {
-            let mut known = Known::of(host);
-            if !known.inputs.is_empty() {
-                let metrics: Vec<&str> = known.inputs.iter().copied().chain([UPTIME]).collect();
-                let before = store.before(&host.name, &first.key, &metrics)?;
-                known.last = before.map(|sample| Totals::of(&sample, &known.inputs));
-            }
-            self.hosts.insert(host.name.clone(), known);
+        if !self.asked && !self.inputs.is_empty() {
+            let metrics: Vec<&str> = self.inputs.iter().copied().chain([UPTIME]).collect();
+            let before = store.before(&host.name, &first.key, &metrics)?;
+            self.last = before.map(|sample| Totals::of(&sample, &self.inputs));
         }
-        let Some(known) = self.hosts.get_mut(&host.name).filter(|known| !known.idle) else { return Ok(()) };
+        self.asked = true;
         for (rule, left) in forecasts(host) {
-            if known.left.contains_key(left) || !row.samples.iter().any(|sample| worth(rule, sample, None)) {
+            if self.left.contains_key(left) || !row.samples.iter().any(|sample| worth(rule, sample, None)) {
                 continue;
             }
             let span = TimeDelta::milliseconds((forecast::SPAN * 1000.0) as i64);
@@ -131,7 +119,7 @@ impl Readings {
                 let points = series.points.iter().map(|point| (seconds(point.at), point.mean));
                 (series.item, points.collect())
             });
-            known.left.insert(left, points.collect());
+            self.left.insert(left, points.collect());
         }
         Ok(())
     }
@@ -147,15 +135,8 @@ impl Readings {
         missing: &dyn Fn(&str, &str) -> f64,
         blind: &dyn Fn(&str, &str) -> bool,
     ) -> Beyond<'a> {
-        let known = match self.hosts.get_mut(&host.name) {
-            Some(known) => known,
-            None => self.hosts.entry(host.name.clone()).or_insert_with(|| Known::of(host)),
-        };
-        if known.idle {
-            return Beyond::default();
-        }
-        let mut beyond = Beyond { judged: Vec::new(), made: known.derive(sample) };
-        let foretold = known.foretell(host, sample, at);
+        let mut beyond = Beyond { judged: Vec::new(), made: self.derive(sample) };
+        let foretold = self.foretell(host, sample, at);
         beyond.made.extend(foretold);
         let mut judged: Vec<Judged<'a>> = Vec::new();
         let mut judge = |rule: &'a RuleSpec, item: &str, value: f64| {
@@ -192,9 +173,7 @@ impl Readings {
         beyond.judged = judged;
         beyond
     }
-}
 
-impl Known {
     fn derive(&mut self, sample: &Sample) -> Vec<Value> {
         if self.wanted.is_empty() {
             return Vec::new();

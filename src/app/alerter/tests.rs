@@ -322,11 +322,11 @@ proptest! {
         let rows = store.rows_after(0, 1000).unwrap();
         let mut whole = empty();
         let mut world = World::new(&spec, vec![], vec![], vec![], 0);
-        rows.iter().for_each(|row| world.row(row));
+        rows.iter().for_each(|row| world.row(&store, row).unwrap());
         whole.commit_evaluation(&world.take(rows.len() as i64, true).unwrap()).unwrap();
         let mut world = World::new(&spec, vec![], vec![], vec![], 0);
         for (row, cut) in rows.iter().zip(&cuts) {
-            world.row(row);
+            world.row(&store, row).unwrap();
             if *cut {
                 store.commit_evaluation(&world.take(row.id, true).unwrap()).unwrap();
                 let (states, open) = (store.states().unwrap(), store.open_incidents().unwrap());

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::readings::{self, Readings};
+use super::readings::{self, Past};
 use crate::alert::fold::{self, Observation, Windows};
 use crate::alert::words::{self, BUILT_IN, CLOCK_SKEW, PROBE_STALE, SILENT, UNREACHABLE};
 use crate::app::past;
@@ -19,6 +19,7 @@ use crate::model::spec::{FleetSpec, HostSpec, RuleSpec};
 use crate::rule::Judge;
 use crate::store::{self, Store};
 
+mod bastions;
 mod fleet;
 mod hosts;
 mod samples;
@@ -30,27 +31,57 @@ pub use services::means;
 /// Names of readings in their order, shared by all hosts that have the same.
 type Layout = Rc<Vec<(String, String)>>;
 
-/// One subject.
-struct Slot<'a> {
+/// A rule with all that does not hang on the value reckoned once. Hosts mostly have the same ones.
+#[derive(Clone, Copy)]
+struct Ready<'a> {
+    rule: &'a RuleSpec,
+    judge: Judge,
+    windows: Windows,
+}
+
+/// One subject. Millions are looked at one after another in a catch-up, so it is kept small.
+struct Slot {
     subject: Subject,
     state: RuleState,
-    /// How it is judged; `None` for built-in rules and for what the configuration lost.
-    rule: Option<(&'a RuleSpec, Judge, Windows)>,
+    /// How it is judged, as a place in [`World::ready`]; `None` for built-in rules and for what the configuration lost.
+    rule: Option<usize>,
     /// Whether its values are changes over time, which mean little just after a boot.
     rate: bool,
-    /// Whether its values are no readings of a sample: derived, foretold or absent.
-    beyond: bool,
     /// To be written.
     dirty: bool,
     /// Its state is forgotten.
     gone: bool,
 }
 
+/// What a host's rules look at besides the readings of a sample.
+#[derive(Default)]
+enum Behind {
+    /// No row of it was seen yet.
+    #[default]
+    Unknown,
+    /// Nothing.
+    Nothing,
+    /// Its past.
+    Past(Box<Past>),
+}
+
+/// A visit as a bastion on the way to the host sees it.
+struct Visit {
+    at: DateTime<Utc>,
+    /// Why nobody came through; `None`: somebody did, whatever became of it behind.
+    stuck: Option<String>,
+}
+
 /// Everything of one host; the fleet's own subjects are those of the host without a name.
 #[derive(Default)]
 struct Track<'a> {
     host: Option<&'a HostSpec>,
-    slots: Vec<Slot<'a>>,
+    behind: Behind,
+    slots: Vec<Slot>,
+    /// Slots whose values are no readings of a sample: derived, foretold or absent.
+    beyond: Vec<usize>,
+    /// What came of its last visit among this run's rows.
+    visit: Option<Visit>,
     /// By the place in the layout; `None`: not judged.
     places: Vec<Option<usize>>,
     /// Slots of metrics that the layout does not have.
@@ -88,7 +119,7 @@ pub struct World<'a> {
     changed: BTreeSet<i64>,
     events: Vec<Event>,
     unacked: Vec<i64>,
-    readings: Readings,
+    ready: Vec<Ready<'a>>,
 }
 
 /// As chrono counts it; what is too long for it is a year.
@@ -118,7 +149,7 @@ impl<'a> World<'a> {
             changed: BTreeSet::new(),
             events: Vec::new(),
             unacked: Vec::new(),
-            readings: Readings::default(),
+            ready: Vec::new(),
         };
         for host in &spec.hosts {
             world.names.insert(host.name.clone(), world.tracks.len());
@@ -142,17 +173,34 @@ impl<'a> World<'a> {
     }
 
     fn add(&mut self, track: usize, subject: Subject, state: RuleState) -> usize {
-        let interval = self.interval;
-        let track = &mut self.tracks[track];
-        let rule = track.host.and_then(|host| readings::governing(host, &subject.rule, &subject.item));
+        let governing = |host| readings::governing(host, &subject.rule, &subject.item);
+        let rule = self.tracks[track].host.and_then(governing);
         let beyond = rule.is_some_and(|rule| !readings::direct(rule) || past::derived(&rule.metric).is_some());
-        let rule = rule.map(|rule| (rule, Judge::new(rule), samples::windows(rule, interval)));
+        let rule = rule.map(|rule| self.ready(rule));
         let rate = samples::is_rate(&subject.rule);
+        let track = &mut self.tracks[track];
         if let Some(n) = EACH_ROW.iter().position(|name| *name == subject.rule && subject.item.is_empty()) {
             track.own[n] = Some(track.slots.len());
         }
-        track.slots.push(Slot { subject, state, rule, rate, beyond, dirty: false, gone: false });
+        if beyond {
+            track.beyond.push(track.slots.len());
+        }
+        track.slots.push(Slot { subject, state, rule, rate, dirty: false, gone: false });
         track.slots.len() - 1
+    }
+
+    /// The place of a rule made ready.
+    fn ready(&mut self, rule: &'a RuleSpec) -> usize {
+        self.ready.iter().position(|known| known.rule == rule).unwrap_or_else(|| {
+            let (judge, windows) = (Judge::new(rule), samples::windows(rule, self.interval));
+            self.ready.push(Ready { rule, judge, windows });
+            self.ready.len() - 1
+        })
+    }
+
+    /// How a slot is judged.
+    fn judged(&self, slot: &Slot) -> Option<&Ready<'a>> {
+        slot.rule.and_then(|place| self.ready.get(place))
     }
 
     /// The slot of a built-in rule or of a rule without readings, made where it is new.
@@ -181,27 +229,27 @@ impl<'a> World<'a> {
         (!slot.gone).then_some(&slot.state)
     }
 
-    /// Reads from the store what the row is judged beside; before [`World::row`].
-    ///
-    /// # Errors
-    /// The store's.
-    pub fn recall(&mut self, store: &dyn Store, row: &Row) -> store::Result<()> {
-        let host = self.names.get(&row.attempt.host).and_then(|track| self.tracks[*track].host);
-        host.map_or(Ok(()), |host| self.readings.prepare(store, host, row))
-    }
-
     /// Every subject of a host with its state and rule.
     pub fn subjects(&self, host: &str) -> impl Iterator<Item = (&Subject, &RuleState, Option<&'a RuleSpec>)> {
         let track = self.names.get(host).map(|track| &self.tracks[*track]);
         let slots = track.into_iter().flat_map(|track| &track.slots).filter(|slot| !slot.gone);
-        slots.map(|slot| (&slot.subject, &slot.state, slot.rule.map(|(rule, ..)| rule)))
+        slots.map(|slot| (&slot.subject, &slot.state, self.judged(slot).map(|ready| ready.rule)))
     }
 
-    /// Moves the truth by one row.
-    pub fn row(&mut self, row: &Row) {
-        let Some(&track) = self.names.get(&row.attempt.host) else { return };
-        if self.tracks[track].host.is_none() {
-            return;
+    /// Moves the truth by one row. What its samples are judged beside is read from the store, where a rule of the host
+    /// looks beside them and no earlier row told it.
+    ///
+    /// # Errors
+    /// The store's; the row was not begun then.
+    pub fn row(&mut self, store: &dyn Store, row: &Row) -> store::Result<()> {
+        let Some(&track) = self.names.get(&row.attempt.host) else { return Ok(()) };
+        let it = &mut self.tracks[track];
+        let Some(host) = it.host else { return Ok(()) };
+        if matches!(it.behind, Behind::Unknown) {
+            it.behind = Past::of(host).map_or(Behind::Nothing, |past| Behind::Past(Box::new(past)));
+        }
+        if let Behind::Past(past) = &mut it.behind {
+            past.recall(store, host, row)?;
         }
         self.reach(track, row);
         self.silence(track, row);
@@ -209,6 +257,7 @@ impl<'a> World<'a> {
         for sample in &row.samples {
             self.sample(track, sample, row.attempt.at);
         }
+        Ok(())
     }
 
     /// Folds one observation into a slot; `text` is asked for only when the level changes.
@@ -218,7 +267,7 @@ impl<'a> World<'a> {
         slot: usize,
         windows: &Windows,
         seen: &Observation,
-        text: impl FnOnce(&Slot<'_>, Level) -> String,
+        text: impl FnOnce(&Slot, Level) -> String,
     ) {
         let it = &mut self.tracks[track].slots[slot];
         if it.gone {
@@ -362,10 +411,5 @@ impl World<'_> {
     /// Whether the host's last attempt failed, soft or hard: then nothing else of it is told.
     pub fn failing(&self, host: &str) -> bool {
         self.built_in(host, UNREACHABLE, "").is_some_and(fails)
-    }
-
-    /// The last failure of a host to answer.
-    pub fn last_failure(&self, host: &str) -> Option<DateTime<Utc>> {
-        self.built_in(host, UNREACHABLE, "").and_then(|state| state.bad)
     }
 }

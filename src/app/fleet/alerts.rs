@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
+use super::show::sentence;
 use super::{mail, show, views};
 use crate::alert::hush::Why;
 use crate::alert::words;
@@ -13,7 +14,6 @@ use crate::app::context::{Common, open_store};
 use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::app::{clock, snapshot};
 use crate::model::alert::{Incident, Mail, MailState};
-use crate::model::clean::clean;
 use crate::model::filter::Chosen;
 use crate::model::level::Level;
 use crate::model::snapshot::{Limits, Problem};
@@ -127,7 +127,7 @@ pub fn stamp(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M UTC").to_string()
 }
 
-fn capital(text: &str) -> String {
+pub fn capital(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
@@ -218,21 +218,21 @@ fn show_all(common: &Common, ids: &[i64], as_json: bool) -> Outcome {
             }));
             continue;
         }
-        let mut lines = vec![format!("{} [{}] {}", id, incident.level.tag(), words::name(&incident.subject))];
-        lines.push(format!("  {}", incident.text));
-        lines.push("History:".to_owned());
-        lines.extend(
-            events.iter().map(|event| format!("  {} {:<4} {}", stamp(event.at), event.level.tag(), event.text)),
-        );
-        if !mails.is_empty() {
-            lines.push("Mails:".to_owned());
-            lines.extend(mails.iter().map(|mail| format!("  {}", sent(mail, id))));
+        if !text.is_empty() {
+            text.push('\n');
         }
-        if !why.is_empty() {
-            lines.push("Now:".to_owned());
-            lines.extend(why.iter().map(|sentence| format!("  {sentence}")));
+        let title = format!("{} [{}] {}", id, incident.level.tag(), words::name(&incident.subject));
+        let history = events.iter().map(|event| format!("{} {:<4} {}", stamp(event.at), event.level.tag(), event.text));
+        let parts = [
+            (title, vec![incident.text.clone()]),
+            ("History:".to_owned(), history.collect()),
+            ("Mails:".to_owned(), mails.iter().map(|mail| sent(mail, id)).collect()),
+            ("Now:".to_owned(), why),
+        ];
+        for (heading, lines) in parts.into_iter().filter(|(_, lines)| !lines.is_empty()) {
+            sentence(&heading, "", &mut text);
+            lines.iter().for_each(|line| sentence(line, "  ", &mut text));
         }
-        text.push_str(&lines.iter().map(|line| clean(line) + "\n").collect::<String>());
     }
     exit::print(&if as_json { json::text(&json!({"version": 1, "rows": rows})) } else { text })
 }

@@ -1,20 +1,23 @@
-//! `fleet explain HOST`: each rule with its value, threshold and samples so far, what keeps it back, and who was told.
+//! `fleet explain HOST`: why it is red, in sentences: each rule with its value, thresholds and samples so far, what keeps it
+//! back, and who was told.
+
+use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::alerts::{Present, stamp};
+use super::alerts::{Present, capital, stamp};
+use super::show::sentence;
 use crate::alert::words;
 use crate::app::context::{Common, open_store};
 use crate::app::exit::{self, Exit, Failure, Outcome};
-use crate::config::{show_duration, show_level, suggest};
-use crate::model::alert::{RuleState, Subject};
-use crate::model::catalogue;
+use crate::config::suggest;
 use crate::model::clean::clean;
-use crate::model::fleet::Outcome as Ended;
+use crate::model::fleet::{Attempt, Outcome as Ended};
 use crate::model::level::Level;
-use crate::model::metric::Unit;
-use crate::model::spec::RuleSpec;
+use crate::model::spec::HostSpec;
 use crate::view::json;
+
+mod sentences;
 
 /// Flags.
 #[derive(Debug, clap::Args)]
@@ -22,16 +25,25 @@ pub struct Args {
     /// The host's name in the configuration
     #[arg(value_name = "HOST")]
     host: String,
-    /// Only rules (metrics) that match
+    /// Only rules (metrics) that match, in full
     #[arg(long, value_name = "PATTERN")]
     rule: Option<String>,
+    /// In full what is well too
+    #[arg(long)]
+    all: bool,
     /// As JSON
     #[arg(long)]
     json: bool,
 }
 
-/// Samples that are drawn.
-const DRAWN: u32 = 12;
+/// What is said of one subject.
+struct Part {
+    level: Level,
+    /// `web01 disk /var`, and the number of its problem.
+    title: String,
+    sentences: Vec<String>,
+    row: Value,
+}
 
 pub fn run(common: &Common, args: Args) -> Outcome {
     let spec = common.spec()?;
@@ -44,109 +56,80 @@ pub fn run(common: &Common, args: Args) -> Outcome {
     let present = Present::read(&spec, store.as_ref())?;
     let quiet = present.quiet(&spec);
     let wanted = |name: &str| args.rule.as_ref().is_none_or(|glob| crate::model::pattern::matches(glob, name));
-    let mut rows: Vec<Value> = Vec::new();
-    let mut text = format!("{}: ", host.name);
-    match store.attempts(&host.name, 1)?.first() {
-        None => text.push_str(&format!("never collected; try: fleet hosts test {}\n", host.name)),
-        Some(attempt) => match &attempt.outcome {
-            Ended::Collected => text.push_str(&format!("last collected on {}.\n", stamp(attempt.at))),
-            Ended::Failed { cause, text: why } => {
-                text.push_str(&format!("the last try on {} failed: {cause}: {why}\n", stamp(attempt.at)));
-            }
-        },
-    }
+    let mut parts: Vec<Part> = Vec::new();
     for (subject, state, rule) in present.world.subjects(&host.name) {
         if !wanted(&subject.rule) {
             continue;
         }
         let incident = state.incident.and_then(|id| present.world.incidents.get(&id));
-        let mut sentences = vec![judged(subject, state, rule)];
-        if !words::BUILT_IN.contains(&subject.rule.as_str()) {
-            sentences.push(samples(state));
-        }
+        let mut sentences = sentences::judged(subject, state, rule, incident);
+        let mut title = words::name(subject);
         if let Some(incident) = incident {
-            sentences.push(format!(
-                "{} since {} (problem {}).",
-                capital(state.level),
-                stamp(incident.opened),
-                incident.id
-            ));
+            title.push_str(&format!(" (problem {})", incident.id));
             sentences.extend(present.why(&quiet, incident));
         } else if let Some(why) = quiet.why(subject) {
             sentences.push(format!("If it became a problem, it would not be told: {}.", why.sentence()));
         }
-        text.push_str(&format!("\n[{}] {}\n", state.level.tag(), words::name(subject)));
-        text.extend(sentences.iter().map(|sentence| format!("  {sentence}\n")));
-        rows.push(json!({
+        let row = json!({
             "host": subject.host, "rule": subject.rule, "item": subject.item, "level": state.level.word(),
             "value": state.value, "warning": rule.and_then(|rule| rule.warning),
             "critical": rule.and_then(|rule| rule.critical), "last": state.last.map(|at| at.to_rfc3339()),
             "incident": state.incident, "sentences": sentences,
-        }));
+        });
+        parts.push(Part { level: state.level, title, sentences, row });
     }
-    let judged: Vec<&str> = rows.iter().filter_map(|row| row["rule"].as_str()).collect();
-    let idle: Vec<&str> =
-        host.rules.iter().map(|rule| rule.metric.as_str()).filter(|name| !judged.contains(name)).collect();
-    let idle: std::collections::BTreeSet<&str> = idle.into_iter().filter(|name| wanted(name)).collect();
-    if !idle.is_empty() {
-        text.push_str(&format!(
-            "\nRules that no sample was judged by yet: {}\n",
-            idle.iter().copied().collect::<Vec<_>>().join(", ")
-        ));
-    }
+    parts.sort_by_key(|part| std::cmp::Reverse(part.level));
+    let judged: BTreeSet<&str> = parts.iter().filter_map(|part| part.row["rule"].as_str()).collect();
+    let names = host.rules.iter().map(|rule| rule.name.as_str());
+    let idle: BTreeSet<&str> = names.filter(|name| wanted(name) && !judged.contains(name)).collect();
+    let attempt = store.attempts(&host.name, 1)?.into_iter().next();
+    let first = opening(host, &parts, attempt.as_ref(), args.rule.is_some());
     if args.json {
-        let all = json!({"version": 1, "host": host.name, "rows": rows, "not_judged": idle});
+        let rows: Vec<&Value> = parts.iter().map(|part| &part.row).collect();
+        let all = json!({"version": 1, "host": host.name, "text": first, "rows": rows, "not_judged": idle});
         return exit::print(&json::text(&all));
     }
-    exit::print(&text.lines().map(|line| clean(line) + "\n").collect::<String>())
-}
-
-fn capital(level: Level) -> &'static str {
-    match level {
-        Level::Ok => "Ok",
-        Level::Warning => "Warning",
-        Level::Critical => "Critical",
+    let mut text = String::new();
+    sentence(&first, "", &mut text);
+    let full = |part: &&Part| part.level > Level::Ok || args.all || args.rule.is_some();
+    for part in parts.iter().filter(full) {
+        text.push_str(&format!("\n[{}] {}\n", part.level.tag(), clean(&part.title)));
+        part.sentences.iter().for_each(|said| sentence(said, "  ", &mut text));
     }
+    let list = |text: &mut String, what: &str, names: Vec<&str>, more: &str| {
+        if !names.is_empty() {
+            text.push('\n');
+            sentence(&format!("{what} ({}): {}.{more}", names.len(), names.join(", ")), "", text);
+        }
+    };
+    let short = |part: &&Part| !full(part);
+    let well: Vec<&str> = parts.iter().filter(short).map(|part| part.title.as_str()).collect();
+    let well: Vec<&str> =
+        well.iter().map(|title| title.strip_prefix(&format!("{} ", host.name)).unwrap_or(title)).collect();
+    list(&mut text, "Well", well, &format!(" In full: fleet explain {} --all", host.name));
+    list(&mut text, "Rules that no sample was judged by yet", idle.into_iter().collect(), "");
+    exit::print(&text)
 }
 
-/// `filesystem.used is 91.2 %; warning above 80%, critical above 90% (config.xml:12), on 2 of 3 samples.`
-fn judged(subject: &Subject, state: &RuleState, spec: Option<&RuleSpec>) -> String {
-    let Some(spec) = spec else {
-        let since = state.bad.map_or_else(String::new, |at| format!("; the last time that it was bad: {}", stamp(at)));
-        return format!("A rule that is built in{since}.");
+/// `web01 is critical, because of 2 of 34 things judged. It was last collected on ...`
+fn opening(host: &HostSpec, parts: &[Part], attempt: Option<&Attempt>, chosen: bool) -> String {
+    let name = &host.name;
+    let visit = match attempt.map(|attempt| (stamp(attempt.at), &attempt.outcome)) {
+        None => return format!("{name} was never collected; try: fleet hosts test {name}"),
+        Some((at, Ended::Collected)) => format!("It was last collected on {at}."),
+        Some((at, Ended::Failed { cause, text })) => {
+            let remedy = capital(&cause.remedy().replace("HOST", name));
+            format!("It could not be collected on {at}: {cause}: {text}. {remedy}.")
+        }
     };
-    let unit = catalogue::find(&spec.metric).map_or(Unit::Count, |metric| metric.unit);
-    let way = spec.kind.word();
-    let limit = |level: &str, threshold: Option<f64>| {
-        let threshold = threshold?;
-        let origin = spec.origins.get(level).filter(|origin| origin.line > 0);
-        let file = origin.and_then(|origin| origin.file.file_name()).map(|name| name.to_string_lossy().into_owned());
-        let place = origin.zip(file).map_or_else(String::new, |(origin, file)| format!(" ({file}:{})", origin.line));
-        Some(format!("{level} {way} {}{place}", show_level(threshold, unit)))
-    };
-    let limits: Vec<String> =
-        [limit("warning", spec.warning), limit("critical", spec.critical)].into_iter().flatten().collect();
-    let opens = match spec.hold {
-        Some(hold) if hold.is_zero() => "at once".to_owned(),
-        Some(hold) => format!("when all samples of {} are", show_duration(hold)),
-        None => format!("on {} of {} samples", spec.raise, spec.of),
-    };
-    let value = words::amount(&subject.rule, state.value);
-    format!("{} is {value}; {}, {opens}; ends after {} better ones.", subject.rule, limits.join(", "), spec.fall)
-}
-
-/// The last samples as letters, the newest at the right.
-fn samples(state: &RuleState) -> String {
-    let count = state.seen.min(DRAWN);
-    if count == 0 {
-        return "No sample of it since it ended.".to_owned();
+    let bad = parts.iter().filter(|part| part.level > Level::Ok).count();
+    let worst = parts.iter().map(|part| part.level).max().unwrap_or_default();
+    let things = format!("{} {}things", parts.len(), if chosen { "matching " } else { "" });
+    match (parts.len(), bad, worst) {
+        (0, ..) => format!("Nothing of {name} is judged yet. {visit}"),
+        (1, 0, _) => format!("{name} is well in the one thing judged. {visit}"),
+        (1, ..) => format!("{name} is {worst}, by the one thing judged. {visit}"),
+        (_, 0, _) => format!("{name} is well in {things} judged. {visit}"),
+        _ => format!("{name} is {worst}, because of {bad} of {things} judged. {visit}"),
     }
-    let letter = |n: u32| match (state.critical_bits >> n & 1, state.warning_bits >> n & 1) {
-        (1, _) => 'C',
-        (_, 1) => 'W',
-        _ => '.',
-    };
-    let drawn: String = (0..count).rev().map(letter).collect();
-    let last = state.last.map_or_else(String::new, |at| format!(", the last on {}", stamp(at)));
-    format!("Samples so far, newest right: {drawn} (C critical, W warning){last}.")
 }

@@ -6,6 +6,8 @@ use clap::ValueEnum;
 
 use crate::app::context::{Color, Common};
 use crate::app::exit::{self, Exit, Failure, Outcome};
+use crate::app::probe::show::wrapped;
+use crate::model::clean::clean;
 use crate::view::{Page, csv, json, markdown, sort, table};
 
 /// How rows are written.
@@ -83,6 +85,12 @@ pub fn color(common: &Common) -> bool {
             std::io::stdout().is_terminal() && !refused && !dumb
         }
     }
+}
+
+/// Adds a sentence in lines of at most 80 columns, each word cleaned for the terminal.
+pub fn sentence(line: &str, indent: &str, text: &mut String) {
+    let words: Vec<String> = line.split_whitespace().map(clean).collect();
+    wrapped(&words.join(" "), indent, text);
 }
 
 /// The width of the terminal, or 80.

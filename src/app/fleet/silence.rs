@@ -16,6 +16,7 @@ use crate::model::pattern::matches;
 use crate::model::rule;
 use crate::model::silence::{Scope, Silence, When};
 use crate::model::spec::FleetSpec;
+use crate::view::Page;
 use crate::view::alerts::{covers, silences};
 
 /// Flags.
@@ -28,7 +29,13 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     /// Tell nothing of some hosts, groups, services or rules for a time; what ends meanwhile is told all the same
-    Add(Box<Add>),
+    Add {
+        #[command(flatten)]
+        order: Box<Add>,
+        /// The silence as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Those that hold or will
     List {
         /// Those that are over too
@@ -42,50 +49,55 @@ enum Action {
         /// Its number, as `fleet silence list` shows it
         #[arg(value_name = "ID")]
         id: i64,
+        /// The silence as JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
-#[derive(Debug, clap::Args)]
-struct Add {
+/// A silence as it is ordered, by flags or by a form of the dashboard.
+#[derive(Debug, Default, clap::Args)]
+#[group(skip)]
+pub struct Add {
     /// Hosts, patterns allowed; may be given several times
     #[arg(long, value_name = "GLOB")]
-    host: Vec<String>,
+    pub host: Vec<String>,
     /// Groups; may be given several times
     #[arg(long, value_name = "GROUP")]
-    group: Vec<String>,
+    pub group: Vec<String>,
     /// Services, patterns allowed; may be given several times
     #[arg(long, value_name = "SERVICE")]
-    service: Vec<String>,
+    pub service: Vec<String>,
     /// Rules (metrics), patterns allowed; may be given several times
     #[arg(long, value_name = "RULE")]
-    rule: Vec<String>,
+    pub rule: Vec<String>,
     /// The whole fleet
     #[arg(long, conflicts_with_all = ["host", "group", "service", "rule"])]
-    all: bool,
+    pub all: bool,
     /// For how long from its start: 90m, 2h, 3d
     #[arg(long = "for", value_name = "SPAN", conflicts_with = "until")]
-    span: Option<String>,
+    pub span: Option<String>,
     /// Its start: 2026-11-22T02:00 [default: now]
     #[arg(long, value_name = "MOMENT")]
-    from: Option<String>,
+    pub from: Option<String>,
     /// Its end: 2026-11-22T04:00
     #[arg(long, value_name = "MOMENT")]
-    until: Option<String>,
+    pub until: Option<String>,
     /// Every week on these days: sun, mon-fri, "sat sun"
     #[arg(long, value_name = "DAYS", conflicts_with_all = ["span", "from", "until"])]
-    days: Option<String>,
+    pub days: Option<String>,
     /// Every week at these hours: 02:00-04:00
     #[arg(long, value_name = "HOURS", conflicts_with_all = ["span", "from", "until"])]
-    hours: Option<String>,
+    pub hours: Option<String>,
     /// The zone of days, hours and moments: Europe/Paris
     #[arg(long, value_name = "ZONE", default_value = "UTC")]
-    time_zone: String,
+    pub time_zone: String,
     /// Why, for the others
     #[arg(long, value_name = "TEXT")]
-    reason: String,
+    pub reason: String,
     /// Who [default: the login name]
     #[arg(long, value_name = "WHO")]
-    by: Option<String>,
+    pub by: Option<String>,
 }
 
 pub fn run(common: &Common, args: Args) -> Outcome {
@@ -93,36 +105,44 @@ pub fn run(common: &Common, args: Args) -> Outcome {
     let mut store = open_store(&spec)?;
     let now = clock::now();
     match args.action {
-        Action::Add(add) => {
-            let silence = silence(&spec, *add, now)?;
-            let id = store.add_silence(&silence)?;
-            exit::print(&format!("silence {id} over {}; end it with: fleet silence end {id}\n", covers(&silence)))
+        Action::Add { order, json } => {
+            let made = silence(&spec, *order, now)?;
+            let id = store.add_silence(&made)?;
+            if json {
+                return show::page(common, show::Format::Json, &listed([Silence { id, ..made }], now));
+            }
+            exit::print(&format!("silence {id} over {}; end it with: fleet silence end {id}\n", covers(&made)))
         }
         Action::List { all, format } => {
-            let state = |silence: &Silence| match (holds(silence, now), silence.ended, lives(silence, now)) {
-                (Some(_), ..) => "holds",
-                (_, Some(_), _) => "ended",
-                (.., true) => "waits",
-                _ => "over",
-            };
             let list = store.silences()?.into_iter().chain(spec.silences.clone());
-            let list: Vec<_> = list.filter(|it| all || lives(it, now)).map(|it| (it.clone(), state(&it))).collect();
+            let list: Vec<_> = list.filter(|it| all || lives(it, now)).collect();
             if list.is_empty() && format.format() == show::Format::Table {
                 return exit::print("no silences; add one with: fleet silence add --host NAME --for 2h --reason WHY\n");
             }
-            show::page(common, format.format(), &silences(&list))
+            show::page(common, format.format(), &listed(list, now))
         }
-        Action::End { id } => {
-            if store.end_silence(id, now)? {
-                return Ok(Exit::Done);
+        Action::End { id, json } => {
+            let ended = store.end_silence(id, now)?;
+            match store.silences()?.into_iter().find(|silence| silence.id == id) {
+                Some(silence) if ended && json => show::page(common, show::Format::Json, &listed([silence], now)),
+                Some(_) if ended => Ok(Exit::Done),
+                Some(_) => Err(usage(format!("silence {id} is over already; see which hold: fleet silence list"))),
+                None => Err(usage(format!("no silence has the number {id}; see which there are: fleet silence list"))),
             }
-            let text = match store.silences()?.iter().find(|silence| silence.id == id) {
-                Some(_) => format!("silence {id} is over already; see which hold: fleet silence list"),
-                None => format!("no silence has the number {id}; see which there are: fleet silence list"),
-            };
-            Err(Failure::new(Exit::Usage, text))
         }
     }
+}
+
+/// Silences with what each does now.
+fn listed(list: impl IntoIterator<Item = Silence>, now: DateTime<Utc>) -> Page {
+    let state = |silence: &Silence| match (holds(silence, now), silence.ended, lives(silence, now)) {
+        (Some(_), ..) => "holds",
+        (_, Some(_), _) => "ended",
+        (.., true) => "waits",
+        _ => "over",
+    };
+    let list: Vec<_> = list.into_iter().map(|silence| (silence.clone(), state(&silence))).collect();
+    silences(&list)
 }
 
 fn usage(text: impl Into<String>) -> Failure {
@@ -147,7 +167,11 @@ fn known(flag: &str, words: &[String], names: &[&str], wild: bool) -> Result<(),
     Ok(())
 }
 
-fn silence(spec: &FleetSpec, add: Add, now: DateTime<Utc>) -> Result<Silence, Failure> {
+/// The silence that is meant.
+///
+/// # Errors
+/// [`Exit::Usage`] with what is wrong and what to write instead.
+pub fn silence(spec: &FleetSpec, add: Add, now: DateTime<Utc>) -> Result<Silence, Failure> {
     let hosts: Vec<&str> = spec.hosts.iter().map(|host| host.name.as_str()).collect();
     let groups: Vec<&str> = spec.hosts.iter().flat_map(|host| &host.groups).map(String::as_str).collect();
     let named = rule::names();

@@ -7,21 +7,11 @@ use super::super::tree::Node;
 use super::destination::{destination, sender, url};
 use crate::model::amount::{self, Wrong, words, wrong};
 use crate::model::level::Level;
+use crate::model::own_rule::BUILT_IN;
 use crate::model::rule;
 use crate::model::silence::Scope;
 use crate::model::spec::{AlertSpec, ChannelSpec, DestinationSpec, HostSpec, RouteSpec, SmtpSpec, Tls};
 use crate::model::suggest::did_you_mean;
-
-/// Rules besides metric thresholds (design/alerting.md).
-pub(super) const OWN_RULES: &[&str] = &[
-    "unreachable",
-    "probe-stale",
-    "collector-stalled",
-    "clock-skew",
-    "mass-unreachable",
-    "mail-undeliverable",
-    "service.healthy",
-];
 
 pub(super) fn alerts(node: Option<&Node>, hosts: &[HostSpec], groups: &[String], report: &mut Report) -> AlertSpec {
     let mut spec = AlertSpec { cap: 3, recovered: true, ..AlertSpec::default() };
@@ -171,7 +161,7 @@ pub(super) fn scope(node: &Node, hosts: &[HostSpec], groups: &[String], report: 
         names => Ok(names),
     });
     let named = rule::names();
-    let rules = named.iter().map(String::as_str).chain(OWN_RULES.iter().copied());
+    let rules = named.iter().map(String::as_str).chain(BUILT_IN.iter().copied());
     Scope {
         hosts: list(node, "host", true, &mut hosts.iter().map(|host| host.name.as_str()), report),
         groups: list(node, "group", false, &mut groups.iter().map(String::as_str), report),

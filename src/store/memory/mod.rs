@@ -533,10 +533,11 @@ impl Store for Memory {
         self.incidents.retain(|id, _| !gone.contains(id));
         self.events.retain(|event| !gone.contains(&event.incident));
         self.told.retain(|(id, ..), _| !gone.contains(id));
-        self.mails.retain(|_, mail| {
-            let tells = mail.tells.is_empty() || mail.tells.iter().any(|it| gone.contains(&it.incident));
-            mail.state == MailState::Queued || !tells
-        });
+        let tells = |mail: &Mail| mail.tells.is_empty() || mail.tells.iter().any(|it| gone.contains(&it.incident));
+        self.mails.retain(|_, mail| mail.state == MailState::Queued || !tells(mail));
+        for mail in self.mails.values_mut().filter(|mail| tells(mail)) {
+            (mail.subject, mail.body, mail.error) = Default::default();
+        }
         self.acks.retain(|id, _| !gone.contains(id));
         Ok((had - self.samples.len()) as u64)
     }

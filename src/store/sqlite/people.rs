@@ -61,10 +61,13 @@ pub(super) fn forget(conn: &Connection, host: &str) -> rusqlite::Result<u64> {
         conn.execute(&sql, [host])?;
     }
     // A summary of the day names no incident, and may name any host.
-    let told = "DELETE FROM mail WHERE state <> 'queued' AND (before = '[]' OR EXISTS (SELECT 1
-                FROM json_each(mail.before) AS each JOIN incident AS i ON i.id = json_extract(each.value, '$[0]')
-                WHERE i.host = ?1))";
-    conn.execute(told, [host])?;
+    let names = "(before = '[]' OR EXISTS (SELECT 1
+                 FROM json_each(mail.before) AS each JOIN incident AS i ON i.id = json_extract(each.value, '$[0]')
+                 WHERE i.host = ?1))";
+    conn.execute(&format!("DELETE FROM mail WHERE state <> 'queued' AND {names}"), [host])?;
+    // What waits loses its content only: a plan has yet to take back what it would have told of others.
+    let emptied = format!("UPDATE mail SET subject = '', body = x'', error = '' WHERE state = 'queued' AND {names}");
+    conn.execute(&emptied, [host])?;
     conn.execute("DELETE FROM incident WHERE host = ?1", [host])?;
     super::upkeep::drop_unused(conn)?;
     super::upkeep::drop_names(conn)?;

@@ -1,6 +1,6 @@
 //! A store and a mail server that die at a given step, as a process does under `kill -9`.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -56,6 +56,37 @@ pub struct Mortal {
     pub fate: Arc<Fate>,
     /// What was committed as plans.
     pub plans: RefCell<Vec<Plan>>,
+    /// How many things were read, but for the fold's memory, which every run takes up whole.
+    pub read: Cell<usize>,
+}
+
+/// How many things an answer of the store holds.
+trait Size {
+    fn size(&self) -> usize;
+}
+
+impl<T> Size for Vec<T> {
+    fn size(&self) -> usize {
+        self.len()
+    }
+}
+
+impl<T> Size for Option<T> {
+    fn size(&self) -> usize {
+        1
+    }
+}
+
+impl Size for i64 {
+    fn size(&self) -> usize {
+        1
+    }
+}
+
+impl Size for () {
+    fn size(&self) -> usize {
+        0
+    }
 }
 
 macro_rules! mortal {
@@ -63,7 +94,9 @@ macro_rules! mortal {
         impl Store for Mortal {
             $(fn $read(&self, $($r: $rt),*) -> Result<$ro> {
                 self.fate.alive()?;
-                self.inner.$read($($r),*)
+                let found = self.inner.$read($($r),*)?;
+                self.read.set(self.read.get() + found.size());
+                Ok(found)
             })*
             $(fn $write(&mut self, $($w: $wt),*) -> Result<$wo> {
                 self.fate.step()?;
@@ -71,6 +104,10 @@ macro_rules! mortal {
                 self.fate.step()?;
                 done
             })*
+            fn states(&self) -> Result<Vec<(Subject, RuleState)>> {
+                self.fate.alive()?;
+                self.inner.states()
+            }
             fn commit_plan(&mut self, plan: &Plan) -> Result<()> {
                 self.fate.step()?;
                 self.inner.commit_plan(plan)?;
@@ -96,7 +133,6 @@ mortal! {
         top(host: &str, at: DateTime<Utc>) -> Option<(DateTime<Utc>, Vec<Process>)>;
         at(host: &str, at: DateTime<Utc>) -> Option<(DateTime<Utc>, Sample)>;
         cursor() -> i64;
-        states() -> Vec<(Subject, RuleState)>;
         open_incidents() -> Vec<Incident>;
         incidents(limit: usize) -> Vec<Incident>;
         incident(id: i64) -> Option<Incident>;

@@ -1,5 +1,5 @@
 //! What is judged of the fleet as a whole at the end of a run, by the wall clock: the collector, many hosts that fail
-//! at once, and mailboxes that refuse.
+//! at once, the store, and mailboxes that refuse.
 
 use std::collections::BTreeMap;
 
@@ -7,9 +7,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::hosts::verdict;
 use super::services::{self, Mean};
-use super::{World, at_once, fails, two};
+use super::{World, at_once, bastions, fails, two};
 use crate::alert::fold::Observation;
-use crate::alert::words::{MASS, STALLED, UNDELIVERABLE, UNREACHABLE};
+use crate::alert::words::{BASTION, DAMAGED, MASS, STALLED, UNDELIVERABLE, UNREACHABLE};
 use crate::model::alert::{Pause, Subject};
 use crate::model::fleet::Sweep;
 use crate::model::spec::{FleetSpec, HostSpec};
@@ -26,6 +26,8 @@ pub struct Facts<'a> {
     pub sweep: Option<&'a Sweep>,
     /// Whether it is under way.
     pub half: bool,
+    /// What is known of a store that was damaged and set aside, until a person has seen to it.
+    pub damage: Option<&'a str>,
     /// Ways that are paused.
     pub pauses: &'a [Pause],
     /// Means over the servers of services.
@@ -45,7 +47,8 @@ pub(super) fn knows(spec: &FleetSpec, subject: &Subject) -> bool {
             let recipients = notify::of(&to.channel).map(|(_, all)| all).unwrap_or_default();
             recipients.iter().any(|recipient| subject.item == format!("{} {recipient}", to.name))
         }),
-        STALLED => true,
+        STALLED | DAMAGED => true,
+        BASTION => bastions::knows(spec, &subject.item),
         rule => services::knows(spec, rule, &subject.item),
     }
 }
@@ -59,11 +62,13 @@ impl World<'_> {
         if age <= self.interval * 3 / 2 {
             self.quiet_hosts(facts.now);
         }
+        self.bastions();
         if !facts.half {
             self.mass(facts.now);
         }
         self.services(facts.now, facts.means);
         self.mailboxes(facts);
+        self.damage(facts);
     }
 
     fn stalled_collector(&mut self, facts: &Facts<'_>, age: TimeDelta) {
@@ -92,9 +97,8 @@ impl World<'_> {
         for host in &self.spec.hosts {
             // A parent explains it while it fails, and until the host was tried again after that.
             let last = self.built_in(&host.name, UNREACHABLE, "").and_then(|state| state.last);
-            let explains =
-                |parent: &&str| self.failing(parent) || self.last_failure(parent).is_some_and(|at| last <= Some(at));
-            let fails = self.failing(&host.name) && !self.parents(host).iter().any(explains);
+            let fails =
+                self.failing(&host.name) && !self.parents(host).iter().any(|parent| self.explains(parent, last));
             for site in std::iter::once("").chain(host.groups.iter().map(String::as_str)) {
                 let (failed, all) = sites.entry(site).or_default();
                 *failed += usize::from(fails);
@@ -142,7 +146,15 @@ impl World<'_> {
         }
     }
 
-    /// Every host without which this one cannot be reached, near ones first.
+    fn damage(&mut self, facts: &Facts<'_>) {
+        let text = facts.damage.unwrap_or("the damaged store was taken away");
+        let bad = facts.damage.is_some();
+        let seen = Observation { at: facts.now, value: f64::from(u8::from(bad)), verdict: verdict(bad, true, !bad) };
+        let (fleet, windows) = (self.track(""), at_once(self.interval));
+        self.flag(fleet, (DAMAGED, ""), &windows, &seen, text);
+    }
+
+    /// Everything without which this host cannot be reached: its own parents, then theirs.
     pub fn parents<'b>(&'b self, host: &'b HostSpec) -> Vec<&'b str> {
         let mut all: Vec<&str> = host.parents.iter().map(String::as_str).collect();
         let mut next = 0;
@@ -171,7 +183,7 @@ impl World<'_> {
                 above.push((name, fails(state), state.bad));
             }
         };
-        if subject.rule == STALLED || subject.rule == UNDELIVERABLE {
+        if matches!(subject.rule.as_str(), STALLED | UNDELIVERABLE | DAMAGED) {
             return above;
         }
         add("the collector does not run".to_owned(), STALLED, "", "");
@@ -185,8 +197,11 @@ impl World<'_> {
         }
         for parent in self.parents(host) {
             add(format!("its parent {parent} does not answer"), UNREACHABLE, parent, "");
+            add(format!("nobody comes through its bastion {parent}"), BASTION, "", parent);
         }
-        if subject.rule != UNREACHABLE {
+        if subject.rule == UNREACHABLE {
+            add(format!("nobody comes through bastion {}", host.name), BASTION, "", &host.name);
+        } else {
             add(format!("{} itself does not answer", host.name), UNREACHABLE, &host.name, "");
         }
         above

@@ -1,8 +1,10 @@
 //! What is judged of a host besides its metrics: whether it answers, since when it is silent, and its clock.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{World, at_once, samples, two};
+use super::{Ready, World, at_once, samples, two};
 use crate::alert::fold::{Observation, Windows};
 use crate::alert::words::{CLOCK_SKEW, PROBE_STALE, SILENT, UNREACHABLE};
 use crate::model::alert::Verdict;
@@ -43,6 +45,7 @@ impl World<'_> {
     pub(super) fn reach(&mut self, track: usize, row: &Row) {
         let Some(host) = self.tracks[track].host else { return };
         let (interval, at) = (self.interval, row.attempt.at);
+        self.pass(track, row);
         let mut stale = None;
         let mut windows = two(interval);
         let (failed, text) = match &row.attempt.outcome {
@@ -52,21 +55,21 @@ impl World<'_> {
                 cause: Cause::BackOff | Cause::NoConsent | Cause::SweepDeadline | Cause::Store | Cause::Internal,
                 ..
             } => return,
-            Outcome::Collected => (false, "answers again".to_owned()),
+            Outcome::Collected => (false, Cow::Borrowed("answers again")),
             // It answered, with nothing but what it had measured before.
             Outcome::Failed { cause: Cause::BadEnvelope, text } if !row.samples.is_empty() => {
                 stale = Some(format!(
                     "answers with old samples only: {text}; look at the probe: fleet hosts test {}",
                     host.name
                 ));
-                (false, "answers again".to_owned())
+                (false, Cow::Borrowed("answers again"))
             }
             Outcome::Failed { cause, text } => {
                 if matches!(cause, Cause::HostKeyChanged | Cause::HostKeyRevoked) {
                     windows = at_once(interval);
                 }
                 let remedy = cause.remedy().replace("HOST", &host.name);
-                (true, format!("cannot be collected: {cause}: {text}; {remedy}"))
+                (true, Cow::Owned(format!("cannot be collected: {cause}: {text}; {remedy}")))
             }
         };
         let seen = |bad: bool, critical| Observation {
@@ -76,8 +79,7 @@ impl World<'_> {
         };
         self.flag(track, (UNREACHABLE, ""), &windows, &seen(failed, true), &text);
         if !failed {
-            let fresh = "its probe measures again".to_owned();
-            let text = stale.as_ref().unwrap_or(&fresh);
+            let text = stale.as_deref().unwrap_or("its probe measures again");
             self.flag(track, (PROBE_STALE, ""), &two(interval), &seen(stale.is_some(), false), text);
         }
     }
@@ -95,10 +97,10 @@ impl World<'_> {
     }
 
     fn silent(&mut self, track: usize, slot: usize, at: DateTime<Utc>, value: f64) {
-        let Some((_, judge, _)) = self.tracks[track].slots[slot].rule else { return };
+        let Some(&Ready { rule, judge, .. }) = self.judged(&self.tracks[track].slots[slot]) else { return };
         let seen = Observation { at, value, verdict: judge.verdict(value) };
         let windows = at_once(self.interval);
-        self.observe(track, slot, &windows, &seen, |slot, level| samples::sentence(slot, value, level));
+        self.observe(track, slot, &windows, &seen, |_, level| samples::said(rule, "", value, level));
     }
 
     fn silent_for(&self, track: usize, slot: usize, at: DateTime<Utc>) -> Option<f64> {
@@ -111,7 +113,7 @@ impl World<'_> {
         for track in 0..self.tracks.len() {
             let Some(slot) = self.tracks[track].find(SILENT, "") else { continue };
             let it = &self.tracks[track].slots[slot];
-            let (Some((_, judge, _)), false) = (it.rule, it.gone) else { continue };
+            let (Some(Ready { judge, .. }), false) = (self.judged(it), it.gone) else { continue };
             let Some(value) = self.silent_for(track, slot, now) else { continue };
             let verdict = judge.verdict(value);
             // Only rows end a silence, and nothing is written unless a level changes.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::super::readings::{self, Beyond, Judged};
-use super::{Slot, World, at_once, delta};
+use super::{Behind, Ready, World, at_once, delta};
 use crate::alert::fold::{self, Observation, Windows};
 use crate::alert::words::{self, BUILT_IN, SILENT};
 use crate::app::past;
@@ -39,14 +39,6 @@ pub(super) fn windows(rule: &RuleSpec, interval: TimeDelta) -> Windows {
     Windows { raise: rule.raise, of: rule.of.min(64), fall: rule.fall, hold: rule.hold.map(delta), interval }
 }
 
-/// What the slot's rule says of a value, with the threshold of the level.
-pub(super) fn sentence(slot: &Slot<'_>, value: f64, level: Level) -> String {
-    match slot.rule {
-        Some((rule, ..)) => said(rule, &slot.subject.item, value, level),
-        None => format!("{} is {}", words::name(&slot.subject), words::amount(&slot.subject.rule, value)),
-    }
-}
-
 /// What a rule says of a value, with the threshold of the level.
 pub(super) fn said(rule: &RuleSpec, item: &str, value: f64, level: Level) -> String {
     rule::sentence(rule, item, value, level, &|value| words::amount(&rule.name, value))
@@ -77,27 +69,27 @@ impl<'a> World<'a> {
         for (place, reading) in sample.readings.iter().enumerate() {
             let Some(slot) = self.tracks[track].places.get(place).copied().flatten() else { continue };
             let it = &self.tracks[track].slots[slot];
-            let Some((rule, judge, windows)) = it.rule else { continue };
+            let Some(&Ready { rule, judge, windows }) = self.judged(it) else { continue };
             if young && it.rate {
                 continue;
             }
             let verdict = beyond.verdict(&judge, rule, sample, &reading.item, reading.value);
             let seen = Observation { at, value: reading.value, verdict };
-            self.observe(track, slot, &windows, &seen, |slot, level| sentence(slot, seen.value, level));
+            self.observe(track, slot, &windows, &seen, |_, level| said(rule, &reading.item, seen.value, level));
         }
         let mut seen = BTreeSet::new();
         for Judged { rule, item, value, verdict } in beyond.judged {
             let slot = self.slot(track, &rule.name, &item);
             let it = &self.tracks[track].slots[slot];
-            let Some((.., windows)) = it.rule else { continue };
+            let Some(&Ready { windows, .. }) = self.judged(it) else { continue };
             if seen.insert(slot) && !(young && it.rate) {
                 let judged = Observation { at, value, verdict };
-                self.observe(track, slot, &windows, &judged, |slot, level| sentence(slot, value, level));
+                self.observe(track, slot, &windows, &judged, |_, level| said(rule, &item, value, level));
             }
         }
-        for slot in 0..self.tracks[track].slots.len() {
-            let it = &self.tracks[track].slots[slot];
-            if it.beyond && !seen.contains(&slot) && !readings::held(sample, &it.subject) {
+        for n in 0..self.tracks[track].beyond.len() {
+            let Some(&slot) = self.tracks[track].beyond.get(n) else { break };
+            if !seen.contains(&slot) && !readings::held(sample, &self.tracks[track].slots[slot].subject) {
                 self.missing(track, slot, sample, at);
             }
         }
@@ -108,15 +100,19 @@ impl<'a> World<'a> {
     }
 
     /// What is judged of the sample besides its readings.
-    fn beyond(&mut self, track: usize, sample: &Sample, at: DateTime<Utc>) -> Beyond<'a> {
-        let Some(host) = self.tracks[track].host else { return Beyond::default() };
-        let track = &self.tracks[track];
+    fn beyond(&mut self, number: usize, sample: &Sample, at: DateTime<Utc>) -> Beyond<'a> {
+        let it = &mut self.tracks[number];
+        let (Some(host), Behind::Past(_)) = (it.host, &it.behind) else { return Beyond::default() };
+        let Behind::Past(mut past) = std::mem::take(&mut it.behind) else { return Beyond::default() };
+        let track = &self.tracks[number];
         let missing = |rule: &str, item: &str| {
             let state = track.find(rule, item).map(|slot| &track.slots[slot]).filter(|slot| !slot.gone);
             let since = state.and_then(|slot| Some((at - slot.state.last?).as_seconds_f64() + slot.state.value));
             since.unwrap_or_default().max(0.0)
         };
-        self.readings.beyond(host, sample, at, &missing, &|rule, item| blind(sample, rule, item))
+        let beyond = past.beyond(host, sample, at, &missing, &|rule, item| blind(sample, rule, item));
+        self.tracks[number].behind = Behind::Past(past);
+        beyond
     }
 
     fn missing(&mut self, track: usize, slot: usize, sample: &Sample, at: DateTime<Utc>) {
@@ -167,10 +163,11 @@ impl<'a> World<'a> {
             places.push(slot.filter(|slot| present.insert(*slot)));
         }
         let track = &mut self.tracks[track];
-        let own = |slot: &Slot<'_>| {
-            !slot.beyond && slot.subject.rule != SILENT && !BUILT_IN.contains(&slot.subject.rule.as_str())
+        let own = |n: &usize| {
+            let rule = track.slots[*n].subject.rule.as_str();
+            !track.beyond.contains(n) && rule != SILENT && !BUILT_IN.contains(&rule)
         };
-        track.absent = (0..track.slots.len()).filter(|n| !present.contains(n) && own(&track.slots[*n])).collect();
+        track.absent = (0..track.slots.len()).filter(|n| !present.contains(n) && own(n)).collect();
         track.places = places;
         track.layout = Some(layout);
     }
