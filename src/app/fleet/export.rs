@@ -180,7 +180,9 @@ impl Export<'_> {
         for host in &self.hosts {
             let unknown = |name: &str| (self.wanted)(name) && catalogue::measured(name).is_none();
             let mut names = BTreeSet::new();
-            self.each(host, &unknown, &mut |name, _, _| drop(names.insert(name.to_owned())))?;
+            self.each(host, &unknown, &mut |name, _, _| {
+                let _ = names.insert(name.to_owned());
+            })?;
             for name in names {
                 for ((_, item), points) in self.series(host, &|metric| metric == name)? {
                     out.0.push_str(head.take().unwrap_or_default());

@@ -13,21 +13,24 @@ mod alerts;
 mod ask;
 mod backup;
 mod check_config;
+mod completions;
 mod config;
 mod consent;
 mod erase;
 mod explain;
-mod generate;
+mod export;
 mod health;
 mod history;
 mod hosts;
 mod init;
 mod keys;
 mod mail;
+mod man;
 mod paths;
 mod prune;
 mod show;
 mod silence;
+mod sql;
 mod views;
 
 /// Watches a fleet over plain SSH, with nothing installed on the machines
@@ -76,16 +79,23 @@ enum Command {
     Backup(backup::Args),
     /// The files that are used, and why
     Paths(paths::Args),
-    /// Print a completion script
-    Completions(generate::CompletionsArgs),
+    /// Everything that is kept, for other programs: CSV, JSON lines, InfluxDB line protocol, OpenMetrics
+    Export(export::Args),
+    /// Ask the store what no view answers; nothing can be changed
+    Sql(sql::Args),
+    /// Print what makes a shell complete commands, flags and the names of hosts
+    Completions(completions::Args),
     /// Write man pages
-    Man(generate::ManArgs),
+    Man(man::Args),
 }
 
 /// Runs `fleet`.
 #[must_use]
 pub fn main() -> ExitCode {
     harden::no_core();
+    if let Some(done) = completions::answer(Cli::command) {
+        return exit::finish("fleet", Ok(done));
+    }
     let parsed = Cli::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
@@ -125,8 +135,10 @@ fn run(cli: Cli) -> Outcome {
         Command::Prune(args) => prune::run(&common, args),
         Command::Backup(args) => backup::run(&common, args),
         Command::Paths(args) => paths::run(&common, args),
-        Command::Completions(args) => generate::completions::<Cli>(args),
-        Command::Man(args) => generate::man::<Cli>(args),
+        Command::Export(args) => export::run(&common, args),
+        Command::Sql(args) => sql::run(&common, args),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args, Cli::command()),
         Command::View(view) => view.run(&common),
     }
 }
