@@ -219,6 +219,8 @@ pub struct Condition {
     pub bytes: u64,
     /// Size of the log that is not yet part of it.
     pub log_bytes: u64,
+    /// Whether it is small enough to be checked whole, and set aside where it is damaged, at each opening.
+    pub is_checked: bool,
     /// Damaged files that were set aside and are still there.
     pub set_aside: Vec<PathBuf>,
 }

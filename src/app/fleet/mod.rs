@@ -16,6 +16,7 @@ mod check_config;
 mod completions;
 mod config;
 mod consent;
+mod doctor;
 mod erase;
 mod explain;
 mod export;
@@ -28,6 +29,7 @@ mod mail;
 mod man;
 mod paths;
 mod prune;
+mod schedule;
 mod show;
 mod silence;
 mod sql;
@@ -69,6 +71,10 @@ enum Command {
     Explain(explain::Args),
     /// Whether collector and alerter do their job; exit code as Nagios plugins have
     Health(health::Args),
+    /// Look at keys, clocks, hosts, store, mail, runs and disks, each fault with what to type next
+    Doctor(doctor::Args),
+    /// Put sweeps, alerts and upkeep into cron or systemd
+    Schedule(schedule::Args),
     /// Send a test mail and show the dialogue with the server
     Mail(mail::Args),
     /// Record, end and list the consents of machines' owners
@@ -135,6 +141,8 @@ fn run(cli: Cli) -> Outcome {
         Command::Prune(args) => prune::run(&common, args),
         Command::Backup(args) => backup::run(&common, args),
         Command::Paths(args) => paths::run(&common, args),
+        Command::Doctor(args) => doctor::run(&common, args),
+        Command::Schedule(args) => schedule::run(&common, args),
         Command::Export(args) => export::run(&common, args),
         Command::Sql(args) => sql::run(&common, args),
         Command::Completions(args) => completions::run(args),

@@ -11,8 +11,6 @@ mod cron;
 mod programs;
 mod systemd;
 
-pub use programs::heard;
-
 /// Flags.
 #[derive(Debug, clap::Args)]
 pub struct Args {

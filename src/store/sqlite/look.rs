@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::error::translate;
 use super::migrate::{MIGRATIONS, version};
-use super::open::{aside, beside};
+use super::open::{CHECKED, aside, beside};
 use crate::store::{Answer, Condition, Result, StoreError, Value};
 
 /// A person does not wait as long as a sweep does.
@@ -42,6 +42,7 @@ pub(super) fn condition(path: &Path) -> Result<Condition> {
         known: MIGRATIONS.len() as i64,
         bytes: size(""),
         log_bytes: size("-wal"),
+        is_checked: size("") <= CHECKED,
         set_aside: aside(path).unwrap_or_default(),
     })
 }

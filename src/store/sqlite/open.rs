@@ -16,7 +16,7 @@ use crate::store::{Result, StoreError};
 /// SQLite before this one can lose rows of a WAL that is reset while it is written.
 const OLDEST: i32 = 3_051_003;
 /// A file up to this size is checked whole at each opening; a greater one when a call found damage in it.
-const CHECKED: u64 = 8 << 20;
+pub(super) const CHECKED: u64 = 8 << 20;
 /// How an SQLite file begins.
 const MAGIC: &[u8] = b"SQLite format 3\0";
 /// The application id that the first migration sets.

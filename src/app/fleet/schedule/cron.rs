@@ -34,7 +34,7 @@ fn block(plan: &Plan) -> Result<String, Failure> {
         }
     };
     let config = word(&plan.config)?;
-    let program = |name: &str| Ok(format!("{} --config {config}", word(&plan.programs.join(name))?));
+    let program = |name: &str| Ok::<_, Failure>(format!("{} --config {config}", word(&plan.programs.join(name))?));
     let (collector, alerter, fleet) = (program("fleet-collector")?, program("fleet-alerter")?, program("fleet")?);
     Ok(format!(
         "{BEGIN}\n\
