@@ -86,6 +86,7 @@ mortal! {
         sweeps(limit: usize) -> Vec<Sweep>;
         rows_after(after: i64, limit: usize) -> Vec<Row>;
         now() -> Vec<HostNow>;
+        latest(metrics: &[&str]) -> Vec<HostNow>;
         tried() -> Vec<Attempt>;
         attempts(host: &str, limit: usize) -> Vec<Attempt>;
         series(host: &str, metric: &str, since: DateTime<Utc>, until: DateTime<Utc>) -> Vec<Series>;
@@ -94,12 +95,14 @@ mortal! {
         before(host: &str, key: &SampleKey, metrics: &[&str]) -> Option<Sample>;
         facts(host: &str) -> Vec<HostFact>;
         top(host: &str, at: DateTime<Utc>) -> Option<(DateTime<Utc>, Vec<Process>)>;
+        at(host: &str, at: DateTime<Utc>) -> Option<(DateTime<Utc>, Sample)>;
         cursor() -> i64;
         states() -> Vec<(Subject, RuleState)>;
         open_incidents() -> Vec<Incident>;
         incidents(limit: usize) -> Vec<Incident>;
         incident(id: i64) -> Option<Incident>;
         closed_since(at: DateTime<Utc>) -> Vec<Incident>;
+        incidents_of(host: &str, since: DateTime<Utc>, until: DateTime<Utc>) -> Vec<Incident>;
         last_incident() -> i64;
         events(incident: i64) -> Vec<Event>;
         told() -> Vec<(Told, Incident)>;
