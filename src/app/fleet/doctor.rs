@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use super::show;
 use crate::app::clock;
 use crate::app::context::Common;
-use crate::app::exit::{Exit, Outcome};
+use crate::app::exit::{self, Exit, Outcome};
 use crate::config;
 use crate::model::clean::clean;
 use crate::model::level::Level;
@@ -37,9 +37,12 @@ pub struct Args {
 const COLUMNS: &[Column] = &[
     column("level", "LEVEL", Place::Left),
     column("part", "PART", Place::Left),
-    column("finding", "FINDING", Place::Below),
-    column("next", "NEXT", Place::Below),
+    column("finding", "FINDING", Place::Left),
+    column("next", "NEXT", Place::Left),
 ];
+
+/// Where texts begin: under the first word of the finding.
+const INDENT: &str = "                     ";
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +87,7 @@ impl Look {
         let marks = ["type: ", "with: ", "run: ", "try: "];
         let typed = marks.iter().filter_map(|mark| Some((text.rfind(mark)?, mark.len()))).max();
         let (text, next) = match typed.and_then(|(at, mark)| Some((text.get(..at)?, text.get(at + mark..)?))) {
-            Some((_, next)) => (text, next),
+            Some((before, next)) => (before.rsplit_once(';').map_or(before, |(what, _)| what), next),
             None => (text, otherwise),
         };
         self.say(level, text, next);
@@ -116,14 +119,53 @@ pub fn run(common: &Common, args: Args) -> Outcome {
         found.retain(|finding| finding.level > Level::Ok);
     }
     let worst = found.iter().map(|finding| finding.level).max().unwrap_or_default();
+    let format = args.format.format();
+    if format == show::Format::Table {
+        let color = show::color(common);
+        exit::print(&found.iter().map(|finding| sentence(finding, show::width(), color)).collect::<String>())?;
+        return Ok(Exit::Nagios(worst.number()));
+    }
     let row = |finding: Finding| {
         let text = |text: String| if text.is_empty() { Cell::Empty } else { Cell::Text(clean(&text)) };
         let part = Cell::Text(finding.part.to_owned());
         vec![Cell::Level(Some(finding.level)), part, text(finding.text), text(finding.next)]
     };
     let rows = found.into_iter().map(row).collect();
-    show::page(common, args.format.format(), &Page { columns: COLUMNS, rows })?;
+    show::page(common, format, &Page { columns: COLUMNS, rows })?;
     Ok(Exit::Nagios(worst.number()))
+}
+
+/// `CRIT  mail  smtp a:25: failed at connect ...`, and under it what to do next.
+fn sentence(finding: &Finding, width: usize, color: bool) -> String {
+    let code = match finding.level {
+        Level::Ok => 32,
+        Level::Warning => 33,
+        Level::Critical => 31,
+    };
+    let tag = format!("{:<4}", finding.level.tag());
+    let tag = if color { format!("\u{1b}[{code}m{tag}\u{1b}[0m") } else { tag };
+    let mut out = format!("{tag}  {:<13}  ", finding.part);
+    let next = if finding.next.is_empty() { String::new() } else { format!("next: {}", finding.next) };
+    for (n, text) in [finding.text.clone(), next].iter().filter(|text| !text.is_empty()).enumerate() {
+        if n > 0 {
+            out.push_str(INDENT);
+        }
+        let mut column = INDENT.len();
+        for (n, word) in text.split(' ').filter(|word| !word.is_empty()).map(|word| clean(word)).enumerate() {
+            let length = word.chars().count();
+            if n > 0 && column + 1 + length > width {
+                out.push_str(&format!("\n{INDENT}"));
+                column = INDENT.len();
+            } else if n > 0 {
+                out.push(' ');
+                column += 1;
+            }
+            out.push_str(&word);
+            column += length;
+        }
+        out.push('\n');
+    }
+    out
 }
 
 /// Without a configuration nothing else can be looked at.

@@ -16,6 +16,7 @@ mod check_config;
 mod completions;
 mod config;
 mod consent;
+mod demo;
 mod doctor;
 mod erase;
 mod explain;
@@ -27,6 +28,7 @@ mod init;
 mod keys;
 mod mail;
 mod man;
+mod nagios;
 mod paths;
 mod prune;
 mod schedule;
@@ -49,6 +51,8 @@ struct Cli {
 enum Command {
     /// Write a configuration, keys and the database, and take the first readings of this machine
     Init(init::Args),
+    /// An invented fleet with two days of past, to try everything that reads
+    Demo(demo::Args),
     /// List, add, remove and test hosts; look at and accept their host keys
     Hosts(hosts::Args),
     /// Make, list and rotate the age keys that seal the stats
@@ -75,6 +79,8 @@ enum Command {
     Doctor(doctor::Args),
     /// Put sweeps, alerts and upkeep into cron or systemd
     Schedule(schedule::Args),
+    /// A host, a service or the fleet as a Nagios plugin tells it, with performance data
+    Nagios(nagios::Args),
     /// Send a test mail and show the dialogue with the server
     Mail(mail::Args),
     /// Record, end and list the consents of machines' owners
@@ -106,7 +112,7 @@ pub fn main() -> ExitCode {
     let cli = match parsed {
         Ok(cli) => cli,
         // Nagios reads standard output, and takes the 2 of a usage error for "critical".
-        Err(error) if error.use_stderr() && asks_for_health(std::env::args_os().skip(1)) => {
+        Err(error) if error.use_stderr() && asks_as_nagios(std::env::args_os().skip(1)) => {
             return exit::finish("fleet", health::unknown(&error.to_string()));
         }
         Err(error) => error.exit(),
@@ -115,11 +121,14 @@ pub fn main() -> ExitCode {
     exit::finish("fleet", run(cli))
 }
 
-/// Whether a command line that could not be understood was meant for `fleet health`.
-fn asks_for_health(args: impl Iterator<Item = std::ffi::OsString>) -> bool {
+/// The commands that end as Nagios plugins do.
+const AS_NAGIOS: &[&str] = &["doctor", "health", "nagios"];
+
+/// Whether a command line that could not be understood was meant for a command that ends as Nagios plugins do.
+fn asks_as_nagios(args: impl Iterator<Item = std::ffi::OsString>) -> bool {
     let known = Cli::command();
     let mut words = args.filter(|arg| known.get_subcommands().any(|command| arg.as_os_str() == command.get_name()));
-    words.next().is_some_and(|first| first == "health")
+    words.next().is_some_and(|first| AS_NAGIOS.iter().any(|name| first == *name))
 }
 
 fn run(cli: Cli) -> Outcome {
@@ -143,6 +152,8 @@ fn run(cli: Cli) -> Outcome {
         Command::Paths(args) => paths::run(&common, args),
         Command::Doctor(args) => doctor::run(&common, args),
         Command::Schedule(args) => schedule::run(&common, args),
+        Command::Demo(args) => demo::run(&common, args),
+        Command::Nagios(args) => nagios::run(&common, args),
         Command::Export(args) => export::run(&common, args),
         Command::Sql(args) => sql::run(&common, args),
         Command::Completions(args) => completions::run(args),

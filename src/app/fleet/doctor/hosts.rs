@@ -54,7 +54,7 @@ pub fn look(look: &Look) {
         }
     }
     if good > 0 {
-        let age = oldest.map_or_else(String::new, |age| format!(", the last {} ago", span(age)));
+        let age = oldest.map_or_else(String::new, |age| format!(", the oldest {} ago", span(age)));
         look.good(format!("{good} of {} hosts: the last attempt brought a sample{age}", look.spec.hosts.len()));
     }
 }

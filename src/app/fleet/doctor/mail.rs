@@ -36,7 +36,7 @@ pub fn look(look: &Look) {
                 let setup = Setup { smtp, channel: &to.channel, password, timeout: look.patience };
                 let mut last = String::new();
                 match channel.reach(&setup, &mut |line| last = line.to_owned()) {
-                    Ok(()) => look.good(format!("{way}: answers; nothing was sent")),
+                    Ok(()) => look.good(format!("{way}: ready; nothing was sent")),
                     Err(refusal) => look.say(
                         Level::Critical,
                         format!("{way}: failed at {}: {}", refusal.stage, refusal.text),

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::programs::heard;
 use super::{Every, Plan, Prepared};
 use crate::app::exit::{self, Exit, Failure, Outcome};
-use crate::config::show_duration;
+use crate::model::amount::show_duration;
 
 const BEGIN: &str = "# BEGIN fleet-health: written by fleet schedule install; changes inside are lost";
 /// What of it marks the line, so that other versions know it too.
