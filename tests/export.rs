@@ -123,7 +123,12 @@ fn csv_is_whole_and_runs_nothing_in_a_spreadsheet() {
     assert_eq!(rows.len(), 1 + per_sample * (SAMPLES + 1 + hours));
     assert!(rows.iter().all(|row| row.len() == 7) && tame(&out));
     let items: BTreeSet<&str> = rows.iter().map(|row| row[2].as_str()).collect();
-    assert!(items.contains("'=1+1") && items.contains("'@SUM(A1)") && items.contains("c,d e=f") && items.contains("two?lines"));
+    assert!(
+        items.contains("'=1+1")
+            && items.contains("'@SUM(A1)")
+            && items.contains("c,d e=f")
+            && items.contains("two?lines")
+    );
     assert!(!items.iter().any(|item| item.starts_with(['=', '@', '+', '-'])), "{items:?}");
     assert!(rows.iter().any(|row| row[0].starts_with("gone")), "a host that is not configured has its past");
     assert!(rows.iter().any(|row| row[1] == "zz.brought-later" && row[4] == "-1.5"));
@@ -132,7 +137,8 @@ fn csv_is_whole_and_runs_nothing_in_a_spreadsheet() {
 #[test]
 fn what_is_asked_for_is_all_that_comes() {
     let dir = filled();
-    let rows = |args: &[&str]| fleet(dir.path(), &[&["export"][..], args].concat()).ends_with(0).out.lines().count() - 1;
+    let rows =
+        |args: &[&str]| fleet(dir.path(), &[&["export"][..], args].concat()).ends_with(0).out.lines().count() - 1;
     assert_eq!(rows(&["--metric", "cpu.*", "--since", "1d", "--host", "w1"]), SAMPLES);
     assert_eq!(rows(&["--metric", "cpu.used", "--metric", "zz*", "--since", "1d"]), 2 * (SAMPLES + 1));
     assert_eq!(rows(&["--metric", "nothing"]), 0);
@@ -152,7 +158,8 @@ fn json_lines_keep_every_name_as_it_was() {
     let hour = rows.iter().find(|row| row.get("min").is_some()).unwrap();
     assert!(hour["min"].as_f64() < hour["value"].as_f64() && hour["value"].as_f64() < hour["max"].as_f64(), "{hour}");
     let stored: Vec<Vec<String>> = sqlite3(&dir.path().join("fleet.db"), "SELECT count(*) FROM reading");
-    let whole = rows.iter().filter(|row| row["at"].as_str().unwrap() > &*(Utc::now() - TimeDelta::days(1)).to_rfc3339());
+    let whole =
+        rows.iter().filter(|row| row["at"].as_str().unwrap() > &*(Utc::now() - TimeDelta::days(1)).to_rfc3339());
     assert_eq!(stored[0][0], whole.count().to_string());
 }
 
@@ -195,13 +202,18 @@ fn openmetrics_becomes_blocks_of_prometheus() {
     assert_eq!(types.len(), 4, "{types:?}");
     assert!(types.contains(&"# TYPE fleet_network_receive_bytes counter"));
     assert!(out.contains("\nfleet_network_receive_bytes_total{host=\"w1\",item=\"eth0\"} "));
-    assert!(out.contains("item=\"a\\\"b'c\"") && out.contains("item=\"back\\\\\"") && out.contains("item=\"two\\nlines\""));
+    assert!(
+        out.contains("item=\"a\\\"b'c\"") && out.contains("item=\"back\\\\\"") && out.contains("item=\"two\\nlines\"")
+    );
     assert!(out.contains("\nfleet_unknown{host=\"w1\",metric=\"zz.brought-later\",item=\"x\\\"y\"} -1.5 "));
 
     let (file, blocks) = (dir.path().join("all.om"), dir.path().join("blocks"));
     fs::write(&file, &out).unwrap();
     let shown = |path: &Path| path.display().to_string();
-    must("promtool", &["tsdb".to_owned(), "create-blocks-from".to_owned(), "openmetrics".to_owned(), shown(&file), shown(&blocks)]);
+    must(
+        "promtool",
+        &["tsdb".to_owned(), "create-blocks-from".to_owned(), "openmetrics".to_owned(), shown(&file), shown(&blocks)],
+    );
     // Where promtool looks before it reads blocks.
     fs::create_dir(blocks.join("wal")).unwrap();
     let dump = must("promtool", &["tsdb".to_owned(), "dump".to_owned(), shown(&blocks)]);
@@ -231,13 +243,17 @@ fn the_store_answers_questions_and_takes_no_orders() {
     assert!(table.starts_with("host ") && table.contains("9007199254740993"), "{table}");
     let json = sql(&[count, "--json"]).ends_with(0).json();
     assert_eq!(json["rows"][1]["n"], (ITEMS.len() + 3) * SAMPLES);
-    assert_eq!((json["rows"][1]["big"].as_i64(), json["rows"][1]["none"].is_null()), (Some(9_007_199_254_740_993), true));
+    assert_eq!(
+        (json["rows"][1]["big"].as_i64(), json["rows"][1]["none"].is_null()),
+        (Some(9_007_199_254_740_993), true)
+    );
     let csv = sql(&["SELECT item, -1.5 AS x FROM reading WHERE item LIKE '=%' LIMIT 1", "--csv"]).ends_with(0).out;
     assert_eq!(csv, "item,x\r\n'=1+1,-1.5\r\n");
     let hostile = sql(&["SELECT DISTINCT item AS \"a\u{1b}[2Jb\" FROM reading"]).ends_with(0).out;
     assert!(tame(&hostile) && hostile.contains("two?lines"), "{hostile}");
     let before = sqlite3(&dir.path().join("fleet.db"), "SELECT count(*) FROM sample");
-    for order in ["DELETE FROM sample", "DROP TABLE sample", "PRAGMA user_version = 1", "SELECT 1; DELETE FROM sample"] {
+    for order in ["DELETE FROM sample", "DROP TABLE sample", "PRAGMA user_version = 1", "SELECT 1; DELETE FROM sample"]
+    {
         assert!(!sql(&[order]).ends_with(74).err.is_empty(), "{order}");
     }
     assert_eq!(sqlite3(&dir.path().join("fleet.db"), "SELECT count(*) FROM sample"), before);

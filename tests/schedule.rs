@@ -115,7 +115,9 @@ fn the_crontab_gets_a_block_and_keeps_what_others_wrote() {
         assert_eq!(said.code, Some(0), "{command}: {said:?}");
     }
     let config = shown(&user.home.join("config.xml"));
-    let ran = format!("fleet-collector --config {config}\nfleet-alerter --config {config}\nfleet-alerter --config {config}\n");
+    let ran = format!(
+        "fleet-collector --config {config}\nfleet-alerter --config {config}\nfleet-alerter --config {config}\n"
+    );
     assert_eq!(fs::read_to_string(&notes).unwrap(), ran);
 
     user.configure("10m");

@@ -33,11 +33,13 @@ impl Channel for Directory {
         // It is made with the first mail, in what is there already.
         let there = path.ancestors().find(|place| place.exists()).unwrap_or(path);
         let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
-        rustix::fs::access(there, access).map_err(|error| Refusal {
-            class: Class::Configuration,
-            stage: "write",
-            text: format!("{}: {error}; make it a directory that this user may write to", there.display()),
-        })
+        let error = match rustix::fs::access(there, access) {
+            _ if !there.is_dir() => rustix::io::Errno::NOTDIR,
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        let text = format!("{}: {error}; make it a directory that this user may write to", there.display());
+        Err(Refusal { class: Class::Configuration, stage: "write", text })
     }
 }
 

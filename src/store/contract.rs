@@ -599,7 +599,9 @@ fn exported(store: &dyn Store, host: &str, wanted: &dyn Fn(&str) -> bool) -> Vec
 fn an_export_is_whole_part_by_part() {
     each(|store| {
         for n in 0..200_u32 {
-            store.record(1, &attempt("a", 1, None), &[sample("b", u64::from(n), i64::from(n / 3), f64::from(n))]).unwrap();
+            store
+                .record(1, &attempt("a", 1, None), &[sample("b", u64::from(n), i64::from(n / 3), f64::from(n))])
+                .unwrap();
         }
         let all = exported(store, "a", &|_| true);
         let series = store.series("a", "cpu.used", at(-20_000), at(200_000)).unwrap();

@@ -39,7 +39,8 @@ pub struct Args {
 
 pub fn run(common: &Common, args: Args) -> Outcome {
     let own = || std::env::temp_dir().join(format!("fleet-demo-{}", rustix::process::geteuid().as_raw()));
-    let dir = args.dir.map_or_else(|| Ok(own()), std::path::absolute).map_err(|error| failed(Path::new("."), &error))?;
+    let dir =
+        args.dir.map_or_else(|| Ok(own()), std::path::absolute).map_err(|error| failed(Path::new("."), &error))?;
     // Another's folder of that name is refused: it would say what we read.
     state::ready(&dir)?;
     let file = dir.join("config.xml");
@@ -90,8 +91,7 @@ fn fill(store: &mut dyn Store, spec: &FleetSpec, file: &Path) -> Result<usize, F
     // The demo's beginning stays what it was: uptimes and totals are reckoned from it.
     let made = std::fs::metadata(file).and_then(|meta| meta.modified()).map_err(|error| failed(file, &error))?;
     let made = DateTime::<Utc>::from(made);
-    let machines: Vec<Machine> =
-        spec.hosts.iter().enumerate().map(|(n, host)| Machine::new(n, host, made)).collect();
+    let machines: Vec<Machine> = spec.hosts.iter().enumerate().map(|(n, host)| Machine::new(n, host, made)).collect();
     let last = store.sweeps(1)?.pop().map_or(now - PAST, |sweep| sweep.started);
     let first = last.max(now - PAST);
     let mut times: Vec<DateTime<Utc>> = machines::times(first, now);

@@ -94,8 +94,11 @@ impl Look {
     }
 }
 
+/// Looks at one part and says what it finds.
+type Work = fn(&Look);
+
 /// Every look, in the order in which equals are shown.
-const LOOKS: &[(&str, fn(&Look))] = &[
+const LOOKS: &[(&str, Work)] = &[
     ("keys", keys::look),
     ("store", store::look),
     ("hosts", hosts::look),
@@ -151,7 +154,7 @@ fn sentence(finding: &Finding, width: usize, color: bool) -> String {
             out.push_str(INDENT);
         }
         let mut column = INDENT.len();
-        for (n, word) in text.split(' ').filter(|word| !word.is_empty()).map(|word| clean(word)).enumerate() {
+        for (n, word) in text.split(' ').filter(|word| !word.is_empty()).map(clean).enumerate() {
             let length = word.chars().count();
             if n > 0 && column + 1 + length > width {
                 out.push_str(&format!("\n{INDENT}"));
@@ -225,7 +228,8 @@ fn looks(spec: &Arc<FleetSpec>, timeout: Duration) -> Vec<Finding> {
     }
     let order = |part: &str| LOOKS.iter().position(|(name, _)| *name == part);
     for part in open {
-        let text = format!("no answer within {}; what is told of it here is not all", units::seconds(timeout.as_secs_f64()));
+        let text =
+            format!("no answer within {}; what is told of it here is not all", units::seconds(timeout.as_secs_f64()));
         let next = format!("fleet doctor --timeout {}", units::seconds(timeout.as_secs_f64() * 10.0));
         found.push(Finding { part, level: Level::Critical, text, next });
     }

@@ -63,7 +63,7 @@ pub fn run(args: Args, fleet: Command) -> Outcome {
     let failed = |error: std::io::Error| Failure::new(Exit::Failed, format!("man pages: {error}"));
     let day = day(std::env::var("SOURCE_DATE_EPOCH").ok().as_deref(), clock::now());
     let Some(folder) = args.dir else {
-        return exit::print(&page(fleet, &day, true).map_err(failed)?);
+        return exit::print(&page(fleet.disable_help_subcommand(true), &day, true).map_err(failed)?);
     };
     std::fs::create_dir_all(&folder).map_err(failed)?;
     for command in [fleet, collector::command(), alerter::command()] {
@@ -94,7 +94,8 @@ fn page(command: Command, day: &str, is_program: bool) -> std::io::Result<String
     let source = format!("fleet-health {}", env!("CARGO_PKG_VERSION"));
     let mut text = Vec::new();
     Man::new(command).date(day).source(source).manual("fleet-health").render(&mut text)?;
-    let mut text = String::from_utf8_lossy(&text).into_owned();
+    // Of two line breaks around an empty line no formatter has a use for either.
+    let mut text = String::from_utf8_lossy(&text).replace("\n.br\n\n.br\n", "\n.sp\n");
     if is_program {
         text.push_str(BESIDE);
     }

@@ -7,13 +7,13 @@ use crate::app::context::{Common, open_store};
 use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::app::snapshot;
 use crate::config;
+use crate::model::catalogue;
 use crate::model::clean::is_hostile;
 use crate::model::filter::Filter;
 use crate::model::level::Level;
 use crate::model::metric::{Direction, Metric, Unit};
 use crate::model::snapshot::{HostRow, Limits, Problem, Snapshot, State};
 use crate::model::spec::{FleetSpec, HostSpec, RuleSpec};
-use crate::model::catalogue;
 use crate::view;
 
 /// What a host's performance data holds.
@@ -71,8 +71,7 @@ fn answer(common: &Common, args: &Args) -> Result<Answer, Failure> {
         _ => {
             let sweeps = store.sweeps(8)?;
             let sweep = sweeps.iter().find(|sweep| sweep.ended.is_some());
-            let parts =
-                view::health::judge(now, spec.collector.interval, &store.beats()?, sweep, &store.queued()?);
+            let parts = view::health::judge(now, spec.collector.interval, &store.beats()?, sweep, &store.queued()?);
             Ok(of_fleet(&snapshot, &parts))
         }
     }
@@ -156,7 +155,10 @@ fn of_service(snapshot: &Snapshot, name: &str, spec: &FleetSpec) -> Result<Answe
     let Some(service) = services.iter().find(|service| service.name == name) else {
         let known = services.iter().map(|service| service.name);
         let mend = config::did_you_mean(name, known, "see which there are: fleet services");
-        return Err(Failure::new(Exit::Usage, format!("no service is named {name} in {}; {mend}", spec.file.display())));
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("no service is named {name} in {}; {mend}", spec.file.display()),
+        ));
     };
     let (all, wanted) = (service.servers.len(), service.wanted());
     let bad: Vec<String> = service

@@ -128,7 +128,8 @@ pub fn run(common: &Common, args: Args) -> Outcome {
             let Some(prepared) = prepared else { return exit::print("already scheduled so; nothing was changed\n") };
             if !yes {
                 if !ask::somebody() {
-                    let text = "no terminal to ask on; look with: fleet schedule show, then: fleet schedule install --yes";
+                    let text =
+                        "no terminal to ask on; look with: fleet schedule show, then: fleet schedule install --yes";
                     return Err(Failure::new(Exit::Usage, text));
                 }
                 exit::print(&format!("{}\n", prepared.shown))?;
@@ -162,17 +163,20 @@ struct Prepared {
 fn plan(common: &Common) -> Result<Plan, Failure> {
     let failed = |text: String| Failure::new(Exit::Failed, text);
     let spec = common.spec()?;
-    let config = std::path::absolute(&spec.file).map_err(|error| failed(format!("{}: {error}", spec.file.display())))?;
+    let config =
+        std::path::absolute(&spec.file).map_err(|error| failed(format!("{}: {error}", spec.file.display())))?;
     let us = std::env::current_exe().map_err(|error| failed(format!("this program's folder is not known: {error}")))?;
     let programs = us.parent().unwrap_or(Path::new("/")).to_path_buf();
     for name in ["fleet", "fleet-collector", "fleet-alerter"] {
         if !programs.join(name).exists() {
-            let text = format!("{} is not there; install all programs together: make install", programs.join(name).display());
+            let text =
+                format!("{} is not there; install all programs together: make install", programs.join(name).display());
             return Err(failed(text));
         }
     }
     let folder = |file: &Path| file.parent().map(Path::to_path_buf);
-    let mut writes: Vec<PathBuf> = [folder(&config), Some(spec.collector.state_dir.clone())].into_iter().flatten().collect();
+    let mut writes: Vec<PathBuf> =
+        [folder(&config), Some(spec.collector.state_dir.clone())].into_iter().flatten().collect();
     if spec.store.backend == "sqlite" {
         writes.extend(folder(Path::new(&spec.store.location)));
     }

@@ -97,7 +97,8 @@ fn as_json(answer: &Answer) -> String {
 /// Every digit as it is stored; a column of numbers stands to the right.
 fn page(answer: Answer) -> Page {
     let is_number = |n: usize| {
-        let mut known = answer.rows.iter().filter_map(|row| row.get(n)).filter(|value| **value != Value::Null).peekable();
+        let mut known =
+            answer.rows.iter().filter_map(|row| row.get(n)).filter(|value| **value != Value::Null).peekable();
         known.peek().is_some() && known.all(|value| matches!(value, Value::Integer(_) | Value::Real(_)))
     };
     let places: Vec<Place> =

@@ -70,7 +70,7 @@ pub(super) fn query(path: &Path, sql: &str) -> Result<Answer> {
     if !statement.readonly() {
         return Err(refused("the store is only read here; that statement would change it"));
     }
-    let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let mut rows = Vec::new();
     let mut found = statement.query([]).map_err(failed)?;
     while let Some(row) = found.next().map_err(failed)? {
@@ -115,8 +115,7 @@ mod tests {
         assert!(!copy.exists());
         let one = query(&path, "SELECT 1 AS a, 'x' AS b, NULL, 0.5, x'00ff'").unwrap();
         assert_eq!(one.columns[..2], ["a", "b"]);
-        let values =
-            vec![Value::Integer(1), Value::Text("x".into()), Value::Null, Value::Real(0.5), Value::Blob(2)];
+        let values = vec![Value::Integer(1), Value::Text("x".into()), Value::Null, Value::Real(0.5), Value::Blob(2)];
         assert_eq!(one.rows, [values]);
         assert_eq!(condition(&path).unwrap().schema, MIGRATIONS.len() as i64);
         assert!(faults(&path).unwrap().is_empty());

@@ -78,7 +78,8 @@ impl Machine {
     /// What it says at a moment.
     pub fn sample(&self, at: DateTime<Utc>) -> Sample {
         let sequence = u64::try_from(at.timestamp() / STEP.num_seconds()).unwrap_or_default();
-        let up = (at - self.made + UP + TimeDelta::hours(7) * i32::try_from(self.number).unwrap_or_default()).num_seconds();
+        let up =
+            (at - self.made + UP + TimeDelta::hours(7) * i32::try_from(self.number).unwrap_or_default()).num_seconds();
         Sample {
             key: SampleKey { boot: format!("00000000-0000-4000-8000-{:012}", self.number), sequence },
             taken: at,
@@ -153,7 +154,8 @@ impl Machine {
             put("filesystem.inodes.used", mount, 0.08);
         }
         // Totals grow evenly, with the hour's wave upon them.
-        let wave = 1.0 + 0.1 * (TAU * at.timestamp().rem_euclid(86_400) as f64 / 86_400.0).sin() * 86_400.0 / up.max(86_400.0);
+        let wave =
+            1.0 + 0.1 * (TAU * at.timestamp().rem_euclid(86_400) as f64 / 86_400.0).sin() * 86_400.0 / up.max(86_400.0);
         for (metric, item, rate) in [
             ("network.receive.bytes", "eth0", 4e5),
             ("network.transmit.bytes", "eth0", 9e5),

@@ -40,7 +40,8 @@ pub fn clock(look: &Look) {
 pub fn disk(look: &Look) {
     let spec = &look.spec;
     let folder = |file: &Path| file.parent().map(Path::to_path_buf);
-    let mut places: Vec<PathBuf> = [folder(&spec.file), Some(spec.collector.state_dir.clone())].into_iter().flatten().collect();
+    let mut places: Vec<PathBuf> =
+        [folder(&spec.file), Some(spec.collector.state_dir.clone())].into_iter().flatten().collect();
     if spec.store.backend == "sqlite" {
         places.extend(folder(Path::new(&spec.store.location)));
     }

@@ -13,11 +13,7 @@ const LONG_LOG: u64 = 256 << 20;
 pub fn look(look: &Look) {
     let Some(condition) = condition(look) else { return };
     let spec = &look.spec.store;
-    let said = (
-        units::bytes(condition.bytes as f64),
-        units::bytes(condition.log_bytes as f64),
-        condition.schema,
-    );
+    let said = (units::bytes(condition.bytes as f64), units::bytes(condition.log_bytes as f64), condition.schema);
     look.good(format!("{}: {}, log {}, schema {}", spec.location, said.0, said.1, said.2));
     if condition.log_bytes > LONG_LOG {
         let next = format!("look who holds it open: fuser -v '{}'", spec.location);
@@ -29,7 +25,11 @@ pub fn look(look: &Look) {
     }
     for file in &condition.set_aside {
         let text = format!("a damaged store was set aside as {}", file.display());
-        look.say(Level::Critical, text, format!("look why (dmesg, smartctl), save what you need, then: rm '{}'", file.display()));
+        look.say(
+            Level::Critical,
+            text,
+            format!("look why (dmesg, smartctl), save what you need, then: rm '{}'", file.display()),
+        );
     }
     match store::backend(spec).and_then(|backend| (backend.faults)(spec)) {
         Ok(faults) if faults.is_empty() => look.good("SQLite finds it whole (quick_check)"),

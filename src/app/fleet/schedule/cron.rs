@@ -142,9 +142,8 @@ pub fn remove() -> Outcome {
 /// Crontabs that start the collector for this configuration, or do not say for which.
 pub fn installed(config: &Path) -> Vec<String> {
     let config = config.to_string_lossy().into_owned();
-    let ours = |text: &str| {
-        text.lines().any(|line| starts_us(line) && (line.contains(&config) || !line.contains("--config")))
-    };
+    let ours =
+        |text: &str| text.lines().any(|line| starts_us(line) && (line.contains(&config) || !line.contains("--config")));
     let mut found = Vec::new();
     if heard("crontab", &["-l"], "").is_ok_and(|text| ours(&text)) {
         found.push("the crontab of this user".to_owned());
@@ -192,7 +191,10 @@ mod tests {
     #[test]
     fn names_are_words_of_the_shell_and_not_of_cron() {
         let text = block(&plan("/my fleet/50%/it's.xml", 3600)).unwrap();
-        assert!(text.contains("--config '/my fleet/50\\%/it'\\''s.xml'") && text.contains("\n0 * * * * /opt"), "{text}");
+        assert!(
+            text.contains("--config '/my fleet/50\\%/it'\\''s.xml'") && text.contains("\n0 * * * * /opt"),
+            "{text}"
+        );
         assert!(block(&plan("/a\nb", 300)).is_err());
         assert!(block(&plan("/a", 420)).unwrap_err().text.contains("--systemd"));
     }

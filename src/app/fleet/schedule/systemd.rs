@@ -23,8 +23,20 @@ const UNITS: &[(&str, &str)] = &[
 ];
 /// What a user's own manager can do without privileges.
 const PLAIN: &[&str] = &[
-    "Description", "OnSuccess", "Type", "ExecStart", "SuccessExitStatus", "TimeoutStartSec", "UMask", "NoNewPrivileges",
-    "OnCalendar", "OnBootSec", "OnUnitActiveSec", "RandomizedDelaySec", "Persistent", "WantedBy",
+    "Description",
+    "OnSuccess",
+    "Type",
+    "ExecStart",
+    "SuccessExitStatus",
+    "TimeoutStartSec",
+    "UMask",
+    "NoNewPrivileges",
+    "OnCalendar",
+    "OnBootSec",
+    "OnUnitActiveSec",
+    "RandomizedDelaySec",
+    "Persistent",
+    "WantedBy",
 ];
 
 fn failed(text: impl Into<String>) -> Failure {
@@ -59,7 +71,10 @@ fn systemctl(args: &[&str]) -> Result<String, Failure> {
 fn plain(path: &Path) -> Result<&str, Failure> {
     let good = |text: &&str| text.chars().all(|c| c.is_alphanumeric() || "/._-+@:,".contains(c));
     path.to_str().filter(good).ok_or_else(|| {
-        failed(format!("{}: units take no such name; move it to a place of letters and digits, or take --cron", path.display()))
+        failed(format!(
+            "{}: units take no such name; move it to a place of letters and digits, or take --cron",
+            path.display()
+        ))
     })
 }
 
@@ -114,10 +129,8 @@ fn units(plan: &Plan, is_root: bool) -> Result<Vec<(&'static str, String)>, Fail
         let mut out = MARK.to_owned();
         for given in text.lines() {
             match given.split_once('=').filter(|_| !given.starts_with(['#', '['])) {
-                Some((key, value)) => match line(name, key, value) {
-                    Some(made) => out.push_str(&format!("{made}\n")),
-                    None => {}
-                },
+                // What is left out is not for this manager.
+                Some((key, value)) => out.extend(line(name, key, value).map(|made| made + "\n")),
                 None => out.push_str(&format!("{given}\n")),
             }
         }
@@ -145,7 +158,10 @@ pub fn prepare(plan: &Plan) -> Result<Option<Prepared>, Failure> {
         match std::fs::read_to_string(&file) {
             Ok(old) if old == *text => {}
             Ok(old) if !old.starts_with(MARK) => {
-                let text = format!("{}: was not written by fleet schedule and stays as it is; take it away first", file.display());
+                let text = format!(
+                    "{}: was not written by fleet schedule and stays as it is; take it away first",
+                    file.display()
+                );
                 return Err(failed(text));
             }
             _ => same = false,
@@ -239,7 +255,10 @@ mod tests {
         assert!(timer.contains("OnUnitActiveSec=420000ms") && !timer.contains("OnCalendar"), "{timer}");
         let system = text(units(&plan(600), true).unwrap(), "fleet-collector.service");
         let writes = format!("ReadWritePaths={} /srv/mail\n", dir.path().display());
-        assert!(system.contains(&writes) && system.contains("PrivateTmp=no") && system.contains("User=root"), "{system}");
+        assert!(
+            system.contains(&writes) && system.contains("PrivateTmp=no") && system.contains("User=root"),
+            "{system}"
+        );
         assert!(!system.contains("StateDirectory") && !system.contains('@'), "{system}");
         assert!(text(units(&plan(600), true).unwrap(), "fleet-collector.timer").contains("OnCalendar=*:0/10\n"));
         assert!(units(&Plan { programs: "/my programs".into(), ..plan(600) }, true).is_err());
