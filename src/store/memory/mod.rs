@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::series::{Gathered, UPTIME, boot_hours};
-use super::shape::{HOUR_MS, Hour, arrange, before, event_ms, fact_changes, first_hour, ms, only, time};
+use super::shape::{Hour, arrange, before, event_ms, fact_changes, first_hour, ms, only, time};
 use super::{Backend, Place, Result, Store, StoreError};
 use crate::model::alert::{Ack, Evaluation, Event, Incident, Mail, MailState, Pause, Plan, RuleState, Subject, Told};
 use crate::model::fleet::{Attempt, Consent, Heartbeat, HostFact, HostNow, Point, Pruned, Row, Series, Sweep};
@@ -15,6 +15,7 @@ use crate::model::level::Level;
 use crate::model::sample::{Fact, Process, Sample, SampleKey};
 use crate::model::silence::{Silence, When};
 
+mod export;
 mod upkeep;
 
 /// The backend `memory:`; each opening is a store of its own.
@@ -271,25 +272,7 @@ impl Store for Memory {
         _place: &mut Place,
         each: &mut dyn FnMut(&str, &str, Point),
     ) -> Result<bool> {
-        let inside = first_hour(ms(since))..first_hour(ms(until));
-        let hours = self.hours.iter().filter(|((h, m, _, hour), _)| h == host && wanted(m) && inside.contains(hour));
-        for ((_, metric, item, hour), it) in hours {
-            let at = time(hour.saturating_mul(HOUR_MS));
-            each(metric, item, Point { at, min: it.min, mean: it.mean, max: it.max, boot: false });
-        }
-        let inside = |kept: &&Kept| kept.host == host && kept.at >= ms(since) && kept.at < ms(until);
-        let mut list: Vec<&Kept> = self.samples.values().filter(inside).collect();
-        list.sort_by_key(|kept| kept.at);
-        for kept in list {
-            let mut seen: Vec<(&str, &str)> = Vec::new();
-            for reading in kept.sample.readings.iter().filter(|reading| wanted(&reading.metric)) {
-                let name = (reading.metric.as_str(), reading.item.as_str());
-                if !seen.contains(&name) {
-                    seen.push(name);
-                    each(name.0, name.1, Point::new(time(kept.at), reading.value));
-                }
-            }
-        }
+        self.each_value(host, (since, until), wanted, each);
         Ok(false)
     }
 

@@ -277,6 +277,6 @@ mod tests {
             let total = |sample: &Sample| sample.value("network.receive.bytes", "eth0").unwrap();
             assert!(total(&later) > total(&sample), "totals only grow");
         }
-        assert_eq!(times(at, at + TimeDelta::minutes(10)).len(), 2);
+        assert_eq!(times(at, at + TimeDelta::minutes(11)).len(), 2);
     }
 }

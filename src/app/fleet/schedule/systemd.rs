@@ -259,7 +259,7 @@ mod tests {
             system.contains(&writes) && system.contains("PrivateTmp=no") && system.contains("User=root"),
             "{system}"
         );
-        assert!(!system.contains("StateDirectory") && !system.contains('@'), "{system}");
+        assert!(!system.contains("StateDirectory") && !system.contains("@PREFIX"), "{system}");
         assert!(text(units(&plan(600), true).unwrap(), "fleet-collector.timer").contains("OnCalendar=*:0/10\n"));
         assert!(units(&Plan { programs: "/my programs".into(), ..plan(600) }, true).is_err());
     }
