@@ -181,7 +181,9 @@ fn of_service(snapshot: &Snapshot, name: &str, spec: &FleetSpec) -> Result<Answe
 }
 
 fn of_fleet(snapshot: &Snapshot, parts: &[view::health::Part]) -> Answer {
-    let [critical, warning, unknown, ok] = snapshot.counts();
+    let count = |level: Option<Level>| snapshot.hosts.iter().filter(|host| host.level == level).count();
+    let [ok, warning, critical] = [Level::Ok, Level::Warning, Level::Critical].map(|level| count(Some(level)));
+    let unknown = count(None);
     let mut level = parts.iter().map(|part| part.level).max().unwrap_or_default();
     level = level.max(if critical > 0 { Level::Critical } else { Level::Ok });
     level = level.max(if warning > 0 { Level::Warning } else { Level::Ok });
