@@ -8,6 +8,7 @@ use super::Look;
 use crate::app::collector::plan;
 use crate::measure::{self, Root};
 use crate::model::level::Level;
+use crate::ssh::deploy::MAX_PROBE;
 use crate::view::units;
 
 /// A clock further off than this misleads people, in seconds.
@@ -15,8 +16,6 @@ const OFF: f64 = 1.0;
 /// Shares and bytes of a disk that are too little.
 const LITTLE: (f64, f64) = (0.10, 1e9);
 const VERY_LITTLE: (f64, f64) = (0.03, 100e6);
-/// No probe is larger; see scripts/build.
-const MAX_PROBE: u64 = 64 << 20;
 
 pub fn clock(look: &Look) {
     let found = measure::clock(&Root::default());
