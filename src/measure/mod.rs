@@ -194,5 +194,14 @@ pub fn measure(root: &Root, past: Past) -> Measured {
     out.into_measured()
 }
 
+/// Only whether the clock follows a source of time, and how far it is from it.
+#[must_use]
+pub fn clock(root: &Root) -> Measured {
+    let mut out = Out::beside(None, &Arc::default());
+    out.section("time");
+    time::collect(root, &mut out);
+    out.into_measured()
+}
+
 #[cfg(test)]
 mod tests;

@@ -7,12 +7,12 @@ use proptest::prelude::*;
 
 use super::memory::Memory;
 use super::sqlite::Sqlite;
-use super::{Result, Store};
+use super::{Place, Result, Store};
 use crate::model::alert::{
     Ack, Ending, Evaluation, Event, Incident, Mail, MailState, Pause, Plan, RuleState, Subject, Tells, Told,
 };
 use crate::model::cause::Cause;
-use crate::model::fleet::{Attempt, Consent, Heartbeat, Outcome};
+use crate::model::fleet::{Attempt, Consent, Heartbeat, Outcome, Point};
 use crate::model::job::Traffic;
 use crate::model::level::Level;
 use crate::model::sample::{By, Fact, Fault, FaultKind, Process, Reading, Sample, SampleKey};
@@ -588,8 +588,37 @@ fn play(store: &mut dyn Store, step: &Step) -> Result<String> {
     })
 }
 
+/// All that is exported of a host, in an order of its own.
+fn exported(store: &dyn Store, host: &str, wanted: &dyn Fn(&str) -> bool) -> Vec<String> {
+    let (mut found, mut place) = (Vec::new(), Place::default());
+    let mut each = |metric: &str, item: &str, point: Point| {
+        // Both zeros are one value.
+        found.push(format!("{metric} {item} {point:?}").replace("-0.0,", "0.0,"));
+    };
+    while store.part(host, (at(-20_000), at(200_000)), wanted, &mut place, &mut each).unwrap() {}
+    found.sort();
+    found
+}
+
+#[test]
+fn an_export_is_whole_part_by_part() {
+    each(|store| {
+        for n in 0..200_u32 {
+            store
+                .record(1, &attempt("a", 1, None), &[sample("b", u64::from(n), i64::from(n / 3), f64::from(n))])
+                .unwrap();
+        }
+        let all = exported(store, "a", &|_| true);
+        let series = store.series("a", "cpu.used", at(-20_000), at(200_000)).unwrap();
+        assert_eq!((all.len(), series[0].points.len()), (600, 200));
+        assert_eq!(exported(store, "a", &|metric| metric == "cpu.used").len(), 200);
+        assert!(exported(store, "a", &|_| false).is_empty() && exported(store, "nobody", &|_| true).is_empty());
+    });
+}
+
 fn all(store: &dyn Store) -> String {
     let mut series = Vec::new();
+    let exports: Vec<_> = ["h0", "h1", "h2"].iter().map(|host| exported(store, host, &|_| true)).collect();
     for host in ["h0", "h1", "h2"] {
         for metric in ["cpu.used", "filesystem.used"] {
             series.push(store.series(host, metric, at(-20_000), at(200_000)).unwrap());
@@ -602,7 +631,7 @@ fn all(store: &dyn Store) -> String {
     let before = store.before("h1", &key, &["filesystem.used"]).unwrap();
     let events: Vec<_> = (1..6).map(|id| store.events(id).unwrap()).collect();
     format!(
-        "{:?}\n{:?}\n{series:?}\n{some:?}\n{before:?}\n{:?}\n{events:?}\n{facts:?}\n{top:?}\n{:?}\n{:?}\n{:?}",
+        "{:?}\n{:?}\n{series:?}\n{exports:?}\n{some:?}\n{before:?}\n{:?}\n{events:?}\n{facts:?}\n{top:?}\n{:?}\n{:?}\n{:?}",
         store.rows_after(0, 1000).unwrap(),
         store.now().unwrap(),
         store.incidents(99).unwrap(),

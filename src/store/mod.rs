@@ -1,12 +1,12 @@
 //! Where samples, incidents and mail are kept: one trait, several backends, one contract suite for all.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 use crate::model::alert::{Ack, Evaluation, Event, Incident, Mail, Pause, Plan, RuleState, Subject, Told};
-use crate::model::fleet::{Attempt, Consent, Heartbeat, HostFact, HostNow, Pruned, Row, Series, Sweep};
+use crate::model::fleet::{Attempt, Consent, Heartbeat, HostFact, HostNow, Point, Pruned, Row, Series, Sweep};
 use crate::model::sample::{Process, Sample, SampleKey};
 use crate::model::silence::Silence;
 use crate::model::spec::StoreSpec;
@@ -97,6 +97,18 @@ pub trait Store: Send {
     fn attempts(&self, host: &str, limit: usize) -> Result<Vec<Attempt>>;
     /// A metric of a host in `[since, until)`, a series for each item; hourly points where whole samples are gone.
     fn series(&self, host: &str, metric: &str, since: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<Series>>;
+
+    /// The next part of all that is kept of a host in `[since, until)`, of the metrics that are wanted: metric, item and
+    /// point. Hours come before whole samples; inside of both a metric and item comes in the order of time. False after
+    /// the last part.
+    fn part(
+        &self,
+        host: &str,
+        span: (DateTime<Utc>, DateTime<Utc>),
+        wanted: &dyn Fn(&str) -> bool,
+        place: &mut Place,
+        each: &mut dyn FnMut(&str, &str, Point),
+    ) -> Result<bool>;
 
     /// The samples of a host in `[since, until)` that are still whole, in the order of the time by which they stand in a
     /// series, each with its readings of these metrics only and without its faults.
@@ -198,6 +210,55 @@ pub trait Store: Send {
     fn backup(&self, target: &Path) -> Result<()>;
 }
 
+/// How far [`Store::part`] came; it begins with the default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    hours_are_done: bool,
+    name: i64,
+    sample: Option<(i64, i64)>,
+}
+
+/// The condition of a store, as far as it can be told without changing it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// Its schema number.
+    pub schema: i64,
+    /// The schema number that this program brings.
+    pub known: i64,
+    /// Size of the file.
+    pub bytes: u64,
+    /// Size of the log that is not yet part of it.
+    pub log_bytes: u64,
+    /// Whether it is small enough to be checked whole, and set aside where it is damaged, at each opening.
+    pub is_checked: bool,
+    /// Damaged files that were set aside and are still there.
+    pub set_aside: Vec<PathBuf>,
+}
+
+/// A value of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// None.
+    Null,
+    /// A whole number.
+    Integer(i64),
+    /// A number.
+    Real(f64),
+    /// A text, possibly from a host.
+    Text(String),
+    /// So many bytes that are no text.
+    Blob(usize),
+}
+
+/// The answer to a query.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// Names of the columns.
+    pub columns: Vec<String>,
+    /// Each as long as `columns`.
+    pub rows: Vec<Vec<Value>>,
+}
+
 /// A backend by name.
 pub struct Backend {
     /// The scheme in `<store url="...">`.
@@ -206,6 +267,12 @@ pub struct Backend {
     pub open: fn(&StoreSpec) -> Result<Box<dyn Store>>,
     /// Gives up what it keeps back for a full disk; false where there is nothing.
     pub release: fn(&StoreSpec) -> bool,
+    /// Tells its condition; quick.
+    pub condition: fn(&StoreSpec) -> Result<Condition>,
+    /// Reads all of it and tells what is damaged.
+    pub faults: fn(&StoreSpec) -> Result<Vec<String>>,
+    /// Answers a query in its own language that changes nothing.
+    pub query: fn(&StoreSpec, &str) -> Result<Answer>,
 }
 
 /// Every backend.
@@ -223,12 +290,17 @@ pub fn release(spec: &StoreSpec) -> bool {
 /// # Errors
 /// [`StoreError`]; an unknown backend is `Other` with the list of known ones.
 pub fn open(spec: &StoreSpec) -> Result<Box<dyn Store>> {
-    match STORES.iter().find(|backend| backend.name == spec.backend) {
-        Some(backend) => (backend.open)(spec),
-        None => {
-            let known: Vec<&str> = STORES.iter().map(|backend| backend.name).collect();
-            let text = format!("no such backend; this program has: {}", known.join(", "));
-            Err(StoreError::Other { location: spec.backend.clone(), text })
-        }
-    }
+    (backend(spec)?.open)(spec)
+}
+
+/// The backend of a configuration.
+///
+/// # Errors
+/// `Other` with the list of known ones.
+pub fn backend(spec: &StoreSpec) -> Result<&'static Backend> {
+    STORES.iter().find(|backend| backend.name == spec.backend).ok_or_else(|| {
+        let known: Vec<&str> = STORES.iter().map(|backend| backend.name).collect();
+        let text = format!("no such backend; this program has: {}", known.join(", "));
+        StoreError::Other { location: spec.backend.clone(), text }
+    })
 }

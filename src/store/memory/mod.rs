@@ -8,17 +8,31 @@ use chrono::{DateTime, Utc};
 
 use super::series::{Gathered, UPTIME, boot_hours};
 use super::shape::{Hour, arrange, before, event_ms, fact_changes, first_hour, ms, only, time};
-use super::{Backend, Result, Store, StoreError};
+use super::{Backend, Place, Result, Store, StoreError};
 use crate::model::alert::{Ack, Evaluation, Event, Incident, Mail, MailState, Pause, Plan, RuleState, Subject, Told};
-use crate::model::fleet::{Attempt, Consent, Heartbeat, HostFact, HostNow, Pruned, Row, Series, Sweep};
+use crate::model::fleet::{Attempt, Consent, Heartbeat, HostFact, HostNow, Point, Pruned, Row, Series, Sweep};
 use crate::model::level::Level;
 use crate::model::sample::{Fact, Process, Sample, SampleKey};
 use crate::model::silence::{Silence, When};
 
+mod export;
 mod upkeep;
 
 /// The backend `memory:`; each opening is a store of its own.
-pub const BACKEND: Backend = Backend { name: "memory", open: |_| Ok(Box::new(Memory::default())), release: |_| false };
+pub const BACKEND: Backend = Backend {
+    name: "memory",
+    open: |_| Ok(Box::new(Memory::default())),
+    release: |_| false,
+    condition: |_| Err(nothing()),
+    faults: |_| Err(nothing()),
+    query: |_, _| Err(nothing()),
+};
+
+/// What can be said of a store that ended with the program that filled it.
+fn nothing() -> StoreError {
+    let text = "is gone with the program that filled it; set url=\"sqlite:fleet.db\" of <store>".to_owned();
+    StoreError::Other { location: "memory:".to_owned(), text }
+}
 
 #[derive(Clone, Debug)]
 struct Kept {
@@ -248,6 +262,18 @@ impl Store for Memory {
             }
         }
         Ok(found.series())
+    }
+
+    fn part(
+        &self,
+        host: &str,
+        (since, until): (DateTime<Utc>, DateTime<Utc>),
+        wanted: &dyn Fn(&str) -> bool,
+        _place: &mut Place,
+        each: &mut dyn FnMut(&str, &str, Point),
+    ) -> Result<bool> {
+        self.each_value(host, (since, until), wanted, each);
+        Ok(false)
     }
 
     fn samples(

@@ -38,9 +38,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{Backend, Result, Store, StoreError};
+use super::{Backend, Place, Result, Store, StoreError};
 use crate::model::alert::{Ack, Evaluation, Event, Incident, Mail, Pause, Plan, RuleState, Subject, Told};
-use crate::model::fleet::{Attempt, Consent, Heartbeat, HostFact, HostNow, Pruned, Row, Series, Sweep};
+use crate::model::fleet::{Attempt, Consent, Heartbeat, HostFact, HostNow, Point, Pruned, Row, Series, Sweep};
 use crate::model::sample::{Process, Sample, SampleKey};
 use crate::model::silence::Silence;
 use crate::model::spec::StoreSpec;
@@ -50,6 +50,8 @@ mod care;
 mod codec;
 mod copy;
 mod error;
+mod export;
+mod look;
 mod migrate;
 mod open;
 mod outbox;
@@ -64,6 +66,9 @@ pub const BACKEND: Backend = Backend {
     name: "sqlite",
     open: |spec: &StoreSpec| Ok(Box::new(Sqlite::open(Path::new(&spec.location))?)),
     release: |spec: &StoreSpec| ballast::release(Path::new(&spec.location)),
+    condition: |spec: &StoreSpec| look::condition(Path::new(&spec.location)),
+    faults: |spec: &StoreSpec| look::faults(Path::new(&spec.location)),
+    query: |spec: &StoreSpec, sql: &str| look::query(Path::new(&spec.location), sql),
 };
 
 /// An open database.
@@ -150,6 +155,16 @@ impl Store for Sqlite {
     }
     fn series(&self, host: &str, metric: &str, since: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<Series>> {
         self.read(|c| samples::series(c, host, metric, since, until))
+    }
+    fn part(
+        &self,
+        host: &str,
+        span: (DateTime<Utc>, DateTime<Utc>),
+        wanted: &dyn Fn(&str) -> bool,
+        place: &mut Place,
+        each: &mut dyn FnMut(&str, &str, Point),
+    ) -> Result<bool> {
+        self.read(|c| export::part(c, host, span, wanted, place, each))
     }
     fn samples(
         &self,

@@ -16,7 +16,7 @@ use crate::store::{Result, StoreError};
 /// SQLite before this one can lose rows of a WAL that is reset while it is written.
 const OLDEST: i32 = 3_051_003;
 /// A file up to this size is checked whole at each opening; a greater one when a call found damage in it.
-const CHECKED: u64 = 8 << 20;
+pub(super) const CHECKED: u64 = 8 << 20;
 /// How an SQLite file begins.
 const MAGIC: &[u8] = b"SQLite format 3\0";
 /// The application id that the first migration sets.
@@ -81,7 +81,7 @@ fn not_ours(path: &Path, why: &str) -> StoreError {
 /// The news of a damaged store is over when a person has taken the damaged files away.
 fn old_news(conn: &Connection, path: &Path) {
     let told = conn.query_row("SELECT 1 FROM heartbeat WHERE role = 'store' AND ok = 0", [], |_| Ok(()));
-    if told.is_err() || !matches!(aside_is_left(path), Ok(false)) {
+    if told.is_err() || !aside(path).is_ok_and(|left| left.is_empty()) {
         return;
     }
     // Where others write now, the next opening does it.
@@ -90,15 +90,18 @@ fn old_news(conn: &Connection, path: &Path) {
     }
 }
 
-fn aside_is_left(path: &Path) -> std::io::Result<bool> {
+/// The damaged files that were set aside and are still there.
+pub(super) fn aside(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     let start = beside(Path::new(path.file_name().unwrap_or_default()), ASIDE);
     let start = start.as_os_str().as_encoded_bytes();
+    let mut found = Vec::new();
     for entry in std::fs::read_dir(folder(path))? {
-        if entry?.file_name().as_encoded_bytes().starts_with(start) {
-            return Ok(true);
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().starts_with(start) {
+            found.push(entry.path());
         }
     }
-    Ok(false)
+    Ok(found)
 }
 
 fn folder(path: &Path) -> &Path {

@@ -11,12 +11,12 @@ use chrono::{DateTime, Utc};
 
 use super::super::lines::Post;
 use crate::model::alert::*;
-use crate::model::fleet::{Attempt, Consent, Heartbeat, HostFact, HostNow, Pruned, Row, Series, Sweep};
+use crate::model::fleet::{Attempt, Consent, Heartbeat, HostFact, HostNow, Point, Pruned, Row, Series, Sweep};
 use crate::model::sample::{Process, Sample, SampleKey};
 use crate::model::silence::Silence;
 use crate::notify::{Class, Refusal};
 use crate::store::memory::Memory;
-use crate::store::{Result, Store, StoreError};
+use crate::store::{Place, Result, Store, StoreError};
 
 /// Steps until the process dies; every write has one before and one after it.
 #[derive(Default)]
@@ -128,6 +128,7 @@ mortal! {
         attempts(host: &str, limit: usize) -> Vec<Attempt>;
         series(host: &str, metric: &str, since: DateTime<Utc>, until: DateTime<Utc>) -> Vec<Series>;
         samples(host: &str, metrics: &[&str], since: DateTime<Utc>, until: DateTime<Utc>) -> Vec<(DateTime<Utc>, Sample)>;
+        part(host: &str, span: (DateTime<Utc>, DateTime<Utc>), wanted: &dyn Fn(&str) -> bool, place: &mut Place, each: &mut dyn FnMut(&str, &str, Point)) -> bool;
         before(host: &str, key: &SampleKey, metrics: &[&str]) -> Option<Sample>;
         facts(host: &str) -> Vec<HostFact>;
         top(host: &str, at: DateTime<Utc>) -> Option<(DateTime<Utc>, Vec<Process>)>;
