@@ -8,6 +8,7 @@ use crate::model::level::Level;
 use crate::model::spec::HostSpec;
 
 pub mod alerts;
+pub mod chart;
 pub mod csv;
 pub mod health;
 pub mod history;
@@ -15,6 +16,7 @@ pub mod hosts;
 pub mod json;
 pub mod markdown;
 pub mod metrics;
+pub mod screen;
 pub mod status;
 pub mod table;
 pub mod units;

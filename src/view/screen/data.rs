@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::model::alert::{Event, Incident, Told};
+use crate::model::filter::Filter;
 use crate::model::fleet::{Attempt, HostFact, Series};
 use crate::model::level::Level;
 use crate::model::sample::{Fault, Process, Reading};
@@ -15,8 +16,8 @@ use crate::view::health::Part;
 /// What should be read now, and again whenever the store changes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Want {
-    /// Metrics that a filter compares, beside those that every row has.
-    pub metrics: Vec<String>,
+    /// A filter that compares the metrics which rows must have.
+    pub filter: Filter,
     /// A host in full.
     pub host: Option<String>,
     /// A problem in full.

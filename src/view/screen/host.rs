@@ -95,7 +95,11 @@ fn wrong(told: &Told<'_>, out: &mut Vec<Row>) {
         }
     };
     let problems = &told.row.problems;
-    for sentence in told.row.sentences() {
+    let sentences = told.row.sentences();
+    if sentences.is_empty() && told.row.received.is_some() {
+        say(paint::level(Some(Level::Ok)), "OK: nothing is wrong", None);
+    }
+    for sentence in sentences {
         let of = problems.iter().find(|it| sentence.ends_with(&it.incident.text) && !it.incident.text.is_empty());
         let Some(problem) = of else {
             say(paint::level(Some(Level::Warning)), &sentence, None);
@@ -107,9 +111,6 @@ fn wrong(told: &Told<'_>, out: &mut Vec<Row>) {
         let more = super::problems::state(problem, told.now);
         let more = if more.is_empty() { more } else { format!("; {more}") };
         say(paint::level(Some(it.level)), &format!("{sentence} (since {since}{more})"), target);
-    }
-    if told.row.received.is_some() && out.is_empty() {
-        say(paint::level(Some(Level::Ok)), "OK: nothing is wrong", None);
     }
 }
 
@@ -226,8 +227,8 @@ fn services(told: &Told<'_>, whole: &Host, out: &mut Vec<Row>) {
 
 fn top(whole: &Host, out: &mut Vec<Row>) {
     for by in By::ALL {
-        let mut of: Vec<_> = whole.top.iter().filter(|it| it.by == *by).peekable();
-        if of.peek().is_none() {
+        let mut of: Vec<_> = whole.top.iter().filter(|it| it.by == *by).collect();
+        if of.is_empty() {
             continue;
         }
         of.sort_by(|a, b| b.value.total_cmp(&a.value));
