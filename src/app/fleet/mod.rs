@@ -29,6 +29,7 @@ mod prune;
 mod show;
 mod silence;
 mod views;
+mod watch;
 
 /// Watches a fleet over plain SSH, with nothing installed on the machines
 #[derive(Debug, Parser)]
@@ -54,6 +55,8 @@ enum Command {
     Config(config::Args),
     #[command(flatten)]
     View(views::Chosen),
+    /// The fleet on a screen that follows the store: hosts, problems, and the history of every reading
+    Watch(watch::Args),
     /// One metric of one host over time
     History(history::Args),
     /// What is wrong now and was lately; one problem in full
@@ -114,6 +117,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Keys(args) => keys::run(&common, args),
         Command::CheckConfig(args) => check_config::run(&common, args),
         Command::Config(args) => config::run(&common, args),
+        Command::Watch(args) => watch::run(&common, args),
         Command::History(args) => history::run(&common, args),
         Command::Alerts(args) => alerts::run(&common, args),
         Command::Ack(args) => ack::run(&common, args),

@@ -42,8 +42,6 @@ pub struct Past {
 /// What was read.
 #[derive(Clone, Debug)]
 pub enum News {
-    /// Reading began at this moment: an answer that does not come is told after a while.
-    Begun(DateTime<Utc>),
     /// All that was wanted is read.
     Done,
     /// The fleet.

@@ -77,6 +77,7 @@ pub struct Screen {
     story: Option<Box<Story>>,
     graph: Option<Box<Graph>>,
     trouble: Option<String>,
+    /// Since when an answer is waited for.
     began: Option<DateTime<Utc>>,
 }
 
@@ -120,9 +121,9 @@ impl Screen {
         want
     }
 
-    /// Time goes by, and the terminal may have another size.
-    pub fn tick(&mut self, now: DateTime<Utc>, size: Size) {
-        self.now = now;
+    /// Time goes by, the terminal may have another size, and an answer may have been waited for since a moment.
+    pub fn tick(&mut self, now: DateTime<Utc>, size: Size, began: Option<DateTime<Utc>>) {
+        (self.now, self.began) = (now, began);
         if size != self.size {
             self.size = size;
             self.settle();
@@ -132,9 +133,8 @@ impl Screen {
     /// Takes what was read.
     pub fn hears(&mut self, news: News) {
         match news {
-            News::Begun(at) => self.began = Some(at),
-            News::Done => (self.began, self.trouble) = (None, None),
-            News::Trouble(text) => (self.began, self.trouble) = (None, Some(text)),
+            News::Done => self.trouble = None,
+            News::Trouble(text) => self.trouble = Some(text),
             News::Fleet(fleet) => {
                 self.fleet = Some(fleet);
                 self.settle();

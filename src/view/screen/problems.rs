@@ -9,6 +9,7 @@ use ratatui::text::{Line, Span};
 use crate::model::alert::{Ending, Incident};
 use crate::model::filter::{Chosen, Filter};
 use crate::model::level::Level;
+use crate::model::rule;
 use crate::model::snapshot::{HostRow, Problem};
 use crate::view::units;
 
@@ -131,8 +132,10 @@ pub fn story(story: &Story, open: Option<&Problem>, now: DateTime<Utc>, width: u
     if !it.subject.host.is_empty() {
         let host = Target::Host(it.subject.host.clone());
         out.push(Row::of(vec![Span::raw(format!(" host {}", paint::safe(&it.subject.host)))], Some(host)));
-        let past = Target::Past { metric: it.subject.rule.clone(), item: it.subject.item.clone() };
-        out.push(Row::of(vec![Span::raw(format!(" history of {}", paint::safe(&it.subject.rule)))], Some(past)));
+        if let Some((metric, _)) = rule::parse(&it.subject.rule) {
+            let past = Target::Past { metric: metric.name.to_owned(), item: it.subject.item.clone() };
+            out.push(Row::of(vec![Span::raw(format!(" history of {}", metric.name))], Some(past)));
+        }
     }
     out.push(Row::heading("WHAT HAPPENED (UTC)"));
     for event in &story.events {

@@ -5,7 +5,6 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::entry::Entry;
 use super::key::Key;
 use super::list::List;
 use super::paint::{self, BAR, STRONG};
@@ -89,8 +88,6 @@ pub struct Reading {
     pub list: List,
     /// Only lines with this text.
     pub only: String,
-    /// While it is typed.
-    pub entry: Option<Entry>,
 }
 
 impl Reading {

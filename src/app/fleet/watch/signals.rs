@@ -75,10 +75,12 @@ impl Signals {
         self.goes_on.swap(false, Ordering::SeqCst)
     }
 
-    /// Asks for a pause of all that was started with us, as Ctrl-Z does on a terminal that is not ours.
+    /// Asks for a pause of all that was started with us, as Ctrl-Z does on a terminal that is not ours. Not where the
+    /// session began with us (`ssh -t HOST fleet watch`): no shell could make us go on.
     pub fn ask_for_pause(&self) {
-        if rustix::process::kill_current_process_group(rustix::process::Signal::TSTP).is_err() {
-            self.pauses.store(true, Ordering::SeqCst);
+        let group = rustix::process::getpgrp();
+        if rustix::process::getsid(None).is_ok_and(|session| session != group) {
+            let _ = rustix::process::kill_current_process_group(rustix::process::Signal::TSTP);
         }
     }
 

@@ -2,6 +2,7 @@
 //! wait for it is no matter of the shell's: one that stands still (Ctrl-S, a line that is down) holds us only until we
 //! are told to end.
 
+use std::cell::Cell;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -30,6 +31,7 @@ pub struct Terminal {
     before: Termios,
     logs: LevelFilter,
     signals: Signals,
+    taken: Cell<bool>,
 }
 
 impl Terminal {
@@ -57,7 +59,7 @@ impl Terminal {
             .map_err(|error| refuse(&format!("/dev/tty: {error}")))?;
         let before = tcgetattr(&file).map_err(|error| refuse(&format!("/dev/tty: {error}")))?;
         let signals = Signals::take().map_err(|error| Failure::new(Exit::Failed, format!("signals: {error}")))?;
-        Ok(Self { file, before, logs: log::max_level(), signals })
+        Ok(Self { file, before, logs: log::max_level(), signals, taken: Cell::new(false) })
     }
 
     /// What the system wants of us.
@@ -72,6 +74,7 @@ impl Terminal {
     pub fn take(&self) -> io::Result<()> {
         let mut raw = self.before.clone();
         raw.make_raw();
+        self.taken.set(true);
         tcsetattr(&self.file, OptionalActions::Now, &raw)?;
         if io::stderr().is_terminal() {
             // A line of the log would stand in the middle of the screen.
@@ -82,6 +85,9 @@ impl Terminal {
 
     /// Gives it back as it was. Never waits, and nobody is left to be told of an error.
     pub fn give_back(&self) {
+        if !self.taken.replace(false) {
+            return;
+        }
         let _ = (&self.file).write(GIVE_BACK);
         let _ = tcsetattr(&self.file, OptionalActions::Now, &self.before);
         log::set_max_level(self.logs);
