@@ -5,7 +5,7 @@ use crate::model::metric::{Metric, Unit};
 
 /// Bits of the dots of a letter, column by column from the top.
 const DOTS: [[u32; 4]; 2] = [[0x01, 0x02, 0x04, 0x40], [0x08, 0x10, 0x20, 0x80]];
-/// The letter without dots.
+/// The letter without dots, which is drawn as a space.
 const BLANK: u32 = 0x2800;
 
 /// Least and greatest value of the scale for these points: from 0 where nothing is below, shares at least up to 1.
@@ -82,7 +82,7 @@ pub fn curve(points: &[Option<Point>], scale: (f64, f64), width: usize, rows: us
             }
         }
     }
-    let letter = |bits: &u32| char::from_u32(*bits).unwrap_or(' ');
+    let letter = |bits: &u32| char::from_u32(*bits).filter(|_| *bits != BLANK).unwrap_or(' ');
     cells.chunks(width.max(1)).map(|row| row.iter().map(letter).collect()).collect()
 }
 
@@ -106,7 +106,7 @@ mod tests {
         assert_eq!(curve(&gap, (0.0, 1.0), 2, 1), ["⠁⠈"]);
         let late = points(&[Some(1.0), None, Some(1.0), Some(1.0)]);
         assert_eq!(curve(&late, (0.0, 1.0), 2, 1), ["⠉⠉"]);
-        assert_eq!(curve(&[], (0.0, 1.0), 2, 2), ["⠀⠀", "⠀⠀"]);
+        assert_eq!(curve(&[], (0.0, 1.0), 2, 2), ["  ", "  "]);
         assert!(curve(&rising, (0.0, 3.0), 0, 0).is_empty());
     }
 

@@ -19,7 +19,7 @@ mod signals;
 mod terminal;
 mod whole;
 
-use cells::Cells;
+use cells::{Cells, Glass};
 use input::Decoder;
 use reader::Reader;
 use signals::Signals;

@@ -83,7 +83,7 @@ impl Screen {
 
     fn page(&self, buffer: &mut Buffer, area: Rect) {
         if let Some(list) = &self.help {
-            for (row, line) in (0..area.height).zip(help::lines().iter().skip(list.top)) {
+            for (row, line) in (0..area.height).zip(help::lines(usize::from(self.size.width)).iter().skip(list.top)) {
                 paint::line(buffer, area, row, line, Style::new());
             }
             return;
@@ -188,28 +188,29 @@ impl Screen {
         vec![Span::styled(old, look), Span::raw(format!("  {time}"))]
     }
 
-    /// What must be told under the page: trouble first, and what is typed or holds as a filter.
+    /// What must be told under the page: what is wrong with the host that is chosen, trouble with the programs, and what
+    /// is typed or holds as a filter.
     fn notes(&self) -> Vec<Line<'static>> {
-        let mut notes = Vec::new();
         let width = usize::from(self.size.width);
-        let level = |level: Level, text: &str| {
-            let text = format!(" {}: {}", level.tag(), paint::safe(text));
-            Line::styled(crate::view::table::cut(&text, width), paint::level(Some(level)))
+        let mut notes = self.chosen();
+        let mut told = |level: Level, text: &str| {
+            let text = format!("{}: {text}", level.tag());
+            for line in few(&text, width, 3) {
+                notes.push(Line::styled(line, paint::level(Some(level))));
+            }
         };
         let waits = self.began.map_or(0, |began| (self.now - began).num_seconds());
         let ill = self.fleet.iter().flat_map(|fleet| &fleet.health).max_by_key(|part| part.level);
         if let Some(text) = &self.trouble {
-            for line in paint::wrap(text, width.saturating_sub(8)).into_iter().take(3) {
-                notes.push(level(Level::Critical, &line));
-            }
+            told(Level::Critical, text);
         } else if waits >= SLOW {
-            notes.push(level(Level::Warning, &format!("the store has not answered for {waits} s; this goes on waiting")));
+            told(Level::Warning, &format!("the store has not answered for {waits} s; this goes on waiting"));
         } else if let Some(part) = ill.filter(|part| part.level > Level::Ok) {
-            notes.push(level(part.level, &part.text));
+            told(part.level, &part.text);
         }
         if let Some(wrong) = self.wrong.as_ref().filter(|_| self.entry.is_some()) {
             let text = format!(" {}; {}", wrong.text, wrong.mend);
-            notes.push(Line::styled(crate::view::table::cut(&paint::safe(&text), width), paint::level(None)));
+            notes.push(Line::styled(paint::cut(&paint::safe(&text), width), paint::level(None)));
         }
         let reads = self.only();
         let holds = reads.unwrap_or(&self.typed);
@@ -227,25 +228,62 @@ impl Screen {
             };
             let text = format!(" /{}{count}  (Esc: all)", paint::safe(holds));
             if !matches!(self.pages.last(), Some(Page::Past(_))) {
-                notes.push(Line::styled(crate::view::table::cut(&text, width), STRONG));
+                notes.push(Line::styled(paint::cut(&text, width), STRONG));
             }
         }
         notes
+    }
+
+    /// What is wrong with the chosen host, in so many lines whatever it is, so that the table stays where it is.
+    fn chosen(&self) -> Vec<Line<'static>> {
+        const LINES: usize = 2;
+        let seen = matches!(self.pages.last(), Some(Page::Hosts)) && self.help.is_none();
+        let Some(snapshot) = self.snapshot().filter(|_| seen && self.size.height >= 20) else { return Vec::new() };
+        let Some(host) = self.hosts.chosen(snapshot) else { return Vec::new() };
+        let width = usize::from(self.size.width);
+        let mut text = host.sentences().join(" ");
+        if text.is_empty() {
+            text = "nothing is wrong".to_owned();
+        }
+        let mut lines = few(&format!("{}: {text}", host.name), width, LINES);
+        lines.resize(LINES, String::new());
+        lines.into_iter().map(Line::raw).collect()
     }
 
     /// The keys that help most here.
     fn keys(&self) -> Line<'static> {
         let keys = match (self.pages.last(), &self.entry, &self.help) {
             (_, Some(_), _) => " Enter takes it  Esc gives it up  ^U empties it",
-            (_, _, Some(_)) => " ↑↓ moves  Esc goes back",
+            (_, _, Some(_)) => " ↑↓ moves  Esc back  q back",
             (Some(Page::Problems), ..) => " ? keys  ↑↓ Enter opens  o host  e ended  / filter  Tab hosts  q end",
             (Some(Page::Host(..)), ..) => " ? keys  ↑↓ Enter opens  / search  Esc back  q end",
             (Some(Page::Problem(..)), ..) => " ? keys  ↑↓ Enter opens  o host  Esc back  q end",
             (Some(Page::Past(_)), ..) => " ? keys  + - time  n p item  Esc back  q end",
             _ => " ? keys  ↑↓ Enter opens  / filter  s sort  i problems  q end",
         };
-        Line::raw(keys)
+        let width = usize::from(self.size.width);
+        let mut shown = String::new();
+        for key in keys.split("  ") {
+            let gap = if shown.is_empty() { "" } else { "  " };
+            if shown.width() + gap.len() + key.width() > width {
+                break;
+            }
+            shown.push_str(gap);
+            shown.push_str(key);
+        }
+        Line::raw(shown)
     }
+}
+
+/// The first lines of a text, with a mark where there are more.
+fn few(text: &str, width: usize, most: usize) -> Vec<String> {
+    let all = paint::wrap(text, width.saturating_sub(2));
+    let more = all.len() > most;
+    let mut lines: Vec<String> = all.into_iter().take(most).map(|line| format!(" {line}")).collect();
+    if let Some(last) = lines.last_mut().filter(|_| more) {
+        last.push('…');
+    }
+    lines
 }
 
 /// When the newest of all samples arrived.

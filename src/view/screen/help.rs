@@ -1,8 +1,8 @@
 //! The keys, once: what `?` shows and what the last line reminds of.
 
-use ratatui::text::{Line, Span};
+use ratatui::text::Line;
 
-use super::paint::{STRONG, left};
+use super::paint::{STRONG, left, wrap};
 
 /// A group of keys that do one kind of thing.
 pub struct Group {
@@ -21,8 +21,8 @@ pub const KEYS: &[Group] = &[
             ("PgUp PgDn, ^B ^F, space", "a screen up, down"),
             ("^U ^D", "half a screen up, down"),
             ("g G, Home End", "to the first, the last line"),
-            ("Enter, →", "open what is chosen: a host, a problem, the history of a metric"),
-            ("Esc, ←, h", "back; in a list of its own: without the filter"),
+            ("Enter, →", "open: a host, a problem, the history of a reading"),
+            ("Esc, ←, h", "back; in the first lists: all, without the filter"),
             ("Tab", "from the hosts to the problems and back"),
             ("i", "the problems"),
         ],
@@ -38,7 +38,7 @@ pub const KEYS: &[Group] = &[
         ],
     },
     Group { title: "PROBLEMS", keys: &[("e", "those that ended too, or not"), ("o", "the host of the one that is chosen")] },
-    Group { title: "A HOST", keys: &[("/", "only lines with this text"), ("i", "its problems")] },
+    Group { title: "A HOST", keys: &[("/", "only lines with this text")] },
     Group {
         title: "HISTORY",
         keys: &[
@@ -58,23 +58,28 @@ pub const KEYS: &[Group] = &[
 ];
 
 /// What the marks mean.
-const MARKS: &[&str] = &[
-    "The second line of the hosts is the whole fleet, group after group: C critical,",
-    "W warning, ? nothing known yet, · well. An age with ! is of a host whose last",
-    "visit failed or is long ago: what stands beside it is old, not fine.",
-];
+const MARKS: &str = "The second line of the hosts is the whole fleet, group after group: C critical, W warning, ? nothing \
+                     known yet, · well. An age with ! is of a host whose last visit failed or is long ago: what stands \
+                     beside it is old, not fine. A line with · in front leads on.";
+/// Room for the keys, where what they do stands beside them.
+const KEYS_WIDE: usize = 24;
 
-/// The help as lines.
+/// The help as lines of at most so many columns.
 #[must_use]
-pub fn lines() -> Vec<Line<'static>> {
+pub fn lines(width: usize) -> Vec<Line<'static>> {
     let mut out = Vec::new();
     for group in KEYS {
         out.push(Line::styled(group.title, STRONG));
         for (keys, what) in group.keys {
-            out.push(Line::from(vec![Span::raw(format!("  {} ", left(keys, 24))), Span::raw(*what)]));
+            if width < 76 {
+                out.push(Line::raw(format!("  {keys}")));
+                out.extend(wrap(what, width.saturating_sub(6)).into_iter().map(|line| Line::raw(format!("      {line}"))));
+            } else {
+                out.push(Line::raw(format!("  {} {what}", left(keys, KEYS_WIDE))));
+            }
         }
     }
     out.push(Line::styled("MARKS", STRONG));
-    out.extend(MARKS.iter().map(|line| Line::raw(format!("  {line}"))));
+    out.extend(wrap(MARKS, width.saturating_sub(3)).into_iter().map(|line| Line::raw(format!("  {line}"))));
     out
 }

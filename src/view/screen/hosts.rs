@@ -179,9 +179,9 @@ impl Columns {
         take(&mut it.memory, 5);
         take(&mut it.disk, 5);
         take(&mut it.load, 6);
-        let mut mount = 0;
-        take(&mut mount, if width >= 110 { 16 } else { 8 });
-        it.mount = if it.disk > 0 { mount } else { 0 };
+        if width >= 100 {
+            take(&mut it.mount, 16);
+        }
         // A few letters of a sentence help nobody.
         it.problem = room.saturating_sub(1);
         if it.problem < 12 {
@@ -229,7 +229,10 @@ impl Columns {
         if self.problem > 0 {
             let said = host.sentences();
             let more = if said.len() > 1 { format!("({}) ", said.len()) } else { String::new() };
-            let text = said.first().map(|text| format!(" {}", left(&format!("{more}{text}"), self.problem)));
+            // The level stands at the left already.
+            let tag = format!("{}: ", paint::tag(host.level));
+            let first = said.first().map(|text| text.strip_prefix(&tag).unwrap_or(text));
+            let text = first.map(|text| format!(" {}", left(&format!("{more}{text}"), self.problem)));
             spans.push(Span::raw(text.unwrap_or_default()));
         }
         Line::from(spans)

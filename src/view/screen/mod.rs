@@ -22,6 +22,8 @@ mod paint;
 mod past;
 mod problems;
 mod rows;
+#[cfg(test)]
+mod tests;
 
 use data::{Fleet, Graph, Host, News, Story, Want};
 use entry::{Entry, Typed};
@@ -90,7 +92,8 @@ impl Screen {
             now,
             pages: vec![Page::Hosts],
             hosts: Hosts::default(),
-            problems: Reading::default(),
+            // Under the heading.
+            problems: Reading { list: List { cursor: 1, top: 0 }, ..Reading::default() },
             ended: false,
             read_for: filter.clone(),
             filter,
@@ -156,7 +159,7 @@ impl Screen {
             self.types(key);
         } else if let Some(mut list) = self.help {
             let closes = matches!(key, Key::Escape | Key::Help | Key::Enter | Key::Left | Key::Letter('?' | 'q' | 'h'));
-            list.moves(key, help::lines().len(), self.body());
+            list.moves(key, help::lines(usize::from(self.size.width)).len(), self.body());
             self.help = (!closes).then_some(list);
         } else {
             match key {
@@ -354,7 +357,7 @@ impl Screen {
             _ => {}
         }
         if let Some(list) = &mut self.help {
-            list.settle(help::lines().len(), rows);
+            list.settle(help::lines(usize::from(self.size.width)).len(), rows);
         }
     }
 }

@@ -8,7 +8,7 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::model::clean::is_hostile;
 use crate::model::level::Level;
-use crate::view::table::cut;
+use crate::view::table;
 
 /// What stands apart from the rest without being wrong.
 pub const FAINT: Style = Style::new().add_modifier(Modifier::DIM);
@@ -40,6 +40,12 @@ pub fn safe(text: &str) -> String {
     text.chars().map(|c| if is_hostile(c) { '?' } else { c }).collect()
 }
 
+/// The beginning of a text that is at most `width` columns wide, with a mark where something is left out.
+#[must_use]
+pub fn cut(text: &str, width: usize) -> String {
+    if width == 0 { String::new() } else { table::cut(text, width) }
+}
+
 /// A text made as wide as a column: cut with a mark, or filled up at the right.
 #[must_use]
 pub fn left(text: &str, width: usize) -> String {
@@ -62,13 +68,25 @@ pub fn bar(share: f64, width: usize) -> Vec<Span<'static>> {
     vec![Span::raw("█".repeat(full)), Span::styled("·".repeat(width - full), FAINT)]
 }
 
-/// Draws a line at a row of an area, if it has that row; `whole` is the look of the whole line.
+/// Draws a line at a row of an area, if it has that row, with a mark where it is cut; `whole` is the look of the whole
+/// line.
 pub fn line(buffer: &mut Buffer, area: Rect, row: u16, line: &Line<'_>, whole: Style) {
     if row >= area.height || area.width == 0 {
         return;
     }
     let place = Rect { x: area.x, y: area.y + row, width: area.width, height: 1 };
     buffer.set_line(place.x, place.y, line, place.width);
+    if line.width() > usize::from(place.width) {
+        // A wide letter reaches into the last cell.
+        let last = place.right() - 1;
+        let before = last.checked_sub(1).and_then(|x| buffer.cell_mut((x, place.y)));
+        if let Some(cell) = before.filter(|cell| cell.symbol().width() > 1) {
+            cell.set_char(' ');
+        }
+        if let Some(cell) = buffer.cell_mut((last, place.y)) {
+            cell.set_char('…');
+        }
+    }
     buffer.set_style(place, whole);
 }
 
@@ -81,7 +99,7 @@ pub fn ends<'a>(mut first: Vec<Span<'a>>, last: Vec<Span<'a>>, width: usize) -> 
     for span in &mut first {
         let wide = span.content.width();
         if used + wide > room {
-            span.content = cut(&span.content, room - used).into();
+            span.content = cut(&span.content, room.saturating_sub(used)).into();
         }
         used += span.content.width();
     }
@@ -132,7 +150,7 @@ mod tests {
     fn texts_fit_whatever_they_are() {
         for text in ["", "web01", "数据库一号服务器", "e\u{301}te\u{301}", "a\u{1b}[2Jb\u{202e}c", "🔥🔥🔥🔥🔥🔥"] {
             for width in 0..12 {
-                assert_eq!(left(text, width).width(), width.max(0), "{text:?} {width}");
+                assert_eq!(left(text, width).width(), width, "{text:?} {width}");
                 assert_eq!(right(text, width).width(), width, "{text:?} {width}");
                 assert!(!left(text, width).contains('\u{1b}'));
             }

@@ -148,9 +148,7 @@ fn plot(buffer: &mut Buffer, area: Rect, graph: &Graph, series: &Series, metric:
             None => spans.push(Span::raw(curve)),
             Some(_) => {
                 for letter in curve.chars() {
-                    let blank = letter == '\u{2800}';
-                    let span = if blank { Span::styled("-", look) } else { Span::raw(letter.to_string()) };
-                    spans.push(span);
+                    spans.push(if letter == ' ' { Span::styled("-", look) } else { Span::raw(letter.to_string()) });
                 }
             }
         }

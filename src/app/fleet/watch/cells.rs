@@ -9,12 +9,17 @@ use ratatui::buffer::Cell;
 use ratatui::layout::{Position, Size};
 use ratatui::style::{Color, Modifier};
 
-use super::terminal::Terminal;
+/// Where it goes to.
+pub trait Glass {
+    /// Columns and rows.
+    fn size(&self) -> Size;
+    /// Writes all of it.
+    fn write(&self, bytes: &[u8]) -> io::Result<()>;
+}
 
 /// What a terminal shows, and whether in colour and beyond ASCII.
-#[derive(Debug)]
-pub struct Cells<'a> {
-    terminal: &'a Terminal,
+pub struct Cells<'a, G> {
+    terminal: &'a G,
     out: String,
     color: bool,
     unicode: bool,
@@ -24,9 +29,9 @@ pub struct Cells<'a> {
 /// How the cell before was drawn.
 type Look = (Color, Color, Modifier);
 
-impl<'a> Cells<'a> {
+impl<'a, G: Glass> Cells<'a, G> {
     /// Draws on this terminal.
-    pub fn new(terminal: &'a Terminal, color: bool, unicode: bool) -> Self {
+    pub fn new(terminal: &'a G, color: bool, unicode: bool) -> Self {
         Self { terminal, out: String::new(), color, unicode, cursor: Position::ORIGIN }
     }
 
@@ -94,7 +99,6 @@ fn ascii(symbol: &str) -> char {
         Some('┌' | '┐' | '└' | '┘' | '┼' | '┬' | '┴') => '+',
         Some('█' | '▇' | '▆' | '▅' | '▓') => '#',
         Some('▄' | '▃' | '▂' | '▁' | '▒' | '░') => '=',
-        Some('\u{2800}') => ' ',
         Some('\u{2801}'..='\u{28ff}') => '*',
         Some('·') => '.',
         Some('…') => '~',
@@ -105,7 +109,7 @@ fn ascii(symbol: &str) -> char {
     }
 }
 
-impl Backend for Cells<'_> {
+impl<G: Glass> Backend for Cells<'_, G> {
     type Error = io::Error;
 
     fn draw<'c, I: Iterator<Item = (u16, u16, &'c Cell)>>(&mut self, content: I) -> io::Result<()> {
@@ -183,5 +187,64 @@ impl Backend for Cells<'_> {
     fn flush(&mut self) -> io::Result<()> {
         let out = std::mem::take(&mut self.out);
         if out.is_empty() { Ok(()) } else { self.terminal.write(out.as_bytes()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use ratatui::Terminal;
+    use ratatui::style::Style;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Paper(RefCell<Vec<u8>>);
+
+    impl Glass for Paper {
+        fn size(&self) -> Size {
+            Size::new(12, 2)
+        }
+        fn write(&self, bytes: &[u8]) -> io::Result<()> {
+            self.0.borrow_mut().extend_from_slice(bytes);
+            Ok(())
+        }
+    }
+
+    impl Paper {
+        fn text(&self) -> String {
+            String::from_utf8(std::mem::take(&mut self.0.borrow_mut())).unwrap()
+        }
+    }
+
+    fn drawn(color: bool, unicode: bool, text: &str) -> (String, String) {
+        let paper = Paper::default();
+        let mut terminal = Terminal::new(Cells::new(&paper, color, unicode)).unwrap();
+        let mut draw = |text: &str| {
+            let red = Style::new().fg(Color::LightRed).bg(Color::Blue).add_modifier(Modifier::BOLD);
+            terminal.draw(|frame| drop(frame.buffer_mut().set_string(0, 0, text, red))).unwrap();
+            paper.text()
+        };
+        (draw(text), draw(text))
+    }
+
+    #[test]
+    fn what_did_not_change_is_not_sent() {
+        let (first, again) = drawn(true, true, "web01");
+        assert!(first.contains("\x1b[0;1;91;44mweb01\x1b[0m"), "{first:?}");
+        // Only that the cursor is hidden.
+        assert_eq!(again, "\x1b[?25l");
+    }
+
+    #[test]
+    fn colour_and_letters_are_as_the_terminal_wants_them() {
+        let (plain, _) = drawn(false, false, "a│数⣿…é");
+        assert!(plain.contains("\x1b[0;1m") && !plain.contains("91") && plain.is_ascii(), "{plain:?}");
+        let letters: String = plain.split('\x1b').skip(1).filter_map(|it| it.split_once(['m', 'H'])).map(|it| it.1).collect();
+        assert!(letters.starts_with("a|?*~?"), "{letters:?}");
+        // After each letter that terminals disagree about, the place of the next is told.
+        let (wide, _) = drawn(true, true, "数b");
+        assert!(wide.contains("数\x1b[1;3Hb"), "{wide:?}");
     }
 }

@@ -13,6 +13,7 @@ use ratatui::layout::Size;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
+use super::cells::Glass;
 use super::signals::Signals;
 use crate::app::exit::{Exit, Failure};
 
@@ -93,36 +94,6 @@ impl Terminal {
         log::set_max_level(self.logs);
     }
 
-    /// Columns and rows now.
-    pub fn size(&self) -> Size {
-        let told = tcgetwinsize(&self.file).map(|size| Size { width: size.ws_col, height: size.ws_row });
-        let told = told.unwrap_or(USUAL);
-        let or = |told: u16, usual: u16| if told == 0 { usual } else { told.min(MOST) };
-        Size { width: or(told.width, USUAL.width), height: or(told.height, USUAL.height) }
-    }
-
-    /// Writes all of it, waiting where the terminal stands still, until we are told to end.
-    ///
-    /// # Errors
-    /// The system's; `Interrupted` where we are told to end.
-    pub fn write(&self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            match (&self.file).write(bytes) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if self.signals.ends().is_some() {
-                        return Err(io::ErrorKind::Interrupted.into());
-                    }
-                    wait(&mut [PollFd::new(&self.file, PollFlags::OUT)], Duration::from_secs(1))?;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
     /// Waits for keys, news or a signal, and gives the bytes that were typed; none after `most`.
     ///
     /// # Errors
@@ -144,6 +115,34 @@ impl Terminal {
             }
             _ => Ok(Vec::new()),
         }
+    }
+}
+
+impl Glass for Terminal {
+    fn size(&self) -> Size {
+        let told = tcgetwinsize(&self.file).map(|size| Size { width: size.ws_col, height: size.ws_row });
+        let told = told.unwrap_or(USUAL);
+        let or = |told: u16, usual: u16| if told == 0 { usual } else { told.min(MOST) };
+        Size { width: or(told.width, USUAL.width), height: or(told.height, USUAL.height) }
+    }
+
+    /// Waits where the terminal stands still, until we are told to end: that is `Interrupted`.
+    fn write(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match (&self.file).write(bytes) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if self.signals.ends().is_some() {
+                        return Err(io::ErrorKind::Interrupted.into());
+                    }
+                    wait(&mut [PollFd::new(&self.file, PollFlags::OUT)], Duration::from_secs(1))?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 }
 
