@@ -185,18 +185,14 @@ fn timeless(text: &str) -> String {
     out
 }
 
+#[track_caller]
 fn golden(name: &str, found: &str) {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
     let mut found = timeless(found);
     // The age of w1 in seconds: how long ago it was filled.
     for age in 150..180 {
         found = found.replace(&format!("\"age\":{age}.0"), "\"age\":AGE").replace(&format!("ok,{age},"), "ok,AGE,");
     }
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        fs::write(&file, &found).unwrap();
-    }
-    let wanted = fs::read_to_string(&file).unwrap_or_default();
-    assert!(found == wanted, "{name} differs; if it is meant so: UPDATE_GOLDEN=1\n{found}\n--- wanted\n{wanted}");
+    support::golden::golden(name, &found);
 }
 
 #[test]

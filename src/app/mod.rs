@@ -36,3 +36,5 @@ pub mod secrets;
 pub mod snapshot;
 #[cfg(feature = "server")]
 pub mod state;
+#[cfg(feature = "server")]
+pub mod then;

@@ -35,6 +35,8 @@ enum Command {
         #[command(flatten)]
         choice: views::Choice,
         #[command(flatten)]
+        rows: show::RowArgs,
+        #[command(flatten)]
         format: show::FormatArgs,
     },
     /// Show the host key and ask, log in, show the first readings, and add the host
@@ -64,7 +66,10 @@ enum Command {
 /// Runs `fleet hosts`.
 pub fn run(common: &Common, args: Args) -> Outcome {
     match args.command {
-        Command::List { choice, format } => views::show(common, &view::hosts::VIEW, &choice, format.format()),
+        Command::List { choice, rows, format } => {
+            let asked = views::Asked { choice, thresholds: None, rows, format };
+            views::show(common, &view::hosts::VIEW, &asked)
+        }
         Command::Add(args) => add(common, &args),
         Command::Remove(args) => remove::run(common, &args),
         Command::Test { hosts, format } => test::run(common, &common.spec()?, &hosts, format.format()),

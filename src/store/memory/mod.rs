@@ -18,12 +18,8 @@ use crate::model::silence::{Silence, When};
 mod upkeep;
 
 /// The backend `memory:`; each opening is a store of its own.
-pub const BACKEND: Backend = Backend {
-    name: "memory",
-    open: |_| Ok(Box::new(Memory::default())),
-    release: |_| false,
-    begun: |_| true,
-};
+pub const BACKEND: Backend =
+    Backend { name: "memory", open: |_| Ok(Box::new(Memory::default())), release: |_| false, begun: |_| true };
 
 #[derive(Clone, Debug)]
 struct Kept {

@@ -23,7 +23,9 @@ impl Screen {
                 rows::with(host::rows(&told), &reading.only)
             }
             Some(Page::Problem(id, reading)) => {
-                let Some(story) = self.story.as_deref().filter(|story| story.incident.id == *id) else { return reads() };
+                let Some(story) = self.story.as_deref().filter(|story| story.incident.id == *id) else {
+                    return reads();
+                };
                 let open = self.snapshot().and_then(|it| {
                     let theirs = it.hosts.iter().flat_map(|host| &host.problems);
                     it.fleet.iter().chain(theirs).find(|problem| problem.incident.id == *id)

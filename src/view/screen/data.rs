@@ -72,8 +72,6 @@ pub struct Fleet {
 pub struct Host {
     /// Its name.
     pub name: String,
-    /// Time of the newest sample by the host's clock.
-    pub taken: Option<DateTime<Utc>>,
     /// All that it measured, counters as what is derived from them.
     pub readings: Vec<Reading>,
     /// What could not be measured.

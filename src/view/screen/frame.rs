@@ -8,7 +8,7 @@ use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
 
 use crate::model::level::Level;
-use crate::model::snapshot::Snapshot;
+use crate::model::snapshot::{self, Snapshot};
 use crate::view::units;
 
 use super::paint::{self, BAR, FAINT, STRONG};
@@ -153,7 +153,7 @@ impl Screen {
         let hosts = if all == 1 { "1 host".to_owned() } else { format!("{all} hosts") };
         out.push(Span::raw(if what == "problems" { format!("problems of {hosts}") } else { hosts }));
         let short = width < 70;
-        let [critical, warning, unknown, well] = snapshot.counts();
+        let [critical, warning, unknown, well] = snapshot::counts(&snapshot.hosts);
         for (count, level, brief) in [
             (critical, Some(Level::Critical), 'C'),
             (warning, Some(Level::Warning), 'W'),
@@ -223,7 +223,9 @@ impl Screen {
             notes.push(Line::from(vec![Span::styled(" /", STRONG), Span::raw(shown)]));
         } else if !holds.is_empty() && self.help.is_none() {
             let count = match self.pages.last() {
-                Some(Page::Hosts) => format!("  {} of {} hosts", self.hosts.count(), self.snapshot().map_or(0, |it| it.hosts.len())),
+                Some(Page::Hosts) => {
+                    format!("  {} of {} hosts", self.hosts.count(), self.snapshot().map_or(0, |it| it.hosts.len()))
+                }
                 _ => String::new(),
             };
             let text = format!(" /{}{count}  (Esc: all)", paint::safe(holds));

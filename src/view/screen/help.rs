@@ -37,14 +37,14 @@ pub const KEYS: &[Group] = &[
             ("s, r", "the next sort, the reverse"),
         ],
     },
-    Group { title: "PROBLEMS", keys: &[("e", "those that ended too, or not"), ("o", "the host of the one that is chosen")] },
+    Group {
+        title: "PROBLEMS",
+        keys: &[("e", "those that ended too, or not"), ("o", "the host of the one that is chosen")],
+    },
     Group { title: "A HOST", keys: &[("/", "only lines with this text")] },
     Group {
         title: "HISTORY",
-        keys: &[
-            ("+ -", "a shorter, a longer time"),
-            ("n p, ↓ ↑", "the next, the previous item: mount, disk, core"),
-        ],
+        keys: &[("+ -", "a shorter, a longer time"), ("n p, ↓ ↑", "the next, the previous item: mount, disk, core")],
     },
     Group {
         title: "ALWAYS",
@@ -73,7 +73,9 @@ pub fn lines(width: usize) -> Vec<Line<'static>> {
         for (keys, what) in group.keys {
             if width < 76 {
                 out.push(Line::raw(format!("  {keys}")));
-                out.extend(wrap(what, width.saturating_sub(6)).into_iter().map(|line| Line::raw(format!("      {line}"))));
+                out.extend(
+                    wrap(what, width.saturating_sub(6)).into_iter().map(|line| Line::raw(format!("      {line}"))),
+                );
             } else {
                 out.push(Line::raw(format!("  {} {what}", left(keys, KEYS_WIDE))));
             }

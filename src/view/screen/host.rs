@@ -79,7 +79,8 @@ pub fn rows(told: &Told<'_>) -> Vec<Row> {
         out.push(Row::heading("NOT MEASURED"));
     }
     for fault in &whole.faults {
-        let what = if fault.item.is_empty() { fault.section.clone() } else { format!("{} {}", fault.section, fault.item) };
+        let what =
+            if fault.item.is_empty() { fault.section.clone() } else { format!("{} {}", fault.section, fault.item) };
         out.push(Row::plain(&format!(" {} {}: {}", left(&what, 26), fault.kind.word(), fault.text)));
     }
     attempts(told, whole, &mut out);
@@ -94,23 +95,19 @@ fn wrong(told: &Told<'_>, out: &mut Vec<Row>) {
             out.push(Row::of(vec![Span::styled(format!(" {line}"), look)], target.clone()));
         }
     };
-    let problems = &told.row.problems;
     let sentences = told.row.sentences();
     if sentences.is_empty() && told.row.received.is_some() {
         say(paint::level(Some(Level::Ok)), "OK: nothing is wrong", None);
     }
     for sentence in sentences {
-        let of = problems.iter().find(|it| sentence.ends_with(&it.incident.text) && !it.incident.text.is_empty());
-        let Some(problem) = of else {
+        let Some(problem) = told.row.problems.iter().find(|it| it.sentence() == sentence) else {
             say(paint::level(Some(Level::Warning)), &sentence, None);
             continue;
         };
         let it = &problem.incident;
-        let target = Some(Target::Problem(it.id));
         let since = units::seconds((told.now - it.opened).num_seconds().max(0) as f64);
-        let more = super::problems::state(problem, told.now);
-        let more = if more.is_empty() { more } else { format!("; {more}") };
-        say(paint::level(Some(it.level)), &format!("{sentence} (since {since}{more})"), target);
+        let text = format!("{sentence}; since {since}");
+        say(paint::level(Some(it.level)), &text, Some(Target::Problem(it.id)));
     }
 }
 
@@ -209,7 +206,8 @@ fn services(told: &Told<'_>, whole: &Host, out: &mut Vec<Row>) {
             Span::raw(format!(" {memory}{}", paint::safe(&service.why.join("; ")))),
         ];
         out.push(Row::of(spans, None));
-        let own = |item: &str| item == service.name || item.strip_prefix(&service.name).is_some_and(|it| it.starts_with('/'));
+        let own =
+            |item: &str| item == service.name || item.strip_prefix(&service.name).is_some_and(|it| it.starts_with('/'));
         let checks = whole.readings.iter().filter(|it| it.metric == "check.ok" && own(&it.item));
         for check in checks {
             let word = if check.value >= 1.0 { "OK" } else { "FAILS" };

@@ -74,7 +74,8 @@ impl Hosts {
         if self.reverse {
             self.order.reverse();
         }
-        let place = |name: &String| self.order.iter().position(|&n| hosts.get(n).is_some_and(|host| host.name == *name));
+        let place =
+            |name: &String| self.order.iter().position(|&n| hosts.get(n).is_some_and(|host| host.name == *name));
         if let Some(place) = self.chosen.as_ref().and_then(place) {
             self.list.cursor = place;
         }
@@ -191,13 +192,8 @@ impl Columns {
     }
 
     fn numbers(&self) -> impl Iterator<Item = (usize, &'static str)> {
-        let all = [
-            (self.age, "AGE"),
-            (self.cpu, "CPU"),
-            (self.memory, "MEM"),
-            (self.load, "LOAD"),
-            (self.disk, "DISK"),
-        ];
+        let all =
+            [(self.age, "AGE"), (self.cpu, "CPU"), (self.memory, "MEM"), (self.load, "LOAD"), (self.disk, "DISK")];
         all.into_iter().filter(|(width, _)| *width > 0)
     }
 

@@ -172,7 +172,8 @@ impl Screen {
                 Key::Letter('/') => self.entry = Some(Entry::new(self.only().unwrap_or(&self.typed))),
                 Key::Letter('i') => self.opens_list(&Page::Problems),
                 Key::Tab | Key::BackTab => {
-                    let other = if matches!(self.pages.first(), Some(Page::Hosts)) { Page::Problems } else { Page::Hosts };
+                    let other =
+                        if matches!(self.pages.first(), Some(Page::Hosts)) { Page::Problems } else { Page::Hosts };
                     self.opens_list(&other);
                 }
                 Key::Escape | Key::Left | Key::Letter('h') | Key::Backspace => self.back(key),

@@ -148,7 +148,8 @@ mod tests {
 
     #[test]
     fn texts_fit_whatever_they_are() {
-        for text in ["", "web01", "数据库一号服务器", "e\u{301}te\u{301}", "a\u{1b}[2Jb\u{202e}c", "🔥🔥🔥🔥🔥🔥"] {
+        for text in ["", "web01", "数据库一号服务器", "e\u{301}te\u{301}", "a\u{1b}[2Jb\u{202e}c", "🔥🔥🔥🔥🔥🔥"]
+        {
             for width in 0..12 {
                 assert_eq!(left(text, width).width(), width, "{text:?} {width}");
                 assert_eq!(right(text, width).width(), width, "{text:?} {width}");

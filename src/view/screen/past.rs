@@ -11,9 +11,9 @@ use crate::model::clean::clean;
 use crate::model::fleet::Series;
 use crate::model::metric::{Kind, Metric};
 use crate::model::pattern::matches;
+use crate::view::chart;
 use crate::view::table::text;
 use crate::view::units::{self, cell};
-use crate::view::{chart, history};
 
 use super::data::{Graph, Limit, Past};
 use super::key::Key;
@@ -23,8 +23,6 @@ use super::paint::{self, FAINT, right};
 const SPANS: &[i64] = &[1, 3, 6, 12, 24, 72, 168, 720, 2160];
 /// A day is what is asked for at first.
 const FIRST: usize = 4;
-/// Room for a value beside the chart.
-const LABEL: usize = 9;
 
 /// The state of the page.
 #[derive(Clone, Debug)]
@@ -98,9 +96,10 @@ impl Chart {
 
     fn head(&self, graph: &Graph, place: usize, series: &Series, metric: Option<&Metric>) -> Line<'static> {
         let rate = if metric.is_some_and(|metric| metric.kind == Kind::Counter) { " per second" } else { "" };
-        let of = if graph.series.len() > 1 { format!(" ({} of {})", place + 1, graph.series.len()) } else { String::new() };
+        let of =
+            if graph.series.len() > 1 { format!(" ({} of {})", place + 1, graph.series.len()) } else { String::new() };
         let item = if series.item.is_empty() { String::new() } else { format!(" {}{of}", paint::safe(&series.item)) };
-        let span = units::seconds((graph.until - graph.since).num_seconds() as f64);
+        let span = format!("{} (UTC)", units::seconds((graph.until - graph.since).num_seconds() as f64));
         let help = metric.map(|metric| metric.help).unwrap_or_default();
         Line::from(vec![
             Span::styled(format!(" {}{rate}{item}, last {span}", clean(&self.metric)), paint::STRONG),
@@ -122,59 +121,38 @@ fn summary(metric: Option<&Metric>, series: &Series) -> String {
 }
 
 fn plot(buffer: &mut Buffer, area: Rect, graph: &Graph, series: &Series, metric: Option<&Metric>) {
-    let rows = usize::from(area.height.saturating_sub(1));
-    let width = usize::from(area.width).saturating_sub(LABEL + 2);
-    if rows < 2 || width < 8 {
+    let rows = usize::from(area.height.saturating_sub(2));
+    if rows < 2 || area.width < 24 {
         return;
     }
-    let spans = history::fitting(&series.points, graph.since, graph.until, width * 2);
-    let points = history::buckets(&series.points, graph.since, graph.until, spans);
     let limits: Vec<&Limit> = graph.limits.iter().filter(|limit| holds(limit, &series.item)).collect();
-    let values: Vec<f64> = limits.iter().map(|limit| limit.value).collect();
-    let scale = chart::scale(metric, &points, &values);
-    let of_row = |row: usize| limits.iter().find(|limit| chart::row(limit.value, scale, rows) == Some(row));
-    for (row, curve) in chart::curve(&points, scale, width, rows).into_iter().enumerate() {
-        let limit = of_row(row);
-        let ends = if row == 0 { Some(scale.1) } else { (row == rows - 1).then_some(scale.0) };
-        let middle = (row == rows / 2 && rows >= 7).then(|| scale_at(scale, row, rows));
-        let shown = |value: f64| text(&cell(metric, value));
-        let label = match limit {
-            Some(limit) => format!("{} {}", limit.level.tag(), shown(limit.value)),
-            None => ends.or(middle).map(shown).unwrap_or_default(),
-        };
+    let named = |limit: &&Limit| (limit.value, format!("{} {}", limit.level.tag(), text(&cell(metric, limit.value))));
+    let marks: Vec<(f64, String)> = limits.iter().map(named).collect();
+    let span = (graph.since, graph.until);
+    let width = usize::from(area.width).saturating_sub(1);
+    let chart = chart::lines(metric, &series.points, span, (width, rows), &marks);
+    let long = chart.axis[0].chars().count();
+    for (row, line) in (0..).zip(&chart.lines) {
+        let limit = line.mark.and_then(|mark| limits.get(mark));
         let look = limit.map_or(Style::new(), |limit| paint::level(Some(limit.level)));
-        let mut spans = vec![Span::styled(right(&label, LABEL), look), Span::styled("│", FAINT)];
+        let axis = if line.label.is_empty() { " │" } else { " ┤" };
+        let mut spans =
+            vec![Span::styled(format!(" {}", right(&line.label, chart.margin)), look), Span::styled(axis, FAINT)];
         match limit {
-            None => spans.push(Span::raw(curve)),
-            Some(_) => {
-                for letter in curve.chars() {
-                    spans.push(if letter == ' ' { Span::styled("-", look) } else { Span::raw(letter.to_string()) });
-                }
-            }
+            None => spans.push(Span::raw(line.curve.clone())),
+            // The threshold is seen wherever the curve is not.
+            Some(_) => spans.extend(format!("{:long$}", line.curve).chars().map(|letter| match letter {
+                ' ' => Span::styled("-", look),
+                letter => Span::raw(letter.to_string()),
+            })),
         }
-        paint::line(buffer, area, row as u16, &Line::from(spans), Style::new());
+        paint::line(buffer, area, row, &Line::from(spans), Style::new());
     }
-    let form = match (graph.until - graph.since).num_hours() {
-        ..=24 => "%H:%M",
-        25..=168 => "%m-%d %H:%M",
-        _ => "%Y-%m-%d",
-    };
-    let stamp = |at: chrono::DateTime<chrono::Utc>| at.format(form).to_string();
-    let middle = graph.since + (graph.until - graph.since) / 2;
-    let (first, between, last) = (stamp(graph.since), stamp(middle), format!("{} UTC", stamp(graph.until)));
-    let half = (width / 2).saturating_sub(first.len() + between.len() / 2);
-    let rest = width.saturating_sub(first.len() + half + between.len() + last.len());
-    let axis = match rest {
-        0 => format!("{first}{}{last}", " ".repeat(width.saturating_sub(first.len() + last.len()).max(1))),
-        rest => format!("{first}{}{between}{}{last}", " ".repeat(half), " ".repeat(rest)),
-    };
-    let line = Line::styled(format!("{}{axis}", " ".repeat(LABEL + 1)), FAINT);
-    paint::line(buffer, area, rows as u16, &line, Style::new());
-}
-
-/// The value in the middle of a row.
-fn scale_at((low, high): (f64, f64), row: usize, rows: usize) -> f64 {
-    high - (high - low) * row as f64 / (rows.max(2) - 1) as f64
+    let gap = " ".repeat(chart.margin + 2);
+    let [axis, times] = &chart.axis;
+    for (row, text) in (rows as u16..).zip([format!("{gap}└{axis}"), format!("{gap} {times}")]) {
+        paint::line(buffer, area, row, &Line::styled(text, FAINT), Style::new());
+    }
 }
 
 fn holds(limit: &Limit, item: &str) -> bool {

@@ -1,7 +1,6 @@
 //! Frames as they are seen, kept as files: a change of the screen shows itself as a change of text.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +21,9 @@ use crate::model::level::Level;
 use crate::model::sample::{By, Fault, FaultKind, Process, Reading};
 use crate::model::snapshot::{Health, HostRow, Problem, ServiceRow, Snapshot, State};
 use crate::view::health::Part;
+
+#[path = "../../../tests/support/golden.rs"]
+mod kept;
 
 const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (40, 12)];
 /// What a host may call things: escapes, a way to turn text round, markup, quotes, wide letters, joined ones.
@@ -133,7 +135,13 @@ fn five() -> Vec<HostRow> {
         memory: Some(3e9),
     });
     let text = "web02:22: connection refused";
-    vec![db, failed(host("web02", "web", 0.2), Cause::Refused, text), never("new1"), host("web01", "web", 0.31), host("self", "ops", 0.02)]
+    vec![
+        db,
+        failed(host("web02", "web", 0.2), Cause::Refused, text),
+        never("new1"),
+        host("web01", "web", 0.31),
+        host("self", "ops", 0.02),
+    ]
 }
 
 fn many(count: usize) -> Vec<HostRow> {
@@ -179,10 +187,14 @@ fn whole(name: &str) -> News {
         command: String::new(),
         value,
     };
-    let fact = |name: &str, text: &str| HostFact { name: name.into(), item: String::new(), text: text.into(), since: ago(1_000_000) };
+    let fact = |name: &str, text: &str| HostFact {
+        name: name.into(),
+        item: String::new(),
+        text: text.into(),
+        since: ago(1_000_000),
+    };
     News::Host(Box::new(Host {
         name: name.into(),
-        taken: Some(ago(131)),
         readings: vec![
             reading("cpu.used", "", 0.93),
             reading("cpu.iowait", "", 0.12),
@@ -203,7 +215,12 @@ fn whole(name: &str) -> News {
             reading("check.ok", "orders/postgres", 0.0),
             reading("check.seconds", "orders/postgres", 2.0),
         ],
-        faults: vec![Fault { section: "smart".into(), item: "sda".into(), kind: FaultKind::Denied, text: "needs root".into() }],
+        faults: vec![Fault {
+            section: "smart".into(),
+            item: "sda".into(),
+            kind: FaultKind::Denied,
+            text: "needs root".into(),
+        }],
         facts: vec![fact("host.kernel", "6.1.0-18-amd64"), fact("host.distribution", "debian")],
         top: vec![
             process(By::Cpu, 4711, "postgres", 3.12),
@@ -216,7 +233,8 @@ fn whole(name: &str) -> News {
 
 fn story() -> News {
     let incident = five().remove(0).problems.remove(0).incident;
-    let event = |seconds, level, text: &str| Event { incident: 17, at: ago(seconds), level, value: 0.9, text: text.into() };
+    let event =
+        |seconds, level, text: &str| Event { incident: 17, at: ago(seconds), level, value: 0.9, text: text.into() };
     let told = Told {
         incident: 17,
         destination: "ops".into(),
@@ -292,16 +310,11 @@ fn seen(screen: &Screen) -> String {
     rows.collect()
 }
 
+/// One frame in each size.
 fn golden(name: &str, make: impl Fn((u16, u16)) -> Screen) {
     for size in SIZES {
         let found = seen(&make(size));
-        let name = format!("watch-{name}-{}x{}.txt", size.0, size.1);
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(&name);
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            std::fs::write(&file, &found).unwrap();
-        }
-        let wanted = std::fs::read_to_string(&file).unwrap_or_default();
-        assert!(found == wanted, "{name} differs; if it is meant so: UPDATE_GOLDEN=1\n{found}\n--- wanted\n{wanted}");
+        kept::golden(&format!("watch-{name}-{}x{}.txt", size.0, size.1), &found);
     }
 }
 
@@ -478,7 +491,8 @@ fn hostile_names_are_seen_as_text() {
     whole.top[0].comm = HOSTILE.into();
     whole.top[0].command = HOSTILE.into();
     for size in SIZES {
-        let mut screen = screen(size, "", [fleet(vec![it.clone()]), News::Host(whole.clone()), News::Trouble(HOSTILE.into())]);
+        let mut screen =
+            screen(size, "", [fleet(vec![it.clone()]), News::Host(whole.clone()), News::Trouble(HOSTILE.into())]);
         let mut all = seen(&screen);
         for keys in ["\n", "G", "gk/sc\n", "\n", "i", "\n"] {
             press(&mut screen, keys);

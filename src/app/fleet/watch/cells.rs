@@ -223,7 +223,11 @@ mod tests {
         let mut terminal = Terminal::new(Cells::new(&paper, color, unicode)).unwrap();
         let mut draw = |text: &str| {
             let red = Style::new().fg(Color::LightRed).bg(Color::Blue).add_modifier(Modifier::BOLD);
-            terminal.draw(|frame| drop(frame.buffer_mut().set_string(0, 0, text, red))).unwrap();
+            terminal
+                .draw(|frame| {
+                    frame.buffer_mut().set_string(0, 0, text, red);
+                })
+                .unwrap();
             paper.text()
         };
         (draw(text), draw(text))
@@ -241,7 +245,8 @@ mod tests {
     fn colour_and_letters_are_as_the_terminal_wants_them() {
         let (plain, _) = drawn(false, false, "a│数⣿…é");
         assert!(plain.contains("\x1b[0;1m") && !plain.contains("91") && plain.is_ascii(), "{plain:?}");
-        let letters: String = plain.split('\x1b').skip(1).filter_map(|it| it.split_once(['m', 'H'])).map(|it| it.1).collect();
+        let letters: String =
+            plain.split('\x1b').skip(1).filter_map(|it| it.split_once(['m', 'H'])).map(|it| it.1).collect();
         assert!(letters.starts_with("a|?*~?"), "{letters:?}");
         // After each letter that terminals disagree about, the place of the next is told.
         let (wide, _) = drawn(true, true, "数b");

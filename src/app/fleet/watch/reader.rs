@@ -187,7 +187,7 @@ impl Work {
         let changes = store.changes()?;
         let mut all = Vec::new();
         if let Some(name) = &self.want.host {
-            all.push(News::Host(Box::new(whole::host(store, name, now)?)));
+            all.push(News::Host(Box::new(whole::host(&self.spec, store, name, now)?)));
         }
         if let Some(id) = self.want.problem
             && let Some(story) = whole::problem(store, id)?

@@ -39,8 +39,7 @@ impl Signals {
         let (wake, waker) = UnixStream::pair()?;
         wake.set_nonblocking(true)?;
         waker.set_nonblocking(true)?;
-        let taken =
-            Self { ends: Arc::default(), pauses: Arc::default(), goes_on: Arc::default(), wake, waker };
+        let taken = Self { ends: Arc::default(), pauses: Arc::default(), goes_on: Arc::default(), wake, waker };
         for signal in [SIGTERM, SIGHUP, SIGINT, SIGQUIT] {
             flag::register_usize(signal, Arc::clone(&taken.ends), signal.unsigned_abs() as usize)?;
         }

@@ -154,7 +154,8 @@ impl Drop for Terminal {
 
 /// Waits; a signal ends it early.
 fn wait(ready: &mut [PollFd<'_>], most: Duration) -> io::Result<()> {
-    let most = Timespec { tv_sec: i64::try_from(most.as_secs()).unwrap_or(i64::MAX), tv_nsec: most.subsec_nanos().into() };
+    let most =
+        Timespec { tv_sec: i64::try_from(most.as_secs()).unwrap_or(i64::MAX), tv_nsec: most.subsec_nanos().into() };
     match poll(ready, Some(&most)) {
         Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
         Err(error) => Err(error.into()),

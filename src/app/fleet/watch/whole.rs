@@ -2,14 +2,12 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::app::past;
-use crate::model::catalogue;
-use crate::model::derive::{self, Formula, Totals, UPTIME};
+use crate::app::{past, then};
+use crate::model::derive::Formula;
 use crate::model::derived::DERIVED;
 use crate::model::level::Level;
-use crate::model::metric::Kind;
 use crate::model::rule::RuleKind;
-use crate::model::sample::{Reading, Sample};
+use crate::model::sample::Reading;
 use crate::model::spec::{FleetSpec, HostSpec};
 use crate::store::{Result, Store};
 use crate::view::screen::data::{Graph, Host, Limit, Past, Story};
@@ -23,49 +21,19 @@ const LATELY: TimeDelta = TimeDelta::hours(1);
 ///
 /// # Errors
 /// The store's.
-pub fn host(store: &dyn Store, name: &str, now: DateTime<Utc>) -> Result<Host> {
-    let mut facts = store.facts(name)?;
-    // The last of a name and item holds, unless the host no longer says it.
-    facts.dedup_by(|later, held| {
-        let same = later.name == held.name && later.item == held.item;
-        if same {
-            std::mem::swap(later, held);
-        }
-        same
-    });
-    facts.retain(|fact| !fact.text.is_empty());
+pub fn host(spec: &FleetSpec, store: &dyn Store, name: &str, now: DateTime<Utc>) -> Result<Host> {
     let attempts = store.attempts(name, ATTEMPTS)?;
-    let mut host = Host { name: name.to_owned(), facts, attempts, ..Host::default() };
-    // A clock that was set back leaves samples that are newer than now.
-    let Some((_, sample)) = store.at(name, DateTime::<Utc>::MAX_UTC)? else { return Ok(host) };
-    host.taken = Some(sample.taken);
-    host.readings = readings(store, name, &sample, now)?;
-    host.faults = sample.faults;
-    host.top = sample.top;
-    Ok(host)
-}
-
-/// Gauges as they were measured, counters as what they grew by since the sample before, and what is derived of both.
-fn readings(store: &dyn Store, name: &str, sample: &Sample, now: DateTime<Utc>) -> Result<Vec<Reading>> {
-    let counter = |metric: &str| catalogue::measured(metric).filter(|metric| metric.kind == Kind::Counter);
-    let mut all: Vec<Reading> = sample.readings.iter().filter(|it| counter(&it.metric).is_none()).cloned().collect();
-    let mut inputs: Vec<&'static str> = catalogue::METRICS.iter().filter(|it| it.kind == Kind::Counter).map(|it| it.name).collect();
-    inputs.push(UPTIME);
-    if let Some(before) = store.before(name, &sample.key, &inputs)? {
-        let (before, after) = (Totals::of(&before, &inputs), Totals::of(sample, &inputs));
-        let rates = inputs.iter().filter_map(|name| derive::rate_of(counter(name)?));
-        for it in DERIVED.iter().copied().chain(rates) {
-            let values = derive::between(&it, &before, &after).into_iter();
-            all.extend(values.map(|(item, value)| Reading { metric: it.metric.name.to_owned(), item, value }));
-        }
-    }
-    for it in DERIVED.iter().filter(|it| matches!(it.formula, Formula::Forecast(_))) {
-        for series in past::series(store, name, it.metric.name, now - LATELY, now)? {
+    let mut host = Host { name: name.to_owned(), attempts, ..Host::default() };
+    let Some(it) = then::read(store, name, now, spec.collector.interval)? else { return Ok(host) };
+    (host.readings, host.faults, host.facts, host.top) = (it.readings, it.faults, it.facts, it.processes);
+    for foretold in DERIVED.iter().filter(|derived| matches!(derived.formula, Formula::Forecast(_))) {
+        let metric = foretold.metric.name;
+        for series in past::series(store, name, metric, now - LATELY, now)? {
             let newest = series.points.last().map(|point| point.mean);
-            all.extend(newest.map(|value| Reading { metric: it.metric.name.to_owned(), item: series.item, value }));
+            host.readings.extend(newest.map(|value| Reading { metric: metric.to_owned(), item: series.item, value }));
         }
     }
-    Ok(all)
+    Ok(host)
 }
 
 /// A problem with its history; `None` where there is none of that number.
