@@ -92,7 +92,7 @@ fn keep(terminal: &Terminal, name: &str) -> String {
 /// The program that runs in a terminal.
 fn pid(terminal: &Terminal) -> String {
     let shell = terminal.told("#{pane_pid}");
-    let listed = run::system("ps", &["-o", "pid=,comm=", "--ppid", &shell]).out;
+    let listed = run::system("ps", &["-o", "pid=,comm=", "-s", &shell]).out;
     let found = listed.lines().filter_map(|line| line.trim().split_once(' ')).find(|(_, name)| name.trim() == "fleet");
     found.unwrap_or_else(|| panic!("no fleet in {listed:?}")).0.to_owned()
 }
@@ -114,7 +114,7 @@ fn a_person_looks_around() {
     terminal.types("/db1");
     terminal.shows("1 of 5 hosts");
     terminal.presses("Enter");
-    terminal.shows("/var/lib/postgr");
+    terminal.shows("FILESYSTEMS");
     let screen = keep(&terminal, "host-80x24");
     assert!(screen.contains("94% full") && screen.contains("memory.used          71%"), "{screen}");
     terminal.presses("PageDown");
@@ -366,10 +366,13 @@ fn hostile_names_from_hosts_break_no_line() {
     terminal.shows("<script>");
     let whole = |screen: &str| screen.lines().count() == 24 && screen.lines().last().unwrap().contains("q end");
     assert!(whole(&keep(&terminal, "hostile")), "{}", terminal.screen());
+    terminal.types("/db1");
     terminal.presses("Enter");
     terminal.shows("FILESYSTEMS");
     let screen = keep(&terminal, "hostile-host");
     assert!(whole(&screen) && screen.contains("memory.used          50%"), "{screen}");
+    terminal.presses("h");
+    terminal.presses("Escape");
     terminal.presses("i");
     terminal.shows("4 OPEN");
     assert!(whole(&terminal.screen()), "{}", terminal.screen());
