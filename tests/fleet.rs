@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use fleet_health::model::catalogue;
 use fleet_health::model::fleet::{Heartbeat, Point, Series, Sweep};
-use fleet_health::view::{Page, csv, health, history, json, table};
+use fleet_health::view::{Page, chart, csv, health, history, json, table};
 
 mod support;
 
@@ -53,12 +53,14 @@ fn history_draws_gauges_and_turns_counters_into_rates() {
             &history::buckets(&one[0].points, since, now(), history::fitting(&one[0].points, since, now(), 78)),
         ),
     );
+    golden("history-chart.txt", &chart::draw(gauge, &one[0].points, since, now(), 80));
     formats("history", &history::points(gauge, &one));
     formats("history-summary", &history::summary(gauge, &one));
 
     let counter = catalogue::find("network.receive.bytes");
     let rates = [series("eth0", (1..15).map(|i| f64::from(i % 8) * 1024.0)), series("lo", (0..3).map(f64::from))];
     formats("history-rates", &history::points(counter, &rates));
+    golden("history-chart-rates.txt", &chart::draw(counter, &rates[0].points, now() - TimeDelta::days(3), now(), 60));
 }
 
 #[test]

@@ -54,6 +54,9 @@ fn value(cell: &Cell) -> Value {
         Cell::Level(level) => json!(level.map_or("unknown", Level::word)),
         Cell::Health(health) => json!(health.word()),
         Cell::Time(at) => json!(at.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
+        // What is counted is whole: no process has the number 812.0.
+        #[allow(clippy::cast_possible_truncation, reason = "a whole number below 2^53")]
+        Cell::Number(value) if value.fract() == 0.0 && value.abs() < 9e15 => json!(*value as i64),
         Cell::Ratio(value) | Cell::Bytes(value) | Cell::Seconds(value) | Cell::Celsius(value) | Cell::Number(value) => {
             json!(value)
         }

@@ -160,6 +160,12 @@ impl View {
         Self { name, help, needs, columns, rows, note: |_| String::new(), thresholds: false, limit: None }
     }
 
+    /// Whether its rows say what is wrong.
+    #[must_use]
+    pub fn judges(&self) -> bool {
+        self.columns.iter().any(Column::judges)
+    }
+
     /// The view of these facts.
     #[must_use]
     pub fn page(&self, facts: &Facts) -> Page {
@@ -167,17 +173,23 @@ impl View {
     }
 }
 
+impl Column {
+    /// Whether it says how bad a row is.
+    fn judges(&self) -> bool {
+        matches!(self.name, "level" | "status")
+    }
+}
+
 impl Page {
     /// Whether a row says that something is wrong: a level over ok, or a service that is not healthy.
     #[must_use]
     pub fn wrong(&self) -> bool {
-        let judged = |column: &Column| matches!(column.name, "level" | "status");
         let bad = |cell: &Cell| match cell {
             Cell::Level(level) => level.is_some_and(|level| level > Level::Ok),
             Cell::Health(health) => *health == Health::Unhealthy,
             _ => false,
         };
-        self.rows.iter().any(|row| self.columns.iter().zip(row).any(|(column, cell)| judged(column) && bad(cell)))
+        self.rows.iter().any(|row| self.columns.iter().zip(row).any(|(column, cell)| column.judges() && bad(cell)))
     }
 }
 

@@ -13,6 +13,7 @@ use crate::view::{Page, services, unhealthy};
 
 /// Flags.
 #[derive(Debug, clap::Args)]
+#[command(after_help = views::TELLS)]
 pub struct Args {
     /// The service's name in the configuration
     #[arg(value_name = "NAME")]

@@ -17,6 +17,9 @@ use crate::model::spec::{FleetSpec, HostSpec, RuleSpec};
 use crate::model::{amount, pattern};
 use crate::view::{self, Facts, Needs, VIEWS, View};
 
+/// Under the help of a table that says by its exit code what it shows.
+pub const TELLS: &str = "Exit code 3: something that is shown is wrong.";
+
 /// Which hosts are shown.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Choice {
@@ -199,7 +202,7 @@ impl clap::Subcommand for Chosen {
             let own = if view.thresholds { Thresholds::augment_args(own) } else { own };
             let own = show::FormatArgs::augment_args(show::RowArgs::augment_args(own));
             // Last: flags bring a help text of their own.
-            command.subcommand(own.about(view.help).long_about(None))
+            command.subcommand(own.about(view.help).long_about(None).after_help(if view.judges() { TELLS } else { "" }))
         })
     }
 
