@@ -22,6 +22,9 @@ pub const COLUMNS: &[Column] = &[
 /// So many of the columns are about the process itself.
 pub const MERGED: usize = 9;
 
+/// What a process takes, in the order of [`By`].
+type Taken = [Option<f64>; 3];
+
 /// A row for each process, the hungriest for processors first; what a process was not among the first of is empty.
 pub const VIEW: View = View {
     note,
@@ -45,18 +48,18 @@ fn rows(facts: &Facts) -> Vec<Vec<Cell>> {
 /// The processes of one host with what each takes of processors, memory and disks; by processors and then by memory.
 #[must_use]
 pub fn merged(host: &str, list: &[Process]) -> Vec<(f64, Vec<Cell>)> {
-    let mut found: BTreeMap<(u32, &str), (&Process, [Option<f64>; 3])> = BTreeMap::new();
+    let mut found: BTreeMap<(u32, &str), (&Process, Taken)> = BTreeMap::new();
     for process in list {
         let (_, taken) = found.entry((process.pid, &process.comm)).or_insert((process, [None; 3]));
         taken[By::ALL.iter().position(|by| *by == process.by).unwrap_or(0)] = Some(process.value);
     }
-    let mut all: Vec<(&Process, [Option<f64>; 3])> = found.into_values().collect();
+    let mut all: Vec<(&Process, Taken)> = found.into_values().collect();
     all.sort_by(|(_, a), (_, b)| {
-        let key = |taken: &[Option<f64>; 3], n: usize| taken[n].unwrap_or(-1.0);
+        let key = |taken: &Taken, n: usize| taken[n].unwrap_or(-1.0);
         key(b, 0).total_cmp(&key(a, 0)).then(key(b, 1).total_cmp(&key(a, 1))).then(key(b, 2).total_cmp(&key(a, 2)))
     });
     let text = |text: &str| if text.is_empty() { Cell::Empty } else { Cell::Text(text.to_owned()) };
-    let row = |(it, [cpu, memory, io]): (&Process, [Option<f64>; 3])| {
+    let row = |(it, [cpu, memory, io]): (&Process, Taken)| {
         let or_empty = |by: By, value: Option<f64>| value.map_or(Cell::Empty, |value| amount(by, value));
         let row = vec![
             text(host),
