@@ -182,8 +182,11 @@ impl Screen {
             }
         };
         let look = if old.starts_with("STALE") { paint::level(Some(Level::Critical)) } else { Style::new() };
-        if usize::from(self.size.width) < 50 {
-            return vec![Span::styled(format!("{old} "), look)];
+        match self.size.width {
+            // What is wrong is worth more than an age that is as it should be.
+            ..30 if !old.starts_with("STALE") => return Vec::new(),
+            ..50 => return vec![Span::styled(format!("{old} "), look)],
+            _ => {}
         }
         vec![Span::styled(old, look), Span::raw(format!("  {time}"))]
     }
@@ -207,6 +210,8 @@ impl Screen {
             told(Level::Warning, &format!("the store has not answered for {waits} s; this goes on waiting"));
         } else if let Some(part) = ill.filter(|part| part.level > Level::Ok) {
             told(part.level, &part.text);
+        } else if let Some(problem) = self.snapshot().and_then(|it| it.fleet.first()) {
+            told(problem.incident.level, &problem.incident.text);
         }
         if let Some(wrong) = self.wrong.as_ref().filter(|_| self.entry.is_some()) {
             let text = format!(" {}; {}", wrong.text, wrong.mend);
@@ -222,10 +227,8 @@ impl Screen {
             }
             notes.push(Line::from(vec![Span::styled(" /", STRONG), Span::raw(shown)]));
         } else if !holds.is_empty() && self.help.is_none() {
-            let count = match self.pages.last() {
-                Some(Page::Hosts) => {
-                    format!("  {} of {} hosts", self.hosts.count(), self.snapshot().map_or(0, |it| it.hosts.len()))
-                }
+            let count = match (self.pages.last(), self.snapshot()) {
+                (Some(Page::Hosts), Some(it)) => format!("  {} of {} hosts", self.hosts.count(), it.hosts.len()),
                 _ => String::new(),
             };
             let text = format!(" /{}{count}  (Esc: all)", paint::safe(holds));

@@ -9,6 +9,7 @@ use ratatui::text::Span;
 
 use crate::model::catalogue;
 use crate::model::fleet::Outcome;
+use crate::model::forecast;
 use crate::model::level::Level;
 use crate::model::sample::By;
 use crate::model::snapshot::{Health, HostRow};
@@ -40,6 +41,8 @@ const NETWORK: Said = &[
 ];
 /// How wide a bar is, in cells.
 const BAR: usize = 20;
+/// How wide the name of an item is at least, in cells.
+const ITEM: usize = 16;
 
 /// What a page is made of.
 pub struct Told<'a> {
@@ -63,9 +66,10 @@ pub fn rows(told: &Told<'_>) -> Vec<Row> {
         out.push(Row::plain(" the rest is being read ..."));
         return out;
     };
-    shares(whole, "FILESYSTEMS", "filesystem.used", FILESYSTEM, &mut out);
-    items(whole, "DISKS", DISK, &mut out);
-    items(whole, "NETWORK", NETWORK, &mut out);
+    let wide = told.width.saturating_sub(64).clamp(ITEM, 40);
+    shares(whole, "FILESYSTEMS", "filesystem.used", FILESYSTEM, wide, &mut out);
+    items(whole, "DISKS", DISK, wide, &mut out);
+    items(whole, "NETWORK", NETWORK, wide, &mut out);
     services(told, whole, &mut out);
     top(whole, &mut out);
     if !whole.facts.is_empty() {
@@ -127,7 +131,7 @@ fn key(told: &Told<'_>, out: &mut Vec<Row>) {
     for (name, value) in known {
         let metric = catalogue::find(name);
         let shown = text(&cell(metric, value));
-        let mut spans = vec![Span::raw(format!(" {} {} ", left(name, 16), right(&shown, 7)))];
+        let mut spans = vec![Span::raw(format!(" {} {} ", left(name, ITEM), right(&shown, 7)))];
         if metric.is_some_and(|metric| metric.unit == crate::model::metric::Unit::Ratio) {
             spans.extend(bar(value, BAR));
         }
@@ -153,20 +157,22 @@ fn past(metric: &str, item: &str) -> Option<Target> {
 fn said(whole: &Host, item: &str, what: Said) -> String {
     let one = |(name, word): &(&str, &str)| {
         let value = whole.readings.iter().find(|it| it.metric == *name && it.item == item)?.value;
-        Some(format!("{word} {}", text(&cell(catalogue::find(name), value))))
+        // Where nothing fills up there is nothing to say.
+        let never = forecast::FAR <= value && *name == "filesystem.full-in";
+        (!never).then(|| format!("{word} {}", text(&cell(catalogue::find(name), value))))
     };
     what.iter().filter_map(one).collect::<Vec<_>>().join("  ")
 }
 
 /// Items of a share, fullest first.
-fn shares(whole: &Host, title: &str, metric: &str, what: Said, out: &mut Vec<Row>) {
+fn shares(whole: &Host, title: &str, metric: &str, what: Said, wide: usize, out: &mut Vec<Row>) {
     let mut found: Vec<_> = whole.readings.iter().filter(|it| it.metric == metric).collect();
     found.sort_by(|a, b| b.value.total_cmp(&a.value).then_with(|| a.item.cmp(&b.item)));
     if !found.is_empty() {
         out.push(Row::heading(title));
     }
     for it in found {
-        let mut spans = vec![Span::raw(format!(" {} {} ", left(&it.item, 16), right(&units::ratio(it.value), 7)))];
+        let mut spans = vec![Span::raw(format!(" {} {} ", left(&it.item, wide), right(&units::ratio(it.value), 7)))];
         spans.extend(bar(it.value, BAR));
         spans.push(Span::raw(format!(" {}", said(whole, &it.item, what))));
         out.push(Row::of(spans, past(metric, &it.item)));
@@ -174,7 +180,7 @@ fn shares(whole: &Host, title: &str, metric: &str, what: Said, out: &mut Vec<Row
 }
 
 /// Items with several values each.
-fn items(whole: &Host, title: &str, what: Said, out: &mut Vec<Row>) {
+fn items(whole: &Host, title: &str, what: Said, wide: usize, out: &mut Vec<Row>) {
     let Some((first, _)) = what.first() else { return };
     let found: BTreeSet<&str> =
         whole.readings.iter().filter(|it| it.metric == *first).map(|it| it.item.as_str()).collect();
@@ -182,7 +188,7 @@ fn items(whole: &Host, title: &str, what: Said, out: &mut Vec<Row>) {
         out.push(Row::heading(title));
     }
     for item in found {
-        let text = format!(" {} {}", left(item, 16), said(whole, item, what));
+        let text = format!(" {} {}", left(item, wide), said(whole, item, what));
         out.push(Row::of(vec![Span::raw(paint::safe(&text))], past(first, item)));
     }
 }
@@ -201,7 +207,7 @@ fn services(told: &Told<'_>, whole: &Host, out: &mut Vec<Row>) {
         });
         let memory = service.memory.map(|bytes| format!("memory {}  ", units::bytes(bytes))).unwrap_or_default();
         let spans = vec![
-            Span::raw(format!(" {} ", left(&service.name, 16))),
+            Span::raw(format!(" {} ", left(&service.name, ITEM))),
             Span::styled(left(service.health.word(), 10), look),
             Span::raw(format!(" {memory}{}", paint::safe(&service.why.join("; ")))),
         ];

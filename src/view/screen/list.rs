@@ -16,6 +16,8 @@ impl List {
     pub fn moves(&mut self, key: Key, lines: usize, rows: usize) -> bool {
         let page = rows.max(2) - 1;
         let last = lines.saturating_sub(1);
+        let before = self.cursor;
+        let pages = matches!(key, Key::PageUp | Key::PageDown | Key::Control('b' | 'f' | 'u' | 'd') | Key::Letter(' '));
         self.cursor = match key {
             Key::Up | Key::Letter('k') | Key::Control('p') => self.cursor.saturating_sub(1),
             Key::Down | Key::Letter('j') | Key::Control('n') => self.cursor.saturating_add(1),
@@ -27,6 +29,10 @@ impl List {
             Key::End | Key::Letter('G') => last,
             _ => return false,
         };
+        if pages {
+            // What is seen moves with the line that is chosen.
+            self.top = (self.top + self.cursor).saturating_sub(before);
+        }
         self.settle(lines, rows);
         true
     }
@@ -53,9 +59,11 @@ mod tests {
     fn a_page_keeps_one_line_and_the_ends_hold() {
         let mut list = List::default();
         assert!(list.moves(Key::PageDown, 100, 10));
-        assert_eq!((list.cursor, list.top), (9, 0));
+        assert_eq!((list.cursor, list.top), (9, 9));
         list.moves(Key::PageDown, 100, 10);
-        assert_eq!((list.cursor, list.top), (18, 9));
+        assert_eq!((list.cursor, list.top), (18, 18));
+        list.moves(Key::PageUp, 100, 10);
+        assert_eq!((list.cursor, list.top), (9, 9));
         list.moves(Key::End, 100, 10);
         assert_eq!((list.cursor, list.top), (99, 90));
         list.moves(Key::Down, 100, 10);

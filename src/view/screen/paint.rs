@@ -116,8 +116,8 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(8);
     let mut lines: Vec<String> = Vec::new();
     let mut current = String::new();
-    for word in safe(text).split_whitespace() {
-        let mut rest = word.to_owned();
+    for word in text.split_whitespace() {
+        let mut rest = safe(word);
         if !current.is_empty() && current.width() + 1 + rest.width() > width {
             lines.push(std::mem::take(&mut current));
         }

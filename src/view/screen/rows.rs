@@ -55,9 +55,14 @@ impl Row {
         Self { line: Line::from(spans), target, heading: false }
     }
 
+    /// Whether a text is in the line, or in the name of the reading that it leads to, which may be cut in it.
     fn has(&self, text: &str) -> bool {
         let own: String = self.line.spans.iter().map(|span| span.content.to_lowercase()).collect();
-        own.contains(text)
+        let named = match &self.target {
+            Some(Target::Past { metric, item }) => format!("{metric}[{item}]").to_lowercase().contains(text),
+            _ => false,
+        };
+        named || own.contains(text)
     }
 }
 

@@ -505,6 +505,15 @@ fn hostile_names_are_seen_as_text() {
     }
 }
 
+#[test]
+fn the_documentation_has_every_key() {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/watch.md");
+    let text = std::fs::read_to_string(file).unwrap();
+    for (keys, what) in super::help::KEYS.iter().flat_map(|group| group.keys) {
+        assert!(text.contains(&format!("| {keys} | {what} |")), "docs/watch.md lacks: | {keys} | {what} |");
+    }
+}
+
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig { cases: 48, ..Default::default() })]
     #[test]

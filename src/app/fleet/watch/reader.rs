@@ -159,7 +159,9 @@ impl Work {
             }
             Err(report) => {
                 self.changed = now;
-                self.misread = Some(format!("what was configured before holds: {report}"));
+                let report = report.to_string();
+                let first = report.lines().next().unwrap_or_default();
+                self.misread = Some(format!("what was configured before holds: {first}; see all: fleet check-config"));
             }
         }
     }
