@@ -118,7 +118,7 @@ fn a_person_looks_around() {
     let screen = keep(&terminal, "host-80x24");
     assert!(screen.contains("94% full") && screen.contains("memory.used          71%"), "{screen}");
     terminal.presses("PageDown");
-    terminal.shows("TOP PROCESSES BY CPU");
+    terminal.shows("LAST VISITS");
     keep(&terminal, "host-middle-80x24");
     terminal.presses("G");
     terminal.shows("network.receive.rate[eth0]");
