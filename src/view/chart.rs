@@ -6,6 +6,7 @@ use unicode_width::UnicodeWidthStr;
 use crate::model::fleet::Point;
 use crate::model::metric::{Metric, Unit};
 
+use super::history::usual;
 use super::table;
 use super::units::cell;
 
@@ -101,7 +102,7 @@ pub fn lines(
         let share = (at - since).as_seconds_f64() / span;
         (share * (columns * 2) as f64).clamp(0.0, (columns * 2 - 1) as f64) as usize
     };
-    let longest = usual(points) * GAP;
+    let longest = usual(points).as_seconds_f64() * GAP;
     let mut before: Option<&Point> = None;
     for point in points.iter().filter(|point| point.at >= since && point.at < until && point.mean.is_finite()) {
         canvas.line((x(point.at), y(point.min)), (x(point.at), y(point.max)));
@@ -128,13 +129,6 @@ fn scale(metric: Option<&Metric>, points: &[Point], marks: &[(f64, String)]) -> 
         high if high > low => (low, high),
         _ => (low, low + 1.0),
     }
-}
-
-/// The usual step between two points, in seconds.
-fn usual(points: &[Point]) -> f64 {
-    let mut steps: Vec<f64> = points.windows(2).map(|pair| (pair[1].at - pair[0].at).as_seconds_f64()).collect();
-    steps.sort_by(f64::total_cmp);
-    steps.get(steps.len() / 2).copied().unwrap_or(0.0)
 }
 
 /// The lower axis with its marks, and the line of labels under it: hours in UTC, at midnight the day.

@@ -72,10 +72,16 @@ pub fn buckets(points: &[Point], since: DateTime<Utc>, until: DateTime<Utc>, cou
 /// How many spans suit the points: one for each usual step between two points, at most `most`.
 #[must_use]
 pub fn fitting(points: &[Point], since: DateTime<Utc>, until: DateTime<Utc>, most: usize) -> usize {
-    let mut steps: Vec<i64> = points.windows(2).map(|pair| (pair[1].at - pair[0].at).num_milliseconds()).collect();
+    let step = usual(points).num_milliseconds().max(1);
+    usize::try_from((until - since).num_milliseconds() / step).unwrap_or(0).clamp(1, most.max(1))
+}
+
+/// The usual step between two points: the one in the middle of all; none of one point.
+#[must_use]
+pub fn usual(points: &[Point]) -> TimeDelta {
+    let mut steps: Vec<TimeDelta> = points.windows(2).map(|pair| pair[1].at - pair[0].at).collect();
     steps.sort_unstable();
-    let usual = steps.get(steps.len() / 2).copied().unwrap_or(0).max(1);
-    usize::try_from((until - since).num_milliseconds() / usual).unwrap_or(0).clamp(1, most.max(1))
+    steps.get(steps.len() / 2).copied().unwrap_or_default()
 }
 
 /// A line of bars, the greatest mean as high as a line allows; a gap where nothing was measured. Ratios are drawn
