@@ -183,6 +183,12 @@ pub trait Store: Send {
     /// All silences, ended ones too, by number.
     fn silences(&self) -> Result<Vec<Silence>>;
 
+    /// A number that is another one once another program has written: whoever shows the store reads it again then.
+    ///
+    /// # Errors
+    /// Another file stands in the store's place: it must be opened anew.
+    fn changes(&self) -> Result<i64>;
+
     /// Writes down that a program ran.
     fn beat(&mut self, beat: &Heartbeat) -> Result<()>;
     /// The last run of each program.
@@ -273,6 +279,8 @@ pub struct Backend {
     pub faults: fn(&StoreSpec) -> Result<Vec<String>>,
     /// Answers a query in its own language that changes nothing.
     pub query: fn(&StoreSpec, &str) -> Result<Answer>,
+    /// Whether there is something to open; otherwise opening begins it.
+    pub begun: fn(&StoreSpec) -> bool,
 }
 
 /// Every backend.
@@ -283,6 +291,12 @@ pub const STORES: &[Backend] = &[sqlite::BACKEND, memory::BACKEND];
 #[must_use]
 pub fn release(spec: &StoreSpec) -> bool {
     STORES.iter().find(|backend| backend.name == spec.backend).is_some_and(|backend| (backend.release)(spec))
+}
+
+/// Whether the store of a configuration was begun; an unknown backend is left to [`open`] to complain of.
+#[must_use]
+pub fn begun(spec: &StoreSpec) -> bool {
+    STORES.iter().find(|backend| backend.name == spec.backend).is_none_or(|backend| (backend.begun)(spec))
 }
 
 /// Opens the store of a configuration.

@@ -39,6 +39,7 @@ mod show;
 mod silence;
 mod sql;
 mod views;
+mod watch;
 
 /// Watches a fleet over plain SSH, with nothing installed on the machines
 #[derive(Debug, Parser)]
@@ -66,6 +67,8 @@ enum Command {
     Config(config::Args),
     #[command(flatten)]
     View(views::Chosen),
+    /// The fleet on a screen that follows the store: hosts, problems, and the history of every reading
+    Watch(watch::Args),
     /// One metric of one host over time, as chart and table
     History(history::Args),
     /// A machine as it was at a moment: readings, processes, facts and problems
@@ -148,6 +151,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Keys(args) => keys::run(&common, args),
         Command::CheckConfig(args) => check_config::run(&common, args),
         Command::Config(args) => config::run(&common, args),
+        Command::Watch(args) => watch::run(&common, args),
         Command::Service(args) => service::run(&common, args),
         Command::At(args) => at::run(&common, args),
         Command::Compare(args) => compare::run(&common, args),

@@ -23,6 +23,7 @@ pub const BACKEND: Backend = Backend {
     name: "memory",
     open: |_| Ok(Box::new(Memory::default())),
     release: |_| false,
+    begun: |_| true,
     condition: |_| Err(nothing()),
     faults: |_| Err(nothing()),
     query: |_, _| Err(nothing()),
@@ -515,6 +516,11 @@ impl Store for Memory {
 
     fn silences(&self) -> Result<Vec<Silence>> {
         Ok(self.silences.values().cloned().collect())
+    }
+
+    /// Nobody else can write.
+    fn changes(&self) -> Result<i64> {
+        Ok(0)
     }
 
     fn beat(&mut self, beat: &Heartbeat) -> Result<()> {

@@ -69,6 +69,7 @@ pub const BACKEND: Backend = Backend {
     condition: |spec: &StoreSpec| look::condition(Path::new(&spec.location)),
     faults: |spec: &StoreSpec| look::faults(Path::new(&spec.location)),
     query: |spec: &StoreSpec, sql: &str| look::query(Path::new(&spec.location), sql),
+    begun: |spec: &StoreSpec| Path::new(&spec.location).exists(),
 };
 
 /// An open database.
@@ -76,6 +77,7 @@ pub const BACKEND: Backend = Backend {
 pub struct Sqlite {
     conn: Connection,
     path: PathBuf,
+    file: Option<(u64, u64)>,
 }
 
 impl Sqlite {
@@ -86,7 +88,7 @@ impl Sqlite {
     pub fn open(path: &Path) -> Result<Self> {
         let conn = open::open(path)?;
         ballast::hold(path);
-        Ok(Self { conn, path: path.to_path_buf() })
+        Ok(Self { conn, path: path.to_path_buf(), file: open::identity(path) })
     }
 
     fn fail(&self, error: &rusqlite::Error) -> StoreError {
@@ -262,6 +264,13 @@ impl Store for Sqlite {
     fn silences(&self) -> Result<Vec<Silence>> {
         self.read(care::silences)
     }
+    fn changes(&self) -> Result<i64> {
+        if open::identity(&self.path) != self.file {
+            let text = "another file took its place; it is opened anew".to_owned();
+            return Err(StoreError::Other { location: self.path.display().to_string(), text });
+        }
+        self.read(|c| c.query_row("PRAGMA data_version", [], |row| row.get(0)))
+    }
     fn beat(&mut self, beat: &Heartbeat) -> Result<()> {
         self.write(|c| people::beat(c, beat))
     }
@@ -306,6 +315,19 @@ impl Store for Sqlite {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn what_others_write_is_noticed_and_so_is_another_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("fleet.db");
+        let (mut writes, reads) = (Sqlite::open(&path).unwrap(), Sqlite::open(&path).unwrap());
+        let before = reads.changes().unwrap();
+        assert_eq!(reads.changes().unwrap(), before);
+        writes.begin_sweep(DateTime::UNIX_EPOCH, 1).unwrap();
+        assert_ne!(reads.changes().unwrap(), before);
+        std::fs::rename(&path, dir.path().join("old.db")).unwrap();
+        assert!(reads.changes().unwrap_err().to_string().contains("another file"));
+    }
 
     #[test]
     fn the_mark_of_a_suspect_is_its_owners_alone_and_goes_with_the_next_opening() {

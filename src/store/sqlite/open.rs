@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::Read;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -115,6 +115,11 @@ fn refuse_old(number: i32, path: &Path) -> Result<()> {
     let text =
         format!("SQLite {number} is linked; before {OLDEST} it can lose rows (WAL reset); build with the bundled");
     Err(StoreError::Other { location: path.display().to_string(), text })
+}
+
+/// Which file stands at a path now, by device and number.
+pub(super) fn identity(path: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
 }
 
 /// The name of a file beside the database.

@@ -144,6 +144,7 @@ mortal! {
         told() -> Vec<(Told, Incident)>;
         told_since(at: DateTime<Utc>) -> Vec<Told>;
         queued() -> Vec<Mail>;
+        changes() -> i64;
         mails_telling(incident: i64) -> Vec<Mail>;
         pauses() -> Vec<Pause>;
         summaries() -> Vec<(String, String, DateTime<Utc>)>;
