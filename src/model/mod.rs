@@ -7,6 +7,7 @@ pub mod check;
 pub mod clean;
 pub mod derive;
 pub mod derived;
+pub mod figure;
 pub mod fleet;
 pub mod forecast;
 pub mod job;
