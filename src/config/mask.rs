@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::suggest::distance;
+use crate::model::suggest::distance;
 
 /// Attribute names whose values are secrets; names that look like them are treated alike, for a typing error must not
 /// print a password.

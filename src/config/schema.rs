@@ -1,9 +1,9 @@
 //! Which elements and attributes there are, and where; what comes with later versions is named, not ignored.
 
 use super::report::Report;
-use super::suggest::did_you_mean;
 use super::tree::Node;
 use crate::model::check::{self, CheckKind, Shape};
+use crate::model::suggest::did_you_mean;
 
 struct Element {
     name: &'static str,

@@ -199,6 +199,11 @@ fn a_sample_is_stored_once_and_comes_back_whole() {
         let now = store.now().unwrap();
         assert_eq!(now[0].attempt, Some(attempt("a", 40, Some(Cause::Deadline))));
         assert_eq!(now[0].sample, Some((at(30), kept(sample("b", 2, 20, 1e-9)))));
+        let latest = store.latest(&["filesystem.used"]).unwrap();
+        let (received, small) = latest[0].sample.clone().unwrap();
+        let items: Vec<&str> = small.readings.iter().map(|reading| reading.item.as_str()).collect();
+        assert_eq!((received, items, small.key.sequence), (at(30), vec!["/", "/var \"x\""], 2));
+        assert!(small.faults.is_empty() && small.top.is_empty() && latest[0].attempt == now[0].attempt);
         let mut cost = attempt("a", 40, None);
         cost.traffic.sent = 99;
         store.settle(sweep, &[cost.clone()]).unwrap();

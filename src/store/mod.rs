@@ -88,6 +88,9 @@ pub trait Store: Send {
 
     /// The last attempt and newest sample of every host, by name.
     fn now(&self) -> Result<Vec<HostNow>>;
+    /// As [`Store::now`], each sample with its readings of these metrics only and without faults and processes: what a
+    /// view of thousands of hosts can afford.
+    fn latest(&self, metrics: &[&str]) -> Result<Vec<HostNow>>;
     /// The last attempt of every host that was tried, by the host's name.
     fn tried(&self) -> Result<Vec<Attempt>>;
     /// The last attempts of a host, newest first.

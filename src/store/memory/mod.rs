@@ -200,6 +200,14 @@ impl Store for Memory {
         Ok(list.collect())
     }
 
+    fn latest(&self, metrics: &[&str]) -> Result<Vec<HostNow>> {
+        let small = |host: HostNow| HostNow {
+            sample: host.sample.map(|(received, sample)| (received, only(sample, metrics))),
+            ..host
+        };
+        Ok(self.now()?.into_iter().map(small).collect())
+    }
+
     fn tried(&self) -> Result<Vec<Attempt>> {
         let last = self.hosts.values().filter_map(|newest| self.attempts.get(&newest.attempt?));
         Ok(last.map(|(_, attempt)| attempt.clone()).collect())

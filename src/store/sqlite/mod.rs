@@ -137,7 +137,10 @@ impl Store for Sqlite {
         self.read(|c| samples::rows_after(c, after, limit))
     }
     fn now(&self) -> Result<Vec<HostNow>> {
-        self.read(samples::now)
+        self.read(|c| samples::now(c, None))
+    }
+    fn latest(&self, metrics: &[&str]) -> Result<Vec<HostNow>> {
+        self.read(|c| samples::now(c, Some(metrics)))
     }
     fn tried(&self) -> Result<Vec<Attempt>> {
         self.read(samples::tried)

@@ -86,6 +86,7 @@ mortal! {
         sweeps(limit: usize) -> Vec<Sweep>;
         rows_after(after: i64, limit: usize) -> Vec<Row>;
         now() -> Vec<HostNow>;
+        latest(metrics: &[&str]) -> Vec<HostNow>;
         tried() -> Vec<Attempt>;
         attempts(host: &str, limit: usize) -> Vec<Attempt>;
         series(host: &str, metric: &str, since: DateTime<Utc>, until: DateTime<Utc>) -> Vec<Series>;
