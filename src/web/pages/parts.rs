@@ -25,7 +25,7 @@ impl Moment {
             stamp: stamp(at),
             text: at.format("%Y-%m-%d %H:%M:%S UTC").to_string(),
             // The clock was set back: it is new, not negative.
-            age: figure::seconds((now - at).num_seconds().max(0) as f64),
+            age: lasted(at, now),
         }
     }
 }
@@ -34,6 +34,12 @@ impl Moment {
 #[must_use]
 pub fn stamp(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// `3h`: how long something lasted.
+#[must_use]
+pub fn lasted(from: DateTime<Utc>, to: DateTime<Utc>) -> String {
+    figure::seconds((to - from).num_seconds().max(0) as f64)
 }
 
 /// A number in a table: its text, its share in twentieths where it is one, and the level of a problem about it.
