@@ -8,6 +8,7 @@ use super::response::{Answer, Response, Trouble};
 use super::route::{Access, Route, get};
 use super::site::Site;
 use super::source::Source;
+use crate::model::filter::Filter;
 
 /// Files that pages need.
 pub const FILES: &[File] =
@@ -57,8 +58,8 @@ impl Pages {
 }
 
 fn fleet(site: &Site, request: &Request, source: &mut dyn Source) -> Answer {
-    let fleet = source.fleet()?;
-    let hosts: Vec<&str> = fleet.hosts.iter().map(|(host, _)| host.name.as_str()).collect();
+    let fleet = source.fleet(&Filter::default())?;
+    let hosts: Vec<&str> = fleet.hosts.iter().map(|host| host.name.as_str()).collect();
     let values = context! { hosts, csrf => request.visitor.csrf(), user => request.visitor.acts_as() };
     Ok(Response::html(200, site.pages.render("fleet.html", values)?))
 }
