@@ -199,6 +199,8 @@ fn a_sample_is_stored_once_and_comes_back_whole() {
         let now = store.now().unwrap();
         assert_eq!(now[0].attempt, Some(attempt("a", 40, Some(Cause::Deadline))));
         assert_eq!(now[0].sample, Some((at(30), kept(sample("b", 2, 20, 1e-9)))));
+        assert_eq!(store.newest(&now[0].host).unwrap().as_ref(), Some(&now[0]));
+        assert_eq!(store.newest("nobody").unwrap(), None);
         let latest = store.latest(&["filesystem.used"]).unwrap();
         let (received, small) = latest[0].sample.clone().unwrap();
         let items: Vec<&str> = small.readings.iter().map(|reading| reading.item.as_str()).collect();

@@ -6,33 +6,26 @@ use chrono::{DateTime, Utc};
 
 use super::response::Trouble;
 use crate::model::alert::{Ack, Event, Incident};
+use crate::model::filter::Filter;
 use crate::model::fleet::{Attempt, Heartbeat, HostFact, HostNow, Series, Sweep};
 use crate::model::level::Level;
-use crate::model::sample::Process;
+use crate::model::sample::{Process, Sample};
 use crate::model::silence::Silence;
+use crate::model::snapshot::{HostRow, Snapshot};
 use crate::model::spec::HostSpec;
 
 /// What a question is answered with.
 pub type Told<T> = Result<T, Trouble>;
 
-/// The fleet at a moment.
-#[derive(Clone, Debug, Default)]
-pub struct Fleet {
-    /// Grows whenever something changed: what shows an older one is out of date.
-    pub version: u64,
-    /// When it was read.
-    pub at: DateTime<Utc>,
-    /// Every host of the configuration, by name.
-    pub hosts: Vec<(HostSpec, HostNow)>,
-}
-
 /// One host in full.
 #[derive(Clone, Debug)]
 pub struct Host {
+    /// As lists show it, with its open problems.
+    pub row: HostRow,
     /// As it is configured.
     pub spec: HostSpec,
-    /// Its last attempt and newest sample.
-    pub now: HostNow,
+    /// Its newest sample whole: every reading and fault, and the processes that took most.
+    pub sample: Option<Sample>,
     /// What it is; the last of a name and item holds, those before are its history.
     pub facts: Vec<HostFact>,
     /// Its last attempts, newest first.
@@ -67,9 +60,9 @@ pub struct Which<'a> {
     pub most: usize,
 }
 
-/// An incident as lists show it.
+/// An incident as lists show it, open or not.
 #[derive(Clone, Debug)]
-pub struct Problem {
+pub struct Listed {
     /// The incident.
     pub incident: Incident,
     /// What it is about, in short: `disk /var`.
@@ -101,7 +94,7 @@ pub struct Letter {
 #[derive(Clone, Debug)]
 pub struct Story {
     /// As lists show it.
-    pub problem: Problem,
+    pub listed: Listed,
     /// What happened, oldest first.
     pub events: Vec<Event>,
     /// Who was told, oldest first.
@@ -183,11 +176,18 @@ pub struct SilenceOrder {
 
 /// Where answers come from. Every text of a host in them is cleaned, none is escaped.
 pub trait Source {
-    /// The fleet, not older than a few seconds.
+    /// The fleet, not older than a few seconds, with the metrics that the filter compares. The filter itself is not
+    /// applied: whoever shows part of the fleet counts the rest too.
     ///
     /// # Errors
     /// 503: the store does not answer.
-    fn fleet(&mut self) -> Told<Arc<Fleet>>;
+    fn fleet(&mut self, filter: &Filter) -> Told<Arc<Snapshot>>;
+    /// The last attempt of every host that was ever tried, and its newest sample with only these metrics, as they were
+    /// measured.
+    ///
+    /// # Errors
+    /// As [`Source::fleet`].
+    fn latest(&mut self, metrics: &[&str]) -> Told<Vec<HostNow>>;
     /// One host; `None` where the configuration has none of that name.
     ///
     /// # Errors
@@ -207,7 +207,7 @@ pub trait Source {
     ///
     /// # Errors
     /// As [`Source::fleet`].
-    fn incidents(&mut self, which: Which<'_>) -> Told<Vec<Problem>>;
+    fn incidents(&mut self, which: Which<'_>) -> Told<Vec<Listed>>;
     /// One incident in full.
     ///
     /// # Errors

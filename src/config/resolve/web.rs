@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::super::raw::{self, parsed, path, required, secret};
 use super::super::report::Report;
 use super::super::tree::Node;
-use super::super::units::{self, Wrong, words, wrong};
+use crate::model::amount::{self, Wrong, words, wrong};
 use crate::model::spec::{TlsFiles, TokenSpec, UserSpec, WebSpec};
 
 pub(super) fn web(node: Option<&Node>, report: &mut Report) -> WebSpec {
@@ -17,7 +17,7 @@ pub(super) fn web(node: Option<&Node>, report: &mut Report) -> WebSpec {
     if let Some(typed) = parsed(node, "hosts", report, names) {
         spec.names = typed.value;
     }
-    spec.behind_proxy = parsed(node, "behind-proxy", report, units::flag).is_some_and(|typed| typed.value);
+    spec.behind_proxy = parsed(node, "behind-proxy", report, amount::flag).is_some_and(|typed| typed.value);
     spec.tls = match (path(node, "tls-cert", report), path(node, "tls-key", report)) {
         (Some(cert), Some(key)) => Some(TlsFiles { cert: cert.value, key: key.value }),
         (None, None) => None,
@@ -48,7 +48,7 @@ pub(super) fn web(node: Option<&Node>, report: &mut Report) -> WebSpec {
         if child.name == "user" {
             spec.users.push(UserSpec { name: name.value, hash: source.value });
         } else {
-            let acts = parsed(child, "acts", report, units::flag).is_some_and(|typed| typed.value);
+            let acts = parsed(child, "acts", report, amount::flag).is_some_and(|typed| typed.value);
             spec.tokens.push(TokenSpec { name: name.value, token: source.value, acts });
         }
     }
@@ -59,7 +59,7 @@ pub(super) fn web(node: Option<&Node>, report: &mut Report) -> WebSpec {
 }
 
 /// `127.0.0.1:8980`, `[::1]:8980`, `localhost:8980`.
-pub(crate) fn address(text: &str) -> Result<SocketAddr, Wrong> {
+fn address(text: &str) -> Result<SocketAddr, Wrong> {
     let named = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
     let read = named.as_deref().unwrap_or(text).parse();
     read.or_else(|_| wrong(format!("\"{text}\" is not an address with a port"), "write 127.0.0.1:8980 or [::1]:8980"))

@@ -18,7 +18,12 @@ use crate::model::silence::{Silence, When};
 mod upkeep;
 
 /// The backend `memory:`; each opening is a store of its own.
-pub const BACKEND: Backend = Backend { name: "memory", open: |_| Ok(Box::new(Memory::default())), release: |_| false };
+pub const BACKEND: Backend = Backend {
+    name: "memory",
+    open: |_| Ok(Box::new(Memory::default())),
+    open_reading: |_| Ok(Box::new(Memory::default())),
+    release: |_| false,
+};
 
 #[derive(Clone, Debug)]
 struct Kept {
@@ -111,6 +116,10 @@ impl Memory {
 }
 
 impl Store for Memory {
+    fn changes(&self) -> Result<i64> {
+        // There is no other handle.
+        Ok(0)
+    }
     fn begin_sweep(&mut self, started: DateTime<Utc>, hosts: u32) -> Result<i64> {
         self.last_sweep += 1;
         let sweep = Sweep { id: self.last_sweep, started: cut(started), ended: None, hosts, failed: 0 };
@@ -206,6 +215,10 @@ impl Store for Memory {
             ..host
         };
         Ok(self.now()?.into_iter().map(small).collect())
+    }
+
+    fn newest(&self, host: &str) -> Result<Option<HostNow>> {
+        Ok(self.now()?.into_iter().find(|known| known.host == host))
     }
 
     fn tried(&self) -> Result<Vec<Attempt>> {

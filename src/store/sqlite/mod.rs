@@ -63,6 +63,10 @@ mod upkeep;
 pub const BACKEND: Backend = Backend {
     name: "sqlite",
     open: |spec: &StoreSpec| Ok(Box::new(Sqlite::open(Path::new(&spec.location))?)),
+    open_reading: |spec: &StoreSpec| {
+        let path = Path::new(&spec.location);
+        Ok(Box::new(Sqlite { conn: open::open_reading(path)?, path: path.to_path_buf() }))
+    },
     release: |spec: &StoreSpec| ballast::release(Path::new(&spec.location)),
 };
 
@@ -118,6 +122,9 @@ impl Sqlite {
 }
 
 impl Store for Sqlite {
+    fn changes(&self) -> Result<i64> {
+        self.conn.query_row("PRAGMA data_version", [], |row| row.get(0)).map_err(|error| self.fail(&error))
+    }
     fn begin_sweep(&mut self, started: DateTime<Utc>, hosts: u32) -> Result<i64> {
         self.write(|c| samples::begin_sweep(c, started, hosts))
     }
@@ -137,10 +144,13 @@ impl Store for Sqlite {
         self.read(|c| samples::rows_after(c, after, limit))
     }
     fn now(&self) -> Result<Vec<HostNow>> {
-        self.read(|c| samples::now(c, None))
+        self.read(|c| samples::now(c, None, None))
     }
     fn latest(&self, metrics: &[&str]) -> Result<Vec<HostNow>> {
-        self.read(|c| samples::now(c, Some(metrics)))
+        self.read(|c| samples::now(c, Some(metrics), None))
+    }
+    fn newest(&self, host: &str) -> Result<Option<HostNow>> {
+        Ok(self.read(|c| samples::now(c, None, Some(host)))?.pop())
     }
     fn tried(&self) -> Result<Vec<Attempt>> {
         self.read(samples::tried)

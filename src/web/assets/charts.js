@@ -48,10 +48,10 @@
   };
   const form = (unit) => (value) => (value === null || value === undefined ? '–' : (FORMS[unit] || few)(value));
   const steps = (unit) => {
-    if (unit !== 'bytes' && unit !== 'bytes/s') return undefined;
+    if (unit !== 'bytes' && unit !== 'bytes/s') return {};
     const all = [];
     for (let power = 0; power < 50; power += 1) all.push(2 ** power);
-    return all;
+    return { incrs: all };
   };
   const paint = document.createElement('i');
   paint.hidden = true;
@@ -111,7 +111,7 @@
     chart.keys.forEach(({ button, value }, n) => {
       const list = chart.data[n + 1];
       let shown = at === null || at === undefined ? null : list[at];
-      if (at === null || at === undefined) for (let i = list.length - 1; i >= 0 && shown === null; i -= 1) shown = list[i];
+      if (at === null || at === undefined) for (let i = list.length - 1; i >= 0 && (shown === null || shown === undefined); i -= 1) shown = list[i];
       value.textContent = chart.form(shown);
       button.title = `${button.dataset.name}: show or hide`;
     });
@@ -142,7 +142,7 @@
   const numbers = (chart, body) => {
     body.replaceChildren();
     chart.spec.series.forEach((series, n) => {
-      const known = chart.data[n + 1].filter((value) => value !== null);
+      const known = series.values.filter((value) => value !== null);
       const row = body.insertRow();
       const head = document.createElement('th');
       head.scope = 'row';
@@ -166,7 +166,7 @@
     chart.plot?.destroy();
     chart.spec = spec;
     chart.form = form(spec.unit);
-    chart.data = [held.at[spec.grid], ...spec.series.map((series) => series.values)];
+    chart.data = spec.series.length ? uPlot.join(spec.series.map((series) => [series.at ?? spec.at, series.values])) : [[]];
     place.setAttribute('aria-busy', 'false');
     place.replaceChildren();
     chart.plot = null;
@@ -175,7 +175,7 @@
     if (!chart.data[0].length) {
       const blank = document.createElement('div');
       blank.className = 'blank';
-      blank.textContent = spec.ever ? 'Nothing was measured in this time.' : 'This host does not measure this.';
+      blank.textContent = 'Nothing was measured in this time.';
       place.append(blank);
       return;
     }
@@ -188,7 +188,7 @@
       stroke: colour((n % 6) + 1),
       width: 1.5,
       dash: DASHES[n % DASHES.length],
-      points: { show: (u, at) => u.data[0].length < 3 || chart.data[at].filter((value) => value !== null).length < 3 },
+      points: { show: (u, at) => u.data[0].length < 3 || spec.series[at - 1].values.filter((value) => value !== null).length < 3 },
     }));
     chart.plot = new uPlot(
       {
@@ -206,9 +206,9 @@
           y: { range: (u, low, high) => bounds(spec, low, high) },
         },
         axes: [
-          { stroke: soft, grid, ticks: grid, font, size: 28, values: '' && null },
-          { stroke: soft, grid, ticks: { show: false }, font, size: 58, incrs: steps(spec.unit), values: (u, list) => list.map(chart.form) },
-        ].map((axis) => Object.fromEntries(Object.entries(axis).filter(([, value]) => value !== undefined && value !== null))),
+          { stroke: soft, grid, ticks: grid, font, size: 28 },
+          { stroke: soft, grid, ticks: { show: false }, font, size: 58, ...steps(spec.unit), values: (u, list) => list.map(chart.form) },
+        ],
         series: [{}, ...series],
         hooks: {
           drawClear: [marks(spec)],

@@ -7,7 +7,9 @@
   const all = (what, where = document) => [...where.querySelectorAll(what)];
   const every = Number(document.body.dataset.every || 0) * 1000;
   const pulse = one('#pulse');
-  const text = new Map(all('[data-live]').map((part) => [part.id, part.outerHTML]));
+  // Ages grow by themselves: only what else is different counts.
+  const plain = (part) => part.outerHTML.replace(/( data-age="">)[^<]*/g, '$1');
+  const text = new Map(all('[data-live]').map((part) => [part.id, plain(part)]));
   let under = null;
   let fresh = Date.now();
   let lost = 0;
@@ -58,13 +60,15 @@
     for (const part of all('[data-live]')) {
       const other = next.getElementById(part.id);
       if (!other) return false;
-      if (text.get(part.id) === other.outerHTML || typing(part)) continue;
+      if (text.get(part.id) === plain(other) || typing(part)) continue;
       const open = all('details[open][id]', part).map((detail) => detail.id);
-      text.set(part.id, other.outerHTML);
+      text.set(part.id, plain(other));
       part.replaceWith(document.importNode(other, true));
       for (const id of open) document.getElementById(id)?.setAttribute('open', '');
     }
     document.title = next.title;
+    const icon = one('link[rel="icon"]', next);
+    if (icon && icon.href !== one('link[rel="icon"]').href) one('link[rel="icon"]').replaceWith(document.importNode(icon));
     focus();
     dress();
     return true;

@@ -87,6 +87,8 @@ mortal! {
         rows_after(after: i64, limit: usize) -> Vec<Row>;
         now() -> Vec<HostNow>;
         latest(metrics: &[&str]) -> Vec<HostNow>;
+        newest(host: &str) -> Option<HostNow>;
+        changes() -> i64;
         tried() -> Vec<Attempt>;
         attempts(host: &str, limit: usize) -> Vec<Attempt>;
         series(host: &str, metric: &str, since: DateTime<Utc>, until: DateTime<Utc>) -> Vec<Series>;
