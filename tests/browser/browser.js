@@ -20,7 +20,7 @@ class Browser {
       timeout: PATIENCE,
     });
     fs.mkdirSync(pictures, { recursive: true });
-    return Object.assign(new Browser(), { browser, url, pictures, faults: [], hosts: new Set(), weights: [] });
+    return Object.assign(new Browser(), { browser, url, pictures, faults: [], hosts: new Set() });
   }
 
   // A new window; `look` is what playwright calls context options.
@@ -29,6 +29,12 @@ class Browser {
     context.setDefaultTimeout(PATIENCE);
     const page = await context.newPage();
     page.on('request', (request) => this.hosts.add(new URL(request.url()).origin));
+    page.weight = 0;
+    const line = await context.newCDPSession(page);
+    await line.send('Network.enable');
+    line.on('Network.loadingFinished', ({ encodedDataLength }) => {
+      page.weight += encodedDataLength;
+    });
     page.on('pageerror', (error) => this.faults.push(`${page.url()}: ${error.stack}`));
     page.on('console', (message) => {
       const expected = /Failed to load resource: the server responded with a status of 4\d\d|ERR_CONNECTION_REFUSED/.test(message.text());
@@ -85,13 +91,13 @@ async function until(what, ask) {
   }
 }
 
-// `node story.js URL PICTURES`: runs a story; what it throws is told and ends with 1.
+// `node story.js URL PICTURES MORE...`: runs a story; what it throws is told and ends with 1.
 function story(tell) {
-  const [url, pictures] = process.argv.slice(2);
+  const [url, pictures, ...more] = process.argv.slice(2);
   (async () => {
     const browser = await Browser.start(url, pictures);
     try {
-      await tell(browser);
+      await tell(browser, ...more);
       await browser.end();
     } catch (error) {
       const pages = browser.browser.contexts().flatMap((context) => context.pages());
