@@ -17,7 +17,7 @@ use fleet_health::model::level::Level;
 use fleet_health::model::sample::Fact;
 use fleet_health::store::Store;
 
-use board::{Home, PASSWORD, Server, attempt, browse, five, incident, many, sample, set, tell};
+use board::{Home, PASSWORD, Server, attempt, browse, browse_while, five, incident, many, sample, set, tell};
 
 #[test]
 fn five_hosts_in_every_look() {
@@ -117,4 +117,19 @@ fn an_open_page_follows_what_happens_and_says_when_the_server_is_away() {
     let home = five(false);
     let server = Server::start(&home);
     browse("stale", &server.url, &[&server.id().to_string()]);
+}
+
+#[test]
+fn an_open_page_shows_a_problem_by_itself_and_keeps_what_is_typed() {
+    let home = five(false);
+    // All is well at first.
+    let mut well = home.store().open_incidents().unwrap();
+    for it in &mut well {
+        *it = board::closed(it.clone(), home.ago(1));
+    }
+    tell(&home, well);
+    let server = Server::start(&home);
+    browse_while("live", &server.url, || {
+        tell(&home, vec![incident(9, "db1", "memory.used", "", Level::Critical, home.ago(1), "memory is 95% used")]);
+    });
 }

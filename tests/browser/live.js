@@ -12,7 +12,9 @@ story(async (browser) => {
   assert.equal(await page.locator('.c.k').count(), 0);
   // The test writes a problem into the store now.
   console.log('READY');
-  await new Promise((done) => readline.createInterface(process.stdin).once('line', done));
+  const input = readline.createInterface(process.stdin);
+  await new Promise((done) => input.once('line', done));
+  input.close();
   await until('the problem is seen', async () => {
     await page.clock.runFor(16000);
     return (await page.locator('.c.k').count()) === 1;

@@ -121,6 +121,22 @@ pub fn browse(story: &str, url: &str, more: &[&str]) {
     println!("{said}");
 }
 
+/// As [`browse`], for a story that says `READY` in its midst: something happens then, and it goes on.
+#[track_caller]
+pub fn browse_while(story: &str, url: &str, happens: impl FnOnce()) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut command = Command::new("node");
+    command.arg(root.join("tests/browser").join(format!("{story}.js"))).arg(url).arg(root.join("target/screenshots"));
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("node; install it with: make deps");
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    if lines.by_ref().any(|line| line.unwrap() == "READY") {
+        happens();
+        writeln!(child.stdin.take().unwrap()).unwrap();
+    }
+    let rest: Vec<String> = lines.map(|line| line.unwrap()).collect();
+    assert!(child.wait().unwrap().success(), "{story}: {rest:?}; what it threw stands above");
+}
+
 /// One host's sample, as noisy as hosts are; `n` makes hosts different, `minute` counts from an arbitrary moment.
 pub fn sample(n: u32, minute: i64, at: DateTime<Utc>) -> Sample {
     let turn = |period: f64, shift: f64| ((minute as f64 / period + f64::from(n) * 1.7 + shift).sin() + 1.0) / 2.0;
