@@ -238,6 +238,9 @@ fn facts_are_kept_when_they_change_and_their_history_until_it_is_pruned() {
         visit(store, 30, with(3, 30, &[]));
         assert_eq!(said(store), [row("arch", "x", 10), row("kernel", "6.1", 10)]);
         visit(store, 40, with(5, 40, &[("kernel", "6.2")]));
+        let held = store.facts_now(&["kernel", "none"]).unwrap();
+        let held: Vec<(&str, &str)> = held.iter().map(|(host, fact)| (host.as_str(), fact.text.as_str())).collect();
+        assert_eq!(held, [("a", "6.2")]);
         visit(store, 50, with(4, 35, &[("kernel", "late"), ("arch", "late")]));
         let told = [row("arch", "x", 10), row("arch", "", 40), row("kernel", "6.1", 10), row("kernel", "6.2", 40)];
         assert_eq!(said(store), told, "what arrives after a newer one of its boot says nothing new");

@@ -115,6 +115,8 @@ pub trait Store: Send {
     fn before(&self, host: &str, key: &SampleKey, metrics: &[&str]) -> Result<Option<Sample>>;
     /// What a host is: the last of a name and item holds, those before are its history. By name, item and time.
     fn facts(&self, host: &str) -> Result<Vec<HostFact>>;
+    /// What holds now of every host, of the facts of these names: host and fact, by host.
+    fn facts_now(&self, names: &[&str]) -> Result<Vec<(String, HostFact)>>;
     /// The processes that took most in the host's last sample at or before a time, with that sample's time; none where
     /// there is no such sample.
     fn top(&self, host: &str, at: DateTime<Utc>) -> Result<Option<(DateTime<Utc>, Vec<Process>)>>;

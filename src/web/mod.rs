@@ -7,7 +7,9 @@
 
 pub mod act;
 pub mod assets;
+pub mod api;
 pub mod door;
+pub mod metrics;
 pub mod pages;
 pub mod percent;
 pub mod request;

@@ -4,7 +4,7 @@ use super::request::{Method, Request};
 use super::response::Answer;
 use super::site::Site;
 use super::source::Source;
-use super::{act, pages};
+use super::{act, api, metrics, pages};
 
 /// Who may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub const fn post(path: &'static str, access: Access, run: Run) -> Route {
 }
 
 /// Every route, in groups.
-pub const ROUTES: &[&[Route]] = &[pages::ROUTES, act::ROUTES];
+pub const ROUTES: &[&[Route]] = &[pages::ROUTES, act::ROUTES, api::ROUTES, metrics::ROUTES];
 
 /// What a path stands for.
 #[derive(Debug)]

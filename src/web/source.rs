@@ -188,6 +188,11 @@ pub trait Source {
     /// # Errors
     /// As [`Source::fleet`].
     fn latest(&mut self, metrics: &[&str]) -> Told<Vec<HostNow>>;
+    /// What holds now of every host, of the facts of these names.
+    ///
+    /// # Errors
+    /// As [`Source::fleet`].
+    fn facts_now(&mut self, names: &[&str]) -> Told<Vec<(String, HostFact)>>;
     /// One host; `None` where the configuration has none of that name.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use crate::app::{context, past, snapshot};
 use crate::model::alert::{Ack, Incident};
 use crate::model::clean::clean;
 use crate::model::filter::Filter;
-use crate::model::fleet::{HostNow, Series};
+use crate::model::fleet::{HostFact, HostNow, Series};
 use crate::model::level::Level;
 use crate::model::sample::Process;
 use crate::model::silence::Silence;
@@ -181,6 +181,10 @@ impl Source for Reader<'_> {
         // What was taken out of the configuration is nobody's business any more.
         all.retain(|host| known.contains(host.host.as_str()));
         Ok(all)
+    }
+
+    fn facts_now(&mut self, names: &[&str]) -> Told<Vec<(String, HostFact)>> {
+        self.store()?.facts_now(names).map_err(broken)
     }
 
     fn host(&mut self, name: &str) -> Told<Option<Host>> {

@@ -285,6 +285,12 @@ impl Store for Memory {
         Ok(last.map(|kept| only(kept.sample.clone(), metrics)))
     }
 
+    fn facts_now(&self, names: &[&str]) -> Result<Vec<(String, HostFact)>> {
+        let known = self.facts.iter().filter(|(key, _)| names.contains(&key.1.as_str()));
+        let last = known.filter_map(|(key, list)| Some((key.0.clone(), list.last()?.clone())));
+        Ok(last.filter(|(_, fact)| !fact.text.is_empty()).collect())
+    }
+
     fn facts(&self, host: &str) -> Result<Vec<HostFact>> {
         Ok(self.facts.iter().filter(|(key, _)| key.0 == host).flat_map(|(_, list)| list.clone()).collect())
     }

@@ -176,6 +176,9 @@ impl Store for Sqlite {
     fn facts(&self, host: &str) -> Result<Vec<HostFact>> {
         self.read(|c| texts::facts(c, host))
     }
+    fn facts_now(&self, names: &[&str]) -> Result<Vec<(String, HostFact)>> {
+        self.read(|c| texts::facts_now(c, names))
+    }
     fn top(&self, host: &str, at: DateTime<Utc>) -> Result<Option<(DateTime<Utc>, Vec<Process>)>> {
         self.read(|c| texts::top(c, host, at))
     }

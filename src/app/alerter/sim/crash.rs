@@ -95,6 +95,7 @@ mortal! {
         samples(host: &str, metrics: &[&str], since: DateTime<Utc>, until: DateTime<Utc>) -> Vec<(DateTime<Utc>, Sample)>;
         before(host: &str, key: &SampleKey, metrics: &[&str]) -> Option<Sample>;
         facts(host: &str) -> Vec<HostFact>;
+        facts_now(names: &[&str]) -> Vec<(String, HostFact)>;
         top(host: &str, at: DateTime<Utc>) -> Option<(DateTime<Utc>, Vec<Process>)>;
         cursor() -> i64;
         states() -> Vec<(Subject, RuleState)>;
