@@ -22,7 +22,7 @@ story(async (browser, password) => {
   await browser.accessible(page, 'sign-in refused');
   await sign('ada', password);
   await page.waitForURL('**/incident/1');
-  assert.match(await page.textContent('.side'), /ada/);
+  assert.match(await page.textContent('.top'), /ada/);
 
   await page.fill('input[name="note"]', 'I look at it <b>now</b> ‮');
   await browser.accessible(page, 'an incident to be taken');

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use fleet_health::model::alert::{Ending, Evaluation, Event, Incident, Mail, MailState, Plan, Subject, Tells};
+use fleet_health::model::alert::{Ending, Evaluation, Event, Incident, Mail, MailState, Plan, Subject, Tells, Told};
 use fleet_health::model::cause::Cause;
 use fleet_health::model::fleet::{Attempt, Heartbeat, Outcome};
 use fleet_health::model::job::Traffic;
@@ -286,10 +286,20 @@ pub fn tell(home: &Home, incidents: Vec<Incident>) {
         tells: tells.into_iter().collect(),
         short: false,
     });
-    let mails: Vec<Mail> = mails.into_iter().collect();
+    let told = incidents.first().filter(|it| it.closed.is_none()).map(|it| Told {
+        incident: it.id,
+        destination: "ops".to_owned(),
+        recipient: "ops@example.net".to_owned(),
+        level: it.level,
+        at: it.opened + TimeDelta::minutes(1),
+        reminders: 0,
+        flapping: false,
+        thread: it.id,
+    });
+    let (told, mails): (Vec<Told>, Vec<Mail>) = (told.into_iter().collect(), mails.into_iter().collect());
     let evaluation = Evaluation { cursor: 1_000_000, events: events.collect(), incidents, ..Evaluation::default() };
     store.commit_evaluation(&evaluation).unwrap();
-    store.commit_plan(&Plan { mails, ..Plan::default() }).unwrap();
+    store.commit_plan(&Plan { told, mails, ..Plan::default() }).unwrap();
 }
 
 /// Five hosts: one critical, one with a warning, one well, one that does not answer, one that was never visited.
@@ -324,7 +334,7 @@ pub fn five(user: bool) -> Home {
         }
     }
     let text = "10.0.0.21 port 22: no answer within 5 s".to_owned();
-    let failed = Outcome::Failed { cause: Cause::Timeout, text };
+    let failed = Outcome::Failed { cause: Cause::ConnectTimeout, text };
     store.record(sweep, &attempt("db2", home.ago(2), failed), &[]).unwrap();
     store.end_sweep(sweep, home.ago(2), 1).unwrap();
     drop(store);
@@ -332,7 +342,7 @@ pub fn five(user: bool) -> Home {
     tell(&home, vec![
         incident(1, "web01", "filesystem.used", "/var", Level::Critical, home.ago(300), "/var is 97% full, over 90%"),
         incident(2, "web02", "cpu.used", "", Level::Warning, home.ago(80), "processors are 91% busy, over 85% for 10m"),
-        incident(3, "db2", "unreachable", "", Level::Critical, home.ago(30), "does not answer: timeout"),
+        incident(3, "db2", "unreachable", "", Level::Critical, home.ago(30), "does not answer: connect-timeout"),
         closed(incident(4, "web01", "cpu.used", "", Level::Warning, home.ago(900), "processors were 88% busy"), home.ago(820)),
         closed(incident(5, "db1", "memory.used", "", Level::Critical, home.ago(700), "memory was 93% used"), home.ago(690)),
     ]);

@@ -4,7 +4,7 @@
 (() => {
   const box = document.getElementById('charts');
   if (!box) return;
-  const { show } = window.fleet;
+  const { show, local } = window.fleet;
   const live = document.getElementById('range-said');
   const charts = new Map();
   const DASHES = [[], [6, 3], [2, 3], [8, 3, 2, 3], [12, 4], [4, 2]];
@@ -59,6 +59,19 @@
   const colour = (name) => {
     paint.style.color = `var(--${name})`;
     return getComputedStyle(paint).color;
+  };
+
+  // Hours as a clock shows them, the day under the first and wherever it changes.
+  const hours = (splits, step) => {
+    let day = '';
+    return splits.map((at) => {
+      const [date, time] = local(new Date(at * 1000)).split(' ');
+      const known = date === day;
+      day = date;
+      if (step >= 86400) return step >= 28 * 86400 ? date.slice(0, 7) : date.slice(5);
+      const clock = time.slice(0, step < 60 ? 8 : 5);
+      return known ? clock : `${clock}\n${date.slice(5)}`;
+    });
   };
 
   // --- one chart ---
@@ -206,7 +219,7 @@
           y: { range: (u, low, high) => bounds(spec, low, high) },
         },
         axes: [
-          { stroke: soft, grid, ticks: grid, font, size: 28 },
+          { stroke: soft, grid, ticks: grid, font, size: 40, values: (u, splits, axis, space, step) => hours(splits, step) },
           { stroke: soft, grid, ticks: { show: false }, font, size: 58, ...steps(spec.unit), values: (u, list) => list.map(chart.form) },
         ],
         series: [{}, ...series],
@@ -285,7 +298,7 @@
       const to = Math.max(0, Math.min(last, aim));
       plot.setCursor({ left: plot.valToPos(plot.data[0][to], 'x'), top: 10 });
       const said = chart.keys.map(({ button, value }) => `${button.dataset.name} ${value.textContent}`).join(', ');
-      live.textContent = `${new Date(plot.data[0][to] * 1000).toLocaleString()}: ${said}`;
+      live.textContent = `${local(new Date(plot.data[0][to] * 1000))}: ${said}`;
     } else if (event.key === '+') zoom(middle - width / 4, middle + width / 4);
     else if (event.key === '-') go({ from: stamp(middle - width), to: stamp(Math.min(middle + width, Date.now() / 1000)), at: null });
     else if (event.key === '0') back();

@@ -23,12 +23,19 @@
     for (const [unit, size] of steps) if (seconds >= 2 * size) return `${Math.floor(seconds / size)}${unit}`;
     return `${Math.max(0, Math.floor(seconds))}s`;
   };
+  const two = (number) => String(number).padStart(2, '0');
+  const local = (at) => `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
   const ages = () => {
     for (const time of all('time[data-age]')) {
       const words = span((now() - Date.parse(time.dateTime)) / 1000);
       if (time.textContent !== words) time.textContent = words;
     }
-    for (const time of all('time:not([title])')) time.title = new Date(time.dateTime).toLocaleString();
+    // Moments of the server in UTC become those of the wall clock here; what they were stays to be pointed at.
+    for (const time of all('time:not([title])')) {
+      const at = new Date(time.dateTime);
+      if (!('age' in time.dataset)) time.textContent = local(at);
+      time.title = 'age' in time.dataset ? local(at) : time.dateTime;
+    }
   };
   const beat = () => {
     const late = lost > 0;
@@ -115,12 +122,12 @@
     tip.style.top = `${above > 0 ? above : box.bottom + 5}px`;
   };
   const dress = () => {
-    for (const heat of all('.heat')) one('.c', heat)?.setAttribute('tabindex', '0');
+    for (const heat of all('.heat')) one('a.c', heat)?.setAttribute('tabindex', '0');
     tell(null);
     ages();
   };
   const move = (cell, key) => {
-    const cells = all('.c', cell.closest('.heat'));
+    const cells = all('a.c', cell.closest('.heat'));
     const at = cells.indexOf(cell);
     if (key === 'ArrowRight') return cells[at + 1];
     if (key === 'ArrowLeft') return cells[at - 1];
@@ -141,7 +148,7 @@
     return best;
   };
   document.addEventListener('keydown', (event) => {
-    const cell = event.target.closest?.('.c');
+    const cell = event.target.closest?.('a.c');
     if (cell && /^(Arrow|Home|End)/.test(event.key)) {
       const next = move(cell, event.key);
       event.preventDefault();
@@ -160,8 +167,8 @@
     }
     if (event.key === 'Escape') tell(null);
   });
-  document.addEventListener('mouseover', (event) => tell(event.target.closest?.('.c')));
-  document.addEventListener('focusin', (event) => tell(event.target.closest?.('.c')));
+  document.addEventListener('mouseover', (event) => tell(event.target.closest?.('a.c')));
+  document.addEventListener('focusin', (event) => tell(event.target.closest?.('a.c')));
 
   // --- links and forms that stay on the page ---
   document.addEventListener('click', (event) => {
@@ -219,5 +226,5 @@
     setInterval(ages, 1000);
   }
   dress();
-  window.fleet = { show, span };
+  window.fleet = { show, span, local };
 })();

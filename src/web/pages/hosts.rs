@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 
 use super::parts::{Address, Figure, Moment, natural, path, word};
 use crate::model::level::Level;
-use crate::model::snapshot::{HostRow, Problem};
+use crate::model::snapshot::{HostRow, Problem, State};
 use crate::web::request::Params;
 
 /// Rows on a page of the table.
@@ -144,8 +144,8 @@ fn sort(hosts: &mut [&HostRow], key: &Key, turned: bool) {
 fn head(column: &Column, shown: &str, turned: bool, address: &Address) -> Head {
     let here = column.name == shown;
     let number = matches!(column.key, Key::Number(_));
-    // What a screen reader says: numbers begin with the greatest, texts with the smallest.
-    let sorted = match (here, number != turned) {
+    // What a screen reader says: numbers and levels begin with the greatest, texts with the smallest.
+    let sorted = match (here, matches!(column.key, Key::Text(_)) == turned) {
         (false, _) => "",
         (true, true) => "descending",
         (true, false) => "ascending",
@@ -206,6 +206,12 @@ fn row(host: &HostRow, now: DateTime<Utc>) -> Row {
     }
     let open = host.problems.iter().map(|it| Said { text: it.incident.text.clone(), tags: tags(it) });
     problems.extend(open);
+    let known = match host.state {
+        State::Never => Some(format!("never collected; try: fleet hosts test {}", host.name)),
+        State::Stale => Some("old: nothing was collected since; see: fleet health".to_owned()),
+        State::Fresh | State::Failed => None,
+    };
+    problems.extend(known.map(|text| Said { text, tags: Vec::new() }));
     let more = problems.len().saturating_sub(SENTENCES);
     problems.truncate(SENTENCES);
     let fullest = host.fullest();
