@@ -72,7 +72,7 @@ mod tests {
     fn files_are_found_by_the_name_that_their_content_gives_them() {
         let assets = Assets::new(&[File { name: "a.css", kind: "text/css", bytes: b"body{}" }]);
         let url = assets.url("a.css").unwrap();
-        assert!(url.starts_with("/static/a-") && url.ends_with(".css") && url.len() == 29, "{url}");
+        assert!(url.starts_with("/static/a-") && url.ends_with(".css") && url.len() == 30, "{url}");
         let served = assets.serve(url).unwrap();
         assert!(served.header("cache-control").unwrap().contains("immutable"));
         assert_eq!(assets.serve("/static/a.css").unwrap_err().status, 404);

@@ -9,6 +9,8 @@ pub mod act;
 pub mod assets;
 pub mod api;
 pub mod door;
+#[cfg(test)]
+mod fake;
 pub mod metrics;
 pub mod pages;
 pub mod percent;

@@ -311,6 +311,6 @@ impl Source for Reader<'_> {
         if self.order(|store| Ok(store.end_silence(id, self.now)?))? {
             return Ok(());
         }
-        Err(Trouble::new(422, format!("no silence {id} holds or waits")))
+        Err(Trouble::missing(format!("no silence {id} holds or waits")))
     }
 }

@@ -39,6 +39,8 @@ pub const OPENAPI: &str = include_str!("openapi.json");
 
 /// Rows of one answer.
 const MOST_ROWS: i64 = 5000;
+/// Letters of a host's name.
+const LONGEST_NAME: usize = 64;
 /// Points of one series: more than any screen is wide.
 const MOST_POINTS: i64 = 5000;
 /// Points where nobody says how many.
@@ -93,7 +95,7 @@ fn pulse(_: &Site, _: &Request, source: &mut dyn Source) -> Answer {
 
 fn hosts(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {
     let filter = Filter::parse(request.query.get("filter").unwrap_or_default());
-    let filter = filter.map_err(|error| Trouble::bad(error.to_string()))?;
+    let filter = filter.map_err(|error| Trouble::new(422, error.to_string()))?;
     let limit = request.query.number("limit", 1, MOST_ROWS)?.unwrap_or(MOST_ROWS);
     let offset = request.query.number("offset", 0, 1_000_000)?.unwrap_or(0);
     let fleet = source.fleet(&filter)?;
@@ -178,7 +180,11 @@ fn top(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {
 fn incidents(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {
     let ended = request.query.number("ended", 0, 1)?.unwrap_or(0) == 1;
     let most = request.query.number("limit", 1, 1000)?.unwrap_or(100);
-    let which = Which { host: request.query.get("host"), ended, most: usize::try_from(most).unwrap_or(1) };
+    let host = request.query.get("host").filter(|host| !host.is_empty());
+    if host.is_some_and(|host| host.chars().count() > LONGEST_NAME) {
+        return Err(Trouble::bad(format!("host= is over {LONGEST_NAME} letters, which no name is")));
+    }
+    let which = Which { host, ended, most: usize::try_from(most).unwrap_or(1) };
     let rows: Vec<Value> = source.incidents(which)?.iter().map(listed).collect();
     answer(json!({"now": time(request.now), "rows": rows}))
 }

@@ -35,7 +35,7 @@ fn readyz(_: &Site, _: &Request, source: &mut dyn Source) -> Answer {
 /// `filter=` chooses hosts, so that several scrapes share a large fleet; `part=own` or `part=hosts` leaves the other out.
 fn metrics(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {
     let filter = request.query.get("filter").unwrap_or_default();
-    let filter = Filter::parse(filter).map_err(|error| Trouble::bad(error.to_string()))?;
+    let filter = Filter::parse(filter).map_err(|error| Trouble::new(422, error.to_string()))?;
     let (own, hosts) = match request.query.get("part").unwrap_or_default() {
         "" => (true, true),
         "own" => (true, false),
