@@ -8,12 +8,12 @@ story(async (browser) => {
   const names = () => page.locator('#table tbody th').allTextContents().then((all) => all.map((name) => name.trim()));
   const params = () => new URL(page.url()).searchParams;
   const counted = async (word) => Number(await page.locator('.tally li', { hasText: word }).locator('b').textContent());
-  assert.equal(await page.locator('.c').count(), 500);
+  assert.equal(await page.locator('a.c').count(), 500);
   assert.equal(await page.locator('#table tbody tr').count(), 100);
   // Worst first, and no colour without its sign.
   assert.equal((await page.locator('#table tbody .level').first().textContent()).trim(), 'critical');
   assert.ok((await counted('critical')) > 3 && (await counted('warning')) > 3 && (await counted('unknown')) > 0);
-  const sign = await page.evaluate(() => getComputedStyle(document.querySelector('.c.k'), '::before').content);
+  const sign = await page.evaluate(() => getComputedStyle(document.querySelector('a.c.k'), '::before').content);
   assert.equal(sign, '"✕"');
 
   // The filter, with Enter; the address holds it, nothing is loaded anew.
@@ -21,7 +21,7 @@ story(async (browser) => {
   await page.keyboard.press('/');
   await page.keyboard.type('group=rack-03 level<critical');
   await page.keyboard.press('Enter');
-  await until('one group', async () => (await page.locator('.c').count()) === 49 || (await page.locator('.c').count()) === 50);
+  await until('one group', async () => (await page.locator('a.c').count()) === 49 || (await page.locator('a.c').count()) === 50);
   assert.equal(params().get('filter'), 'group=rack-03 level<critical');
   assert.ok((await names()).every((name) => name >= 'node0101' && name <= 'node0150'));
   assert.equal(await page.evaluate(() => document.activeElement.id), 'filter');
@@ -37,7 +37,7 @@ story(async (browser) => {
   await page.waitForSelector('text=No host fits');
   await browser.picture(page, 'no-host-fits');
   await page.click('#table a:text("Clear the filter")');
-  await until('all again', async () => (await page.locator('.c').count()) === 500);
+  await until('all again', async () => (await page.locator('a.c').count()) === 500);
 
   // Sorted by a column, both ways, over all pages.
   const cpu = () => page.locator('#table td[data-name="CPU"]').allTextContents().then((all) => all.map(parseFloat));
@@ -58,15 +58,15 @@ story(async (browser) => {
 
   // Values instead of levels.
   await page.click('.legend a:text("CPU")');
-  await page.waitForSelector('.heat.shade .c');
-  assert.match(await page.locator('.heat .c').nth(20).textContent(), /^\d+$/);
+  await page.waitForSelector('.heat.shade a.c');
+  assert.match(await page.locator('.heat a.c').nth(20).textContent(), /^\d+$/);
   await browser.accessible(page, 'values in the heat map');
   await browser.picture(page, 'heat-cpu');
   await page.click('.legend a:text("Level")');
   await page.waitForSelector('.heat:not(.shade)');
 
   // By keyboard: one stop, arrows inside, Enter opens.
-  await page.locator('.c[tabindex="0"]').focus();
+  await page.locator('a.c[tabindex="0"]').focus();
   const first = await page.evaluate(() => document.activeElement.getAttribute('aria-label'));
   await page.keyboard.press('ArrowRight');
   await page.keyboard.press('ArrowDown');
@@ -80,7 +80,7 @@ story(async (browser) => {
 
   // The group's own page.
   await browser.open(page, '/group/rack-03');
-  assert.equal(await page.locator('.c').count(), 50);
+  assert.equal(await page.locator('a.c').count(), 50);
 
   // Without scripts the same tables are there.
   const plain = await browser.window({ javaScriptEnabled: false });

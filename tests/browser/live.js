@@ -9,7 +9,7 @@ story(async (browser) => {
   await browser.open(page, '/');
   await page.fill('#filter', 'half typ');
   await page.evaluate(() => (window.same = true));
-  assert.equal(await page.locator('.c.k').count(), 0);
+  assert.equal(await page.locator('a.c.k').count(), 0);
   // The test writes a problem into the store now.
   console.log('READY');
   const input = readline.createInterface(process.stdin);
@@ -17,7 +17,7 @@ story(async (browser) => {
   input.close();
   await until('the problem is seen', async () => {
     await page.clock.runFor(16000);
-    return (await page.locator('.c.k').count()) === 1;
+    return (await page.locator('a.c.k').count()) === 1;
   });
   assert.match(await page.title(), /^✕1 /);
   assert.match(await page.getAttribute('link[rel="icon"]', 'href'), /icon-critical/);

@@ -69,6 +69,16 @@ story(async (browser, password) => {
   await page.waitForSelector('h1:has-text("422")');
   assert.match(await page.textContent('main'), /soon/);
 
+  // A session that ends while a page is open: what is seen stays, and it is told.
+  await browser.open(page, '/');
+  const cookies = await page.context().cookies();
+  assert.ok(cookies.every(({ httpOnly, sameSite }) => httpOnly && sameSite === 'Strict'), JSON.stringify(cookies));
+  await page.context().clearCookies();
+  await page.evaluate(() => window.fleet.show(location.href, { asked: false }));
+  await page.waitForSelector('#gone:visible');
+  assert.equal(await page.locator('#table tbody tr').count(), 5);
+  await page.context().addCookies(cookies);
+
   await browser.open(page, '/');
   await page.click('button:text("Sign out")');
   await page.waitForLoadState('load');

@@ -151,6 +151,12 @@
       list.append(item);
       return { button, value };
     });
+    if (chart.spec.left) {
+      const rest = document.createElement('li');
+      rest.className = 'soft';
+      rest.textContent = `and ${chart.spec.left} more, all lower`;
+      list.append(rest);
+    }
   };
   const numbers = (chart, body) => {
     body.replaceChildren();

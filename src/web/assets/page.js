@@ -13,6 +13,7 @@
   let under = null;
   let fresh = Date.now();
   let lost = 0;
+  let gone = false;
 
   // --- the age of things, counted on by this machine from what the server said ---
   const begun = Date.now();
@@ -80,12 +81,18 @@
     dress();
     return true;
   };
+  const signedOut = () => {
+    gone = true;
+    one('#gone').hidden = false;
+    pulse.hidden = true;
+  };
   const show = async (url, { push = false, replace = false, asked = true } = {}) => {
     under?.abort();
     const own = (under = new AbortController());
     if (asked) root.toggleAttribute('data-loading', true);
     try {
       const answer = await fetch(url, { signal: own.signal, headers: { Accept: 'text/html' }, credentials: 'same-origin' });
+      if (answer.redirected && new URL(answer.url).pathname === '/sign-in') return asked ? location.assign(url) : signedOut();
       if (answer.redirected || !(answer.headers.get('content-type') || '').startsWith('text/html') || answer.status >= 500) throw answer;
       const next = new DOMParser().parseFromString(await answer.text(), 'text/html');
       if (push) history.pushState(null, '', url);
@@ -93,6 +100,8 @@
       if (!exchange(next)) return asked && location.assign(url);
       fresh = Date.now();
       lost = 0;
+      // What changed by somebody's wish is said to who cannot see it.
+      if (asked) one('#said').textContent = one('#table-name')?.textContent ?? '';
     } catch (error) {
       if (error.name === 'AbortError') return;
       lost += 1;
@@ -213,11 +222,11 @@
   // --- fresh by itself, while somebody looks ---
   if (every) {
     setInterval(() => {
-      if (!document.hidden && !under) show(location.href, { asked: false });
+      if (!document.hidden && !under && !gone) show(location.href, { asked: false });
       dispatchEvent(new Event('refresh'));
     }, every);
     document.addEventListener('visibilitychange', () => {
-      if (!document.hidden && Date.now() - fresh > every) show(location.href, { asked: false });
+      if (!document.hidden && !gone && Date.now() - fresh > every) show(location.href, { asked: false });
     });
     setInterval(() => (ages(), beat()), 1000);
     beat();

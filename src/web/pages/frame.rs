@@ -49,6 +49,8 @@ pub struct Frame {
     acts: bool,
     /// Where to sign in; empty where nobody can, or somebody has.
     sign_in: String,
+    /// Where to sign in when a session has ended meanwhile.
+    again: String,
     here: String,
     notices: Vec<Notice>,
     version: &'static str,
@@ -93,16 +95,14 @@ impl Frame {
             Visitor::User { name, .. } => name.clone(),
             _ => String::new(),
         };
-        let sign_in = if user.is_empty() && site.door.has_users() && request.path != "/sign-in" {
-            format!("/sign-in?back={}", percent::encode(&request.target))
-        } else {
-            String::new()
-        };
+        let again = format!("/sign-in?back={}", percent::encode(&request.target));
+        let asked = user.is_empty() && site.door.has_users() && request.path != "/sign-in";
         Self {
             acts: !user.is_empty(),
             user,
             csrf: request.visitor.csrf().to_owned(),
-            sign_in,
+            sign_in: if asked { again.clone() } else { String::new() },
+            again,
             here: request.target.clone(),
             now: stamp(request.now),
             ..Self::nothing()
@@ -123,6 +123,7 @@ impl Frame {
             csrf: String::new(),
             acts: false,
             sign_in: String::new(),
+            again: String::new(),
             here: String::new(),
             notices: Vec::new(),
             version: env!("CARGO_PKG_VERSION"),
