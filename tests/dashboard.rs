@@ -24,8 +24,18 @@ fn five_hosts_in_every_look() {
     let home = five(false);
     let server = Server::start(&home);
     let pages = [
-        "five", "/", "/groups", "/services", "/service/nginx", "/host/web01", "/host/db2", "/host/new1", "/incidents",
-        "/incident/1", "/health", "/nowhere",
+        "five",
+        "/",
+        "/groups",
+        "/services",
+        "/service/nginx",
+        "/host/web01",
+        "/host/db2",
+        "/host/new1",
+        "/incidents",
+        "/incident/1",
+        "/health",
+        "/nowhere",
     ];
     browse("looks", &server.url, &pages);
 }
@@ -77,8 +87,13 @@ fn people_sign_in_take_problems_and_silence() {
 
 #[test]
 fn what_hosts_say_of_themselves_stays_text() {
-    let home = Home::new("  <group name=\"g\"><service name=\"s\"><process program=\"p\"/></service><host name=\"h1\" user=\"u\"/></group>\n", false);
-    let evil = clean("<script>window.hostile=true</script>\u{202e}\u{1b}[31m\"'><img src=x onerror=\"window.hostile=true\">{{7*7}}");
+    let home = Home::new(
+        "  <group name=\"g\"><service name=\"s\"><process program=\"p\"/></service><host name=\"h1\" user=\"u\"/></group>\n",
+        false,
+    );
+    let evil = clean(
+        "<script>window.hostile=true</script>\u{202e}\u{1b}[31m\"'><img src=x onerror=\"window.hostile=true\">{{7*7}}",
+    );
     let mut store = home.store();
     let sweep = store.begin_sweep(home.ago(40), 1).unwrap();
     for step in 0..3 {
@@ -109,7 +124,11 @@ fn what_hosts_say_of_themselves_stays_text() {
     drop(store);
     tell(&home, vec![incident(1, "h1", "filesystem.used", &evil, Level::Critical, home.ago(10), &evil)]);
     let server = Server::start(&home);
-    browse("hostile", &server.url, &["/", "/group/g", "/services", "/service/s", "/host/h1", "/incidents", "/incident/1", "/health"]);
+    browse(
+        "hostile",
+        &server.url,
+        &["/", "/group/g", "/services", "/service/s", "/host/h1", "/incidents", "/incident/1", "/health"],
+    );
 }
 
 #[test]

@@ -97,6 +97,9 @@ mod tests {
         let said = |name: &str, value: f64| of(crate::model::catalogue::find(name), value);
         assert_eq!(said("temperature", -12.5), "-12.5°C");
         assert_eq!((said("cpu.used", 0.5).as_str(), said("network.receive.rate", 2048.0).as_str()), ("50%", "2KiB/s"));
-        assert_eq!((said("network.receive.bytes", 2048.0).as_str(), said("nobody.knows", 3.0).as_str()), ("2KiB/s", "3"));
+        assert_eq!(
+            (said("network.receive.bytes", 2048.0).as_str(), said("nobody.knows", 3.0).as_str()),
+            ("2KiB/s", "3")
+        );
     }
 }

@@ -127,7 +127,8 @@ pub fn browse_while(story: &str, url: &str, happens: impl FnOnce()) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut command = Command::new("node");
     command.arg(root.join("tests/browser").join(format!("{story}.js"))).arg(url).arg(root.join("target/screenshots"));
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("node; install it with: make deps");
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("node; install it with: make deps");
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     if lines.by_ref().any(|line| line.unwrap() == "READY") {
         happens();
@@ -232,7 +233,15 @@ pub fn attempt(host: &str, at: DateTime<Utc>, outcome: Outcome) -> Attempt {
     Attempt { host: host.to_owned(), at, took: Duration::from_millis(740), outcome, traffic }
 }
 
-pub fn incident(id: i64, host: &str, rule: &str, item: &str, level: Level, opened: DateTime<Utc>, text: &str) -> Incident {
+pub fn incident(
+    id: i64,
+    host: &str,
+    rule: &str,
+    item: &str,
+    level: Level,
+    opened: DateTime<Utc>,
+    text: &str,
+) -> Incident {
     Incident {
         id,
         subject: Subject { host: host.to_owned(), rule: rule.to_owned(), item: item.to_owned() },
@@ -339,13 +348,38 @@ pub fn five(user: bool) -> Home {
     store.end_sweep(sweep, home.ago(2), 1).unwrap();
     drop(store);
     home.beats();
-    tell(&home, vec![
-        incident(1, "web01", "filesystem.used", "/var", Level::Critical, home.ago(300), "/var is 97% full, over 90%"),
-        incident(2, "web02", "cpu.used", "", Level::Warning, home.ago(80), "processors are 91% busy, over 85% for 10m"),
-        incident(3, "db2", "unreachable", "", Level::Critical, home.ago(30), "does not answer: connect-timeout"),
-        closed(incident(4, "web01", "cpu.used", "", Level::Warning, home.ago(900), "processors were 88% busy"), home.ago(820)),
-        closed(incident(5, "db1", "memory.used", "", Level::Critical, home.ago(700), "memory was 93% used"), home.ago(690)),
-    ]);
+    tell(
+        &home,
+        vec![
+            incident(
+                1,
+                "web01",
+                "filesystem.used",
+                "/var",
+                Level::Critical,
+                home.ago(300),
+                "/var is 97% full, over 90%",
+            ),
+            incident(
+                2,
+                "web02",
+                "cpu.used",
+                "",
+                Level::Warning,
+                home.ago(80),
+                "processors are 91% busy, over 85% for 10m",
+            ),
+            incident(3, "db2", "unreachable", "", Level::Critical, home.ago(30), "does not answer: connect-timeout"),
+            closed(
+                incident(4, "web01", "cpu.used", "", Level::Warning, home.ago(900), "processors were 88% busy"),
+                home.ago(820),
+            ),
+            closed(
+                incident(5, "db1", "memory.used", "", Level::Critical, home.ago(700), "memory was 93% used"),
+                home.ago(690),
+            ),
+        ],
+    );
     home
 }
 
@@ -355,7 +389,11 @@ pub fn many(hosts: u32) -> Home {
     for group in 0..hosts.div_ceil(50) {
         let (first, last) = (group * 50 + 1, (group * 50 + 50).min(hosts));
         let service = if group % 2 == 0 { "<service name=\"shop\"><process program=\"shop\"/></service>" } else { "" };
-        let _ = writeln!(text, "  <group name=\"rack-{:02}\">{service}<host name=\"node[{first:04}-{last:04}]\" user=\"u\"/></group>", group + 1);
+        let _ = writeln!(
+            text,
+            "  <group name=\"rack-{:02}\">{service}<host name=\"node[{first:04}-{last:04}]\" user=\"u\"/></group>",
+            group + 1
+        );
     }
     let home = Home::new(&text, false);
     let mut store = home.store();
@@ -374,8 +412,20 @@ pub fn many(hosts: u32) -> Home {
     home.beats();
     let mut problems = Vec::new();
     for n in (1..=hosts).filter(|n| n % 83 == 11 || n % 61 == 17) {
-        let (level, text) = if n % 83 == 11 { (Level::Critical, "/ is 99% full, over 90%") } else { (Level::Warning, "/ is 84% full, over 80%") };
-        problems.push(incident(i64::from(n), &format!("node{n:04}"), "filesystem.used", "/", level, home.ago(120), text));
+        let (level, text) = if n % 83 == 11 {
+            (Level::Critical, "/ is 99% full, over 90%")
+        } else {
+            (Level::Warning, "/ is 84% full, over 80%")
+        };
+        problems.push(incident(
+            i64::from(n),
+            &format!("node{n:04}"),
+            "filesystem.used",
+            "/",
+            level,
+            home.ago(120),
+            text,
+        ));
     }
     tell(&home, problems);
     home

@@ -48,27 +48,39 @@ const fn chart(
 
 /// Every chart, in the order of the page; a host has those whose metrics it measures.
 pub const CHARTS: &[Chart] = &[
-    chart("cpu", "Processor", Unit::Ratio, Some(1.0), &[
-        ("cpu.used", "used"),
-        ("cpu.iowait", "waits for disks"),
-        ("cpu.steal", "stolen"),
-    ]),
+    chart(
+        "cpu",
+        "Processor",
+        Unit::Ratio,
+        Some(1.0),
+        &[("cpu.used", "used"), ("cpu.iowait", "waits for disks"), ("cpu.steal", "stolen")],
+    ),
     chart("load", "Load", Unit::Count, None, &[("load.1m", "1 min"), ("load.5m", "5 min"), ("load.15m", "15 min")]),
     chart("memory", "Memory", Unit::Ratio, Some(1.0), &[("memory.used", "used"), ("swap.used", "swap")]),
     chart("pressure", "Pressure: share of time that something waited", Unit::Ratio, None, &[("pressure.some", "")]),
     chart("filesystem", "Filesystems", Unit::Ratio, Some(1.0), &[("filesystem.used", "")]),
     chart("disk", "Disks: share of time busy", Unit::Ratio, Some(1.0), &[("disk.utilization", "")]),
-    chart("traffic", "Disk traffic", Unit::BytesPerSecond, None, &[("disk.read.rate", "read"), ("disk.write.rate", "written")]),
-    chart("network", "Network", Unit::BytesPerSecond, None, &[
-        ("network.receive.rate", "in"),
-        ("network.transmit.rate", "out"),
-    ]),
-    chart("latency", "Answer times of services", Unit::Seconds, None, &[
-        ("http.latency", ""),
-        ("tcp.latency", ""),
-        ("redis.latency", ""),
-        ("postgres.latency", ""),
-    ]),
+    chart(
+        "traffic",
+        "Disk traffic",
+        Unit::BytesPerSecond,
+        None,
+        &[("disk.read.rate", "read"), ("disk.write.rate", "written")],
+    ),
+    chart(
+        "network",
+        "Network",
+        Unit::BytesPerSecond,
+        None,
+        &[("network.receive.rate", "in"), ("network.transmit.rate", "out")],
+    ),
+    chart(
+        "latency",
+        "Answer times of services",
+        Unit::Seconds,
+        None,
+        &[("http.latency", ""), ("tcp.latency", ""), ("redis.latency", ""), ("postgres.latency", "")],
+    ),
     chart("temperature", "Temperature", Unit::Celsius, None, &[("temperature", "")]),
 ];
 
@@ -120,7 +132,12 @@ impl Range {
         let free = query.get("from").is_some_and(|from| !from.is_empty());
         let shown = if free { "" } else { query.get("span").filter(|span| !span.is_empty()).unwrap_or(USUAL) };
         let link = |span: &&str| Choice {
-            href: address.with(&[("from", ""), ("to", ""), ("at", ""), ("span", if *span == USUAL { "" } else { span })]),
+            href: address.with(&[
+                ("from", ""),
+                ("to", ""),
+                ("at", ""),
+                ("span", if *span == USUAL { "" } else { span }),
+            ]),
             text: (*span).to_owned(),
             here: *span == shown,
         };
@@ -144,9 +161,10 @@ pub fn charts(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {
     }
     let which = Which { host: Some(name), ended: true, most: MARKS };
     let marks = source.incidents(which)?;
-    let marks = marks.iter().map(|it| &it.incident).filter(|it| {
-        it.opened < range.to && it.closed.is_none_or(|closed| closed >= range.from)
-    });
+    let marks = marks
+        .iter()
+        .map(|it| &it.incident)
+        .filter(|it| it.opened < range.to && it.closed.is_none_or(|closed| closed >= range.from));
     let marks: Vec<Value> = marks
         .map(|it| {
             json!({"id": it.id, "rule": it.subject.rule, "level": it.worst.word(), "text": it.text,

@@ -75,8 +75,10 @@ fn page(site: &Site, request: &Request, source: &mut dyn Source, group: &str) ->
     if all.is_empty() && !group.is_empty() {
         return Err(Trouble::missing(format!("there is no group {group}; see which there are: /groups")));
     }
-    let chosen: Vec<&HostRow> =
-        filter.as_ref().map(|filter| all.iter().copied().filter(|host| filter.host(host)).collect()).unwrap_or_default();
+    let chosen: Vec<&HostRow> = filter
+        .as_ref()
+        .map(|filter| all.iter().copied().filter(|host| filter.host(host)).collect())
+        .unwrap_or_default();
     let map = request.query.get("map").unwrap_or_default();
     let sweep = source.health()?.sweeps.into_iter().next().map(|sweep| {
         let well = sweep.hosts.saturating_sub(sweep.failed);
@@ -184,4 +186,3 @@ fn rows(fleet: &Snapshot) -> Vec<Group> {
     rows.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.name.cmp(&b.1.name)));
     rows.into_iter().map(|(_, group)| group).collect()
 }
-

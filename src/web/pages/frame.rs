@@ -15,8 +15,13 @@ use crate::web::source::{Health, Source};
 /// Seconds between two looks of a page that stays open. Polling, not a stream: it goes through every proxy, costs a slow
 /// collector's interval nothing, and a server that was away is simply asked again.
 const EVERY: u32 = 15;
-const LINKS: &[(&str, &str)] =
-    &[("/", "Fleet"), ("/groups", "Groups"), ("/services", "Services"), ("/incidents", "Incidents"), ("/health", "Health")];
+const LINKS: &[(&str, &str)] = &[
+    ("/", "Fleet"),
+    ("/groups", "Groups"),
+    ("/services", "Services"),
+    ("/incidents", "Incidents"),
+    ("/health", "Health"),
+];
 
 #[derive(Debug, Serialize)]
 struct Link {

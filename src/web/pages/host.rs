@@ -145,9 +145,9 @@ pub fn host(site: &Site, request: &Request, source: &mut dyn Source) -> Answer {
         None => (None, Vec::new()),
     };
     let listed = source.incidents(Which { host: Some(name), ended: true, most: LISTED })?;
-    let listed = listed.iter().filter(|it| {
-        it.incident.opened < range.to && it.incident.closed.is_none_or(|closed| closed >= range.from)
-    });
+    let listed = listed
+        .iter()
+        .filter(|it| it.incident.opened < range.to && it.incident.closed.is_none_or(|closed| closed >= range.from));
     let sample = host.sample.as_ref();
     let row = &host.row;
     let (failure, remedy) = row.failure().map_or_else(Default::default, |(cause, text)| {
@@ -210,12 +210,17 @@ fn facts(host: &Host, now: DateTime<Utc>) -> Vec<Fact> {
     };
     let updates = value("update.pending").map(|all| {
         let security = value("update.security").filter(|count| *count > 0.0);
-        security.map_or_else(|| figure::number(all), |count| format!("{}, {} for security", figure::number(all), figure::number(count)))
+        security.map_or_else(
+            || figure::number(all),
+            |count| format!("{}, {} for security", figure::number(all), figure::number(count)),
+        )
     });
-    let cores = text("host.cores").or_else(|| value("cpu.count").map(|count| format!("{} processors", figure::number(count))));
-    let visit = host.attempts.first().map(|it| {
-        format!("{} ago, {}", super::parts::lasted(it.at, now), figure::seconds(it.took.as_secs_f64()))
-    });
+    let cores =
+        text("host.cores").or_else(|| value("cpu.count").map(|count| format!("{} processors", figure::number(count))));
+    let visit = host
+        .attempts
+        .first()
+        .map(|it| format!("{} ago, {}", super::parts::lasted(it.at, now), figure::seconds(it.took.as_secs_f64())));
     let rows = [
         ("System", text("host.distribution.name"), since(last("host.distribution.name"))),
         ("Kernel", joined([text("host.kernel"), text("host.architecture")]), since(last("host.kernel"))),
@@ -279,7 +284,11 @@ fn filesystems(sample: &Sample, row: &HostRow) -> Vec<Filesystem> {
         used: Figure::share(sample.value("filesystem.used", mount)).at(about(row, "filesystem.used", Some(mount))),
         free: bytes("filesystem.available", mount),
         size: bytes("filesystem.size", mount),
-        inodes: Figure::share(sample.value("filesystem.inodes.used", mount)).at(about(row, "filesystem.inodes", Some(mount))),
+        inodes: Figure::share(sample.value("filesystem.inodes.used", mount)).at(about(
+            row,
+            "filesystem.inodes",
+            Some(mount),
+        )),
         state: match () {
             () if is("filesystem.hung", mount) => "hangs",
             () if is("filesystem.readonly", mount) => "read-only",

@@ -225,7 +225,11 @@ fn row(host: &HostRow, now: DateTime<Utc>) -> Row {
         cpu: Figure::share(host.value("cpu.used")).at(about(host, "cpu.", None)),
         memory: Figure::share(host.value("memory.used")).at(about(host, "memory.", None)),
         load: Figure::new("load.1m", host.value("load.1m")).at(about(host, "load.", None)),
-        disk: Figure::share(fullest.map(|(_, used)| used)).at(about(host, "filesystem.", fullest.map(|(item, _)| item))),
+        disk: Figure::share(fullest.map(|(_, used)| used)).at(about(
+            host,
+            "filesystem.",
+            fullest.map(|(item, _)| item),
+        )),
         mount: fullest.map(|(mount, _)| mount.to_owned()).unwrap_or_default(),
         seen: host.received.map(|at| Moment::new(at, now)),
         state: host.state.word(),

@@ -99,7 +99,8 @@ fn short(at: DateTime<Utc>) -> String {
 
 fn weekly(week: &crate::model::silence::Calendar) -> String {
     let names = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
-    let days: Vec<&str> = names.iter().enumerate().filter(|(n, _)| week.days >> n & 1 == 1).map(|(_, name)| *name).collect();
+    let days: Vec<&str> =
+        names.iter().enumerate().filter(|(n, _)| week.days >> n & 1 == 1).map(|(_, name)| *name).collect();
     let days = if days.len() == 7 { "every day".to_owned() } else { days.join(" ") };
     let clock = |minutes: u16| format!("{:02}:{:02}", minutes / 60, minutes % 60);
     format!("{days} {}–{} {}", clock(week.from), clock(week.until), week.zone)
@@ -133,11 +134,8 @@ pub fn incidents(site: &Site, request: &Request, source: &mut dyn Source) -> Ans
         to.is_none_or(|to| it.incident.opened < to)
             && from.is_none_or(|from| it.incident.closed.is_none_or(|closed| closed >= from))
     };
-    let chosen: Vec<&Listed> = all
-        .iter()
-        .filter(within)
-        .filter(|it| filter.as_ref().is_some_and(|filter| fits(filter, it, &fleet)))
-        .collect();
+    let chosen: Vec<&Listed> =
+        all.iter().filter(within).filter(|it| filter.as_ref().is_some_and(|filter| fits(filter, it, &fleet))).collect();
     let line = |it: &&Listed| Line::new(it, fleet.now);
     let (open, ended): (Vec<&Listed>, Vec<&Listed>) = chosen.iter().partition(|it| it.incident.closed.is_none());
     let recent_said = match ended.len() {
@@ -226,7 +224,8 @@ struct One {
 /// 404 where there is none of that number, and the source's.
 pub fn incident(site: &Site, request: &Request, source: &mut dyn Source) -> Answer {
     let id = request.capture("id");
-    let missing = || Trouble::missing(format!("there is no incident {id}, or it is too old to be kept; see /incidents"));
+    let missing =
+        || Trouble::missing(format!("there is no incident {id}, or it is too old to be kept; see /incidents"));
     let number = id.parse::<i64>().map_err(|_| missing())?;
     let fleet = source.fleet(&Filter::default())?;
     let story = source.incident(number)?.ok_or_else(missing)?;

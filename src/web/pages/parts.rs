@@ -131,7 +131,8 @@ impl Address {
         let old = self.params.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let kept = old.filter(|(name, _)| !changes.iter().any(|(changed, _)| changed == name));
         let new = changes.iter().copied().filter(|(_, value)| !value.is_empty());
-        let pairs: Vec<String> = kept.chain(new).map(|(name, value)| format!("{name}={}", percent::encode(value))).collect();
+        let pairs: Vec<String> =
+            kept.chain(new).map(|(name, value)| format!("{name}={}", percent::encode(value))).collect();
         if pairs.is_empty() { self.path.clone() } else { format!("{}?{}", self.path, pairs.join("&")) }
     }
 

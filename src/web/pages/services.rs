@@ -78,7 +78,11 @@ pub fn services(site: &Site, request: &Request, source: &mut dyn Source) -> Answ
             bad: bad
                 .iter()
                 .take(NAMED)
-                .map(|(host, it)| Bad { host: host.name.clone(), href: path("host", &host.name), why: it.why.join(", ") })
+                .map(|(host, it)| Bad {
+                    host: host.name.clone(),
+                    href: path("host", &host.name),
+                    why: it.why.join(", "),
+                })
                 .collect(),
         });
     }

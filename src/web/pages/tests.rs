@@ -14,9 +14,7 @@ use crate::model::snapshot::{HostRow, Problem, Snapshot, State};
 use crate::web::request::Incoming;
 use crate::web::response::Response;
 use crate::web::site::{Rules, Site};
-use crate::web::source::{
-    AckOrder, Health, Host, Hush, Listed, SilenceOrder, Source, Story, Stretch, Told, Which,
-};
+use crate::web::source::{AckOrder, Health, Host, Hush, Listed, SilenceOrder, Source, Story, Stretch, Told, Which};
 
 /// A fleet without a store.
 struct Made(Arc<Snapshot>);
