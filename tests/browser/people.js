@@ -74,7 +74,7 @@ story(async (browser, password) => {
   const cookies = await page.context().cookies();
   assert.ok(cookies.every(({ httpOnly, sameSite }) => httpOnly && sameSite === 'Strict'), JSON.stringify(cookies));
   await page.context().clearCookies();
-  await page.evaluate(() => window.fleet.show(location.href, { asked: false }));
+  await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
   await page.waitForSelector('#gone:visible');
   assert.equal(await page.locator('#table tbody tr').count(), 5);
   await page.context().addCookies(cookies);

@@ -43,7 +43,7 @@
     pulse.classList.toggle('lost', late);
     pulse.textContent = late ? `no answer for ${span((Date.now() - fresh) / 1000)}` : `live, ${span((Date.now() - fresh) / 1000)} ago`;
     const notice = one('#lost');
-    if (notice) notice.hidden = !late || Date.now() - fresh < 2 * every;
+    if (notice) notice.hidden = !late || Date.now() - fresh < 3 * every;
   };
 
   // --- exchange of parts ---
@@ -101,7 +101,14 @@
       fresh = Date.now();
       lost = 0;
       // What changed by somebody's wish is said to who cannot see it.
-      if (asked) one('#said').textContent = one('#table-name')?.textContent ?? '';
+      if (asked) {
+        one('#said').textContent = one('#table-name')?.textContent ?? '';
+        const [filter, other] = [one('#filter'), one('#filter', next)];
+        if (filter && other) {
+          filter.value = other.value;
+          filter.setAttribute('aria-invalid', String(other.getAttribute('aria-invalid') === 'true'));
+        }
+      }
     } catch (error) {
       if (error.name === 'AbortError') return;
       lost += 1;
@@ -190,10 +197,13 @@
     const form = event.target;
     if (!form.matches('form[data-in]')) return;
     event.preventDefault();
-    const url = new URL(form.action);
-    url.search = new URLSearchParams([...new FormData(form)].filter(([, value]) => value !== ''));
-    document.activeElement?.blur?.();
-    show(url.href, { push: true }).then(() => one('input[type="search"]')?.focus({ preventScroll: true }));
+    // Sorting and the like are those of the address: the form is older.
+    const url = new URL(location.href);
+    url.searchParams.delete('page');
+    url.searchParams.delete('filter');
+    const typed = one('#filter', form).value.trim();
+    if (typed) url.searchParams.set('filter', typed);
+    show(url.href, { push: true });
   });
   addEventListener('popstate', () => show(location.href));
 
@@ -220,14 +230,38 @@
   named();
 
   // --- fresh by itself, while somebody looks ---
+  // A small question every few seconds; the page itself only when the answer is another one, or after a minute, for
+  // what the answer does not cover: mails, silences, our own health.
+  const LONGEST = 60000;
+  let stamp = null;
+  let whole = Date.now();
+  let asking = false;
+  const look = async () => {
+    if (document.hidden || under || gone || asking) return;
+    asking = true;
+    try {
+      const answer = await fetch('/api/v1/pulse', { headers: { Accept: 'application/json' }, credentials: 'same-origin' });
+      if (answer.status === 401) return signedOut();
+      if (!answer.ok) throw answer;
+      const next = (await answer.json()).stamp;
+      fresh = Date.now();
+      lost = 0;
+      if (next !== stamp || Date.now() - whole > LONGEST) {
+        stamp = next;
+        whole = Date.now();
+        await show(location.href, { asked: false });
+        dispatchEvent(new Event('refresh'));
+      }
+    } catch {
+      lost += 1;
+    } finally {
+      asking = false;
+    }
+    beat();
+  };
   if (every) {
-    setInterval(() => {
-      if (!document.hidden && !under && !gone) show(location.href, { asked: false });
-      dispatchEvent(new Event('refresh'));
-    }, every);
-    document.addEventListener('visibilitychange', () => {
-      if (!document.hidden && !gone && Date.now() - fresh > every) show(location.href, { asked: false });
-    });
+    setInterval(look, every);
+    document.addEventListener('visibilitychange', look);
     setInterval(() => (ages(), beat()), 1000);
     beat();
   } else {

@@ -12,9 +12,8 @@ use crate::web::response::Trouble;
 use crate::web::site::Site;
 use crate::web::source::{Health, Source};
 
-/// Seconds between two looks of a page that stays open. Polling, not a stream: it goes through every proxy, costs a slow
-/// collector's interval nothing, and a server that was away is simply asked again.
-const EVERY: u32 = 15;
+/// Seconds between two looks of a page that stays open, at `/api/v1/pulse`.
+const EVERY: u32 = 5;
 const LINKS: &[(&str, &str)] = &[
     ("/", "Fleet"),
     ("/groups", "Groups"),
