@@ -171,7 +171,9 @@ fn other_sites_cannot_act_read_or_pretend_to_be_us() {
         let reply = server.send("GET", "/api/v1/hosts", &[("host", host), ("cookie", &cookie)], "");
         assert!(reply.status == 421 && !reply.body.contains("web01"), "{host}: {}", reply.status);
     }
-    for reply in [server.get("/"), server.get("/api/v1/hosts"), server.get("/nowhere"), server.send("OPTIONS", "/", &[], "")] {
+    for reply in
+        [server.get("/"), server.get("/api/v1/hosts"), server.get("/nowhere"), server.send("OPTIONS", "/", &[], "")]
+    {
         assert!(reply.headers.iter().all(|(name, _)| !name.starts_with("access-control")), "{reply:?}");
         let policy = reply.header("content-security-policy").unwrap();
         assert!(policy.starts_with("default-src 'self';") && policy.contains("frame-ancestors 'none'"), "{policy}");
@@ -184,7 +186,14 @@ fn malformed_and_oversized_requests_end_where_they_begin() {
     let home = home();
     let server = home.serve();
     let host = format!("host: 127.0.0.1:{}\r\nconnection: close\r\n", server.port);
-    for path in ["/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/static/..%2f..%2f..%2fetc%2fpasswd", "/%00", "//", "/a\\..\\b"] {
+    for path in [
+        "/../../etc/passwd",
+        "/%2e%2e/%2e%2e/etc/passwd",
+        "/static/..%2f..%2f..%2fetc%2fpasswd",
+        "/%00",
+        "//",
+        "/a\\..\\b",
+    ] {
         let reply = server.raw(format!("GET {path} HTTP/1.1\r\n{host}\r\n").as_bytes()).unwrap();
         assert!([400, 404].contains(&reply.status) && !reply.body.contains("root:"), "{path}: {reply:?}");
     }
@@ -194,9 +203,15 @@ fn malformed_and_oversized_requests_end_where_they_begin() {
     assert_eq!(status(format!("GET / HTTP/1.1\r\n{host}{}\r\n", "x: y\r\n".repeat(200))), Some(431));
     let form = "content-type: application/x-www-form-urlencoded\r\n";
     let long = "a=".to_owned() + &"x".repeat(70_000);
-    assert_eq!(status(format!("POST /sign-in HTTP/1.1\r\n{host}{form}content-length: {}\r\n\r\n{long}", long.len())), Some(413));
+    assert_eq!(
+        status(format!("POST /sign-in HTTP/1.1\r\n{host}{form}content-length: {}\r\n\r\n{long}", long.len())),
+        Some(413)
+    );
     let chunked = format!("{:x}\r\n{long}\r\n0\r\n\r\n", long.len());
-    assert_eq!(status(format!("POST /sign-in HTTP/1.1\r\n{host}{form}transfer-encoding: chunked\r\n\r\n{chunked}")), Some(413));
+    assert_eq!(
+        status(format!("POST /sign-in HTTP/1.1\r\n{host}{form}transfer-encoding: chunked\r\n\r\n{chunked}")),
+        Some(413)
+    );
     // Two lengths, and a length beside chunks: what a proxy in front might read otherwise.
     let two = format!("POST /sign-in HTTP/1.1\r\n{host}{form}content-length: 5\r\ncontent-length: 6\r\n\r\nuser=a");
     assert_eq!(status(two), Some(400));
@@ -238,13 +253,21 @@ fn slow_clients_do_not_keep_others_waiting() {
     let home = home();
     let server = home.serve();
     let open = || TcpStream::connect(("127.0.0.1", server.port)).unwrap();
-    // More than may be open at once: heads that never end, bodies that never come, readers that do not read.
+    let files = format!("/proc/{}/fd", server.child.id());
+    let sockets = || {
+        let links = fs::read_dir(&files).unwrap().filter_map(|file| fs::read_link(file.unwrap().path()).ok());
+        links.filter(|link| link.to_string_lossy().starts_with("socket:")).count()
+    };
+    let before = sockets();
+    // More than may be open at once: heads that never end, bodies that never come, silence, and who asks for much and
+    // reads nothing.
     let mut slow: Vec<TcpStream> = Vec::new();
     for n in 0..150 {
         let mut line = open();
-        let text = match n % 3 {
-            0 => "GET / HTTP/1.1\r\nhost: localhost\r\nx: ".to_owned(),
-            1 => "POST /sign-in HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n".to_owned(),
+        let text = match n % 30 {
+            0 => "GET /api/v1/openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(300),
+            n if n % 3 == 0 => "GET / HTTP/1.1\r\nhost: localhost\r\nx: ".to_owned(),
+            n if n % 3 == 1 => "POST /sign-in HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n".to_owned(),
             _ => String::new(),
         };
         line.write_all(text.as_bytes()).unwrap();
@@ -255,18 +278,16 @@ fn slow_clients_do_not_keep_others_waiting() {
             assert!(begun.elapsed() < Duration::from_secs(9), "waits for slow ones: {:?}", begun.elapsed());
         }
     }
+    let there = sockets();
+    assert!(there <= before + 66, "64 connections, not {}", there - before);
     // Each of them drips on, and still pages come.
     for line in &mut slow {
         let _ = line.write_all(b"a");
     }
     assert_eq!(server.get("/").status, 200);
-    // Those that were not pushed out end by their own deadline.
-    let mut last = slow.pop().unwrap();
-    last.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-    let mut rest = Vec::new();
-    let _ = last.read_to_end(&mut rest);
-    let limit = format!("/proc/{}/fd", server.child.id());
-    until("the slow ones are gone", Duration::from_secs(60), || fs::read_dir(&limit).unwrap().count() < 40);
+    // All of them end by the server's own deadlines, though nobody closed anything here.
+    until("the slow ones are gone", Duration::from_secs(180), || sockets() <= before);
+    drop(slow);
 }
 
 #[test]
@@ -279,7 +300,8 @@ fn over_tls_with_a_certificate_that_may_be_renewed() {
     let base = format!("https://127.0.0.1:{}", server.port);
     let trusted = cert.display().to_string();
     let curl = |args: &[&str]| {
-        let all: Vec<&str> = ["-s", "-i", "--max-time", "30", "--cacert", &trusted].iter().chain(args).copied().collect();
+        let all: Vec<&str> =
+            ["-s", "-i", "--max-time", "30", "--cacert", &trusted].iter().chain(args).copied().collect();
         system("curl", &all)
     };
     let said = curl(&["-d", "user=ops&password=correct horse", &format!("{base}/sign-in")]).ends_with(0);
@@ -293,7 +315,10 @@ fn over_tls_with_a_certificate_that_may_be_renewed() {
     // Renewed, without a restart; half written, the old one goes on.
     let serial = || {
         let at = format!("127.0.0.1:{}", server.port);
-        let text = must("sh", &["-c", &format!("openssl s_client -connect {at} </dev/null 2>/dev/null | openssl x509 -noout -serial")]);
+        let text = must(
+            "sh",
+            &["-c", &format!("openssl s_client -connect {at} </dev/null 2>/dev/null | openssl x509 -noout -serial")],
+        );
         text.trim().to_owned()
     };
     assert_eq!(serial(), "serial=01");
@@ -335,9 +360,10 @@ fn the_store_may_go_and_come_back_and_the_configuration_may_change() {
     home.configure(&format!("{}{}", hosts(&["web01", "db7"]), Home::web("")));
     until("the new host is there", Duration::from_secs(60), || server.get("/api/v1/hosts").body.contains("\"db7\""));
     home.configure("<host/>");
-    std::thread::sleep(Duration::from_secs(6));
-    assert!(server.get("/api/v1/hosts").body.contains("\"db7\""), "one with mistakes is not taken");
-    assert!(fs::read_to_string(home.path("serve.log")).unwrap().contains("going on with the old one"));
+    until("the mistakes are told", Duration::from_secs(60), || {
+        assert!(server.get("/api/v1/hosts").body.contains("\"db7\""), "one with mistakes is not taken");
+        fs::read_to_string(home.path("serve.log")).unwrap().contains("going on with the old one")
+    });
     for file in ["fleet.db", "fleet.db-wal", "fleet.db-shm"] {
         let _ = fs::rename(home.path(file), home.path(&format!("away-{file}")));
     }

@@ -59,6 +59,18 @@ fn texts(request: &Request, field: &str) -> Vec<String> {
     all.map(str::to_owned).collect()
 }
 
+/// What people write for the others has a length that lists can show.
+///
+/// # Errors
+/// 422.
+pub fn words(text: &str, field: &str) -> Result<(), Trouble> {
+    let most = 500;
+    if text.chars().count() <= most {
+        return Ok(());
+    }
+    Err(Trouble::new(422, format!("the {field} is over {most} letters; say it in fewer")))
+}
+
 fn number(text: &str) -> Result<i64, Trouble> {
     text.parse().map_err(|_| Trouble::bad("id is no number of a problem or silence"))
 }
@@ -69,18 +81,22 @@ fn ack(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {
     if ids.is_empty() {
         return Err(Trouble::bad("which problem? the form has no id"));
     }
+    let note = text(request, "note").unwrap_or_default();
+    words(&note, "note")?;
     source.acknowledge(&AckOrder {
         ids,
         by: name(request),
         until: text(request, "until"),
         sticky: text(request, "sticky").is_some(),
-        note: text(request, "note").unwrap_or_default(),
+        note,
     })?;
     Ok(Response::see_other(back(request)))
 }
 
 /// Fields: `host`, `group`, `service`, `rule` (patterns, several), `for` (a span), `reason`.
 fn silence(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {
+    let reason = text(request, "reason").unwrap_or_default();
+    words(&reason, "reason")?;
     source.silence(&SilenceOrder {
         hosts: texts(request, "host"),
         groups: texts(request, "group"),
@@ -88,7 +104,7 @@ fn silence(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {
         rules: texts(request, "rule"),
         by: name(request),
         span: text(request, "for").unwrap_or_default(),
-        reason: text(request, "reason").unwrap_or_default(),
+        reason,
     })?;
     Ok(Response::see_other(back(request)))
 }

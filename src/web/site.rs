@@ -48,10 +48,7 @@ impl Site {
     /// Answers a request, whatever it is.
     pub fn answer(&self, incoming: &Incoming, source: &mut dyn Source) -> Response {
         let response = self.lead(incoming, source).unwrap_or_else(|trouble| self.told(incoming, trouble));
-        let wishes = Wishes {
-            known: incoming.header("if-none-match"),
-            encodings: incoming.header("accept-encoding"),
-        };
+        let wishes = Wishes { known: incoming.header("if-none-match"), encodings: incoming.header("accept-encoding") };
         finish(response, wishes)
     }
 
@@ -141,6 +138,9 @@ impl Site {
         } else if !page || path == "/metrics" || path == "/healthz" || path == "/readyz" {
             Response::text(trouble.status, format!("{}\n", trouble.text))
         } else if trouble.status == 401 && incoming.method == "GET" && self.door.has_users() {
+            if incoming.header("sec-fetch-site") == Some("cross-site") {
+                return again(&incoming.target);
+            }
             Response::see_other(&format!("/sign-in?back={}", percent::encode(&incoming.target)))
         } else {
             pages::trouble(self, &trouble)
@@ -148,6 +148,24 @@ impl Site {
         response.headers.extend(trouble.headers);
         response
     }
+}
+
+/// A link in a mail comes without the cookie (SameSite=Strict), though the person may have signed in: a page that goes on
+/// to itself comes with it.
+fn again(target: &str) -> Response {
+    let mut safe = String::new();
+    for c in target.chars() {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            '"' | '\'' | '<' | '>' => safe.push_str(&percent::encode(&c.to_string())),
+            c => safe.push(c),
+        }
+    }
+    let text = format!(
+        "<!doctype html><html lang=\"en\"><title>fleet-health</title><meta http-equiv=\"refresh\" \
+         content=\"0;url={safe}\"><p><a href=\"{safe}\">Go on</a></p></html>\n"
+    );
+    Response::html(200, text)
 }
 
 /// The decoded segments of a path. What could climb out of it or hide in it is refused, though no file is ever opened.
@@ -159,7 +177,8 @@ fn segments(path: &str) -> Result<Vec<String>, Trouble> {
     let bad = || Trouble::bad("the path is malformed");
     let read = |part: &str| {
         let text = percent::decode(part, false).ok_or_else(bad)?;
-        let hides = text.is_empty() || text == "." || text == ".." || text.contains(|c: char| c == '\\' || c.is_control());
+        let hides =
+            text.is_empty() || text == "." || text == ".." || text.contains(|c: char| c == '\\' || c.is_control());
         if hides { Err(bad()) } else { Ok(text) }
     };
     rest.split('/').map(read).collect()
@@ -190,7 +209,8 @@ fn read_body(incoming: &Incoming, request: &mut Request) -> Result<(), Trouble> 
             request.form = Params::read(text).ok_or_else(|| Trouble::bad("the form is malformed"))?;
         }
         "application/json" => {
-            let read = serde_json::from_str(text).map_err(|error| Trouble::bad(format!("the JSON is malformed: {error}")));
+            let read =
+                serde_json::from_str(text).map_err(|error| Trouble::bad(format!("the JSON is malformed: {error}")));
             request.json = Some(read?);
         }
         "" if text.is_empty() => {}

@@ -32,7 +32,12 @@ pub struct Home(pub tempfile::TempDir);
 impl Home {
     /// `inside` are the elements of the configuration: hosts and `<web>`.
     pub fn new(inside: &str) -> Self {
-        let home = Self(tempfile::tempdir().unwrap());
+        Self::below(&std::env::temp_dir().display().to_string(), inside)
+    }
+
+    /// As [`Home::new`], below a folder.
+    pub fn below(folder: &str, inside: &str) -> Self {
+        let home = Self(tempfile::tempdir_in(folder).unwrap());
         home.configure(inside);
         home.write("ops.hash", &password::hash(PASSWORD).unwrap());
         home.write("reads.token", READS);
@@ -315,9 +320,25 @@ pub fn certificate(folder: &Path, serial: u32) -> (PathBuf, PathBuf) {
     must(
         "openssl",
         &[
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-            "-subj", "/CN=fleet", "-addext", "subjectAltName=IP:127.0.0.1,DNS:fleet.example.net", "-set_serial",
-            &serial.to_string(), "-keyout", &key.display().to_string(), "-out", &cert.display().to_string(),
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=fleet",
+            "-addext",
+            "subjectAltName=IP:127.0.0.1,DNS:fleet.example.net",
+            "-set_serial",
+            &serial.to_string(),
+            "-keyout",
+            &key.display().to_string(),
+            "-out",
+            &cert.display().to_string(),
         ],
     );
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();

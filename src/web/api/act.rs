@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::{answer, number};
+use crate::web::act::words;
 use crate::web::request::Request;
 use crate::web::response::{Answer, Trouble};
 use crate::web::site::Site;
@@ -53,6 +54,7 @@ pub fn ack(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {
     if source.incident(id)?.is_none() {
         return Err(Trouble::missing(format!("no problem has the number {id}")));
     }
+    words(&note, "note")?;
     source.acknowledge(&AckOrder { ids: vec![id], by: name(request), until, sticky, note })?;
     answer(json!({"id": id}))
 }
@@ -60,6 +62,7 @@ pub fn ack(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {
 /// Adds a silence.
 pub fn silence(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {
     let Silence { hosts, groups, services, rules, r#for: span, reason } = order(request)?;
+    words(&reason, "reason")?;
     let by = name(request);
     let id = source.silence(&SilenceOrder { hosts, groups, services, rules, by, span, reason })?;
     answer(json!({"id": id}))

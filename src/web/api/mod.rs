@@ -66,12 +66,31 @@ fn number(request: &Request) -> Result<i64, Trouble> {
     id.ok_or_else(|| Trouble::bad("the id is no number"))
 }
 
+/// A misspelt parameter would be a question that nobody asked: each must be known, be given once, and say something, but
+/// for those that choose (`filter`, `host`, `item`), which may choose everything.
+fn known(request: &Request, names: &[&str]) -> Result<(), Trouble> {
+    for (n, (name, value)) in request.query.iter().enumerate() {
+        if !names.contains(&name) {
+            let list = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            return Err(Trouble::bad(format!("there is no parameter of that name here; there are: {list}")));
+        }
+        if request.query.iter().take(n).any(|(before, _)| before == name) {
+            return Err(Trouble::bad(format!("{name}= is given twice")));
+        }
+        if value.is_empty() && !["filter", "host", "item"].contains(&name) {
+            return Err(Trouble::bad(format!("{name}= is empty; leave it out")));
+        }
+    }
+    Ok(())
+}
+
 fn no_host(request: &Request) -> Trouble {
     Trouble::missing(format!("there is no host \"{}\" in the configuration", request.capture("name")))
 }
 
 /// Enough to know whether what is shown is out of date; a page that is kept open asks every few seconds.
-fn pulse(_: &Site, _: &Request, source: &mut dyn Source) -> Answer {
+fn pulse(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {
+    known(request, &[])?;
     let fleet = source.fleet(&Filter::default())?;
     let [critical, warning, unknown, ok] = fleet.counts();
     let problems = fleet.hosts.iter().flat_map(|host| &host.problems).chain(&fleet.fleet);
@@ -94,6 +113,7 @@ fn pulse(_: &Site, _: &Request, source: &mut dyn Source) -> Answer {
 }
 
 fn hosts(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {
+    known(request, &["filter", "limit", "offset"])?;
     let filter = Filter::parse(request.query.get("filter").unwrap_or_default());
     let filter = filter.map_err(|error| Trouble::new(422, error.to_string()))?;
     let limit = request.query.number("limit", 1, MOST_ROWS)?.unwrap_or(MOST_ROWS);
@@ -106,6 +126,7 @@ fn hosts(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {
 }
 
 fn host(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {
+    known(request, &[])?;
     let host = source.host(request.capture("name"))?.ok_or_else(|| no_host(request))?;
     let sample = host.sample.as_ref();
     let readings = sample.map(|sample| {
@@ -135,6 +156,7 @@ fn host(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {
 
 /// `metric`, and optionally `item`, `from`, `to` (the last 24 hours) and `points` (as many as pixels).
 fn series(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {
+    known(request, &["metric", "item", "from", "to", "points"])?;
     let name = request.capture("name");
     if !source.fleet(&Filter::default())?.hosts.iter().any(|host| host.name == name) {
         return Err(no_host(request));
@@ -144,7 +166,7 @@ fn series(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {
     let until = request.query.moment("to")?.unwrap_or(request.now);
     let since = request.query.moment("from")?.unwrap_or(until - SPAN);
     if since >= until {
-        return Err(Trouble::bad("from= is not before to="));
+        return Err(Trouble::new(422, "from= is not before to="));
     }
     let points = request.query.number("points", 1, MOST_POINTS)?.unwrap_or(POINTS);
     let most = usize::try_from(points).unwrap_or(1);
@@ -167,6 +189,7 @@ fn told_in(metric: &str, kind: Kind, unit: Unit) -> Unit {
 }
 
 fn top(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {
+    known(request, &["at"])?;
     let name = request.capture("name");
     if !source.fleet(&Filter::default())?.hosts.iter().any(|host| host.name == name) {
         return Err(no_host(request));
@@ -178,6 +201,7 @@ fn top(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {
 }
 
 fn incidents(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {
+    known(request, &["host", "ended", "limit"])?;
     let ended = request.query.number("ended", 0, 1)?.unwrap_or(0) == 1;
     let most = request.query.number("limit", 1, 1000)?.unwrap_or(100);
     let host = request.query.get("host").filter(|host| !host.is_empty());
@@ -190,6 +214,7 @@ fn incidents(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {
 }
 
 fn incident(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {
+    known(request, &[])?;
     let id = number(request)?;
     let story = source.incident(id)?.ok_or_else(|| Trouble::missing(format!("no problem has the number {id}")))?;
     let events: Vec<Value> = story
@@ -208,11 +233,13 @@ fn incident(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {
 }
 
 fn silences(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {
+    known(request, &[])?;
     let rows: Vec<Value> = source.silences()?.iter().map(hush).collect();
     answer(json!({"now": time(request.now), "rows": rows}))
 }
 
 fn health(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {
+    known(request, &[])?;
     let health = source.health()?;
     let parts: Vec<Value> = health
         .parts
