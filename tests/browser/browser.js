@@ -95,6 +95,8 @@ async function until(what, ask) {
 // `node story.js URL PICTURES MORE...`: runs a story; what it throws is told and ends with 1.
 function story(tell) {
   const [url, pictures, ...more] = process.argv.slice(2);
+  const failed = path.join(pictures, `failed-${path.basename(process.argv[1], '.js')}.png`);
+  fs.rmSync(failed, { force: true });
   (async () => {
     const browser = await Browser.start(url, pictures);
     try {
@@ -102,7 +104,7 @@ function story(tell) {
       await browser.end();
     } catch (error) {
       const pages = browser.browser.contexts().flatMap((context) => context.pages());
-      await pages.at(-1)?.screenshot({ path: path.join(pictures, `failed-${path.basename(process.argv[1], '.js')}.png`) }).catch(() => {});
+      await pages.at(-1)?.screenshot({ path: failed }).catch(() => {});
       console.error(browser.faults.join('\n'));
       await browser.browser.close();
       throw error;

@@ -83,15 +83,15 @@ fn page(site: &Site, request: &Request, source: &mut dyn Source, group: &str) ->
     let sweep = source.health()?.sweeps.into_iter().next().map(|sweep| {
         let well = sweep.hosts.saturating_sub(sweep.failed);
         let text = match (sweep.ended, sweep.failed) {
-            (None, _) => format!("{} hosts, under way", sweep.hosts),
-            (_, 0) => format!("{} hosts answered", sweep.hosts),
-            (_, failed) => format!("{well} hosts answered, {failed} did not"),
+            (None, _) => format!("{} under way", counted(sweep.hosts)),
+            (_, 0) => format!("{} answered", counted(sweep.hosts)),
+            (_, failed) => format!("{} answered, {failed} did not", counted(well)),
         };
         Sweep { at: Moment::new(sweep.ended.unwrap_or(sweep.started), fleet.now), text }
     });
     let page = Page {
         heading: if group.is_empty() { "Fleet".to_owned() } else { group.to_owned() },
-        under: if group.is_empty() { String::new() } else { format!("group of {} hosts", all.len()) },
+        under: if group.is_empty() { String::new() } else { format!("group of {}", counted(all.len())) },
         tally: tally(&all, &choosing.filter, &address),
         sweep,
         hosts: all.len(),
@@ -101,6 +101,13 @@ fn page(site: &Site, request: &Request, source: &mut dyn Source, group: &str) ->
     };
     let frame = Frame::new(site, request, source, &fleet)?;
     site.pages.page("fleet.html", &page.heading, &frame, &page)
+}
+
+fn counted(hosts: impl TryInto<u64>) -> String {
+    match hosts.try_into() {
+        Ok(1) => "1 host".to_owned(),
+        hosts => format!("{} hosts", hosts.unwrap_or(u64::MAX)),
+    }
 }
 
 /// How many hosts are at each level; each count leads to those hosts.

@@ -145,7 +145,10 @@ fn icon(level: Level) -> &'static str {
 
 fn notices(health: &Health, fleet: &[&Incident]) -> Vec<Notice> {
     let bad = health.parts.iter().filter(|part| part.level > Level::Ok);
-    let own = bad.map(|part| Notice { level: part.level.word(), text: part.text.clone(), href: "/health" });
+    let own = bad.map(|part| {
+        let old = if part.name == "collector" { "; what is shown may be old" } else { "" };
+        Notice { level: part.level.word(), text: format!("{}{old}", part.text), href: "/health" }
+    });
     let all = fleet.iter().map(|it| Notice { level: it.level.word(), text: it.text.clone(), href: "/incidents" });
     all.chain(own).collect()
 }

@@ -32,7 +32,6 @@ struct Page {
     level: &'static str,
     programs: Vec<Program>,
     sweeps: Vec<Sweep>,
-    queued: usize,
 }
 
 /// The health page.
@@ -59,7 +58,6 @@ pub fn health(site: &Site, request: &Request, source: &mut dyn Source) -> Answer
         level: health.level.word(),
         programs: programs.collect(),
         sweeps: sweeps.collect(),
-        queued: health.queued,
     };
     let frame = Frame::new(site, request, source, &fleet)?;
     site.pages.page("health.html", "Health", &frame, &page)

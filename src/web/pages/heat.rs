@@ -7,7 +7,7 @@ use minijinja::{HtmlEscape, Value};
 use serde::Serialize;
 
 use super::hosts::group;
-use super::parts::{Address, Choice, natural, path, word};
+use super::parts::{Address, Choice, Natural, natural, path, word};
 use crate::model::level::Level;
 use crate::model::snapshot::{HostRow, State};
 
@@ -60,7 +60,7 @@ pub struct Heat {
 #[must_use]
 pub fn heat(hosts: &[&HostRow], map: &str, address: &Address) -> Heat {
     let shade = SHADES.iter().find(|(name, ..)| *name == map);
-    let mut groups: BTreeMap<Vec<(u64, String)>, (&str, Vec<&HostRow>)> = BTreeMap::new();
+    let mut groups: BTreeMap<Natural, (&str, Vec<&HostRow>)> = BTreeMap::new();
     for host in hosts {
         let name = group(host);
         groups.entry(natural(name)).or_insert((name, Vec::new())).1.push(host);

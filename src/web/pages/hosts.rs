@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use std::cmp::Ordering;
 
-use super::parts::{Address, Figure, Moment, natural, path, word};
+use super::parts::{Address, Figure, Moment, Natural, natural, path, word};
 use crate::model::level::Level;
 use crate::model::snapshot::{HostRow, Problem, State};
 use crate::web::request::Params;
@@ -23,7 +23,7 @@ struct Column {
 
 enum Key {
     /// Smallest first.
-    Text(fn(&HostRow) -> Vec<(u64, String)>),
+    Text(fn(&HostRow) -> Natural),
     /// Greatest first; hosts without it last either way.
     Number(fn(&HostRow) -> Option<f64>),
     /// The snapshot's own order.

@@ -44,7 +44,7 @@ impl Line {
         let incident = &it.incident;
         let subject = &incident.subject;
         let ack = it.ack.as_ref().map(|ack| format!("taken by {}", ack.by));
-        let state = Some(it.state.clone()).filter(|state| !state.is_empty() && !(ack.is_some() && state == "taken"));
+        let state = ack.is_none().then(|| it.state.clone());
         Self {
             id: incident.id,
             level: if incident.closed.is_some() { incident.worst } else { incident.level }.word(),

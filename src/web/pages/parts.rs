@@ -144,10 +144,13 @@ impl Address {
     }
 }
 
+/// A name in its words and numbers, to be ordered by.
+pub type Natural = Vec<(u64, String)>;
+
 /// Order in which people expect names: `web2` before `web10`.
 #[must_use]
-pub fn natural(name: &str) -> Vec<(u64, String)> {
-    let mut parts: Vec<(u64, String)> = Vec::new();
+pub fn natural(name: &str) -> Natural {
+    let mut parts = Natural::new();
     let mut rest = name;
     while !rest.is_empty() {
         let words = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
