@@ -16,7 +16,8 @@ const EVERYWHERE: &[(&str, &str)] = &[
     ),
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
-    ("referrer-policy", "no-referrer"),
+    // With "no-referrer" browsers send `Origin: null` with our own forms, and nobody could sign in.
+    ("referrer-policy", "same-origin"),
     ("cross-origin-opener-policy", "same-origin"),
     ("cross-origin-resource-policy", "same-origin"),
     ("permissions-policy", "camera=(), geolocation=(), microphone=()"),
@@ -209,7 +210,7 @@ mod tests {
             assert!(done.header("content-security-policy").unwrap().starts_with("default-src 'self';"));
             assert!(!done.header("content-security-policy").unwrap().contains("unsafe"));
             assert_eq!(done.header("x-content-type-options"), Some("nosniff"));
-            assert_eq!(done.header("referrer-policy"), Some("no-referrer"));
+            assert_eq!(done.header("referrer-policy"), Some("same-origin"));
             assert_eq!(done.header("cache-control"), Some("private, no-cache"));
             assert!(done.headers.iter().all(|(name, _)| !name.starts_with("access-control")));
         }
