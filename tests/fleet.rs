@@ -1,35 +1,22 @@
 //! What `fleet` shows, byte for byte: golden files, regenerated with UPDATE_GOLDEN=1; and its generated texts.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![cfg(feature = "server")]
 #![allow(clippy::disallowed_methods, reason = "the tests start the program")]
 
-use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use fleet_health::model::alert::{Incident, Subject};
 use fleet_health::model::catalogue;
-use fleet_health::model::cause::Cause;
-use fleet_health::model::fleet::{Attempt, Heartbeat, HostNow, Outcome, Point, Series, Sweep};
-use fleet_health::model::job::Traffic;
-use fleet_health::model::level::Level;
-use fleet_health::model::sample::{Reading, Sample, SampleKey};
-use fleet_health::view::{Facts, Page, csv, health, history, json, status, table};
+use fleet_health::model::fleet::{Heartbeat, Point, Series, Sweep};
+use fleet_health::view::{Page, chart, csv, health, history, json, table};
+
+mod support;
+
+use support::golden::golden;
 
 fn now() -> DateTime<Utc> {
     "2026-11-21T12:00:00Z".parse().unwrap()
-}
-
-fn golden(name: &str, found: &str) {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(&file, found).unwrap();
-    }
-    let wanted = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(
-        found == wanted,
-        "{name} differs; if it is meant so: UPDATE_GOLDEN=1\n--- found\n{found}\n--- wanted\n{wanted}"
-    );
 }
 
 /// All three formats of a view; the table fits 80 columns and no format lets a terminal be steered.
@@ -44,87 +31,6 @@ fn formats(name: &str, page: &Page) {
     golden(&format!("{name}.txt"), &text);
     golden(&format!("{name}.json.txt"), &json);
     golden(&format!("{name}.csv.txt"), &csv);
-}
-
-/// The status of these hosts, configured in this order.
-fn status_of(hosts: &[&str], stored: &[HostNow], incidents: &[Incident]) -> Page {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("config.xml");
-    let lines: String = hosts.iter().map(|name| format!("<host name=\"{name}\" user=\"u\"/>")).collect();
-    std::fs::write(&file, format!("<fleet-health version=\"1\">{lines}</fleet-health>")).unwrap();
-    let spec = fleet_health::config::load(&file).map_err(|report| report.to_string()).unwrap();
-    let hosts: Vec<_> = spec.hosts.iter().collect();
-    status::VIEW.page(&Facts { now: now(), hosts: &hosts, stored, incidents, defaults: &[] })
-}
-
-fn known(host: &str, ago: i64, cpu: f64, mount: &str, outcome: Outcome) -> HostNow {
-    let at = now() - TimeDelta::seconds(ago);
-    let reading = |metric: &str, item: &str, value| Reading { metric: metric.to_owned(), item: item.to_owned(), value };
-    let sample = Sample {
-        key: SampleKey { boot: "b".to_owned(), sequence: 1 },
-        taken: at,
-        hostname: host.to_owned(),
-        probe: "0.1.0".to_owned(),
-        readings: vec![
-            reading("cpu.used", "", cpu),
-            reading("memory.used", "", 0.5),
-            reading("load.1m", "", 1.25),
-            reading("filesystem.used", "/", 0.4),
-            reading("filesystem.used", mount, 0.91),
-            reading("uptime", "", 864_000.0),
-        ],
-        faults: Vec::new(),
-        facts: Vec::new(),
-        top: Vec::new(),
-    };
-    let attempt = Attempt {
-        host: host.to_owned(),
-        at: now(),
-        took: Duration::from_secs(1),
-        outcome,
-        traffic: Traffic::default(),
-    };
-    HostNow { host: host.to_owned(), attempt: Some(attempt), sample: Some((at, sample)) }
-}
-
-fn incident(host: &str, text: &str) -> Incident {
-    Incident {
-        id: 1,
-        subject: Subject { host: host.to_owned(), rule: "filesystem.used".to_owned(), item: "/".to_owned() },
-        level: Level::Critical,
-        worst: Level::Critical,
-        opened: now(),
-        changed: now(),
-        closed: None,
-        ending: None,
-        value: 0.91,
-        text: text.to_owned(),
-    }
-}
-
-#[test]
-fn status_shows_the_worst_first_and_hosts_never_collected() {
-    let refused = Outcome::Failed { cause: Cause::Refused, text: "10.0.0.3:22: connection refused".to_owned() };
-    let stored = [
-        known("calm", 60, 0.031, "/var", Outcome::Collected),
-        known("full", 90, 0.85, "/srv", Outcome::Collected),
-        known("gone", 7200, 0.2, "/home", refused),
-        known("not-configured", 60, 0.5, "/", Outcome::Collected),
-    ];
-    let incidents = [incident("full", "/srv is 91% full, critical from 90%")];
-    formats("status", &status_of(&["calm", "new", "gone", "full"], &stored, &incidents));
-}
-
-#[test]
-fn what_hosts_send_steers_no_terminal_and_no_spreadsheet() {
-    let evil = "\u{1b}]0;x\u{7}\u{1b}[2J\u{9b}31m\u{202e}gnp.exe\r\nhost,=1+1";
-    let failed = Outcome::Failed { cause: Cause::Exec, text: format!("{evil}{}", "A".repeat(300)) };
-    let stored = [
-        known("one", 60, 0.1, evil, failed),
-        known("two", 60, 0.1, "=HYPERLINK(\"http://x\",\"y\")", Outcome::Collected),
-        known("six", -60, f64::MAX, &"/long".repeat(40), Outcome::Collected),
-    ];
-    formats("hostile", &status_of(&["one", "two", "six"], &stored, &[incident("two", "@SUM(A1)\u{2028}")]));
 }
 
 fn series(item: &str, values: impl Iterator<Item = f64>) -> Series {
@@ -147,12 +53,14 @@ fn history_draws_gauges_and_turns_counters_into_rates() {
             &history::buckets(&one[0].points, since, now(), history::fitting(&one[0].points, since, now(), 78)),
         ),
     );
+    golden("history-chart.txt", &chart::draw(gauge, &one[0].points, since, now(), 80));
     formats("history", &history::points(gauge, &one));
     formats("history-summary", &history::summary(gauge, &one));
 
     let counter = catalogue::find("network.receive.bytes");
     let rates = [series("eth0", (1..15).map(|i| f64::from(i % 8) * 1024.0)), series("lo", (0..3).map(f64::from))];
     formats("history-rates", &history::points(counter, &rates));
+    golden("history-chart-rates.txt", &chart::draw(counter, &rates[0].points, now() - TimeDelta::days(3), now(), 60));
 }
 
 #[test]

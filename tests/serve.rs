@@ -215,7 +215,7 @@ fn malformed_and_oversized_requests_end_where_they_begin() {
     // Two lengths, and a length beside chunks: what a proxy in front might read otherwise.
     let two = format!("POST /sign-in HTTP/1.1\r\n{host}{form}content-length: 5\r\ncontent-length: 6\r\n\r\nuser=a");
     assert_eq!(status(two), Some(400));
-    assert_eq!(status(format!("GET / HTTP/1.1\r\nconnection: close\r\n\r\n")), Some(400), "no host");
+    assert_eq!(status("GET / HTTP/1.1\r\nconnection: close\r\n\r\n".to_owned()), Some(400), "no host");
     assert_eq!(status("nonsense\r\n\r\n".to_owned()), Some(400));
     assert_eq!(server.send("PUT", "/", &[], "").header("allow"), Some("GET, HEAD"));
     assert_eq!(server.get("/healthz").status, 200, "and it still serves");
@@ -258,6 +258,7 @@ fn slow_clients_do_not_keep_others_waiting() {
         let links = fs::read_dir(&files).unwrap().filter_map(|file| fs::read_link(file.unwrap().path()).ok());
         links.filter(|link| link.to_string_lossy().starts_with("socket:")).count()
     };
+    assert_eq!(server.get("/api/v1/pulse").status, 200, "its own sockets are there from here on");
     let before = sockets();
     // More than may be open at once: heads that never end, bodies that never come, silence, and who asks for much and
     // reads nothing.

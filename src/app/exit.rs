@@ -12,7 +12,7 @@ pub enum Exit {
     Failed,
     /// The command line is wrong.
     Usage,
-    /// Partly done: some hosts failed.
+    /// Partly done: some hosts failed. Of a table: something that it shows is wrong.
     Partly,
     /// The store cannot be read or written.
     Store,

@@ -38,3 +38,5 @@ pub mod serve;
 pub mod snapshot;
 #[cfg(feature = "server")]
 pub mod state;
+#[cfg(feature = "server")]
+pub mod then;

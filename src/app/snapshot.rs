@@ -63,6 +63,18 @@ pub fn read(
     Ok(Snapshot { now, interval: spec.collector.interval, hosts, fleet })
 }
 
+/// Every host of the configuration as if nothing were stored of any: for what the configuration alone tells.
+#[must_use]
+pub fn configured(spec: &FleetSpec, now: DateTime<Utc>) -> Snapshot {
+    let row = |host: &HostSpec| {
+        let mut row = row(spec, host, None, Vec::new(), now);
+        row.services = host.services.iter().map(|service| serves(service, &row, Limits::default())).collect();
+        row
+    };
+    let hosts = spec.hosts.iter().map(row).collect();
+    Snapshot { now, interval: spec.collector.interval, hosts, fleet: Vec::new() }
+}
+
 fn order(problem: &Problem) -> (std::cmp::Reverse<Level>, i64) {
     (std::cmp::Reverse(problem.incident.level), problem.incident.id)
 }

@@ -5,6 +5,7 @@ mod defaults;
 pub mod edit;
 mod files;
 mod mask;
+pub mod moment;
 mod range;
 mod raw;
 mod report;

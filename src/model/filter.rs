@@ -155,6 +155,30 @@ impl Filter {
         parse::filter(text)
     }
 
+    /// The same, but only hosts whose name fits one of the patterns, and that are in one of the groups; where no pattern
+    /// or group is given, all of them.
+    #[must_use]
+    pub fn and(mut self, hosts: &[String], groups: &[String]) -> Self {
+        for (field, patterns) in [(Field::Host, hosts), (Field::Group, groups)] {
+            if !patterns.is_empty() {
+                self.terms.push(Term::Text { field, patterns: patterns.to_vec(), not: false });
+            }
+        }
+        self
+    }
+
+    /// Whether the configuration alone tells what is chosen.
+    #[must_use]
+    pub fn is_of_configuration(&self) -> bool {
+        self.terms.iter().all(|term| match term {
+            Term::Word { .. } => true,
+            Term::Text { field, .. } => {
+                matches!(field, Field::Host | Field::Group | Field::Service | Field::Label)
+            }
+            Term::Level { .. } | Term::Metric { .. } => false,
+        })
+    }
+
     /// Whether it chooses everything.
     #[must_use]
     pub fn is_empty(&self) -> bool {

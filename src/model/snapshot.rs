@@ -71,6 +71,19 @@ pub struct Problem {
     pub silenced: Option<(DateTime<Utc>, String)>,
 }
 
+impl Problem {
+    /// `CRIT: /var is 91% full (taken by anna)`.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let mut notes: Vec<String> = Vec::new();
+        notes.extend(self.ack.as_ref().map(|ack| format!("taken by {}", ack.by)));
+        let until = self.silenced.as_ref().map(|(until, _)| until.format("%Y-%m-%d %H:%M"));
+        notes.extend(until.map(|until| format!("silenced until {until} UTC")));
+        let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join(", ")) };
+        format!("{}: {}{notes}", self.incident.level.tag(), self.incident.text)
+    }
+}
+
 /// Over what a server does not serve well, whatever its checks say. In shares, 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
@@ -191,7 +204,7 @@ impl HostRow {
             let said = if text.is_empty() { String::new() } else { format!("{text}; ") };
             all.push(format!("{}: {said}{}.", cause.word(), cause.remedy().replace("HOST", &self.name)));
         }
-        all.extend(self.problems.iter().map(|it| format!("{}: {}", it.incident.level.tag(), it.incident.text)));
+        all.extend(self.problems.iter().map(Problem::sentence));
         match self.state {
             State::Never => all.push(format!("never collected; try: fleet hosts test {}", self.name)),
             State::Stale => all.push("stale: nothing was collected since; see: fleet health".to_owned()),
@@ -211,6 +224,16 @@ impl HostRow {
 #[must_use]
 pub fn rank(level: Option<Level>) -> u8 {
     level.map_or(1, |level| if level == Level::Ok { 0 } else { level.number() + 1 })
+}
+
+/// How many of these hosts are critical, at warning, not known yet, and well.
+#[must_use]
+pub fn counts<'a>(hosts: impl IntoIterator<Item = &'a HostRow>) -> [usize; 4] {
+    let mut counts = [0; 4];
+    for host in hosts {
+        counts[3 - usize::from(rank(host.level).min(3))] += 1;
+    }
+    counts
 }
 
 /// A service over all its servers.

@@ -271,6 +271,8 @@ fn the_processes_of_a_moment_are_found_and_go_with_their_sample() {
         }
         let names = |store: &dyn Store, seconds| {
             let (taken, list) = store.top("a", at(seconds)).unwrap()?;
+            let (stands, whole) = store.at("a", at(seconds)).unwrap()?;
+            assert!(stands == taken && whole.top == list && whole.readings.len() == 3, "{whole:?}");
             assert!(list.iter().map(|p| (p.by, p.pid)).eq([(By::Cpu, 8), (By::Io, 7)]), "{list:?}");
             Some(((taken - at(0)).num_days(), list[0].comm.clone()))
         };
@@ -415,6 +417,12 @@ fn a_closed_incident_tells_who_knew_of_it_and_mails_are_found_by_what_they_tell(
         };
         store.commit_plan(&plan).unwrap();
         assert_eq!(store.closed_since(at(50)).unwrap(), [incident(2, "b", Some(60))]);
+        let open = |host: &str, since, until| {
+            let list = store.incidents_of(host, at(since), at(until)).unwrap();
+            list.iter().map(|it| it.id).collect::<Vec<_>>()
+        };
+        assert_eq!((open("b", 60, 99), open("b", 61, 99), open("b", -9, 1)), (vec![2], vec![], vec![]));
+        assert_eq!((open("b", -9, 2), open("c", 900, 900), open("a", 10, 10)), (vec![2], vec![3], vec![1]));
         assert_eq!(store.told_since(at(50)).unwrap(), [told(2, Level::Critical), other]);
         assert_eq!(store.incident(3).unwrap(), Some(incident(3, "c", None)));
         assert_eq!(store.incident(4).unwrap(), None);

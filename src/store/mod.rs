@@ -121,6 +121,10 @@ pub trait Store: Send {
     /// there is no such sample.
     fn top(&self, host: &str, at: DateTime<Utc>) -> Result<Option<(DateTime<Utc>, Vec<Process>)>>;
 
+    /// The host's last sample at or before a time, whole but for its facts, with the time by which it stands in a series;
+    /// none where there is no such sample.
+    fn at(&self, host: &str, at: DateTime<Utc>) -> Result<Option<(DateTime<Utc>, Sample)>>;
+
     /// The id of the last row that the alerter treated; 0 at first.
     fn cursor(&self) -> Result<i64>;
     /// The fold's memory.
@@ -133,6 +137,8 @@ pub trait Store: Send {
     fn incident(&self, id: i64) -> Result<Option<Incident>>;
     /// Incidents that closed after a moment, oldest number first.
     fn closed_since(&self, at: DateTime<Utc>) -> Result<Vec<Incident>>;
+    /// Incidents of a host that were open at some time in `[since, until]`, by number.
+    fn incidents_of(&self, host: &str, since: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<Incident>>;
     /// The greatest incident number given so far; 0 at first.
     fn last_incident(&self) -> Result<i64>;
     /// What happened to an incident, oldest first.

@@ -24,6 +24,7 @@ fn field(cell: &Cell) -> String {
         Cell::Empty => String::new(),
         Cell::Text(text) => quoted(text),
         Cell::Level(level) => level.map_or("unknown", Level::word).to_owned(),
+        Cell::Health(health) => health.word().to_owned(),
         Cell::Time(at) => at.to_rfc3339_opts(SecondsFormat::AutoSi, true),
         Cell::Ratio(value) | Cell::Bytes(value) | Cell::Seconds(value) | Cell::Celsius(value) | Cell::Number(value) => {
             value.to_string()

@@ -10,11 +10,11 @@ const COLUMNS: &[Column] = &[
     column("groups", "GROUPS", Place::Left),
     column("labels", "LABELS", Place::Left),
     column("rules", "RULES", Place::Right),
+    column("services", "SERVICES", Place::Left),
 ];
 
 /// Name, how it is reached, groups (outermost first), labels and how many rules judge it.
-pub const VIEW: View =
-    View { name: "hosts", help: "The hosts of the configuration", needs: Needs::Hosts, columns: COLUMNS, rows };
+pub const VIEW: View = View::new("hosts", "The hosts of the configuration", Needs::Hosts, COLUMNS, rows);
 
 fn rows(facts: &Facts) -> Vec<Vec<Cell>> {
     let row = |host: &&HostSpec| {
@@ -24,9 +24,10 @@ fn rows(facts: &Facts) -> Vec<Vec<Cell>> {
             Cell::List(host.groups.clone()),
             Cell::List(host.labels.iter().map(|(name, value)| format!("{name}={value}")).collect()),
             Cell::Number(host.rules.len() as f64),
+            Cell::List(host.services.iter().map(|service| service.name.clone()).collect()),
         ]
     };
-    facts.hosts.iter().map(row).collect()
+    facts.specs.iter().map(row).collect()
 }
 
 /// `user@address`, with the port where it is not 22; `local` for the monitoring machine itself.

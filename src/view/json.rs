@@ -11,6 +11,12 @@ use super::{Cell, Page};
 /// Renders a page; ends with a line break.
 #[must_use]
 pub fn render(page: &Page) -> String {
+    about(page, [])
+}
+
+/// As [`render`], with what the rows have in common beside them.
+#[must_use]
+pub fn about<const N: usize>(page: &Page, common: [(&str, Value); N]) -> String {
     let rows: Vec<Value> = page
         .rows
         .iter()
@@ -19,7 +25,10 @@ pub fn render(page: &Page) -> String {
             Value::Object(pairs.collect::<Map<String, Value>>())
         })
         .collect();
-    text(&json!({"version": 1, "rows": rows}))
+    let mut whole = Map::from_iter(common.map(|(name, value)| (name.to_owned(), value)));
+    whole.insert("version".to_owned(), json!(1));
+    whole.insert("rows".to_owned(), json!(rows));
+    text(&Value::Object(whole))
 }
 
 /// A value as text in which no character steers a terminal; ends with a line break.
@@ -43,7 +52,11 @@ fn value(cell: &Cell) -> Value {
         Cell::Empty => Value::Null,
         Cell::Text(text) => json!(text),
         Cell::Level(level) => json!(level.map_or("unknown", Level::word)),
+        Cell::Health(health) => json!(health.word()),
         Cell::Time(at) => json!(at.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
+        // What is counted is whole: no process has the number 812.0.
+        #[allow(clippy::cast_possible_truncation, reason = "a whole number below 2^53")]
+        Cell::Number(value) if value.fract() == 0.0 && value.abs() < 9e15 => json!(*value as i64),
         Cell::Ratio(value) | Cell::Bytes(value) | Cell::Seconds(value) | Cell::Celsius(value) | Cell::Number(value) => {
             json!(value)
         }

@@ -17,13 +17,13 @@ const COLUMNS: &[Column] = &[
 ];
 
 /// Every metric with kind, unit, direction and help.
-pub const VIEW: View = View {
-    name: "metrics",
-    help: "The metrics that are known, with unit, meaning and default thresholds",
-    needs: Needs::Nothing,
-    columns: COLUMNS,
+pub const VIEW: View = View::new(
+    "metrics",
+    "The metrics that are known, with unit, meaning and default thresholds",
+    Needs::Nothing,
+    COLUMNS,
     rows,
-};
+);
 
 fn rows(facts: &Facts) -> Vec<Vec<Cell>> {
     let row = |metric: &crate::model::metric::Metric| {

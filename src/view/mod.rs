@@ -2,12 +2,15 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::model::alert::Incident;
-use crate::model::fleet::HostNow;
+use crate::model::filter::Filter;
 use crate::model::level::Level;
+use crate::model::sample::Process;
+use crate::model::snapshot::{Health, HostRow, Snapshot};
 use crate::model::spec::HostSpec;
 
 pub mod alerts;
+pub mod chart;
+pub mod compare;
 pub mod csv;
 pub mod health;
 pub mod history;
@@ -15,8 +18,13 @@ pub mod hosts;
 pub mod json;
 pub mod markdown;
 pub mod metrics;
+pub mod moment;
+pub mod services;
+pub mod sort;
 pub mod status;
 pub mod table;
+pub mod top;
+pub mod unhealthy;
 pub mod units;
 
 /// One value of a row; each format writes it in its own way.
@@ -28,6 +36,8 @@ pub enum Cell {
     Text(String),
     /// How bad; `None`: nothing is known yet.
     Level(Option<Level>),
+    /// How a service fares.
+    Health(Health),
     /// A moment.
     Time(DateTime<Utc>),
     /// 0 to 1.
@@ -88,21 +98,31 @@ pub enum Needs {
     Hosts,
     /// The hosts, and what is stored of them.
     Store,
+    /// As `Store`, and the processes of each host's newest sample.
+    Processes,
 }
 
 /// What is known; empty where the view does not need it.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
-    /// The run's one now.
-    pub now: DateTime<Utc>,
-    /// The hosts that are asked for, in any order.
-    pub hosts: &'a [&'a HostSpec],
-    /// Last attempt and newest sample of every host that was ever tried.
-    pub stored: &'a [HostNow],
-    /// Open incidents of every host.
-    pub incidents: &'a [Incident],
+    /// The configuration of the hosts that are asked for, in its order.
+    pub specs: &'a [&'a HostSpec],
+    /// Every host, also those that are not asked for: a service is summed over all its servers.
+    pub fleet: &'a Snapshot,
+    /// Which hosts, services and problems are asked for.
+    pub filter: &'a Filter,
+    /// The processes that took most on the hosts that are asked for.
+    pub processes: &'a [(&'a str, Vec<Process>)],
     /// The rules that ship: a metric, and what is written of its rule.
     pub defaults: &'a [(String, String)],
+}
+
+impl<'a> Facts<'a> {
+    /// The hosts that are asked for, worst first.
+    pub fn hosts(&self) -> impl Iterator<Item = &'a HostRow> + use<'a> {
+        let filter = self.filter;
+        self.fleet.hosts.iter().filter(move |host| filter.host(host))
+    }
 }
 
 /// A way to look at what is known. Its command, help, completions and man page are made from this.
@@ -118,9 +138,33 @@ pub struct View {
     pub columns: &'static [Column],
     /// Its rows, each as long as `columns`.
     pub rows: fn(&Facts) -> Vec<Vec<Cell>>,
+    /// What people are told under the table, or instead of an empty one; lines, or nothing.
+    pub note: fn(&Facts) -> String,
+    /// Whether over which load a server is unhealthy can be said.
+    pub thresholds: bool,
+    /// How many rows are shown where nobody says.
+    pub limit: Option<usize>,
 }
 
 impl View {
+    /// A view without a note, thresholds and limit.
+    #[must_use]
+    pub const fn new(
+        name: &'static str,
+        help: &'static str,
+        needs: Needs,
+        columns: &'static [Column],
+        rows: fn(&Facts) -> Vec<Vec<Cell>>,
+    ) -> Self {
+        Self { name, help, needs, columns, rows, note: |_| String::new(), thresholds: false, limit: None }
+    }
+
+    /// Whether its rows say what is wrong.
+    #[must_use]
+    pub fn judges(&self) -> bool {
+        self.columns.iter().any(Column::judges)
+    }
+
     /// The view of these facts.
     #[must_use]
     pub fn page(&self, facts: &Facts) -> Page {
@@ -128,8 +172,28 @@ impl View {
     }
 }
 
+impl Column {
+    /// Whether it says how bad a row is.
+    fn judges(&self) -> bool {
+        matches!(self.name, "level" | "status")
+    }
+}
+
+impl Page {
+    /// Whether a row says that something is wrong: a level over ok, or a service that is not healthy.
+    #[must_use]
+    pub fn wrong(&self) -> bool {
+        let bad = |cell: &Cell| match cell {
+            Cell::Level(level) => level.is_some_and(|level| level > Level::Ok),
+            Cell::Health(health) => *health == Health::Unhealthy,
+            _ => false,
+        };
+        self.rows.iter().any(|row| self.columns.iter().zip(row).any(|(column, cell)| column.judges() && bad(cell)))
+    }
+}
+
 /// Every view whose rows follow from [`Facts`] alone, in the order of the help.
-pub const VIEWS: &[View] = &[status::VIEW, hosts::VIEW, metrics::VIEW];
+pub const VIEWS: &[View] = &[status::VIEW, hosts::VIEW, services::VIEW, unhealthy::VIEW, top::VIEW, metrics::VIEW];
 
 /// A column of a table of columns.
 #[must_use]

@@ -1,15 +1,8 @@
 //! The fleet, worst first: one row a host, its problems under it.
 
-use std::collections::HashMap;
+use crate::model::snapshot::{HostRow, Problem, counts};
 
-use chrono::{DateTime, Utc};
-
-use crate::model::alert::Incident;
-use crate::model::fleet::{HostNow, Outcome};
-use crate::model::level::Level;
-use crate::model::sample::Sample;
-
-use super::{Cell, Column, Facts, Needs, Place, View, column};
+use super::{Cell, Column, Facts, Needs, Place, View, column, table};
 
 const COLUMNS: &[Column] = &[
     column("host", "HOST", Place::Left),
@@ -26,91 +19,76 @@ const COLUMNS: &[Column] = &[
     column("attempt", "", Place::Left),
     column("cause", "", Place::Left),
     column("incidents", "", Place::Left),
+    column("state", "", Place::Left),
+    column("groups", "", Place::Left),
+    column("acknowledged", "", Place::Left),
+    column("silenced", "", Place::Left),
 ];
+/// Sentences under a row; with more of them one host would fill the screen.
+const SENTENCES: usize = 4;
 
 /// A row for each host that is asked for: what is stored of it and its open incidents.
 pub const VIEW: View =
-    View { name: "status", help: "The fleet in a table, worst first", needs: Needs::Store, columns: COLUMNS, rows };
+    View { note, ..View::new("status", "The fleet in a table, worst first", Needs::Store, COLUMNS, rows) };
 
 fn rows(facts: &Facts) -> Vec<Vec<Cell>> {
-    let stored: HashMap<&str, &HostNow> = facts.stored.iter().map(|known| (known.host.as_str(), known)).collect();
-    let mut problems: HashMap<&str, Vec<&Incident>> = HashMap::new();
-    for incident in facts.incidents.iter().filter(|incident| incident.closed.is_none()) {
-        problems.entry(&incident.subject.host).or_default().push(incident);
-    }
-    let mut rows: Vec<(u8, &str, Vec<Cell>)> = facts
-        .hosts
-        .iter()
-        .map(|host| {
-            let host = host.name.as_str();
-            let known = stored.get(host).copied();
-            let mut open = problems.remove(host).unwrap_or_default();
-            open.sort_by_key(|incident| (std::cmp::Reverse(incident.level), incident.id));
-            let level = level(known, &open);
-            // What was never collected stands before what is well: somebody is waiting for it.
-            let rank = level.map_or(1, |level| if level == Level::Ok { 0 } else { level.number() + 1 });
-            (rank, host, row(facts.now, host, level, known, &open))
-        })
-        .collect();
-    rows.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(b.1)));
-    rows.into_iter().map(|(_, _, row)| row).collect()
+    facts.hosts().map(row).collect()
 }
 
-/// The worst open incident; a failed last attempt is at least a warning; `None` where nothing was tried.
-fn level(known: Option<&HostNow>, open: &[&Incident]) -> Option<Level> {
-    let told = open.iter().map(|incident| incident.level).max();
-    let tried = known.and_then(|known| known.attempt.as_ref()).map(|attempt| match attempt.outcome {
-        Outcome::Collected => Level::Ok,
-        Outcome::Failed { .. } => Level::Warning,
-    });
-    told.max(tried).or_else(|| known.and_then(|known| known.sample.as_ref()).map(|_| Level::Ok))
-}
-
-fn row(now: DateTime<Utc>, host: &str, level: Option<Level>, known: Option<&HostNow>, open: &[&Incident]) -> Vec<Cell> {
-    let attempt = known.and_then(|known| known.attempt.as_ref());
-    let (received, sample) = match known.and_then(|known| known.sample.as_ref()) {
-        Some((received, sample)) => (Some(*received), Some(sample)),
-        None => (None, None),
-    };
-    let value = |metric: &str| sample.and_then(|sample| sample.value(metric, ""));
-    let fullest = sample.and_then(fullest);
-    let mut problems: Vec<String> = Vec::new();
-    let mut cause = Cell::Empty;
-    if let Some(Outcome::Failed { cause: why, text }) = attempt.map(|attempt| &attempt.outcome) {
-        cause = Cell::Text(why.word().to_owned());
-        let remedy = why.remedy().replace("HOST", host);
-        let said = if text.is_empty() { String::new() } else { format!("{text}; ") };
-        problems.push(format!("{}: {said}{remedy}.", why.word()));
-    }
-    problems.extend(open.iter().map(|incident| format!("{}: {}", incident.level.tag(), incident.text)));
-    if attempt.is_none() && sample.is_none() {
-        problems.push(format!("never collected; try: fleet hosts test {host}"));
-    }
+fn row(host: &HostRow) -> Vec<Cell> {
     let or_empty = |cell: Option<Cell>| cell.unwrap_or(Cell::Empty);
+    let value = |metric: &str, cell: fn(f64) -> Cell| or_empty(host.value(metric).map(cell));
+    let count = |is: fn(&Problem) -> bool| Cell::Number(host.problems.iter().filter(|it| is(it)).count() as f64);
+    let fullest = host.fullest();
+    let mut said = host.sentences();
+    if said.len() > SENTENCES {
+        let more = said.len() - SENTENCES + 1;
+        said.truncate(SENTENCES - 1);
+        said.push(format!("And {more} more: fleet explain {}", host.name));
+    }
     vec![
-        Cell::Text(host.to_owned()),
-        Cell::Level(level),
-        // A sample from the future (the clock was set back) is new, not negative.
-        or_empty(received.map(|at| Cell::Seconds(((now - at).num_seconds().max(0)) as f64))),
-        or_empty(value("cpu.used").map(Cell::Ratio)),
-        or_empty(value("memory.used").map(Cell::Ratio)),
-        or_empty(value("load.1m").map(Cell::Number)),
+        Cell::Text(host.name.clone()),
+        Cell::Level(host.level),
+        or_empty(host.age.map(|age| Cell::Seconds(age.floor()))),
+        value("cpu.used", Cell::Ratio),
+        value("memory.used", Cell::Ratio),
+        value("load.1m", Cell::Number),
         or_empty(fullest.map(|(mount, _)| Cell::Text(mount.to_owned()))),
         or_empty(fullest.map(|(_, used)| Cell::Ratio(used))),
-        or_empty(value("uptime").map(Cell::Seconds)),
-        if problems.is_empty() { Cell::Empty } else { Cell::Text(problems.join(" ")) },
-        or_empty(received.map(Cell::Time)),
-        or_empty(attempt.map(|attempt| Cell::Time(attempt.at))),
-        cause,
-        Cell::Number(open.len() as f64),
+        value("uptime", Cell::Seconds),
+        if said.is_empty() { Cell::Empty } else { Cell::Text(said.join(" ")) },
+        or_empty(host.received.map(Cell::Time)),
+        or_empty(host.attempt.as_ref().map(|attempt| Cell::Time(attempt.at))),
+        or_empty(host.failure().map(|(cause, _)| Cell::Text(cause.word().to_owned()))),
+        count(|_| true),
+        Cell::Text(host.state.word().to_owned()),
+        Cell::List(host.groups.clone()),
+        count(|it| it.ack.is_some()),
+        count(|it| it.silenced.is_some()),
     ]
 }
 
-fn fullest(sample: &Sample) -> Option<(&str, f64)> {
-    sample
-        .readings
+/// `5 hosts: 1 critical, 4 ok`, and what is wrong with the fleet as a whole.
+fn note(facts: &Facts) -> String {
+    let counts = counts(facts.hosts());
+    let all: usize = counts.iter().sum();
+    let words = ["critical", "warning", "new", "ok"];
+    let said: Vec<String> = counts
         .iter()
-        .filter(|reading| reading.metric == "filesystem.used")
-        .max_by(|a, b| a.value.total_cmp(&b.value))
-        .map(|reading| (reading.item.as_str(), reading.value))
+        .zip(words)
+        .filter(|(count, _)| **count > 0)
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
+    let mut out = match all {
+        0 => "no host fits\n".to_owned(),
+        1 => format!("1 host: {}\n", said.join(", ")),
+        _ => format!("{all} hosts: {}\n", said.join(", ")),
+    };
+    for problem in &facts.fleet.fleet {
+        let it = &problem.incident;
+        let text = format!("fleet {}: {}: {}", it.subject.rule, it.level.tag(), it.text);
+        out.push_str(&table::text(&Cell::Text(text)));
+        out.push('\n');
+    }
+    out
 }

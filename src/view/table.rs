@@ -4,6 +4,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::model::clean::is_hostile;
 use crate::model::level::Level;
+use crate::model::snapshot::Health;
 
 use super::units;
 use super::{Cell, Page, Place};
@@ -37,6 +38,7 @@ pub fn text(cell: &Cell) -> String {
         Cell::Empty => String::new(),
         Cell::Text(text) => safe(text),
         Cell::Level(level) => level.map_or("NEW", Level::tag).to_owned(),
+        Cell::Health(health) => health.word().to_owned(),
         Cell::Time(at) => at.format("%Y-%m-%d %H:%M:%S").to_string(),
         Cell::Ratio(value) => units::ratio(*value),
         Cell::Bytes(value) => units::bytes(*value),
@@ -108,6 +110,9 @@ fn paint(cell: &Cell) -> Option<u8> {
         Cell::Level(Some(Level::Warning)) => Some(33),
         Cell::Level(Some(Level::Critical)) => Some(31),
         Cell::Level(None) => Some(36),
+        Cell::Health(Health::Healthy) => Some(32),
+        Cell::Health(Health::Unknown) => Some(36),
+        Cell::Health(Health::Unhealthy) => Some(31),
         _ => None,
     }
 }

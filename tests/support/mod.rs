@@ -8,8 +8,10 @@
     reason = "helpers of tests: each test uses some, and a failure is the test's"
 )]
 
+pub mod filled;
 pub mod fleet;
 pub mod given;
+pub mod golden;
 pub mod local;
 pub mod mailbox;
 pub mod run;

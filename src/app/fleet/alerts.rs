@@ -3,18 +3,20 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::{mail, show};
+use super::{mail, show, views};
 use crate::alert::hush::Why;
 use crate::alert::words;
 use crate::app::alerter::quiet::Quiet;
 use crate::app::alerter::world::World;
 use crate::app::alerter::{self, plan::Stored};
-use crate::app::clock;
 use crate::app::context::{Common, open_store};
 use crate::app::exit::{self, Exit, Failure, Outcome};
+use crate::app::{clock, snapshot};
 use crate::model::alert::{Incident, Mail, MailState};
 use crate::model::clean::clean;
+use crate::model::filter::Chosen;
 use crate::model::level::Level;
+use crate::model::snapshot::{Limits, Problem};
 use crate::model::spec::FleetSpec;
 use crate::store::Store;
 use crate::view::alerts::{Listed, view};
@@ -29,6 +31,10 @@ pub struct Args {
     /// The last problems that ended too
     #[arg(long)]
     recent: bool,
+    #[command(flatten)]
+    choice: views::Choice,
+    #[command(flatten)]
+    rows: show::RowArgs,
     #[command(flatten)]
     format: show::FormatArgs,
 }
@@ -130,13 +136,23 @@ fn list(common: &Common, args: &Args) -> Outcome {
     let spec = common.spec()?;
     let store = open_store(&spec)?;
     let present = Present::read(&spec, store.as_ref())?;
+    let filter = args.choice.filter(&spec)?;
+    // To be asked for, a problem is seen with its host.
+    let read = || snapshot::read(&spec, store.as_ref(), present.now, &filter, Limits::default());
+    let fleet = (!filter.is_empty()).then(read).transpose()?;
+    let asked = |incident: &&Incident| {
+        let problem = Problem { incident: (*incident).clone(), ack: None, silenced: None };
+        let host = fleet.as_ref().and_then(|fleet| fleet.host(&incident.subject.host));
+        filter.any(&Chosen { host, service: None, problem: Some(&problem) })
+    };
     let quiet = present.quiet(&spec);
     let mut open: Vec<&Incident> = present.world.incidents.values().collect();
     open.sort_by_key(|incident| (std::cmp::Reverse(incident.level), incident.id));
     let recent = if args.recent { store.incidents(RECENT * 10)? } else { Vec::new() };
-    let ended = recent.iter().filter(|incident| incident.closed.is_some()).take(RECENT);
+    let ended = recent.iter().filter(|incident| incident.closed.is_some() && asked(incident)).take(RECENT);
     let rows: Vec<Listed> = open
         .into_iter()
+        .filter(asked)
         .chain(ended)
         .map(|incident| {
             let ack = present.world.acks.get(&incident.id).cloned();
@@ -155,9 +171,14 @@ fn list(common: &Common, args: &Args) -> Outcome {
         .collect();
     let format = args.format.format();
     if rows.is_empty() && format == show::Format::Table {
-        return exit::print("no open problems; those that ended: fleet alerts --recent\n");
+        let what = if filter.is_empty() { "no open problems" } else { "no open problem fits" };
+        return exit::print(&format!("{what}; those that ended: fleet alerts --recent\n"));
     }
-    show::page(common, format, &view(present.now, &rows))
+    let mut page = view(present.now, &rows);
+    let wrong = page.wrong();
+    args.rows.apply(&mut page, None)?;
+    show::page(common, format, &page)?;
+    Ok(if wrong { Exit::Partly } else { Exit::Done })
 }
 
 /// The incident of a number, or what to type instead.

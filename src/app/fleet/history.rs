@@ -1,10 +1,8 @@
 //! `fleet history`.
 
-use std::time::Duration;
-
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{hosts, show};
+use super::{at, show};
 use crate::app::context::{Common, open_store};
 use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::app::{clock, past};
@@ -13,7 +11,7 @@ use crate::model::catalogue;
 use crate::model::fleet::{Point, Series};
 use crate::model::metric::{Kind, Metric};
 use crate::model::pattern;
-use crate::view::{history, table, units};
+use crate::view::{chart, history, table, units};
 
 /// Lines of the table of points, so that it fits a small terminal.
 const LINES: usize = 16;
@@ -30,9 +28,14 @@ pub struct Args {
     /// Only items (mounts, disks, ...) that match
     #[arg(long, value_name = "PATTERN")]
     item: Option<String>,
-    /// How far back: 90m, 24h, 14d
-    #[arg(long, value_name = "SPAN", default_value = "24h", value_parser = units::span)]
-    since: Duration,
+    /// From when: so long ago (90m, 24h, 14d), or a moment ("yesterday 03:00", 2026-11-20)
+    #[arg(long, value_name = "WHEN", default_value = "24h", allow_hyphen_values = true)]
+    since: String,
+    /// Until when, as --since [default: now]
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
+    until: Option<String>,
+    #[command(flatten)]
+    rows: show::RowArgs,
     #[command(flatten)]
     format: show::FormatArgs,
 }
@@ -40,14 +43,13 @@ pub struct Args {
 pub fn run(common: &Common, args: Args) -> Outcome {
     let spec = common.spec()?;
     let store = open_store(&spec)?;
-    // A host that is not configured any more may still have a past.
-    let stored = || store.now().map(|hosts| hosts.iter().any(|known| known.host == args.host));
-    if spec.host(&args.host).is_none() && !stored()? {
-        return Err(hosts::unknown(&spec, &args.host));
+    at::known_host(&spec, store.as_ref(), &args.host)?;
+    let now = clock::now();
+    let until = args.until.as_deref().map_or(Ok(now), |text| moment(text, now))?;
+    let since = moment(&args.since, now)?;
+    if since >= until {
+        return Err(Failure::new(Exit::Usage, "--since is not before --until; give an earlier one"));
     }
-    let until = clock::now();
-    let back = TimeDelta::from_std(args.since).unwrap_or_default();
-    let since = until.checked_sub_signed(back).unwrap_or(DateTime::<Utc>::UNIX_EPOCH);
     let metric = catalogue::find(&args.metric);
     let mut series = past::series(store.as_ref(), &args.host, &args.metric, since, until)?;
     if metric.is_none() && series.is_empty() {
@@ -61,33 +63,52 @@ pub fn run(common: &Common, args: Args) -> Outcome {
     }
     let format = args.format.format();
     if format != show::Format::Table {
-        return show::page(common, format, &history::points(metric, &series));
+        let mut page = history::points(metric, &series);
+        args.rows.apply(&mut page, None)?;
+        return show::page(common, format, &page);
     }
-    exit::print(&page(metric, &args, &series, since, until, show::width()))
+    exit::print(&page(metric, &args, &series, (since, until, now), show::width()))
+}
+
+/// A span before now, or a moment.
+fn moment(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Failure> {
+    if let Ok(span) = units::span(text) {
+        let back = TimeDelta::from_std(span).unwrap_or_default();
+        return Ok(now.checked_sub_signed(back).unwrap_or(DateTime::<Utc>::UNIX_EPOCH));
+    }
+    config::moment::past(text, now, "UTC")
+        .map_err(|text| Failure::new(Exit::Usage, format!("{text}, or as a span: 90s, 5m, 24h, 14d")))
 }
 
 fn page(
     metric: Option<&Metric>,
     args: &Args,
     series: &[Series],
-    since: DateTime<Utc>,
-    until: DateTime<Utc>,
+    (since, until, now): (DateTime<Utc>, DateTime<Utc>, DateTime<Utc>),
     width: usize,
 ) -> String {
-    let back = units::seconds(args.since.as_secs_f64());
+    let span = match args.until {
+        None if units::span(&args.since).is_ok() => {
+            format!("last {}", units::seconds((now - since).as_seconds_f64().round()))
+        }
+        _ => format!("{} to {} UTC", since.format("%Y-%m-%d %H:%M"), until.format("%Y-%m-%d %H:%M")),
+    };
     let full: Vec<&Series> = series.iter().filter(|series| !series.points.is_empty()).collect();
     if full.is_empty() {
-        return format!("nothing was measured of {} on {} in the last {back}\n", args.metric, args.host);
+        return format!("nothing was measured of {} on {}: {span}\n", args.metric, args.host);
     }
     let rate = if metric.is_some_and(|metric| metric.kind == Kind::Counter) { ", per second" } else { "" };
-    let mut out = format!("{} of {}, last {back}{rate}\n", args.metric, args.host);
-    for series in &full {
-        let spans = history::fitting(&series.points, since, until, width.saturating_sub(2));
-        let bars = history::bars(metric, &history::buckets(&series.points, since, until, spans));
-        if !series.item.is_empty() {
-            out.push_str(&format!("{}\n", table::text(&crate::view::Cell::Text(series.item.clone()))));
+    let mut out = format!("{} of {}, {span}{rate}\n", args.metric, args.host);
+    if let [only] = full[..] {
+        out.push_str(&item(only));
+        out.push_str(&chart::draw(metric, &only.points, since, until, width));
+    } else {
+        for series in &full {
+            let spans = history::fitting(&series.points, since, until, width.saturating_sub(2));
+            let bars = history::bars(metric, &history::buckets(&series.points, since, until, spans));
+            out.push_str(&item(series));
+            out.push_str(&format!("|{bars}|\n"));
         }
-        out.push_str(&format!("|{bars}|\n"));
     }
     out.push('\n');
     out.push_str(&table::render(&history::summary(metric, series), width, false));
@@ -101,7 +122,15 @@ fn page(
         let one = Series { item: only.item.clone(), points };
         out.push_str(&table::render(&history::points(metric, &[one]), width, false));
     } else {
-        out.push_str("\nfor the points of one item: --item PATTERN\n");
+        out.push_str("\nfor the chart and the points of one item: --item PATTERN\n");
     }
     out
+}
+
+/// A line with the item's name, where there is one.
+fn item(series: &Series) -> String {
+    if series.item.is_empty() {
+        return String::new();
+    }
+    format!("{}\n", table::text(&crate::view::Cell::Text(series.item.clone())))
 }

@@ -23,20 +23,29 @@ pub use target::Target;
 
 /// Flags.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+    #[command(flatten)]
+    list: ListArgs,
+}
+
+/// Which hosts are listed, and how.
+#[derive(Debug, clap::Args)]
+struct ListArgs {
+    #[command(flatten)]
+    choice: views::Choice,
+    #[command(flatten)]
+    rows: show::RowArgs,
+    #[command(flatten)]
+    format: show::FormatArgs,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// The hosts of the configuration
-    List {
-        #[command(flatten)]
-        choice: views::Choice,
-        #[command(flatten)]
-        format: show::FormatArgs,
-    },
+    List(ListArgs),
     /// Show the host key and ask, log in, show the first readings, and add the host
     Add(AddArgs),
     /// Take a host out of the configuration
@@ -61,10 +70,13 @@ enum Command {
     Accept(keys::AcceptArgs),
 }
 
-/// Runs `fleet hosts`.
+/// Runs `fleet hosts`; without a word more it lists them.
 pub fn run(common: &Common, args: Args) -> Outcome {
-    match args.command {
-        Command::List { choice, format } => views::show(common, &view::hosts::VIEW, &choice, format.format()),
+    match args.command.unwrap_or(Command::List(args.list)) {
+        Command::List(ListArgs { choice, rows, format }) => {
+            let asked = views::Asked { choice, thresholds: None, rows, format };
+            views::show(common, &view::hosts::VIEW, &asked)
+        }
         Command::Add(args) => add(common, &args),
         Command::Remove(args) => remove::run(common, &args),
         Command::Test { hosts, format } => test::run(common, &common.spec()?, &hosts, format.format()),

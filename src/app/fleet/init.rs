@@ -4,7 +4,7 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use super::{ask, hosts, keys, show, views};
+use super::{ask, hosts, keys, views};
 use crate::app::clock;
 use crate::app::context::Common;
 use crate::app::exit::{self, Exit, Failure, Outcome};
@@ -87,7 +87,7 @@ pub fn run(common: &Common, mut args: Args) -> Outcome {
         match programs::collect(&file) {
             Ok(()) => {
                 exit::print("\nThe first readings:\n")?;
-                views::show(&common, &view::status::VIEW, &views::Choice::default(), show::Format::Table)?;
+                views::show(&common, &view::status::VIEW, &views::Asked::default())?;
             }
             Err(why) => exit::print(&format!("\nNothing collected yet: {why}\n")).map(drop)?,
         }

@@ -11,8 +11,10 @@ use super::{harden, logging};
 pub(in crate::app) mod ack;
 pub(in crate::app) mod alerts;
 mod ask;
+mod at;
 mod backup;
 mod check_config;
+mod compare;
 mod config;
 mod consent;
 mod erase;
@@ -27,6 +29,7 @@ mod mail;
 mod paths;
 mod prune;
 mod serve;
+mod service;
 mod show;
 pub(in crate::app) mod silence;
 mod views;
@@ -55,8 +58,14 @@ enum Command {
     Config(config::Args),
     #[command(flatten)]
     View(views::Chosen),
-    /// One metric of one host over time
+    /// One metric of one host over time, as chart and table
     History(history::Args),
+    /// A machine as it was at a moment: readings, processes, facts and problems
+    At(at::Args),
+    /// Two machines side by side, what differs first
+    Compare(compare::Args),
+    /// One service over all its servers, and how each of them fares
+    Service(service::Args),
     /// What is wrong now and was lately; one problem in full
     Alerts(alerts::Args),
     /// Take a problem, so that it is not repeated
@@ -117,6 +126,9 @@ fn run(cli: Cli) -> Outcome {
         Command::Keys(args) => keys::run(&common, args),
         Command::CheckConfig(args) => check_config::run(&common, args),
         Command::Config(args) => config::run(&common, args),
+        Command::Service(args) => service::run(&common, args),
+        Command::At(args) => at::run(&common, args),
+        Command::Compare(args) => compare::run(&common, args),
         Command::History(args) => history::run(&common, args),
         Command::Alerts(args) => alerts::run(&common, args),
         Command::Ack(args) => ack::run(&common, args),

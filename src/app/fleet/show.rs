@@ -5,8 +5,8 @@ use std::io::IsTerminal;
 use clap::ValueEnum;
 
 use crate::app::context::{Color, Common};
-use crate::app::exit::{self, Outcome};
-use crate::view::{Page, csv, json, markdown, table};
+use crate::app::exit::{self, Exit, Failure, Outcome};
+use crate::view::{Page, csv, json, markdown, sort, table};
 
 /// How rows are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -20,6 +20,31 @@ pub enum Format {
     Csv,
     /// A table for documents
     Markdown,
+}
+
+/// Which rows, and in which order.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct RowArgs {
+    /// Sort by columns, named as in JSON; a - before one turns it round: --sort -cpu,host
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',', allow_hyphen_values = true)]
+    sort: Vec<String>,
+    /// At most so many rows; 0 for all
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+}
+
+impl RowArgs {
+    /// Sorts and cuts a page. `usual`: how many rows there are where nobody says.
+    ///
+    /// # Errors
+    /// A column that there is not.
+    pub fn apply(&self, page: &mut Page, usual: Option<usize>) -> Result<(), Failure> {
+        sort::sort(page, &self.sort).map_err(|text| Failure::new(Exit::Usage, text))?;
+        if let Some(most) = self.limit.or(usual).filter(|most| *most > 0) {
+            page.rows.truncate(most);
+        }
+        Ok(())
+    }
 }
 
 /// Flags of every reading command.

@@ -1,15 +1,24 @@
 //! The commands of `view::VIEWS`: one for each view, with the flags that it has a use for.
 
+use std::collections::HashSet;
+
 use clap::{ArgMatches, Args as _, Command, Error, FromArgMatches};
 
 use super::show;
-use crate::app::clock;
 use crate::app::context::{Common, open_store};
 use crate::app::exit::{self, Exit, Failure, Outcome};
+use crate::app::{clock, snapshot};
 use crate::config;
-use crate::model::pattern;
+use crate::model::filter::Filter;
+use crate::model::metric::Unit;
+use crate::model::sample::Process;
+use crate::model::snapshot::{Limits, Snapshot};
 use crate::model::spec::{FleetSpec, HostSpec, RuleSpec};
+use crate::model::{amount, pattern};
 use crate::view::{self, Facts, Needs, VIEWS, View};
+
+/// Under the help of a table that says by its exit code what it shows.
+pub const TELLS: &str = "Exit code 3: something that is shown is wrong.";
 
 /// Which hosts are shown.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -20,61 +29,136 @@ pub struct Choice {
     /// Only hosts of this group; may be given several times
     #[arg(long, value_name = "GROUP")]
     group: Vec<String>,
+    /// Only what fits: 'web* group=eu service=shop label=tier=db level>=warning cpu.used>80%'
+    #[arg(long, value_name = "FILTER", value_parser = Filter::parse)]
+    filter: Option<Filter>,
 }
 
 impl Choice {
-    fn of<'a>(&self, spec: &'a FleetSpec) -> Result<Vec<&'a HostSpec>, Failure> {
-        let chosen: Vec<&HostSpec> = spec
-            .hosts
-            .iter()
-            .filter(|host| self.host.is_empty() || self.host.iter().any(|glob| pattern::matches(glob, &host.name)))
-            .filter(|host| self.group.is_empty() || self.group.iter().any(|group| host.groups.contains(group)))
-            .collect();
-        if chosen.is_empty() && !spec.hosts.is_empty() {
+    /// All of it as one filter.
+    ///
+    /// # Errors
+    /// A name or group that no host of the configuration has.
+    pub fn filter(&self, spec: &FleetSpec) -> Result<Filter, Failure> {
+        let named = |host: &HostSpec| {
+            (self.host.is_empty() || self.host.iter().any(|glob| pattern::matches(glob, &host.name)))
+                && (self.group.is_empty()
+                    || self.group.iter().any(|glob| host.groups.iter().any(|it| pattern::matches(glob, it))))
+        };
+        if !spec.hosts.is_empty() && !spec.hosts.iter().any(named) {
             return Err(Failure::new(Exit::Usage, "no host matches; see which there are: fleet hosts list"));
         }
-        Ok(chosen)
+        Ok(self.filter.clone().unwrap_or_default().and(&self.host, &self.group))
     }
+}
+
+/// Over which load a server is unhealthy.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct Thresholds {
+    /// Over which share of CPU a server is unhealthy
+    #[arg(long, value_name = "PERCENT", value_parser = percent, default_value = "90%")]
+    cpu_threshold: f64,
+    /// Over which share of memory a server is unhealthy
+    #[arg(long, value_name = "PERCENT", value_parser = percent, default_value = "90%")]
+    mem_threshold: f64,
+}
+
+impl Thresholds {
+    /// As a snapshot wants them.
+    pub fn limits(self) -> Limits {
+        Limits { cpu: self.cpu_threshold, memory: self.mem_threshold }
+    }
+}
+
+/// `80%`; people leave the sign away, and it can mean nothing else.
+fn percent(text: &str) -> Result<f64, String> {
+    let whole = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let typed = if whole { format!("{text}%") } else { text.to_owned() };
+    amount::level(&typed, "a threshold", Unit::Ratio).map_err(|wrong| format!("{}; {}", wrong.text, wrong.mend))
 }
 
 /// A view that was asked for, and how.
 #[derive(Debug)]
 pub struct Chosen {
     view: &'static View,
-    choice: Choice,
-    format: show::FormatArgs,
+    asked: Asked,
+}
+
+/// Everything that can be said about a view.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    /// Which hosts.
+    pub choice: Choice,
+    /// Over which load a server is unhealthy; `None` where the view has no use for it.
+    pub thresholds: Option<Thresholds>,
+    /// Which rows.
+    pub rows: show::RowArgs,
+    /// How they are written.
+    pub format: show::FormatArgs,
 }
 
 impl Chosen {
     /// Gets what the view needs and prints it.
     pub fn run(&self, common: &Common) -> Outcome {
-        show(common, self.view, &self.choice, self.format.format())
+        show(common, self.view, &self.asked)
     }
 }
 
-/// Prints a view of the hosts that are chosen.
-pub fn show(common: &Common, view: &View, choice: &Choice, format: show::Format) -> Outcome {
+/// Prints a view of what is asked for; exit 3 where a row says that something is wrong.
+pub fn show(common: &Common, view: &View, asked: &Asked) -> Outcome {
     let now = clock::now();
     if view.needs == Needs::Nothing {
-        let defaults = defaults();
-        let facts = Facts { now, hosts: &[], stored: &[], incidents: &[], defaults: &defaults };
-        return show::page(common, format, &view.page(&facts));
+        let (fleet, defaults) =
+            (Snapshot { now, interval: config::INTERVAL, hosts: Vec::new(), fleet: Vec::new() }, defaults());
+        let facts =
+            Facts { specs: &[], fleet: &fleet, filter: &Filter::default(), processes: &[], defaults: &defaults };
+        return print(common, view, asked, &facts);
     }
     let spec = common.spec()?;
-    let hosts = choice.of(&spec)?;
-    if hosts.is_empty() && format == show::Format::Table {
+    let filter = asked.choice.filter(&spec)?;
+    if spec.hosts.is_empty() && asked.format.format() == show::Format::Table {
         return exit::print("no hosts yet; add one with: fleet hosts add USER@HOST\n");
     }
-    let (mut stored, mut incidents) = (Vec::new(), Vec::new());
-    if view.needs == Needs::Store {
-        let store = open_store(&spec)?;
-        (stored, incidents) = (store.now()?, store.open_incidents()?);
+    let limits = asked.thresholds.map_or_else(Limits::default, Thresholds::limits);
+    let mut store = None;
+    let fleet = if view.needs == Needs::Hosts && filter.is_of_configuration() {
+        snapshot::configured(&spec, now)
+    } else {
+        let opened = store.insert(open_store(&spec)?);
+        snapshot::read(&spec, opened.as_ref(), now, &filter, limits)?
+    };
+    let fitting: HashSet<&str> =
+        fleet.hosts.iter().filter(|host| filter.host(host)).map(|host| host.name.as_str()).collect();
+    let specs: Vec<&HostSpec> = spec.hosts.iter().filter(|host| fitting.contains(host.name.as_str())).collect();
+    let mut processes: Vec<(&str, Vec<Process>)> = Vec::new();
+    if let Some(store) = store.filter(|_| view.needs == Needs::Processes) {
+        for host in &specs {
+            processes.extend(store.top(&host.name, now)?.map(|(_, list)| (host.name.as_str(), list)));
+        }
     }
-    show::page(
+    print(
         common,
-        format,
-        &view.page(&Facts { now, hosts: &hosts, stored: &stored, incidents: &incidents, defaults: &[] }),
+        view,
+        asked,
+        &Facts { specs: &specs, fleet: &fleet, filter: &filter, processes: &processes, defaults: &[] },
     )
+}
+
+fn print(common: &Common, view: &View, asked: &Asked, facts: &Facts) -> Outcome {
+    let mut page = view.page(facts);
+    // What is cut off is still wrong.
+    let wrong = page.wrong();
+    asked.rows.apply(&mut page, view.limit)?;
+    let format = asked.format.format();
+    let note = if format == show::Format::Table { (view.note)(facts) } else { String::new() };
+    if !page.rows.is_empty() || note.is_empty() {
+        show::page(common, format, &page)?;
+        if !note.is_empty() {
+            exit::print("\n")?;
+        }
+    }
+    exit::print(&note)?;
+    Ok(if wrong { Exit::Partly } else { Exit::Done })
 }
 
 /// What is written of each rule that ships, with the interval that a configuration has which says none.
@@ -99,7 +183,9 @@ impl FromArgMatches for Chosen {
         let asked = matches.subcommand().and_then(|(name, args)| Some((commands().find(|v| v.name == name)?, args)));
         let Some((view, args)) = asked else { return Err(Error::new(clap::error::ErrorKind::MissingSubcommand)) };
         let choice = if view.needs == Needs::Nothing { Choice::default() } else { Choice::from_arg_matches(args)? };
-        Ok(Self { view, choice, format: show::FormatArgs::from_arg_matches(args)? })
+        let thresholds = view.thresholds.then(|| Thresholds::from_arg_matches(args)).transpose()?;
+        let (rows, format) = (show::RowArgs::from_arg_matches(args)?, show::FormatArgs::from_arg_matches(args)?);
+        Ok(Self { view, asked: Asked { choice, thresholds, rows, format } })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
@@ -111,10 +197,12 @@ impl FromArgMatches for Chosen {
 impl clap::Subcommand for Chosen {
     fn augment_subcommands(command: Command) -> Command {
         commands().fold(command, |command, view| {
-            let own = show::FormatArgs::augment_args(Command::new(view.name));
+            let own = Command::new(view.name);
             let own = if view.needs == Needs::Nothing { own } else { Choice::augment_args(own) };
+            let own = if view.thresholds { Thresholds::augment_args(own) } else { own };
+            let own = show::FormatArgs::augment_args(show::RowArgs::augment_args(own));
             // Last: flags bring a help text of their own.
-            command.subcommand(own.about(view.help).long_about(None))
+            command.subcommand(own.about(view.help).long_about(None).after_help(if view.judges() { TELLS } else { "" }))
         })
     }
 

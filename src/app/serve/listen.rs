@@ -165,13 +165,19 @@ impl Talk {
     }
 
     async fn answer(&self, request: hyper::Request<Body>) -> hyper::Response<Full<Bytes>> {
-        self.line.moved();
+        let response = self.make(request).await;
+        self.line.answered();
+        response
+    }
+
+    async fn make(&self, request: hyper::Request<Body>) -> hyper::Response<Full<Bytes>> {
         let (head, body) = request.into_parts();
         let body = match timeout(WAIT, Limited::new(body, MAX_BODY).collect()).await {
             Ok(Ok(body)) => body.to_bytes().to_vec(),
             Ok(Err(_)) => return refused(413, "the body is too long, or it broke off"),
             Err(_) => return refused(408, "the body did not come in time"),
         };
+        self.line.asks();
         let headers = head.headers.iter().filter_map(|(name, value)| {
             let value = value.to_str().ok()?;
             Some((name.as_str().to_owned(), value.to_owned()))
@@ -193,15 +199,13 @@ impl Talk {
             let _turn = turn;
             shared.site().answer(&incoming, &mut Reader::new(&shared, incoming.now))
         });
-        let response = made.await.map_or_else(
+        made.await.map_or_else(
             |error| {
                 log::error!("an answer broke off: {error}");
                 refused(500, "this cannot be shown; the server's log tells why")
             },
             sent,
-        );
-        self.line.moved();
-        response
+        )
     }
 }
 

@@ -296,9 +296,13 @@ impl Store for Memory {
     }
 
     fn top(&self, host: &str, at: DateTime<Utc>) -> Result<Option<(DateTime<Utc>, Vec<Process>)>> {
+        Ok(self.at(host, at)?.map(|(at, sample)| (at, sample.top)))
+    }
+
+    fn at(&self, host: &str, at: DateTime<Utc>) -> Result<Option<(DateTime<Utc>, Sample)>> {
         let list = self.samples.iter().filter(|(_, kept)| kept.host == host && kept.at <= ms(at));
         let last = list.max_by_key(|(id, kept)| (kept.at, **id));
-        Ok(last.map(|(_, kept)| (time(kept.at), kept.sample.top.clone())))
+        Ok(last.map(|(_, kept)| (time(kept.at), kept.sample.clone())))
     }
 
     fn cursor(&self) -> Result<i64> {
@@ -324,6 +328,14 @@ impl Store for Memory {
     fn closed_since(&self, at: DateTime<Utc>) -> Result<Vec<Incident>> {
         let after = |incident: &&Incident| incident.closed.is_some_and(|closed| closed > cut(at));
         Ok(self.incidents.values().filter(after).cloned().collect())
+    }
+
+    fn incidents_of(&self, host: &str, since: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<Incident>> {
+        let open = |it: &&Incident| it.opened <= cut(until) && it.closed.is_none_or(|closed| closed >= cut(since));
+        let mut list: Vec<Incident> =
+            self.incidents.values().filter(|it| it.subject.host == host).filter(open).cloned().collect();
+        list.sort_by_key(|it| it.id);
+        Ok(list)
     }
 
     fn last_incident(&self) -> Result<i64> {

@@ -179,6 +179,9 @@ impl Store for Sqlite {
     fn facts_now(&self, names: &[&str]) -> Result<Vec<(String, HostFact)>> {
         self.read(|c| texts::facts_now(c, names))
     }
+    fn at(&self, host: &str, at: DateTime<Utc>) -> Result<Option<(DateTime<Utc>, Sample)>> {
+        self.read(|c| samples::at(c, host, at))
+    }
     fn top(&self, host: &str, at: DateTime<Utc>) -> Result<Option<(DateTime<Utc>, Vec<Process>)>> {
         self.read(|c| texts::top(c, host, at))
     }
@@ -199,6 +202,9 @@ impl Store for Sqlite {
     }
     fn closed_since(&self, at: DateTime<Utc>) -> Result<Vec<Incident>> {
         self.read(|c| truth::closed_since(c, at))
+    }
+    fn incidents_of(&self, host: &str, since: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<Incident>> {
+        self.read(|c| truth::incidents_of(c, host, since, until))
     }
     fn last_incident(&self) -> Result<i64> {
         self.read(|c| truth::number(c, "incident"))

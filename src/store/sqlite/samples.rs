@@ -345,6 +345,23 @@ pub(super) fn before(
         .optional()
 }
 
+/// The last sample of a host at or before a time, and when it stands in a series.
+pub(super) fn at(
+    conn: &Connection,
+    host: &str,
+    at: DateTime<Utc>,
+) -> rusqlite::Result<Option<(DateTime<Utc>, Sample)>> {
+    let Some(host) = host_id(conn, host)? else { return Ok(None) };
+    let sql = format!(
+        "SELECT s.at, {COLUMNS} FROM sample AS s
+         WHERE s.host = ?1 AND s.at <= ?2 ORDER BY s.at DESC, s.id DESC LIMIT 1"
+    );
+    let mut decoder = Decoder::new(conn);
+    conn.prepare_cached(&sql)?
+        .query_row([host, ms(at)], |row| Ok((time(row.get(0)?), decoder.sample(row, 1)?)))
+        .optional()
+}
+
 /// Where the items of a metric stand in a layout, ascending; of an item that is there twice, the first counts.
 fn positions_of(conn: &Connection, layout: i64, metric: &str) -> rusqlite::Result<Vec<(usize, String)>> {
     let mut list: Vec<(usize, String)> = Vec::new();

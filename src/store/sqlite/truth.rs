@@ -176,6 +176,20 @@ pub(super) fn closed_since(conn: &Connection, at: DateTime<Utc>) -> rusqlite::Re
     conn.prepare_cached(&sql)?.query_map([ms(at)], |row| incident(row, 0))?.collect()
 }
 
+/// Incidents of a host that were open at some time in `[since, until]`, in the order of their numbers.
+pub(super) fn incidents_of(
+    conn: &Connection,
+    host: &str,
+    since: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> rusqlite::Result<Vec<Incident>> {
+    let sql = format!(
+        "SELECT {INCIDENT} FROM incident AS i
+         WHERE i.host = ?1 AND i.opened <= ?3 AND (i.closed IS NULL OR i.closed >= ?2) ORDER BY i.id"
+    );
+    conn.prepare_cached(&sql)?.query_map(params![host, ms(since), ms(until)], |row| incident(row, 0))?.collect()
+}
+
 pub(super) fn one(conn: &Connection, id: i64) -> rusqlite::Result<Option<Incident>> {
     let sql = format!("SELECT {INCIDENT} FROM incident AS i WHERE i.id = ?1");
     conn.prepare_cached(&sql)?.query_row([id], |row| incident(row, 0)).optional()

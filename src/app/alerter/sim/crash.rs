@@ -97,12 +97,14 @@ mortal! {
         facts(host: &str) -> Vec<HostFact>;
         facts_now(names: &[&str]) -> Vec<(String, HostFact)>;
         top(host: &str, at: DateTime<Utc>) -> Option<(DateTime<Utc>, Vec<Process>)>;
+        at(host: &str, at: DateTime<Utc>) -> Option<(DateTime<Utc>, Sample)>;
         cursor() -> i64;
         states() -> Vec<(Subject, RuleState)>;
         open_incidents() -> Vec<Incident>;
         incidents(limit: usize) -> Vec<Incident>;
         incident(id: i64) -> Option<Incident>;
         closed_since(at: DateTime<Utc>) -> Vec<Incident>;
+        incidents_of(host: &str, since: DateTime<Utc>, until: DateTime<Utc>) -> Vec<Incident>;
         last_incident() -> i64;
         events(incident: i64) -> Vec<Event>;
         told() -> Vec<(Told, Incident)>;

@@ -1,0 +1,201 @@
+//! A series drawn in dots, with its axes: eight dots to a character, so that a day fits a line of 80.
+
+use chrono::{DateTime, TimeDelta, Timelike, Utc};
+use unicode_width::UnicodeWidthStr;
+
+use crate::model::fleet::Point;
+use crate::model::metric::{Metric, Unit};
+
+use super::table;
+use super::units::cell;
+
+/// Lines between the axes.
+const ROWS: usize = 8;
+/// Between two labels of the lower axis.
+const APART: usize = 12;
+/// Two points that are farther apart than this many usual steps are not joined: nothing was measured between them.
+const GAP: f64 = 2.5;
+/// Steps of the lower axis, in minutes.
+const STEPS: &[i64] = &[
+    1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10_080, 20_160, 40_320, 80_640, 161_280, 524_160,
+    1_048_320,
+];
+
+/// The points of `[since, until)` as lines of at most `width` characters; ends with a line break. Ratios are drawn from 0
+/// to 100%, so that two hosts can be compared by eye. From the least to the greatest value of a point is a bar.
+#[must_use]
+pub fn draw(
+    metric: Option<&Metric>,
+    points: &[Point],
+    since: DateTime<Utc>,
+    until: DateTime<Utc>,
+    width: usize,
+) -> String {
+    let label = |value: f64| table::text(&cell(metric, value));
+    let (low, high) = scale(metric, points);
+    let labels = [label(high), label(low + (high - low) / 2.0), label(low)];
+    let margin = labels.iter().map(|text| text.width()).max().unwrap_or(0) + 2;
+    let columns = width.saturating_sub(margin).max(8);
+    let mut canvas = Canvas::new(columns);
+    let span = (until - since).as_seconds_f64().max(1.0);
+    let x = |at: DateTime<Utc>| {
+        let share = (at - since).as_seconds_f64() / span;
+        (share * (columns * 2) as f64).clamp(0.0, (columns * 2 - 1) as f64) as usize
+    };
+    let y = |value: f64| {
+        let share = ((value - low) / (high - low)).clamp(0.0, 1.0);
+        ((1.0 - share) * (ROWS * 4 - 1) as f64).round() as usize
+    };
+    let longest = usual(points) * GAP;
+    let mut before: Option<&Point> = None;
+    for point in points.iter().filter(|point| point.at >= since && point.at < until && point.mean.is_finite()) {
+        canvas.line((x(point.at), y(point.min)), (x(point.at), y(point.max)));
+        if let Some(before) = before.filter(|it| (point.at - it.at).as_seconds_f64() <= longest) {
+            canvas.line((x(before.at), y(before.mean)), (x(point.at), y(point.mean)));
+        }
+        before = Some(point);
+    }
+    let mut out = String::new();
+    for (n, line) in canvas.lines().enumerate() {
+        let text = match n {
+            0 => &labels[0],
+            n if n == ROWS / 2 => &labels[1],
+            n if n == ROWS - 1 => &labels[2],
+            _ => "",
+        };
+        let mark = if text.is_empty() { '│' } else { '┤' };
+        let gap = " ".repeat((margin - 2).saturating_sub(text.width()));
+        out.push_str(&format!("{gap}{text} {mark}{line}\n"));
+    }
+    let (axis, times) = axis(since, until, columns);
+    let gap = " ".repeat(margin - 1);
+    out.push_str(&format!("{gap}└{axis}\n{gap} {times}\n"));
+    out
+}
+
+/// From where to where the other axis goes.
+fn scale(metric: Option<&Metric>, points: &[Point]) -> (f64, f64) {
+    let low = points.iter().map(|point| point.min).filter(|it| it.is_finite()).fold(0.0, f64::min);
+    let high = points.iter().map(|point| point.max).filter(|it| it.is_finite()).fold(low, f64::max);
+    let ratio =
+        metric.is_some_and(|metric| metric.unit == Unit::Ratio && table::text(&cell(Some(metric), 1.0)) == "100%");
+    match high {
+        high if ratio => (low, high.max(1.0)),
+        high if high > low => (low, high),
+        _ => (low, low + 1.0),
+    }
+}
+
+/// The usual step between two points, in seconds.
+fn usual(points: &[Point]) -> f64 {
+    let mut steps: Vec<f64> = points.windows(2).map(|pair| (pair[1].at - pair[0].at).as_seconds_f64()).collect();
+    steps.sort_by(f64::total_cmp);
+    steps.get(steps.len() / 2).copied().unwrap_or(0.0)
+}
+
+/// The lower axis with its marks, and the line of labels under it: hours in UTC, at midnight the day.
+fn axis(since: DateTime<Utc>, until: DateTime<Utc>, columns: usize) -> (String, String) {
+    let span = (until - since).as_seconds_f64().max(1.0);
+    let most = (columns / APART).max(1) as f64;
+    let fits = |minutes: &&i64| span / (**minutes as f64 * 60.0) <= most;
+    let step = STEPS.iter().find(fits).or(STEPS.last()).copied().unwrap_or(1) * 60;
+    let mut marks: Vec<char> = vec!['─'; columns];
+    let mut times = String::new();
+    let mut at = since.timestamp().div_euclid(step) * step + step;
+    while at < until.timestamp() {
+        let column = (((at - since.timestamp()) as f64) / span * columns as f64) as usize;
+        let moment = DateTime::from_timestamp(at, 0).unwrap_or(since);
+        let midnight = moment.num_seconds_from_midnight() == 0;
+        let text = moment.format(if midnight { "%m-%d" } else { "%H:%M" }).to_string();
+        let start = column.saturating_sub(text.len() / 2);
+        let room = times.is_empty() || start > times.len();
+        if room && start + text.len() <= columns {
+            if let Some(mark) = marks.get_mut(column) {
+                *mark = '┬';
+            }
+            times.push_str(&" ".repeat(start - times.len()));
+            times.push_str(&text);
+        }
+        at += TimeDelta::seconds(step).num_seconds();
+    }
+    (marks.into_iter().collect(), times)
+}
+
+/// Characters of two dots by four.
+struct Canvas {
+    columns: usize,
+    cells: Vec<u8>,
+}
+
+impl Canvas {
+    fn new(columns: usize) -> Self {
+        Self { columns, cells: vec![0; columns * ROWS] }
+    }
+
+    fn dot(&mut self, x: usize, y: usize) {
+        const BITS: [[u8; 4]; 2] = [[0x01, 0x02, 0x04, 0x40], [0x08, 0x10, 0x20, 0x80]];
+        if let Some(cell) = self.cells.get_mut(y / 4 * self.columns + x / 2).filter(|_| x / 2 < self.columns) {
+            *cell |= BITS[x % 2][y % 4];
+        }
+    }
+
+    /// Every dot between two, both included.
+    fn line(&mut self, from: (usize, usize), to: (usize, usize)) {
+        let steps = from.0.abs_diff(to.0).max(from.1.abs_diff(to.1));
+        for n in 0..=steps {
+            let share = n as f64 / steps.max(1) as f64;
+            let between = |a: usize, b: usize| (a as f64 + (b as f64 - a as f64) * share).round() as usize;
+            self.dot(between(from.0, to.0), between(from.1, to.1));
+        }
+    }
+
+    fn lines(&self) -> impl Iterator<Item = String> + '_ {
+        let letter = |dots: &u8| char::from_u32(0x2800 + u32::from(*dots)).filter(|_| *dots > 0).unwrap_or(' ');
+        self.cells.chunks(self.columns).map(move |row| row.iter().map(letter).collect::<String>().trim_end().to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::catalogue;
+
+    fn at(minutes: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_795_219_200 + minutes * 60, 0).unwrap()
+    }
+
+    #[test]
+    fn a_gap_is_not_bridged_and_axes_are_labelled() {
+        let points: Vec<Point> = (0..48)
+            .filter(|n| !(20..30).contains(n))
+            .map(|n| Point::new(at(n * 30), 0.5 + 0.4 * (n as f64 / 6.0).sin()))
+            .collect();
+        let out = draw(catalogue::find("cpu.used"), &points, at(0), at(1440), 60);
+        let lines: Vec<&str> = out.lines().collect();
+        assert_eq!(lines.len(), ROWS + 2, "{out}");
+        assert!(lines.iter().all(|line| line.width() <= 60), "{out}");
+        assert!(
+            lines[0].starts_with("100% ┤") && lines[4].starts_with(" 50% ┤") && lines[7].starts_with("  0% ┤"),
+            "{out}"
+        );
+        assert_eq!(lines[9].split_whitespace().collect::<Vec<_>>(), ["06:00", "12:00", "18:00"], "{out}");
+        let column =
+            |n: usize| lines[..ROWS].iter().any(|line| line.chars().nth(6 + n).is_some_and(|c| c > '\u{2800}'));
+        let drawn: Vec<bool> = (0..54).map(column).collect();
+        assert!(drawn[..20].iter().all(|it| *it) && !drawn[26] && drawn[40], "{out}");
+    }
+
+    #[test]
+    fn any_values_and_widths_are_drawn() {
+        for (low, high) in [(0.0, 0.0), (-5.0, -1.0), (1e300, f64::MAX), (f64::NAN, f64::INFINITY)] {
+            let points = [Point { min: low, max: high, ..Point::new(at(1), high) }, Point::new(at(2), low)];
+            for width in [0, 1, 20, 400] {
+                for (since, until) in [(at(0), at(3)), (at(0), at(60 * 24 * 9000)), (at(3), at(3)), (at(9), at(3))] {
+                    let out = draw(catalogue::find("temperature"), &points, since, until, width);
+                    assert_eq!(out.lines().count(), ROWS + 2, "{out}");
+                }
+            }
+        }
+        assert_eq!(draw(None, &[], at(0), at(60), 40).lines().count(), ROWS + 2);
+    }
+}
