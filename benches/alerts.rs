@@ -69,6 +69,7 @@ fn spec(hosts: usize) -> FleetSpec {
         alerts: AlertSpec { recovered: true, cap: 3, ..AlertSpec::default() },
         silences: Vec::new(),
         consent_required: false,
+        web: fleet_health::model::spec::WebSpec::default(),
     }
 }
 

@@ -26,6 +26,10 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap", &["app"]),
     // The frame is made in `view`; `app` puts its cells on a terminal.
     ("ratatui", &["view", "app"]),
+    ("argon2", &["web"]),
+    ("minijinja", &["web"]),
+    ("hyper", &["app"]),
+    ("tokio", &["app"]),
 ];
 const MOST_LINES: usize = 600;
 

@@ -19,3 +19,4 @@ pub mod servers;
 pub mod smtpd;
 pub mod sshd;
 pub mod terminal;
+pub mod web;

@@ -226,18 +226,19 @@ pub(super) fn rows_after(conn: &Connection, after: i64, limit: usize) -> rusqlit
     Ok(rows)
 }
 
-/// Whole samples, or only their readings of these metrics.
-pub(super) fn now(conn: &Connection, metrics: Option<&[&str]>) -> rusqlite::Result<Vec<HostNow>> {
+/// Whole samples, or only their readings of these metrics; of every host, or only of one.
+pub(super) fn now(conn: &Connection, metrics: Option<&[&str]>, host: Option<&str>) -> rusqlite::Result<Vec<HostNow>> {
     let sql = format!(
         "SELECT h.name, a.id, r.at, s.id, {ATTEMPT}, {COLUMNS} FROM host AS h
          LEFT JOIN attempt AS a ON a.id = h.attempt
          LEFT JOIN sample AS s ON s.id = h.sample
          LEFT JOIN attempt AS r ON r.id = s.attempt
+         WHERE ?1 IS NULL OR h.name = ?1
          ORDER BY h.name"
     );
     let mut decoder = metrics.map_or_else(|| Decoder::new(conn), |metrics| Decoder::only(conn, metrics));
     conn.prepare_cached(&sql)?
-        .query_map([], |row| {
+        .query_map([host], |row| {
             let tried = row.get::<_, Option<i64>>(1)?.is_some();
             let arrived = row.get::<_, Option<i64>>(3)?.is_some();
             Ok(HostNow {

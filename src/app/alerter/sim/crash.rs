@@ -124,6 +124,8 @@ mortal! {
         rows_after(after: i64, limit: usize) -> Vec<Row>;
         now() -> Vec<HostNow>;
         latest(metrics: &[&str]) -> Vec<HostNow>;
+        newest(host: &str) -> Option<HostNow>;
+        changes() -> i64;
         tried() -> Vec<Attempt>;
         attempts(host: &str, limit: usize) -> Vec<Attempt>;
         series(host: &str, metric: &str, since: DateTime<Utc>, until: DateTime<Utc>) -> Vec<Series>;
@@ -131,6 +133,7 @@ mortal! {
         part(host: &str, span: (DateTime<Utc>, DateTime<Utc>), wanted: &dyn Fn(&str) -> bool, place: &mut Place, each: &mut dyn FnMut(&str, &str, Point)) -> bool;
         before(host: &str, key: &SampleKey, metrics: &[&str]) -> Option<Sample>;
         facts(host: &str) -> Vec<HostFact>;
+        facts_now(names: &[&str]) -> Vec<(String, HostFact)>;
         top(host: &str, at: DateTime<Utc>) -> Option<(DateTime<Utc>, Vec<Process>)>;
         at(host: &str, at: DateTime<Utc>) -> Option<(DateTime<Utc>, Sample)>;
         cursor() -> i64;
