@@ -149,21 +149,29 @@ fn unit(name: &str) -> BTreeMap<String, String> {
 #[test]
 fn the_units_start_our_programs_hardened_and_each_timer_has_its_service() {
     let mut hardening = Vec::new();
-    for name in ["fleet-collector", "fleet-alerter", "fleet-prune"] {
+    for name in ["fleet-collector", "fleet-alerter", "fleet-prune", "fleet-serve"] {
         let service = unit(&format!("{name}.service"));
         let start = service["Service.ExecStart"].strip_prefix("@PREFIX@/bin/").unwrap();
         let words: Vec<&str> = start.split(' ').collect();
         let help = system(&shown(&program(words[0])), &[&words[1..], &["--help"]].concat());
         assert_eq!(help.code, Some(0), "{name} starts what its program does not know: {help:?}");
-        assert_eq!((&*service["Service.Type"], &*service["Service.User"]), ("oneshot", "fleet"));
+        let kind = if name == "fleet-serve" { "exec" } else { "oneshot" };
+        assert_eq!((&*service["Service.Type"], &*service["Service.User"]), (kind, "fleet"));
+        let started = service.get("Install.WantedBy").cloned();
         let same: Vec<(String, String)> = service
             .into_iter()
             .filter(|(key, _)| {
-                !["ExecStart", "TimeoutStartSec", "SuccessExitStatus"].iter().any(|own| key.ends_with(own))
+                !["ExecStart", "TimeoutStartSec", "ExitStatus", "Type", "Restart", "RestartSec"]
+                    .iter()
+                    .any(|own| key.ends_with(own))
             })
             .filter(|(key, _)| key.starts_with("Service."))
             .collect();
         hardening.push(same);
+        if name == "fleet-serve" {
+            assert_eq!(started.as_deref(), Some("multi-user.target"));
+            continue;
+        }
         let timer = unit(&format!("{name}.timer"));
         assert!(timer.contains_key("Timer.OnCalendar") && timer["Install.WantedBy"] == "timers.target", "{name}");
     }

@@ -24,6 +24,10 @@ const HOMES: &[(&str, &[&str])] = &[
     ("ssh2", &["ssh"]),
     ("libssh2_sys", &["ssh"]),
     ("clap", &["app"]),
+    ("argon2", &["web"]),
+    ("minijinja", &["web"]),
+    ("hyper", &["app"]),
+    ("tokio", &["app"]),
 ];
 const MOST_LINES: usize = 600;
 

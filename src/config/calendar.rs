@@ -3,9 +3,9 @@
 use chrono::{DateTime, NaiveDateTime, TimeZone, Utc};
 use chrono_tz::Tz;
 
-use super::suggest::did_you_mean;
-use super::units::{Wrong, wrong};
+use crate::model::amount::{Wrong, wrong};
 use crate::model::silence::Calendar;
+use crate::model::suggest::did_you_mean;
 
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 

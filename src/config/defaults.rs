@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::raw::{Rule, Typed};
 use super::report::At;
 use super::rule::{CONDITIONS, below_free, condition};
-use super::units;
+
+use crate::model::amount;
 use crate::model::catalogue;
 
 /// One rule in the words of config.xml; empty: not given.
@@ -146,13 +147,13 @@ pub(super) fn rules(interval: Duration) -> Vec<Rule> {
 
 fn build(shipped: &Shipped) -> Option<Rule> {
     let metric = catalogue::find(shipped.metric)?;
-    let words = |text: &str| (!text.is_empty()).then(|| Typed::built_in(units::words(text)));
+    let words = |text: &str| (!text.is_empty()).then(|| Typed::built_in(amount::words(text)));
     let mut rule = Rule::blank(metric, At::BUILT_IN);
     let unit = rule.unit();
-    let level = |text: &str| units::level(text, metric.name, unit).ok().map(Typed::built_in);
+    let level = |text: &str| amount::level(text, metric.name, unit).ok().map(Typed::built_in);
     rule.warning = level(shipped.warning);
     rule.critical = level(shipped.critical);
-    rule.hold = units::duration(shipped.hold).ok().map(Typed::built_in);
+    rule.hold = amount::duration(shipped.hold).ok().map(Typed::built_in);
     rule.items = words(shipped.item);
     rule.not_items = words(shipped.not_item);
     for ((place, text), (name, role)) in rule.conditions.iter_mut().zip(shipped.conditions).zip(CONDITIONS) {

@@ -2,8 +2,8 @@
 
 use super::range;
 use super::report::{Report, Source};
-use super::suggest::did_you_mean;
 use super::tree::{self, Node};
+use crate::model::suggest::did_you_mean;
 
 fn parse(text: &str) -> Result<Node, String> {
     let mut report = Report::default();

@@ -6,10 +6,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::report::{At, Report, Source};
-use super::suggest::did_you_mean;
+use super::schema;
 use super::tree::{self, Node};
-use super::{schema, units};
+use crate::model::amount;
 use crate::model::pattern;
+use crate::model::suggest::did_you_mean;
 
 const MAX_FILE: u64 = 4 * 1024 * 1024;
 const MAX_FILES: usize = 1000;
@@ -170,14 +171,14 @@ fn read(path: &Path) -> Result<(String, Metadata), String> {
 }
 
 /// A path as typed in a file: `~/` is the home directory, and what is relative starts at the file's folder.
-pub(super) fn resolve_path(folder: &Path, typed: &str) -> Result<PathBuf, units::Wrong> {
+pub(super) fn resolve_path(folder: &Path, typed: &str) -> Result<PathBuf, amount::Wrong> {
     if typed.trim().is_empty() {
-        return units::wrong("the path is empty", "name a file");
+        return amount::wrong("the path is empty", "name a file");
     }
     if let Some(rest) = typed.strip_prefix("~/") {
         return match std::env::var_os("HOME") {
             Some(home) if !home.is_empty() => Ok(PathBuf::from(home).join(rest)),
-            _ => units::wrong("~ without HOME in the environment", "write the whole path"),
+            _ => amount::wrong("~ without HOME in the environment", "write the whole path"),
         };
     }
     let joined = folder.join(typed);

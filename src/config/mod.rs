@@ -12,16 +12,15 @@ mod resolve;
 mod rule;
 mod schema;
 mod services;
-mod suggest;
 mod tree;
-mod units;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub use crate::model::suggest::did_you_mean;
 pub use report::Report;
-pub use suggest::did_you_mean;
 
+use crate::model::amount;
 use crate::model::catalogue;
 use crate::model::metric::Unit;
 use crate::model::rule::{Condition, RuleKind};
@@ -111,13 +110,13 @@ pub fn describe(source: &SecretSource) -> String {
 /// `did you mean "x"?` with the nearest of the words that are right, or the fallback.
 #[must_use]
 pub fn suggest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>, fallback: &str) -> String {
-    suggest::did_you_mean(typed, known, fallback)
+    did_you_mean(typed, known, fallback)
 }
 
 /// A value in the unit of its metric, as it is written in config.xml: `80%`, `10GiB`, `5m`.
 #[must_use]
 pub fn show_level(value: f64, unit: Unit) -> String {
-    units::show(value, unit)
+    amount::show(value, unit)
 }
 
 /// The rules that ship, as a host has them whose configuration says nothing, for sweeps that far apart.
@@ -153,7 +152,7 @@ pub fn written(rule: &RuleSpec) -> Vec<(&'static str, String)> {
 pub fn show_condition(condition: &Condition) -> String {
     let metric = catalogue::find(&condition.metric);
     let unit = metric.map_or(Unit::Count, |metric| RuleKind::of(metric).unit(metric));
-    let level = units::show(condition.threshold, unit);
+    let level = amount::show(condition.threshold, unit);
     match &condition.item {
         _ if condition.attribute == "and-below-free" => level,
         Some(item) => format!("{}[{item}] {level}", condition.metric),
@@ -164,5 +163,5 @@ pub fn show_condition(condition: &Condition) -> String {
 /// A length of time as it is written in config.xml: `300ms`, `5m`, `14d`.
 #[must_use]
 pub fn show_duration(value: std::time::Duration) -> String {
-    units::show_duration(value)
+    amount::show_duration(value)
 }

@@ -1,6 +1,6 @@
 //! `web[01-50]`: one line for many hosts, expanded in name and address together.
 
-use super::units::{Wrong, wrong};
+use crate::model::amount::{Wrong, wrong};
 
 /// The most hosts of a configuration, and so of one range.
 pub(super) const MAX_HOSTS: usize = 10_000;

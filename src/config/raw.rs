@@ -6,7 +6,7 @@ use super::files::resolve_path;
 use super::report::{At, Report};
 pub(super) use super::rule::{Rule, rules};
 use super::tree::{Attr, Node};
-use super::units::{self, Wrong, wrong};
+use crate::model::amount::{self, Wrong, wrong};
 use crate::model::secret::{Secret, SecretSource};
 use crate::model::spec::UnknownHosts;
 
@@ -71,7 +71,7 @@ fn paths(node: &Node, name: &str, report: &mut Report) -> Option<Typed<Vec<PathB
         if value.trim().is_empty() {
             return wrong(format!("{name}= is empty"), "name a file or remove it");
         }
-        units::words(value).iter().map(|word| resolve_path(&folder, word)).collect()
+        amount::words(value).iter().map(|word| resolve_path(&folder, word)).collect()
     })
 }
 
@@ -172,7 +172,7 @@ impl Ssh {
             key_files: one.or(many),
             passphrase: secret(node, "passphrase", report),
             password: secret(node, "password", report),
-            agent: parsed(node, "agent", report, units::flag),
+            agent: parsed(node, "agent", report, amount::flag),
             known_hosts: paths(node, "known-hosts", report),
             unknown_hosts: parsed(node, "unknown-hosts", report, |value| match value {
                 "refuse" => Ok(UnknownHosts::Refuse),
@@ -202,7 +202,7 @@ impl Ssh {
 
 pub(super) fn port(node: &Node, report: &mut Report) -> Option<Typed<u16>> {
     parsed(node, "port", report, |value| {
-        let number = units::whole(value, 1, 65535)?;
+        let number = amount::whole(value, 1, 65535)?;
         u16::try_from(number).or_else(|_| wrong("the port is too large", ""))
     })
 }

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use super::raw::{Typed, parsed, required};
 use super::report::{At, Report};
-use super::suggest::did_you_mean;
 use super::tree::Node;
-use super::units::{self, Wrong, wrong};
+use crate::model::amount::{self, Wrong, wrong};
 use crate::model::catalogue;
 use crate::model::metric::{Metric, Unit};
 use crate::model::rule::{self, Condition, Role, RuleKind};
+use crate::model::suggest::did_you_mean;
 
 /// The conditions that an attribute can say; `none` takes one away that was inherited.
 pub(super) const CONDITIONS: [(&str, Role); 4] =
@@ -78,7 +78,7 @@ impl Rule {
             rule.kinded = true;
         }
         let unit = rule.unit();
-        let mut level = |name: &str| parsed(node, name, report, |value| units::level(value, metric.name, unit));
+        let mut level = |name: &str| parsed(node, name, report, |value| amount::level(value, metric.name, unit));
         (rule.warning, rule.critical, rule.clear) = (level("warning"), level("critical"), level("clear"));
         if let Some(clear) = rule.clear.as_ref().filter(|_| rule.kind == RuleKind::Absent) {
             report.error(clear.at, "clear= of what is absent", "remove it: only its return ends it");
@@ -91,7 +91,7 @@ impl Rule {
             return None;
         }
         let mut count = |name: &str| {
-            let typed = parsed(node, name, report, |value| units::whole(value, 1, 64))?;
+            let typed = parsed(node, name, report, |value| amount::whole(value, 1, 64))?;
             Some(Typed { value: u32::try_from(typed.value).unwrap_or(64), at: typed.at })
         };
         (rule.raise, rule.of, rule.fall) = (count("raise"), count("of"), count("fall"));
@@ -99,17 +99,17 @@ impl Rule {
             if value.trim().is_empty() {
                 return wrong("item= is empty", "write * for all items");
             }
-            Ok(units::words(value))
+            Ok(amount::words(value))
         });
-        rule.not_items = parsed(node, "not-item", report, |value| Ok(units::words(value)));
+        rule.not_items = parsed(node, "not-item", report, |value| Ok(amount::words(value)));
         for typed in [&rule.items, &rule.not_items].into_iter().flatten() {
             if metric.item.is_empty() {
                 report.error(typed.at, format!("{} has no items", metric.name), "remove it");
             }
         }
-        rule.hold = parsed(node, "for", report, units::duration);
+        rule.hold = parsed(node, "for", report, amount::duration);
         if let Some(hold) = rule.hold.as_ref().filter(|_| rule.kind == RuleKind::Absent) {
-            let mend = format!("write warning=\"{}\"", units::show_duration(hold.value));
+            let mend = format!("write warning=\"{}\"", amount::show_duration(hold.value));
             report.error(hold.at, "for= of what is absent: its levels say already how long", mend);
         }
         for (place, (name, role)) in rule.conditions.iter_mut().zip(CONDITIONS) {
@@ -119,7 +119,7 @@ impl Rule {
                 _ => condition(value, metric, name, role).map(Some),
             });
         }
-        rule.off = parsed(node, "off", report, units::flag).is_some_and(|typed| typed.value);
+        rule.off = parsed(node, "off", report, amount::flag).is_some_and(|typed| typed.value);
         if rule.off && node.attrs.iter().any(|attr| !matches!(attr.name.as_str(), "metric" | "kind" | "item" | "off")) {
             report.error(node.at, "off=\"true\" together with levels", "a removed rule has only metric, kind and item");
         }
@@ -172,7 +172,7 @@ pub(super) fn below_free(value: &str, metric: &Metric) -> Result<Condition, Wron
             "it goes with filesystem.used or memory.used; for others write and=\"METRIC LEVEL\"",
         );
     };
-    let threshold = units::level(value, "and-below-free", Unit::Bytes)?;
+    let threshold = amount::level(value, "and-below-free", Unit::Bytes)?;
     Ok(Condition { attribute: "and-below-free", role: Role::And, metric: free.to_owned(), item: None, threshold })
 }
 
@@ -203,7 +203,7 @@ pub(super) fn condition(value: &str, judged: &Metric, attribute: &'static str, r
     if item.is_some() && metric.item.is_empty() {
         return wrong(format!("{name} has no items"), format!("write it as {name} {level}"));
     }
-    let threshold = units::level(level, name, RuleKind::of(metric).unit(metric))?;
+    let threshold = amount::level(level, name, RuleKind::of(metric).unit(metric))?;
     Ok(Condition { attribute, role, metric: name.to_owned(), item, threshold })
 }
 

@@ -1,9 +1,9 @@
 //! Which elements and attributes there are, and where; what comes with later versions is named, not ignored.
 
 use super::report::Report;
-use super::suggest::did_you_mean;
 use super::tree::Node;
 use crate::model::check::{self, CheckKind, Shape};
+use crate::model::suggest::did_you_mean;
 
 struct Element {
     name: &'static str,
@@ -72,7 +72,7 @@ const ELEMENTS: &[Element] = &[
     element(
         "fleet-health",
         &["version"],
-        &["collector", "keys", "store", "ssh", "defaults", "group", "host", "alerts", "silence", "consent", "include"],
+        &["collector", "keys", "store", "ssh", "defaults", "group", "host", "alerts", "silence", "consent", "web", "include"],
         &[],
     ),
     element("collector", &["jobs", "timeout", "deadline", "interval", "state-dir", "probe-dir"], &[], &[]),
@@ -179,11 +179,28 @@ const ELEMENTS: &[Element] = &[
         &[],
     ),
     element("consent", &["require"], &[], &[]),
+    element("web", &["listen", "hosts", "tls-cert", "tls-key", "behind-proxy"], &["user", "token"], &[]),
+    element(
+        "user",
+        &[
+            "name",
+            "password-hash",
+            "password-hash-file",
+            "password-hash-env",
+            "password-hash-command",
+            "password-hash-credential",
+        ],
+        &[],
+        &[],
+    ),
+    element(
+        "token",
+        &["name", "acts", "token", "token-file", "token-env", "token-command", "token-credential"],
+        &[],
+        &[],
+    ),
     element("include", &["file"], &[], &[]),
 ];
-
-/// Elements of the design that this version does not know yet.
-const LATER: &[&str] = &["web"];
 
 /// What an element may have and hold.
 struct Known {
@@ -261,9 +278,6 @@ pub(super) fn examine(node: &Node, report: &mut Report) {
                 format!("it belongs into {}", homes.join(" or "))
             };
             report.error(child.at, format!("<{name}> cannot stand in <{}>", node.name), mend);
-        } else if LATER.contains(&name) {
-            let text = format!("<{name}> comes with a later version of fleet-health");
-            report.error(child.at, text, "remove it until then");
         } else {
             let fallback = if element.children.is_empty() {
                 format!("<{}> holds no elements", node.name)

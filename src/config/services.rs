@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use super::raw::{self, Rule, Typed, parsed, required};
 use super::report::{At, Report};
-use super::suggest::did_you_mean;
 use super::tree::Node;
-use super::units::{self, Wrong, words, wrong};
+use crate::model::amount::{self, Wrong, words, wrong};
 use crate::model::check::{self, Attribute, CheckKind, MAX_SCRIPT, Shape};
 use crate::model::secret::SecretSource;
 use crate::model::series;
+use crate::model::suggest::did_you_mean;
 
 /// The longest value of an attribute of a check.
 const MAX_VALUE: usize = 2048;
@@ -61,7 +61,7 @@ impl Check {
             script: None,
             timeout: parsed(node, "timeout", report, |text| at_least(text, Duration::from_millis(10))),
             every: parsed(node, "every", report, |text| at_least(text, Duration::from_secs(1))),
-            off: parsed(node, "off", report, units::flag).is_some_and(|typed| typed.value),
+            off: parsed(node, "off", report, amount::flag).is_some_and(|typed| typed.value),
         };
         for attribute in kind.attributes {
             match attribute.shape {
@@ -156,11 +156,11 @@ fn service(node: &Node, rules: &mut Vec<Rule>, report: &mut Report) -> Option<Se
         }
         rules.push(rule);
     }
-    let off = parsed(node, "off", report, units::flag).is_some_and(|typed| typed.value);
+    let off = parsed(node, "off", report, amount::flag).is_some_and(|typed| typed.value);
     if off && (node.attrs.len() > 2 || !node.children.is_empty()) {
         report.error(node.at, "off=\"true\" together with checks or attributes", "a removed service has only its name");
     }
-    let min_healthy = parsed(node, "min-healthy", report, |text| units::whole(text, 0, 10_000))
+    let min_healthy = parsed(node, "min-healthy", report, |text| amount::whole(text, 0, 10_000))
         .map(|typed| Typed { value: u32::try_from(typed.value).unwrap_or(u32::MAX), at: typed.at });
     Some(Service {
         name,
@@ -174,9 +174,9 @@ fn service(node: &Node, rules: &mut Vec<Rule>, report: &mut Report) -> Option<Se
 }
 
 fn at_least(text: &str, least: Duration) -> Result<Duration, Wrong> {
-    let value = units::duration(text)?;
+    let value = amount::duration(text)?;
     if value < least {
-        return wrong(format!("\"{text}\" is too short"), format!("write at least {}", units::show_duration(least)));
+        return wrong(format!("\"{text}\" is too short"), format!("write at least {}", amount::show_duration(least)));
     }
     Ok(value)
 }

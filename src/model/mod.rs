@@ -1,12 +1,15 @@
 //! Ring 0: the nouns that every service shares. Only std and chrono; no serde, no I/O, no clock.
 
 pub mod alert;
+pub mod amount;
 pub mod catalogue;
 pub mod cause;
 pub mod check;
 pub mod clean;
 pub mod derive;
 pub mod derived;
+pub mod figure;
+pub mod filter;
 pub mod fleet;
 pub mod forecast;
 pub mod job;
@@ -19,4 +22,6 @@ pub mod secret;
 pub mod series;
 pub mod service;
 pub mod silence;
+pub mod snapshot;
 pub mod spec;
+pub mod suggest;

@@ -199,6 +199,13 @@ fn a_sample_is_stored_once_and_comes_back_whole() {
         let now = store.now().unwrap();
         assert_eq!(now[0].attempt, Some(attempt("a", 40, Some(Cause::Deadline))));
         assert_eq!(now[0].sample, Some((at(30), kept(sample("b", 2, 20, 1e-9)))));
+        assert_eq!(store.newest(&now[0].host).unwrap().as_ref(), Some(&now[0]));
+        assert_eq!(store.newest("nobody").unwrap(), None);
+        let latest = store.latest(&["filesystem.used"]).unwrap();
+        let (received, small) = latest[0].sample.clone().unwrap();
+        let items: Vec<&str> = small.readings.iter().map(|reading| reading.item.as_str()).collect();
+        assert_eq!((received, items, small.key.sequence), (at(30), vec!["/", "/var \"x\""], 2));
+        assert!(small.faults.is_empty() && small.top.is_empty() && latest[0].attempt == now[0].attempt);
         let mut cost = attempt("a", 40, None);
         cost.traffic.sent = 99;
         store.settle(sweep, &[cost.clone()]).unwrap();
@@ -231,6 +238,9 @@ fn facts_are_kept_when_they_change_and_their_history_until_it_is_pruned() {
         visit(store, 30, with(3, 30, &[]));
         assert_eq!(said(store), [row("arch", "x", 10), row("kernel", "6.1", 10)]);
         visit(store, 40, with(5, 40, &[("kernel", "6.2")]));
+        let held = store.facts_now(&["kernel", "none"]).unwrap();
+        let held: Vec<(&str, &str)> = held.iter().map(|(host, fact)| (host.as_str(), fact.text.as_str())).collect();
+        assert_eq!(held, [("a", "6.2")]);
         visit(store, 50, with(4, 35, &[("kernel", "late"), ("arch", "late")]));
         let told = [row("arch", "x", 10), row("arch", "", 40), row("kernel", "6.1", 10), row("kernel", "6.2", 40)];
         assert_eq!(said(store), told, "what arrives after a newer one of its boot says nothing new");

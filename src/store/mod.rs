@@ -71,6 +71,8 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// A backend. Several processes may have it open at once; each call is one transaction.
 pub trait Store: Send {
+    /// A number that changes when another handle has written since this one looked last.
+    fn changes(&self) -> Result<i64>;
     /// Starts a sweep; returns its number.
     fn begin_sweep(&mut self, started: DateTime<Utc>, hosts: u32) -> Result<i64>;
     /// Ends it.
@@ -88,6 +90,11 @@ pub trait Store: Send {
 
     /// The last attempt and newest sample of every host, by name.
     fn now(&self) -> Result<Vec<HostNow>>;
+    /// As [`Store::now`], each sample with its readings of these metrics only and without faults and processes: what a
+    /// view of thousands of hosts can afford.
+    fn latest(&self, metrics: &[&str]) -> Result<Vec<HostNow>>;
+    /// As [`Store::now`], of one host; `None` where nothing is known of it.
+    fn newest(&self, host: &str) -> Result<Option<HostNow>>;
     /// The last attempt of every host that was tried, by the host's name.
     fn tried(&self) -> Result<Vec<Attempt>>;
     /// The last attempts of a host, newest first.
@@ -108,6 +115,8 @@ pub trait Store: Send {
     fn before(&self, host: &str, key: &SampleKey, metrics: &[&str]) -> Result<Option<Sample>>;
     /// What a host is: the last of a name and item holds, those before are its history. By name, item and time.
     fn facts(&self, host: &str) -> Result<Vec<HostFact>>;
+    /// What holds now of every host, of the facts of these names: host and fact, by host.
+    fn facts_now(&self, names: &[&str]) -> Result<Vec<(String, HostFact)>>;
     /// The processes that took most in the host's last sample at or before a time, with that sample's time; none where
     /// there is no such sample.
     fn top(&self, host: &str, at: DateTime<Utc>) -> Result<Option<(DateTime<Utc>, Vec<Process>)>>;
@@ -194,6 +203,8 @@ pub struct Backend {
     pub name: &'static str,
     /// Opens it, creating and migrating as needed.
     pub open: fn(&StoreSpec) -> Result<Box<dyn Store>>,
+    /// Opens it for reading only: nothing is created, migrated or set aside, and every write fails.
+    pub open_reading: fn(&StoreSpec) -> Result<Box<dyn Store>>,
     /// Gives up what it keeps back for a full disk; false where there is nothing.
     pub release: fn(&StoreSpec) -> bool,
 }
@@ -213,12 +224,21 @@ pub fn release(spec: &StoreSpec) -> bool {
 /// # Errors
 /// [`StoreError`]; an unknown backend is `Other` with the list of known ones.
 pub fn open(spec: &StoreSpec) -> Result<Box<dyn Store>> {
-    match STORES.iter().find(|backend| backend.name == spec.backend) {
-        Some(backend) => (backend.open)(spec),
-        None => {
-            let known: Vec<&str> = STORES.iter().map(|backend| backend.name).collect();
-            let text = format!("no such backend; this program has: {}", known.join(", "));
-            Err(StoreError::Other { location: spec.backend.clone(), text })
-        }
-    }
+    (backend(spec)?.open)(spec)
+}
+
+/// Opens the store of a configuration for reading only; there must be one.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_reading(spec: &StoreSpec) -> Result<Box<dyn Store>> {
+    (backend(spec)?.open_reading)(spec)
+}
+
+fn backend(spec: &StoreSpec) -> Result<&'static Backend> {
+    STORES.iter().find(|backend| backend.name == spec.backend).ok_or_else(|| {
+        let known: Vec<&str> = STORES.iter().map(|backend| backend.name).collect();
+        let text = format!("no such backend; this program has: {}", known.join(", "));
+        StoreError::Other { location: spec.backend.clone(), text }
+    })
 }

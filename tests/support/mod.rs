@@ -17,3 +17,4 @@ pub mod servers;
 pub mod smtpd;
 pub mod sshd;
 pub mod terminal;
+pub mod web;

@@ -82,6 +82,7 @@ pub(super) fn spec(port: u16, addresses: &[&str]) -> FleetSpec {
         },
         silences: Vec::new(),
         consent_required: false,
+        web: crate::model::spec::WebSpec::default(),
     }
 }
 

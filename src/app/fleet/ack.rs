@@ -9,6 +9,7 @@ use crate::app::exit::{Exit, Failure, Outcome};
 use crate::config::calendar;
 use crate::model::alert::{Ack, Event};
 use crate::model::clean::clean;
+use crate::store::Store;
 use crate::view::units;
 
 /// Flags.
@@ -47,18 +48,34 @@ pub fn moment(text: &str, now: DateTime<Utc>, zone: &str) -> Result<DateTime<Utc
     calendar::moment(text, zone).map_err(|text| Failure::new(Exit::Usage, format!("{text}, or as a span: 2h, 3d")))
 }
 
-pub fn run(common: &Common, args: Args) -> Outcome {
-    let spec = common.spec()?;
-    let mut store = open_store(&spec)?;
-    let now = clock::now();
-    let until = args.until.as_deref().map(|text| moment(text, now, "UTC")).transpose()?;
+/// What somebody takes, and for how long.
+#[derive(Debug)]
+pub struct Taking<'a> {
+    /// Numbers of open problems.
+    pub ids: &'a [i64],
+    /// Who, cleaned.
+    pub by: &'a str,
+    /// A span or a moment; `None`: until it ends.
+    pub until: Option<&'a str>,
+    /// Even when it gets worse.
+    pub sticky: bool,
+    /// For the others.
+    pub note: &'a str,
+}
+
+/// Takes problems: all of them or, where something is wrong with one, none.
+///
+/// # Errors
+/// [`Exit::Usage`] for what cannot be done, [`Exit::Store`].
+pub fn take(store: &mut dyn Store, taking: &Taking<'_>, now: DateTime<Utc>) -> Result<(), Failure> {
+    let until = taking.until.map(|text| moment(text, now, "UTC")).transpose()?;
     if let Some(until) = until.filter(|until| *until <= now) {
         let text = format!("{} is over already; give a later --until, or a span: --until 2h", stamp(until));
         return Err(Failure::new(Exit::Usage, text));
     }
-    let (by, note) = (who(args.by), clean(&args.note));
+    let (by, note) = (taking.by, clean(taking.note));
     // All are looked at before one is written.
-    let incidents = args.ids.iter().map(|id| find(store.as_ref(), *id)).collect::<Result<Vec<_>, _>>()?;
+    let incidents = taking.ids.iter().map(|id| find(store, *id)).collect::<Result<Vec<_>, _>>()?;
     if let Some((over, at)) = incidents.iter().find_map(|incident| Some((incident.id, incident.closed?))) {
         let text = format!("problem {over} ended on {}; see what is open: fleet alerts", stamp(at));
         return Err(Failure::new(Exit::Usage, text));
@@ -67,8 +84,18 @@ pub fn run(common: &Common, args: Args) -> Outcome {
         let (id, level, value) = (incident.id, incident.level, incident.value);
         let said = if note.is_empty() { String::new() } else { format!(": {note}") };
         let event = Event { incident: id, at: now, level, value, text: format!("taken by {by}{said}") };
-        let ack = Ack { incident: id, by: by.clone(), at: now, until, sticky: args.sticky, level, note: note.clone() };
+        let sticky = taking.sticky;
+        let ack = Ack { incident: id, by: by.to_owned(), at: now, until, sticky, level, note: note.clone() };
         store.acknowledge(&ack, &event)?;
     }
+    Ok(())
+}
+
+pub fn run(common: &Common, args: Args) -> Outcome {
+    let spec = common.spec()?;
+    let mut store = open_store(&spec)?;
+    let (by, until) = (who(args.by), args.until.as_deref());
+    let taking = Taking { ids: &args.ids, by: &by, until, sticky: args.sticky, note: &args.note };
+    take(store.as_mut(), &taking, clock::now())?;
     Ok(Exit::Done)
 }

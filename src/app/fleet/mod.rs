@@ -8,8 +8,8 @@ use super::context::Common;
 use super::exit::{self, Outcome};
 use super::{harden, logging};
 
-mod ack;
-mod alerts;
+pub(in crate::app) mod ack;
+pub(in crate::app) mod alerts;
 mod ask;
 mod backup;
 mod check_config;
@@ -26,8 +26,9 @@ mod keys;
 mod mail;
 mod paths;
 mod prune;
+mod serve;
 mod show;
-mod silence;
+pub(in crate::app) mod silence;
 mod views;
 
 /// Watches a fleet over plain SSH, with nothing installed on the machines
@@ -70,6 +71,8 @@ enum Command {
     Mail(mail::Args),
     /// Record, end and list the consents of machines' owners
     Consent(consent::Args),
+    /// Serve the dashboard, metrics and the API
+    Serve(serve::Args),
     /// Take away or roll up what is older than the store's keep
     Prune(prune::Args),
     /// Write a consistent copy of the store
@@ -122,6 +125,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Health(args) => health::run(&common, args),
         Command::Mail(args) => mail::run(&common, args),
         Command::Consent(args) => consent::run(&common, args),
+        Command::Serve(args) => serve::run(&common, args),
         Command::Prune(args) => prune::run(&common, args),
         Command::Backup(args) => backup::run(&common, args),
         Command::Paths(args) => paths::run(&common, args),

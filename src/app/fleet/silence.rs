@@ -45,47 +45,48 @@ enum Action {
     },
 }
 
-#[derive(Debug, clap::Args)]
-struct Add {
+/// A silence as it is ordered, by flags or by a form of the dashboard.
+#[derive(Debug, Default, clap::Args)]
+pub struct Add {
     /// Hosts, patterns allowed; may be given several times
     #[arg(long, value_name = "GLOB")]
-    host: Vec<String>,
+    pub host: Vec<String>,
     /// Groups; may be given several times
     #[arg(long, value_name = "GROUP")]
-    group: Vec<String>,
+    pub group: Vec<String>,
     /// Services, patterns allowed; may be given several times
     #[arg(long, value_name = "SERVICE")]
-    service: Vec<String>,
+    pub service: Vec<String>,
     /// Rules (metrics), patterns allowed; may be given several times
     #[arg(long, value_name = "RULE")]
-    rule: Vec<String>,
+    pub rule: Vec<String>,
     /// The whole fleet
     #[arg(long, conflicts_with_all = ["host", "group", "service", "rule"])]
-    all: bool,
+    pub all: bool,
     /// For how long from its start: 90m, 2h, 3d
     #[arg(long = "for", value_name = "SPAN", conflicts_with = "until")]
-    span: Option<String>,
+    pub span: Option<String>,
     /// Its start: 2026-11-22T02:00 [default: now]
     #[arg(long, value_name = "MOMENT")]
-    from: Option<String>,
+    pub from: Option<String>,
     /// Its end: 2026-11-22T04:00
     #[arg(long, value_name = "MOMENT")]
-    until: Option<String>,
+    pub until: Option<String>,
     /// Every week on these days: sun, mon-fri, "sat sun"
     #[arg(long, value_name = "DAYS", conflicts_with_all = ["span", "from", "until"])]
-    days: Option<String>,
+    pub days: Option<String>,
     /// Every week at these hours: 02:00-04:00
     #[arg(long, value_name = "HOURS", conflicts_with_all = ["span", "from", "until"])]
-    hours: Option<String>,
+    pub hours: Option<String>,
     /// The zone of days, hours and moments: Europe/Paris
     #[arg(long, value_name = "ZONE", default_value = "UTC")]
-    time_zone: String,
+    pub time_zone: String,
     /// Why, for the others
     #[arg(long, value_name = "TEXT")]
-    reason: String,
+    pub reason: String,
     /// Who [default: the login name]
     #[arg(long, value_name = "WHO")]
-    by: Option<String>,
+    pub by: Option<String>,
 }
 
 pub fn run(common: &Common, args: Args) -> Outcome {
@@ -147,7 +148,11 @@ fn known(flag: &str, words: &[String], names: &[&str], wild: bool) -> Result<(),
     Ok(())
 }
 
-fn silence(spec: &FleetSpec, add: Add, now: DateTime<Utc>) -> Result<Silence, Failure> {
+/// The silence that is meant.
+///
+/// # Errors
+/// [`Exit::Usage`] with what is wrong and what to write instead.
+pub fn silence(spec: &FleetSpec, add: Add, now: DateTime<Utc>) -> Result<Silence, Failure> {
     let hosts: Vec<&str> = spec.hosts.iter().map(|host| host.name.as_str()).collect();
     let groups: Vec<&str> = spec.hosts.iter().flat_map(|host| &host.groups).map(String::as_str).collect();
     let named = rule::names();

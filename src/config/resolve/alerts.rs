@@ -3,14 +3,14 @@
 use super::super::calendar;
 use super::super::raw::{self, Typed, parsed, path, required, secret, text};
 use super::super::report::{At, Report};
-use super::super::suggest::did_you_mean;
 use super::super::tree::Node;
-use super::super::units::{self, Wrong, words, wrong};
 use super::destination::{destination, sender, url};
+use crate::model::amount::{self, Wrong, words, wrong};
 use crate::model::level::Level;
 use crate::model::rule;
 use crate::model::silence::Scope;
 use crate::model::spec::{AlertSpec, ChannelSpec, DestinationSpec, HostSpec, RouteSpec, SmtpSpec, Tls};
+use crate::model::suggest::did_you_mean;
 
 /// Rules besides metric thresholds (design/alerting.md).
 pub(super) const OWN_RULES: &[&str] = &[
@@ -27,10 +27,10 @@ pub(super) fn alerts(node: Option<&Node>, hosts: &[HostSpec], groups: &[String],
     let mut spec = AlertSpec { cap: 3, recovered: true, ..AlertSpec::default() };
     let Some(node) = node else { return spec };
     spec.repeat = parsed(node, "repeat", report, interval).map(|typed| typed.value);
-    if let Some(typed) = parsed(node, "cap", report, |text| units::whole(text, 1, 1000)) {
+    if let Some(typed) = parsed(node, "cap", report, |text| amount::whole(text, 1, 1000)) {
         spec.cap = usize::try_from(typed.value).unwrap_or(3);
     }
-    if let Some(typed) = parsed(node, "recovered", report, units::flag) {
+    if let Some(typed) = parsed(node, "recovered", report, amount::flag) {
         spec.recovered = typed.value;
     }
     spec.zone = parsed(node, "time-zone", report, calendar::zone).map(|typed| typed.value);
@@ -81,7 +81,7 @@ pub(super) fn alerts(node: Option<&Node>, hosts: &[HostSpec], groups: &[String],
 }
 
 fn interval(value: &str) -> Result<std::time::Duration, Wrong> {
-    let time = units::duration(value)?;
+    let time = amount::duration(value)?;
     if time < std::time::Duration::from_secs(60) {
         return wrong(format!("repeating after {value} would flood a mailbox"), "write at least 1m");
     }
@@ -199,9 +199,9 @@ fn route(
         ),
     });
     let repeat = parsed(node, "repeat", report, interval);
-    let goes_on = parsed(node, "continue", report, units::flag);
-    let cap = parsed(node, "cap", report, |text| units::whole(text, 1, 1000));
-    let after = parsed(node, "after", report, units::duration);
+    let goes_on = parsed(node, "continue", report, amount::flag);
+    let cap = parsed(node, "cap", report, |text| amount::whole(text, 1, 1000));
+    let after = parsed(node, "after", report, amount::duration);
     let unless = parsed(node, "unless", report, |value| match value {
         "acked" => Ok(true),
         _ => wrong(format!("\"{value}\" is no reason to stay quiet"), "write unless=\"acked\""),

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use super::super::raw::{self, Ssh, Typed, parsed};
 use super::super::report::{At, Report};
-use super::super::suggest::did_you_mean;
 use super::super::tree::Node;
-use super::super::units::{Wrong, wrong};
 use super::super::{Shown, describe};
+use crate::model::amount::{Wrong, wrong};
 use crate::model::spec::{SshSpec, Transport, UnknownHosts};
+use crate::model::suggest::did_you_mean;
 
 /// What a `<host>` says of its connection, groups and `<ssh>` included.
 pub(super) struct Reach {

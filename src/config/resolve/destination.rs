@@ -2,11 +2,11 @@
 
 use super::super::raw::{self, Typed, parsed, path, required, secret};
 use super::super::report::{At, Report};
-use super::super::suggest::did_you_mean;
 use super::super::tree::Node;
-use super::super::units::{Wrong, wrong};
+use crate::model::amount::{Wrong, wrong};
 use crate::model::secret::SecretSource;
 use crate::model::spec::{ChannelSpec, DestinationSpec, HookFormat, SendmailSpec, WebhookSpec};
+use crate::model::suggest::did_you_mean;
 
 /// What goes only with another attribute.
 const COMPANIONS: &[(&str, &str)] = &[

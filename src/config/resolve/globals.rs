@@ -6,11 +6,11 @@ use std::time::Duration;
 use super::super::files::resolve_path;
 use super::super::raw::{Typed, parsed, path};
 use super::super::report::Report;
-use super::super::suggest::did_you_mean;
 use super::super::tree::Node;
-use super::super::units::{self, Wrong, show_duration, wrong};
 use crate::config::INTERVAL;
+use crate::model::amount::{self, Wrong, show_duration, wrong};
 use crate::model::spec::{CollectorSpec, KeySpec, StoreSpec};
+use crate::model::suggest::did_you_mean;
 
 /// An attribute of an element that need not be there at all.
 fn optional<T>(
@@ -24,7 +24,7 @@ fn optional<T>(
 
 /// A length of time of at least a second.
 fn time(text: &str) -> Result<Duration, Wrong> {
-    let value = units::duration(text)?;
+    let value = amount::duration(text)?;
     if value < Duration::from_secs(1) {
         return wrong(format!("\"{text}\" is too short"), "write at least 1s");
     }
@@ -32,7 +32,7 @@ fn time(text: &str) -> Result<Duration, Wrong> {
 }
 
 pub(super) fn collector(node: Option<&Node>, folder: &Path, report: &mut Report) -> CollectorSpec {
-    let jobs = optional(node, "jobs", report, |text| units::whole(text, 1, 1024));
+    let jobs = optional(node, "jobs", report, |text| amount::whole(text, 1, 1024));
     let interval = optional(node, "interval", report, time);
     let deadline = optional(node, "deadline", report, time);
     let timeout = optional(node, "timeout", report, time);
@@ -84,7 +84,7 @@ pub(super) fn store(node: Option<&Node>, folder: &Path, report: &mut Report) -> 
     let base = source.unwrap_or_else(|| folder.to_owned());
     let url = optional(node, "url", report, |text| location(&base, text));
     let keep = optional(node, "keep", report, time);
-    let hourly = optional(node, "keep-hourly", report, units::duration);
+    let hourly = optional(node, "keep-hourly", report, amount::duration);
     let (backend, location) = url.map_or_else(
         || ("sqlite".to_owned(), folder.join("fleet.db").to_string_lossy().into_owned()),
         |typed| typed.value,
@@ -124,5 +124,5 @@ pub(super) fn consent(node: Option<&Node>, report: &mut Report) -> bool {
     if node.attr("require").is_none() {
         report.error(node.at, "<consent> has no require=", "give require=\"true\" or require=\"false\"");
     }
-    parsed(node, "require", report, units::flag).is_some_and(|typed| typed.value)
+    parsed(node, "require", report, amount::flag).is_some_and(|typed| typed.value)
 }

@@ -8,14 +8,14 @@ use super::super::range::{self, MAX_HOSTS};
 use super::super::raw::{self, Ssh, Typed, parsed};
 use super::super::report::{At, Report};
 use super::super::services::services;
-use super::super::suggest::did_you_mean;
 use super::super::tree::Node;
-use super::super::units::{Wrong, words, wrong};
 use super::Origins;
 use super::rules::Stack;
 use super::services::Services;
 use super::{connection, connection::Reach};
+use crate::model::amount::{Wrong, words, wrong};
 use crate::model::spec::{HostSpec, RuleSpec};
+use crate::model::suggest::did_you_mean;
 
 const MAX_GROUP_DEPTH: usize = 4;
 const MAX_LABELS: usize = 32;

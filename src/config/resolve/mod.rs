@@ -8,6 +8,7 @@ mod hosts;
 mod rules;
 mod services;
 mod silences;
+mod web;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -42,7 +43,9 @@ pub(super) fn resolve(main: &Path, nodes: &[Node], report: &mut Report) -> Loade
     let alerts = alerts::alerts(raw::only(nodes, "alerts", report), &hosts, &groups, report);
     let silences = nodes.iter().filter(|node| node.name == "silence");
     let silences = silences.filter_map(|node| silences::silence(node, &hosts, &groups, report)).collect();
-    let spec = FleetSpec { file: main.to_owned(), collector, keys, store, hosts, alerts, silences, consent_required };
+    let web = web::web(raw::only(nodes, "web", report), report);
+    let spec =
+        FleetSpec { file: main.to_owned(), collector, keys, store, hosts, alerts, silences, consent_required, web };
     Loaded { spec, origins, files: report.files().map(Path::to_owned).collect(), warnings: None }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::raw::{Rule, Typed};
 use super::super::report::{At, Report};
 use super::super::rule::CONDITIONS;
-use super::super::units::show;
+use crate::model::amount::show;
 use crate::model::metric::Direction;
 use crate::model::rule::{Role, RuleKind};
 use crate::model::spec::{Origin, RuleSpec};

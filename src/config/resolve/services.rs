@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::raw::Typed;
 use super::super::report::{At, Report};
 use super::super::services::{Check, Service};
-use super::super::units::show_duration;
+use crate::model::amount::show_duration;
 use crate::model::check::{self, MAX_CHECKS};
 use crate::model::service::{CheckSpec, ServiceSpec};
 use crate::model::spec::Origin;

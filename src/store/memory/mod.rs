@@ -18,7 +18,12 @@ use crate::model::silence::{Silence, When};
 mod upkeep;
 
 /// The backend `memory:`; each opening is a store of its own.
-pub const BACKEND: Backend = Backend { name: "memory", open: |_| Ok(Box::new(Memory::default())), release: |_| false };
+pub const BACKEND: Backend = Backend {
+    name: "memory",
+    open: |_| Ok(Box::new(Memory::default())),
+    open_reading: |_| Ok(Box::new(Memory::default())),
+    release: |_| false,
+};
 
 #[derive(Clone, Debug)]
 struct Kept {
@@ -111,6 +116,10 @@ impl Memory {
 }
 
 impl Store for Memory {
+    fn changes(&self) -> Result<i64> {
+        // There is no other handle.
+        Ok(0)
+    }
     fn begin_sweep(&mut self, started: DateTime<Utc>, hosts: u32) -> Result<i64> {
         self.last_sweep += 1;
         let sweep = Sweep { id: self.last_sweep, started: cut(started), ended: None, hosts, failed: 0 };
@@ -200,6 +209,18 @@ impl Store for Memory {
         Ok(list.collect())
     }
 
+    fn latest(&self, metrics: &[&str]) -> Result<Vec<HostNow>> {
+        let small = |host: HostNow| HostNow {
+            sample: host.sample.map(|(received, sample)| (received, only(sample, metrics))),
+            ..host
+        };
+        Ok(self.now()?.into_iter().map(small).collect())
+    }
+
+    fn newest(&self, host: &str) -> Result<Option<HostNow>> {
+        Ok(self.now()?.into_iter().find(|known| known.host == host))
+    }
+
     fn tried(&self) -> Result<Vec<Attempt>> {
         let last = self.hosts.values().filter_map(|newest| self.attempts.get(&newest.attempt?));
         Ok(last.map(|(_, attempt)| attempt.clone()).collect())
@@ -262,6 +283,12 @@ impl Store for Memory {
         };
         let last = self.samples.values().filter(earlier).max_by_key(|kept| kept.sample.key.sequence);
         Ok(last.map(|kept| only(kept.sample.clone(), metrics)))
+    }
+
+    fn facts_now(&self, names: &[&str]) -> Result<Vec<(String, HostFact)>> {
+        let known = self.facts.iter().filter(|(key, _)| names.contains(&key.1.as_str()));
+        let last = known.filter_map(|(key, list)| Some((key.0.clone(), list.last()?.clone())));
+        Ok(last.filter(|(_, fact)| !fact.text.is_empty()).collect())
     }
 
     fn facts(&self, host: &str) -> Result<Vec<HostFact>> {

@@ -46,12 +46,18 @@ fn number(out: &mut String, value: f64) {
 
 /// The values in order; a row that is not an array of numbers is damage.
 pub(super) fn values(json: &str) -> impl Iterator<Item = rusqlite::Result<f64>> + '_ {
+    words(json).map(value)
+}
+
+/// The values in order, not looked at yet.
+fn words(json: &str) -> impl Iterator<Item = &str> {
     let inner = json.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or("?");
     let empty = inner.is_empty();
-    inner
-        .split(',')
-        .filter(move |_| !empty)
-        .map(|word| word.parse::<f64>().map_err(|error| malformed("readings", error)))
+    inner.split(',').filter(move |_| !empty)
+}
+
+fn value(word: &str) -> rusqlite::Result<f64> {
+    word.parse::<f64>().map_err(|error| malformed("readings", error))
 }
 
 /// The number of a text that is kept once, added where it is new.
@@ -116,6 +122,10 @@ pub(super) struct Decoder<'c> {
     makers: HashMap<i64, Rc<(String, String)>>,
     faults: HashMap<i64, Rc<Vec<Fault>>>,
     processes: super::texts::Names,
+    /// Only readings of these metrics, and no faults and processes.
+    only: Option<&'c [&'c str]>,
+    /// Of each layout the positions that are wanted then.
+    wanted: HashMap<i64, Rc<Vec<usize>>>,
 }
 
 /// What a map remembers, or what is read now.
@@ -141,7 +151,14 @@ impl<'c> Decoder<'c> {
             makers: HashMap::new(),
             faults: HashMap::new(),
             processes: HashMap::new(),
+            only: None,
+            wanted: HashMap::new(),
         }
+    }
+
+    /// One that puts samples together only as far as these metrics go, without faults and processes.
+    pub fn only(conn: &'c Connection, metrics: &'c [&'c str]) -> Self {
+        Self { only: Some(metrics), ..Self::new(conn) }
     }
 
     pub fn layout(&mut self, id: i64) -> rusqlite::Result<Rc<Names>> {
@@ -156,22 +173,39 @@ impl<'c> Decoder<'c> {
             conn.prepare_cached("SELECT name FROM boot WHERE id = ?1")?.query_row([boot], |r| r.get(0))
         })?;
         let sequence: i64 = row.get(from + 1)?;
-        let names = self.layout(row.get(from + 3)?)?;
+        let layout = row.get(from + 3)?;
+        let names = self.layout(layout)?;
         let maker = row.get(from + 4)?;
         let maker = remember(&mut self.makers, maker, || {
             conn.prepare_cached("SELECT hostname, probe FROM maker WHERE id = ?1")?
                 .query_row([maker], |r| Ok((r.get(0)?, r.get(1)?)))
         })?;
-        let faults = match row.get::<_, Option<i64>>(from + 5)? {
+        let faults = match row.get::<_, Option<i64>>(from + 5)?.filter(|_| self.only.is_none()) {
             Some(id) => remember(&mut self.faults, id, || read_faults(conn, id))?.to_vec(),
             None => Vec::new(),
         };
         let json = row.get_ref(from + 6)?.as_str()?;
-        let mut readings = Vec::with_capacity(names.len());
-        for (value, (metric, item)) in values(json).zip(names.iter()) {
-            readings.push(Reading { metric: metric.clone(), item: item.clone(), value: value? });
-        }
-        let top = row.get_ref(from + 7)?.as_str_or_null()?;
+        let reading = |(metric, item): &(String, String), word: &str| {
+            value(word).map(|value| Reading { metric: metric.clone(), item: item.clone(), value })
+        };
+        let readings: Vec<Reading> = match self.only {
+            None => words(json).zip(names.iter()).map(|(word, name)| reading(name, word)).collect::<Result<_, _>>()?,
+            Some(metrics) => {
+                let wanted = remember(&mut self.wanted, layout, || {
+                    let known = names.iter().enumerate();
+                    Ok(known.filter(|(_, name)| metrics.contains(&name.0.as_str())).map(|(at, _)| at).collect())
+                })?;
+                let (mut list, mut next) = (words(json), 0);
+                let mut found = Vec::with_capacity(wanted.len());
+                for &at in wanted.iter() {
+                    let (Some(word), Some(name)) = (list.nth(at - next), names.get(at)) else { break };
+                    next = at + 1;
+                    found.push(reading(name, word)?);
+                }
+                found
+            }
+        };
+        let top = row.get_ref(from + 7)?.as_str_or_null()?.filter(|_| self.only.is_none());
         let top = top.map_or(Ok(Vec::new()), |list| read_top(conn, list, &mut self.processes))?;
         Ok(Sample {
             key: SampleKey { boot: boot.to_string(), sequence: sequence.unsigned_abs() },

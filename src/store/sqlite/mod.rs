@@ -63,6 +63,10 @@ mod upkeep;
 pub const BACKEND: Backend = Backend {
     name: "sqlite",
     open: |spec: &StoreSpec| Ok(Box::new(Sqlite::open(Path::new(&spec.location))?)),
+    open_reading: |spec: &StoreSpec| {
+        let path = Path::new(&spec.location);
+        Ok(Box::new(Sqlite { conn: open::open_reading(path)?, path: path.to_path_buf() }))
+    },
     release: |spec: &StoreSpec| ballast::release(Path::new(&spec.location)),
 };
 
@@ -118,6 +122,9 @@ impl Sqlite {
 }
 
 impl Store for Sqlite {
+    fn changes(&self) -> Result<i64> {
+        self.conn.query_row("PRAGMA data_version", [], |row| row.get(0)).map_err(|error| self.fail(&error))
+    }
     fn begin_sweep(&mut self, started: DateTime<Utc>, hosts: u32) -> Result<i64> {
         self.write(|c| samples::begin_sweep(c, started, hosts))
     }
@@ -137,7 +144,13 @@ impl Store for Sqlite {
         self.read(|c| samples::rows_after(c, after, limit))
     }
     fn now(&self) -> Result<Vec<HostNow>> {
-        self.read(samples::now)
+        self.read(|c| samples::now(c, None, None))
+    }
+    fn latest(&self, metrics: &[&str]) -> Result<Vec<HostNow>> {
+        self.read(|c| samples::now(c, Some(metrics), None))
+    }
+    fn newest(&self, host: &str) -> Result<Option<HostNow>> {
+        Ok(self.read(|c| samples::now(c, None, Some(host)))?.pop())
     }
     fn tried(&self) -> Result<Vec<Attempt>> {
         self.read(samples::tried)
@@ -162,6 +175,9 @@ impl Store for Sqlite {
     }
     fn facts(&self, host: &str) -> Result<Vec<HostFact>> {
         self.read(|c| texts::facts(c, host))
+    }
+    fn facts_now(&self, names: &[&str]) -> Result<Vec<(String, HostFact)>> {
+        self.read(|c| texts::facts_now(c, names))
     }
     fn top(&self, host: &str, at: DateTime<Utc>) -> Result<Option<(DateTime<Utc>, Vec<Process>)>> {
         self.read(|c| texts::top(c, host, at))

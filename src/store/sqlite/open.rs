@@ -178,6 +178,26 @@ fn connect(path: &Path, alone: bool) -> Result<Connection> {
     Ok(conn)
 }
 
+/// Opens what is there for reading only; a damaged file stays where it is.
+pub(super) fn open_reading(path: &Path) -> Result<Connection> {
+    let sql = |error: rusqlite::Error| translate(path, &error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags).map_err(sql)?;
+    conn.busy_timeout(WAIT).map_err(sql)?;
+    conn.pragma_update(None, "query_only", true).map_err(sql)?;
+    conn.pragma_update(None, "trusted_schema", false).map_err(sql)?;
+    let (found, known) = (version(&conn).map_err(sql)?, MIGRATIONS.len() as i64);
+    let location = path.display().to_string();
+    match found {
+        found if found > known => Err(StoreError::Newer { location, found, known }),
+        found if found < known => {
+            let text = format!("has schema {found}, this program wants {known}; the next fleet-collector brings it there");
+            Err(StoreError::Other { location, text })
+        }
+        _ => Ok(conn),
+    }
+}
+
 /// Two programs that open a new file at once get "busy" here without SQLite waiting.
 fn wal(conn: &Connection, path: &Path) -> Result<()> {
     let started = Instant::now();

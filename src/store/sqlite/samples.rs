@@ -13,7 +13,7 @@ use crate::model::fleet::{Attempt, HostNow, Outcome, Row, Series, Sweep};
 use crate::model::job::Traffic;
 use crate::model::sample::{Sample, SampleKey};
 use crate::store::series::{Gathered, UPTIME, boot_hours};
-use crate::store::shape::{arrange, event_ms, first_hour, ms, only, time};
+use crate::store::shape::{arrange, event_ms, first_hour, ms, time};
 
 const ATTEMPT: &str = "h.name, a.at, a.took, a.cause, a.text, a.sent, a.received, a.round_trips, a.shipped";
 
@@ -226,23 +226,28 @@ pub(super) fn rows_after(conn: &Connection, after: i64, limit: usize) -> rusqlit
     Ok(rows)
 }
 
-pub(super) fn now(conn: &Connection) -> rusqlite::Result<Vec<HostNow>> {
+/// Whole samples, or only their readings of these metrics; of every host, or only of one.
+pub(super) fn now(conn: &Connection, metrics: Option<&[&str]>, host: Option<&str>) -> rusqlite::Result<Vec<HostNow>> {
     let sql = format!(
         "SELECT h.name, a.id, r.at, s.id, {ATTEMPT}, {COLUMNS} FROM host AS h
          LEFT JOIN attempt AS a ON a.id = h.attempt
          LEFT JOIN sample AS s ON s.id = h.sample
          LEFT JOIN attempt AS r ON r.id = s.attempt
+         WHERE ?1 IS NULL OR h.name = ?1
          ORDER BY h.name"
     );
-    let mut decoder = Decoder::new(conn);
+    let mut decoder = metrics.map_or_else(|| Decoder::new(conn), |metrics| Decoder::only(conn, metrics));
     conn.prepare_cached(&sql)?
-        .query_map([], |row| {
+        .query_map([host], |row| {
             let tried = row.get::<_, Option<i64>>(1)?.is_some();
             let arrived = row.get::<_, Option<i64>>(3)?.is_some();
             Ok(HostNow {
                 host: row.get(0)?,
                 attempt: if tried { Some(attempt(row, 4)?) } else { None },
-                sample: if arrived { Some((time(row.get(2)?), decoder.sample(row, 13)?)) } else { None },
+                sample: match arrived {
+                    false => None,
+                    true => Some((time(row.get(2)?), decoder.sample(row, 13)?)),
+                },
             })
         })?
         .collect()
@@ -318,9 +323,9 @@ pub(super) fn samples(
         "SELECT s.at, {COLUMNS} FROM sample AS s
          WHERE s.host = ?1 AND s.at >= ?2 AND s.at < ?3 ORDER BY s.at, s.id"
     );
-    let mut decoder = Decoder::new(conn);
+    let mut decoder = Decoder::only(conn, metrics);
     conn.prepare_cached(&sql)?
-        .query_map([host, ms(since), ms(until)], |row| Ok((time(row.get(0)?), only(decoder.sample(row, 1)?, metrics))))?
+        .query_map([host, ms(since), ms(until)], |row| Ok((time(row.get(0)?), decoder.sample(row, 1)?)))?
         .collect()
 }
 
@@ -334,11 +339,10 @@ pub(super) fn before(
         "SELECT {COLUMNS} FROM host AS h JOIN boot AS b ON b.host = h.id JOIN sample AS s ON s.boot = b.id
          WHERE h.name = ?1 AND b.name = ?2 AND s.sequence < ?3 ORDER BY s.sequence DESC LIMIT 1"
     );
-    let mut decoder = Decoder::new(conn);
+    let mut decoder = Decoder::only(conn, metrics);
     conn.prepare_cached(&sql)?
         .query_row(params![host, key.boot, whole(key.sequence)], |row| decoder.sample(row, 0))
         .optional()
-        .map(|found| found.map(|sample| only(sample, metrics)))
 }
 
 /// Where the items of a metric stand in a layout, ascending; of an item that is there twice, the first counts.

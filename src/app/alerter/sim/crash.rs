@@ -86,12 +86,16 @@ mortal! {
         sweeps(limit: usize) -> Vec<Sweep>;
         rows_after(after: i64, limit: usize) -> Vec<Row>;
         now() -> Vec<HostNow>;
+        latest(metrics: &[&str]) -> Vec<HostNow>;
+        newest(host: &str) -> Option<HostNow>;
+        changes() -> i64;
         tried() -> Vec<Attempt>;
         attempts(host: &str, limit: usize) -> Vec<Attempt>;
         series(host: &str, metric: &str, since: DateTime<Utc>, until: DateTime<Utc>) -> Vec<Series>;
         samples(host: &str, metrics: &[&str], since: DateTime<Utc>, until: DateTime<Utc>) -> Vec<(DateTime<Utc>, Sample)>;
         before(host: &str, key: &SampleKey, metrics: &[&str]) -> Option<Sample>;
         facts(host: &str) -> Vec<HostFact>;
+        facts_now(names: &[&str]) -> Vec<(String, HostFact)>;
         top(host: &str, at: DateTime<Utc>) -> Option<(DateTime<Utc>, Vec<Process>)>;
         cursor() -> i64;
         states() -> Vec<(Subject, RuleState)>;

@@ -1,7 +1,8 @@
 //! "Did you mean": the nearest of the words that are right.
 
 /// How many characters to add, drop, change or swap with a neighbour.
-pub(super) fn distance(a: &str, b: &str) -> usize {
+#[must_use]
+pub fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(64).collect(), b.chars().take(64).collect());
     let mut before: Vec<usize> = Vec::new();
     let mut last: Vec<usize> = (0..=b.len()).collect();
@@ -20,7 +21,8 @@ pub(super) fn distance(a: &str, b: &str) -> usize {
 }
 
 /// The nearest word, if it is near enough to be meant.
-pub(super) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let typed = typed.to_ascii_lowercase();
     let long = typed.chars().count();
     known

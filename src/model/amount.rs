@@ -6,12 +6,18 @@ use crate::model::metric::Unit;
 
 /// Why a value is not taken.
 #[derive(Debug, PartialEq)]
-pub(super) struct Wrong {
+pub struct Wrong {
+    /// What is wrong.
     pub text: String,
+    /// The form that is right.
     pub mend: String,
 }
 
-pub(super) fn wrong<T>(text: impl Into<String>, mend: impl Into<String>) -> Result<T, Wrong> {
+/// A refusal.
+///
+/// # Errors
+/// Always.
+pub fn wrong<T>(text: impl Into<String>, mend: impl Into<String>) -> Result<T, Wrong> {
     Err(Wrong { text: text.into(), mend: mend.into() })
 }
 
@@ -36,7 +42,10 @@ fn number(text: &str) -> Option<(f64, &str)> {
 }
 
 /// A length of time: `300ms`, `20s`, `5m`, `4h`, `14d`, `1h30m`.
-pub(super) fn duration(text: &str) -> Result<Duration, Wrong> {
+///
+/// # Errors
+/// What is wrong, and the form that is right.
+pub fn duration(text: &str) -> Result<Duration, Wrong> {
     Ok(Duration::from_secs_f64(seconds(text)?))
 }
 
@@ -72,7 +81,10 @@ fn seconds(text: &str) -> Result<f64, Wrong> {
 }
 
 /// A level for what is named, in a base unit.
-pub(super) fn level(text: &str, name: &str, unit: Unit) -> Result<f64, Wrong> {
+///
+/// # Errors
+/// What is wrong, and the form that is right.
+pub fn level(text: &str, name: &str, unit: Unit) -> Result<f64, Wrong> {
     let what = format!("\"{text}\" is not a level for {name}");
     match unit {
         Unit::Seconds => seconds(text).map_err(|inner| Wrong { text: what, mend: inner.mend }),
@@ -138,7 +150,8 @@ fn tidy(value: f64) -> f64 {
 }
 
 /// A level as people write it.
-pub(super) fn show(value: f64, unit: Unit) -> String {
+#[must_use]
+pub fn show(value: f64, unit: Unit) -> String {
     match unit {
         Unit::Ratio => format!("{}%", tidy(value * 100.0)),
         Unit::Celsius => format!("{}C", tidy(value)),
@@ -151,7 +164,8 @@ pub(super) fn show(value: f64, unit: Unit) -> String {
 }
 
 /// A length of time as people write it.
-pub(super) fn show_duration(value: Duration) -> String {
+#[must_use]
+pub fn show_duration(value: Duration) -> String {
     largest(value.as_secs_f64(), &TIMES[..5])
 }
 
@@ -167,7 +181,10 @@ fn largest(value: f64, units: &[(&str, f64)]) -> String {
 }
 
 /// `true` or `false`.
-pub(super) fn flag(text: &str) -> Result<bool, Wrong> {
+///
+/// # Errors
+/// What is wrong, and the form that is right.
+pub fn flag(text: &str) -> Result<bool, Wrong> {
     match text {
         "true" => Ok(true),
         "false" => Ok(false),
@@ -176,7 +193,10 @@ pub(super) fn flag(text: &str) -> Result<bool, Wrong> {
 }
 
 /// A whole number within bounds.
-pub(super) fn whole(text: &str, least: u64, most: u64) -> Result<u64, Wrong> {
+///
+/// # Errors
+/// What is wrong, and the form that is right.
+pub fn whole(text: &str, least: u64, most: u64) -> Result<u64, Wrong> {
     match text.parse::<u64>() {
         Ok(value) if (least..=most).contains(&value) && text.bytes().all(|b| b.is_ascii_digit()) => Ok(value),
         _ => wrong(format!("\"{text}\" is not a whole number from {least} to {most}"), "write one"),
@@ -184,7 +204,8 @@ pub(super) fn whole(text: &str, least: u64, most: u64) -> Result<u64, Wrong> {
 }
 
 /// Words between spaces.
-pub(super) fn words(text: &str) -> Vec<String> {
+#[must_use]
+pub fn words(text: &str) -> Vec<String> {
     text.split_ascii_whitespace().map(str::to_owned).collect()
 }
 
