@@ -199,7 +199,10 @@ fn what_cannot_be_meant_is_an_error() {
         ("<web hosts=\"https://fleet\"/>", "without http:// and port"),
         ("<web tls-cert=\"a.pem\"/>", "belong together"),
         ("<web><user name=\"a\"/></web>", "give password-hash-file"),
-        ("<web><user name=\"a\" password-hash-env=\"A\"/><user name=\"a\" password-hash-env=\"A\"/></web>", "a second <user>"),
+        (
+            "<web><user name=\"a\" password-hash-env=\"A\"/><user name=\"a\" password-hash-env=\"A\"/></web>",
+            "a second <user>",
+        ),
         ("<web><token token-env=\"A\"/></web>", "has no name="),
         ("<web><user name=\"a\" pasword-hash-file=\"x\"/></web>", "did you mean \"password-hash-file\"?"),
         ("<host name=\"a\" adress=\"x\"/>", "did you mean \"address\"?"),

@@ -171,7 +171,9 @@ fn other_sites_cannot_act_read_or_pretend_to_be_us() {
         let reply = server.send("GET", "/api/v1/hosts", &[("host", host), ("cookie", &cookie)], "");
         assert!(reply.status == 421 && !reply.body.contains("web01"), "{host}: {}", reply.status);
     }
-    for reply in [server.get("/"), server.get("/api/v1/hosts"), server.get("/nowhere"), server.send("OPTIONS", "/", &[], "")] {
+    for reply in
+        [server.get("/"), server.get("/api/v1/hosts"), server.get("/nowhere"), server.send("OPTIONS", "/", &[], "")]
+    {
         assert!(reply.headers.iter().all(|(name, _)| !name.starts_with("access-control")), "{reply:?}");
         let policy = reply.header("content-security-policy").unwrap();
         assert!(policy.starts_with("default-src 'self';") && policy.contains("frame-ancestors 'none'"), "{policy}");
@@ -184,7 +186,14 @@ fn malformed_and_oversized_requests_end_where_they_begin() {
     let home = home();
     let server = home.serve();
     let host = format!("host: 127.0.0.1:{}\r\nconnection: close\r\n", server.port);
-    for path in ["/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/static/..%2f..%2f..%2fetc%2fpasswd", "/%00", "//", "/a\\..\\b"] {
+    for path in [
+        "/../../etc/passwd",
+        "/%2e%2e/%2e%2e/etc/passwd",
+        "/static/..%2f..%2f..%2fetc%2fpasswd",
+        "/%00",
+        "//",
+        "/a\\..\\b",
+    ] {
         let reply = server.raw(format!("GET {path} HTTP/1.1\r\n{host}\r\n").as_bytes()).unwrap();
         assert!([400, 404].contains(&reply.status) && !reply.body.contains("root:"), "{path}: {reply:?}");
     }
@@ -194,9 +203,15 @@ fn malformed_and_oversized_requests_end_where_they_begin() {
     assert_eq!(status(format!("GET / HTTP/1.1\r\n{host}{}\r\n", "x: y\r\n".repeat(200))), Some(431));
     let form = "content-type: application/x-www-form-urlencoded\r\n";
     let long = "a=".to_owned() + &"x".repeat(70_000);
-    assert_eq!(status(format!("POST /sign-in HTTP/1.1\r\n{host}{form}content-length: {}\r\n\r\n{long}", long.len())), Some(413));
+    assert_eq!(
+        status(format!("POST /sign-in HTTP/1.1\r\n{host}{form}content-length: {}\r\n\r\n{long}", long.len())),
+        Some(413)
+    );
     let chunked = format!("{:x}\r\n{long}\r\n0\r\n\r\n", long.len());
-    assert_eq!(status(format!("POST /sign-in HTTP/1.1\r\n{host}{form}transfer-encoding: chunked\r\n\r\n{chunked}")), Some(413));
+    assert_eq!(
+        status(format!("POST /sign-in HTTP/1.1\r\n{host}{form}transfer-encoding: chunked\r\n\r\n{chunked}")),
+        Some(413)
+    );
     // Two lengths, and a length beside chunks: what a proxy in front might read otherwise.
     let two = format!("POST /sign-in HTTP/1.1\r\n{host}{form}content-length: 5\r\ncontent-length: 6\r\n\r\nuser=a");
     assert_eq!(status(two), Some(400));
@@ -279,7 +294,8 @@ fn over_tls_with_a_certificate_that_may_be_renewed() {
     let base = format!("https://127.0.0.1:{}", server.port);
     let trusted = cert.display().to_string();
     let curl = |args: &[&str]| {
-        let all: Vec<&str> = ["-s", "-i", "--max-time", "30", "--cacert", &trusted].iter().chain(args).copied().collect();
+        let all: Vec<&str> =
+            ["-s", "-i", "--max-time", "30", "--cacert", &trusted].iter().chain(args).copied().collect();
         system("curl", &all)
     };
     let said = curl(&["-d", "user=ops&password=correct horse", &format!("{base}/sign-in")]).ends_with(0);
@@ -293,7 +309,10 @@ fn over_tls_with_a_certificate_that_may_be_renewed() {
     // Renewed, without a restart; half written, the old one goes on.
     let serial = || {
         let at = format!("127.0.0.1:{}", server.port);
-        let text = must("sh", &["-c", &format!("openssl s_client -connect {at} </dev/null 2>/dev/null | openssl x509 -noout -serial")]);
+        let text = must(
+            "sh",
+            &["-c", &format!("openssl s_client -connect {at} </dev/null 2>/dev/null | openssl x509 -noout -serial")],
+        );
         text.trim().to_owned()
     };
     assert_eq!(serial(), "serial=01");

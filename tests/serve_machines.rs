@@ -104,7 +104,9 @@ fn hostile_names_are_texts_in_json_and_pages() {
     let home = filled(&["web01"], HOSTILE, HOSTILE);
     home.store().commit_evaluation(&problem(1, "web01", HOSTILE, Level::Critical)).unwrap();
     let server = home.serve();
-    for path in ["/api/v1/hosts", "/api/v1/hosts/web01", "/api/v1/incidents", "/api/v1/incidents/1", "/api/v1/hosts/web01/top"] {
+    for path in
+        ["/api/v1/hosts", "/api/v1/hosts/web01", "/api/v1/incidents", "/api/v1/incidents/1", "/api/v1/hosts/web01/top"]
+    {
         let reply = server.get(path);
         assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/json")), "{path}");
         assert!(reply.json().to_string().contains("<script>"), "{path}: as it was said, for no browser runs JSON");
@@ -197,7 +199,8 @@ fn prometheus_scrapes_it_and_the_dashboards_of_grafana_find_what_they_ask_for() 
     let variable = dashboard["templating"]["list"][1]["definition"].as_str().unwrap();
     assert_eq!(variable, "label_values(fleet_host_level, instance)");
     // The first rows of the dashboard that most people use (Grafana 1860, "Node Exporter Full"), with its own words.
-    let node = |query: &str| query.replace("$node", "web01").replace("$job", "fleet").replace("$__rate_interval", "30m");
+    let node =
+        |query: &str| query.replace("$node", "web01").replace("$job", "fleet").replace("$__rate_interval", "30m");
     for query in [
         "irate(node_pressure_cpu_waiting_seconds_total{instance=\"$node\",job=\"$job\"}[$__rate_interval])",
         "irate(node_pressure_memory_waiting_seconds_total{instance=\"$node\",job=\"$job\"}[$__rate_interval])",
@@ -220,7 +223,8 @@ fn prometheus_scrapes_it_and_the_dashboards_of_grafana_find_what_they_ask_for() 
     let cpus = node("count(count(node_cpu_seconds_total{instance=\"$node\",job=\"$job\"}) by (cpu))");
     assert_eq!(prometheus.number(&cpus), 2.0);
     // Idle for 1.69 of two processors' time.
-    let busy = node("100 * (1 - avg(rate(node_cpu_seconds_total{mode=\"idle\", instance=\"$node\"}[$__rate_interval])))");
+    let busy =
+        node("100 * (1 - avg(rate(node_cpu_seconds_total{mode=\"idle\", instance=\"$node\"}[$__rate_interval])))");
     let per_second = node("rate(node_network_receive_bytes_total{instance=\"$node\"}[$__rate_interval])");
     let (busy, received) = (prometheus.number(&busy), prometheus.number(&per_second));
     assert!(busy < 100.0 && received > 0.0, "{busy} {received}");
@@ -237,7 +241,17 @@ fn schemathesis_finds_the_api_to_be_as_its_document_says() {
             .arg(root().join("tests/data/schemathesis.toml"))
             .args(["run", &format!("{}/api/v1/openapi.json", server.url), "--header"])
             .arg(format!("Authorization: Bearer {ACTS}"))
-            .args(["--checks", "all", "--max-examples", "15", "--seed", "7", "--no-color", "--suppress-health-check", "all"])
+            .args([
+                "--checks",
+                "all",
+                "--max-examples",
+                "15",
+                "--seed",
+                "7",
+                "--no-color",
+                "--suppress-health-check",
+                "all",
+            ])
             .args(["--generation-database", "none", "--request-timeout", "60", "--warnings", "off"])
             .current_dir(home.0.path())
             .stdin(Stdio::null())

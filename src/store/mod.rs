@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::model::alert::{Ack, Evaluation, Event, Incident, Mail, Pause, Plan, RuleState, Subject, Told};
-use crate::model::fleet::{Attempt, Consent, Heartbeat, HostFact, HostNow, Pruned, Row, Series, Sweep};
+use crate::model::fleet::{Attempt, Consent, Grain, Heartbeat, HostFact, HostNow, Pruned, Row, Series, Sweep};
 use crate::model::sample::{Process, Sample, SampleKey};
 use crate::model::silence::Silence;
 use crate::model::spec::StoreSpec;
@@ -68,6 +68,8 @@ pub enum StoreError {
 
 /// The result of every call.
 pub type Result<T> = std::result::Result<T, StoreError>;
+/// From a moment on, and until just before another.
+pub type Span = (DateTime<Utc>, DateTime<Utc>);
 
 /// A backend. Several processes may have it open at once; each call is one transaction.
 pub trait Store: Send {
@@ -99,8 +101,12 @@ pub trait Store: Send {
     fn tried(&self) -> Result<Vec<Attempt>>;
     /// The last attempts of a host, newest first.
     fn attempts(&self, host: &str, limit: usize) -> Result<Vec<Attempt>>;
-    /// A metric of a host in `[since, until)`, a series for each item; hourly points where whole samples are gone.
-    fn series(&self, host: &str, metric: &str, since: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<Series>>;
+    /// A metric of a host in `[since, until)`, a series for each item: hourly points before [`Store::edge`], samples from
+    /// there on.
+    fn series(&self, host: &str, metric: &str, span: Span, grain: Grain) -> Result<Vec<Series>>;
+    /// The moment before which a host's past is read from hours, and from which on from whole samples; `None` where nothing
+    /// was rolled up.
+    fn edge(&self, host: &str, grain: Grain) -> Result<Option<DateTime<Utc>>>;
 
     /// The samples of a host in `[since, until)` that are still whole, in the order of the time by which they stand in a
     /// series, each with its readings of these metrics only and without its faults.

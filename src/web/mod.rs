@@ -6,8 +6,8 @@
 //! `response` adds what every response carries (security headers, ETag, gzip).
 
 pub mod act;
-pub mod assets;
 pub mod api;
+pub mod assets;
 pub mod door;
 #[cfg(test)]
 mod fake;

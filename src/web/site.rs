@@ -48,10 +48,7 @@ impl Site {
     /// Answers a request, whatever it is.
     pub fn answer(&self, incoming: &Incoming, source: &mut dyn Source) -> Response {
         let response = self.lead(incoming, source).unwrap_or_else(|trouble| self.told(incoming, trouble));
-        let wishes = Wishes {
-            known: incoming.header("if-none-match"),
-            encodings: incoming.header("accept-encoding"),
-        };
+        let wishes = Wishes { known: incoming.header("if-none-match"), encodings: incoming.header("accept-encoding") };
         finish(response, wishes)
     }
 
@@ -159,7 +156,8 @@ fn segments(path: &str) -> Result<Vec<String>, Trouble> {
     let bad = || Trouble::bad("the path is malformed");
     let read = |part: &str| {
         let text = percent::decode(part, false).ok_or_else(bad)?;
-        let hides = text.is_empty() || text == "." || text == ".." || text.contains(|c: char| c == '\\' || c.is_control());
+        let hides =
+            text.is_empty() || text == "." || text == ".." || text.contains(|c: char| c == '\\' || c.is_control());
         if hides { Err(bad()) } else { Ok(text) }
     };
     rest.split('/').map(read).collect()
@@ -190,7 +188,8 @@ fn read_body(incoming: &Incoming, request: &mut Request) -> Result<(), Trouble> 
             request.form = Params::read(text).ok_or_else(|| Trouble::bad("the form is malformed"))?;
         }
         "application/json" => {
-            let read = serde_json::from_str(text).map_err(|error| Trouble::bad(format!("the JSON is malformed: {error}")));
+            let read =
+                serde_json::from_str(text).map_err(|error| Trouble::bad(format!("the JSON is malformed: {error}")));
             request.json = Some(read?);
         }
         "" if text.is_empty() => {}

@@ -315,9 +315,25 @@ pub fn certificate(folder: &Path, serial: u32) -> (PathBuf, PathBuf) {
     must(
         "openssl",
         &[
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-            "-subj", "/CN=fleet", "-addext", "subjectAltName=IP:127.0.0.1,DNS:fleet.example.net", "-set_serial",
-            &serial.to_string(), "-keyout", &key.display().to_string(), "-out", &cert.display().to_string(),
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=fleet",
+            "-addext",
+            "subjectAltName=IP:127.0.0.1,DNS:fleet.example.net",
+            "-set_serial",
+            &serial.to_string(),
+            "-keyout",
+            &key.display().to_string(),
+            "-out",
+            &cert.display().to_string(),
         ],
     );
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();

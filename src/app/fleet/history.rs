@@ -10,7 +10,7 @@ use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::app::{clock, past};
 use crate::config;
 use crate::model::catalogue;
-use crate::model::fleet::{Point, Series};
+use crate::model::fleet::{Grain, Point, Series};
 use crate::model::metric::{Kind, Metric};
 use crate::model::pattern;
 use crate::view::{history, table, units};
@@ -49,7 +49,7 @@ pub fn run(common: &Common, args: Args) -> Outcome {
     let back = TimeDelta::from_std(args.since).unwrap_or_default();
     let since = until.checked_sub_signed(back).unwrap_or(DateTime::<Utc>::UNIX_EPOCH);
     let metric = catalogue::find(&args.metric);
-    let mut series = past::series(store.as_ref(), &args.host, &args.metric, since, until)?;
+    let mut series = past::series(store.as_ref(), &args.host, &args.metric, (since, until), Grain::Whole)?;
     if metric.is_none() && series.is_empty() {
         let known = catalogue::METRICS.iter().map(|metric| metric.name);
         let mend = config::did_you_mean(&args.metric, known, "see which there are: fleet metrics");

@@ -82,4 +82,3 @@ fn keys(web: &WebSpec) -> Result<Keys, String> {
     }
     Ok(keys)
 }
-

@@ -16,7 +16,7 @@ use crate::app::{context, past, snapshot};
 use crate::model::alert::{Ack, Incident};
 use crate::model::clean::clean;
 use crate::model::filter::Filter;
-use crate::model::fleet::{HostFact, HostNow, Series};
+use crate::model::fleet::{Grain, HostFact, HostNow, Series};
 use crate::model::level::Level;
 use crate::model::sample::Process;
 use crate::model::silence::Silence;
@@ -205,7 +205,8 @@ impl Source for Reader<'_> {
 
     fn series(&mut self, stretch: &Stretch<'_>) -> Told<Vec<Series>> {
         let (since, until) = (stretch.since, stretch.until);
-        let all = past::series(self.store()?, stretch.host, stretch.metric, since, until).map_err(broken)?;
+        let grain = Grain::of(until - since, stretch.most);
+        let all = past::series(self.store()?, stretch.host, stretch.metric, (since, until), grain).map_err(broken)?;
         let wanted = all.into_iter().filter(|series| stretch.item.is_none_or(|item| item == series.item));
         let thinned = |series: Series| Series { points: thin(series.points, since, until, stretch.most), ..series };
         Ok(wanted.map(thinned).collect())
@@ -218,11 +219,15 @@ impl Source for Reader<'_> {
     fn incidents(&mut self, which: Which<'_>) -> Told<Vec<Listed>> {
         let fleet = self.fleet(&Filter::default())?;
         let store = self.store()?;
-        let told: std::collections::HashSet<i64> = store.told().map_err(broken)?.into_iter()
+        let told: std::collections::HashSet<i64> = store
+            .told()
+            .map_err(broken)?
+            .into_iter()
             .filter(|(told, _)| told.level > Level::Ok)
             .map(|(told, _)| told.incident)
             .collect();
-        let ended = if which.ended { store.incidents(which.most.saturating_mul(4)).map_err(broken)? } else { Vec::new() };
+        let ended =
+            if which.ended { store.incidents(which.most.saturating_mul(4)).map_err(broken)? } else { Vec::new() };
         let wanted = |incident: &Incident| which.host.is_none_or(|host| incident.subject.host == host);
         let mut open: Vec<_> = fleet.hosts.iter().flat_map(|host| &host.problems).chain(&fleet.fleet).collect();
         open.sort_by_key(|problem| (std::cmp::Reverse(problem.incident.level), problem.incident.id));
@@ -276,7 +281,8 @@ impl Source for Reader<'_> {
         let sweep = sweeps.iter().find(|sweep| sweep.ended.is_some());
         let parts = health::judge(now, interval, &beats, sweep, &queued);
         let (level, line) = health::line(&parts);
-        let parts = parts.into_iter().map(|part| Part { name: part.name, level: part.level, text: part.text }).collect();
+        let parts =
+            parts.into_iter().map(|part| Part { name: part.name, level: part.level, text: part.text }).collect();
         Ok(Health { level, line, parts, sweeps, beats, queued: queued.len() })
     }
 

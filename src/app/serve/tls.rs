@@ -64,7 +64,8 @@ fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, String> {
     }
     private(&files.key)?;
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| wrong(&files.key, error.to_string()))?;
-    let config = ServerConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions();
+    let config =
+        ServerConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions();
     let config = config.map_err(|error| error.to_string())?.with_no_client_auth().with_single_cert(chain, key);
     let mut config = config.map_err(|error| wrong(&files.cert, format!("does not go with its key: {error}")))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -77,7 +78,10 @@ fn private(key: &Path) -> Result<(), String> {
     let meta = std::fs::metadata(key).map_err(|error| format!("{}: {error}", key.display()))?;
     if meta.mode() & 0o007 != 0 {
         let shown = key.display();
-        return Err(format!("{shown}: everybody can read this key (mode {:04o}); type: chmod o= {shown}", meta.mode() & 0o7777));
+        return Err(format!(
+            "{shown}: everybody can read this key (mode {:04o}); type: chmod o= {shown}",
+            meta.mode() & 0o7777
+        ));
     }
     Ok(())
 }

@@ -38,9 +38,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{Backend, Result, Store, StoreError};
+use super::{Backend, Result, Span, Store, StoreError};
 use crate::model::alert::{Ack, Evaluation, Event, Incident, Mail, Pause, Plan, RuleState, Subject, Told};
-use crate::model::fleet::{Attempt, Consent, Heartbeat, HostFact, HostNow, Pruned, Row, Series, Sweep};
+use crate::model::fleet::{Attempt, Consent, Grain, Heartbeat, HostFact, HostNow, Pruned, Row, Series, Sweep};
 use crate::model::sample::{Process, Sample, SampleKey};
 use crate::model::silence::Silence;
 use crate::model::spec::StoreSpec;
@@ -54,6 +54,7 @@ mod migrate;
 mod open;
 mod outbox;
 mod people;
+mod roll;
 mod samples;
 mod texts;
 mod truth;
@@ -158,8 +159,11 @@ impl Store for Sqlite {
     fn attempts(&self, host: &str, limit: usize) -> Result<Vec<Attempt>> {
         self.read(|c| samples::attempts(c, host, limit))
     }
-    fn series(&self, host: &str, metric: &str, since: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<Series>> {
-        self.read(|c| samples::series(c, host, metric, since, until))
+    fn series(&self, host: &str, metric: &str, span: Span, grain: Grain) -> Result<Vec<Series>> {
+        self.read(|c| samples::series(c, host, metric, span, grain))
+    }
+    fn edge(&self, host: &str, grain: Grain) -> Result<Option<DateTime<Utc>>> {
+        self.read(|c| samples::edge(c, host, grain))
     }
     fn samples(
         &self,

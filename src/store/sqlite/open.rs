@@ -191,7 +191,8 @@ pub(super) fn open_reading(path: &Path) -> Result<Connection> {
     match found {
         found if found > known => Err(StoreError::Newer { location, found, known }),
         found if found < known => {
-            let text = format!("has schema {found}, this program wants {known}; the next fleet-collector brings it there");
+            let text =
+                format!("has schema {found}, this program wants {known}; the next fleet-collector brings it there");
             Err(StoreError::Other { location, text })
         }
         _ => Ok(conn),

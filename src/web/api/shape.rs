@@ -84,9 +84,10 @@ pub fn process(it: &Process) -> Value {
 
 /// What holds now of a host's facts.
 pub fn held(facts: &[HostFact]) -> impl Iterator<Item = &HostFact> {
-    let last = facts.iter().enumerate().filter(|(n, fact)| {
-        facts.get(n + 1).is_none_or(|next| (&next.name, &next.item) != (&fact.name, &fact.item))
-    });
+    let last = facts
+        .iter()
+        .enumerate()
+        .filter(|(n, fact)| facts.get(n + 1).is_none_or(|next| (&next.name, &next.item) != (&fact.name, &fact.item)));
     last.map(|(_, fact)| fact).filter(|fact| !fact.text.is_empty())
 }
 

@@ -109,7 +109,8 @@ impl Door {
     /// # Errors
     /// 401 where they are wrong, in the same words and with the same work for a name that nobody has; 429 after too many.
     pub fn sign_in(&self, attempt: &Attempt<'_>, back: &str) -> Answer {
-        let wait = || Trouble::new(503, "many are signing in right now; try again in a moment").with("retry-after", "2");
+        let wait =
+            || Trouble::new(503, "many are signing in right now; try again in a moment").with("retry-after", "2");
         self.braked(|brake| brake.check(attempt))?;
         if self.busy.fetch_add(1, Ordering::AcqRel) >= AT_ONCE {
             self.busy.fetch_sub(1, Ordering::AcqRel);
@@ -144,7 +145,8 @@ impl Door {
     }
 
     fn braked(&self, work: impl FnOnce(&mut Brake) -> Result<(), Trouble>) -> Result<(), Trouble> {
-        let mut brake = self.brake.lock().map_err(|_| Trouble::new(503, "signing in is out of order; start it again"))?;
+        let mut brake =
+            self.brake.lock().map_err(|_| Trouble::new(503, "signing in is out of order; start it again"))?;
         work(&mut brake)
     }
 

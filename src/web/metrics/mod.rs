@@ -28,7 +28,9 @@ fn healthz(_: &Site, _: &Request, _: &mut dyn Source) -> Answer {
 
 /// Whether pages could be shown: whoever asks need not know why not, the log tells.
 fn readyz(_: &Site, _: &Request, source: &mut dyn Source) -> Answer {
-    source.fleet(&Filter::default()).map_err(|_| Trouble::store("the store cannot be read; the server's log tells why"))?;
+    source
+        .fleet(&Filter::default())
+        .map_err(|_| Trouble::store("the store cannot be read; the server's log tells why"))?;
     Ok(Response::text(200, "ok\n").with("cache-control", "no-store"))
 }
 

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::text::{Family, Page, Type};
 use super::text::Type::{Counter, Gauge, Untyped};
+use super::text::{Family, Page, Type};
 use crate::model::fleet::{HostFact, HostNow};
 use crate::model::sample::Sample;
 
@@ -91,7 +91,13 @@ const SAME: &[Same] = &[
     same("node_network_transmit_errs_total", Counter, "network.transmit.errors", DEVICE, "Transmit errors"),
     same("node_network_receive_drop_total", Counter, "network.receive.drops", DEVICE, "Received packets dropped"),
     same("node_network_transmit_drop_total", Counter, "network.transmit.drops", DEVICE, "Packets dropped unsent"),
-    same("node_network_carrier_changes_total", Counter, "network.carrier-changes", DEVICE, "Times the link came or went"),
+    same(
+        "node_network_carrier_changes_total",
+        Counter,
+        "network.carrier-changes",
+        DEVICE,
+        "Times the link came or went",
+    ),
     same("node_network_up", Gauge, "network.up", DEVICE, "1 where an interface that is on has its link"),
     same("node_network_speed_bytes", Gauge, "network.speed", DEVICE, "Bytes a second that the link can carry"),
     same("node_network_mtu_bytes", Gauge, "network.mtu", DEVICE, "The greatest packet"),

@@ -28,7 +28,8 @@ const LEVEL: Family =
 const STALE: Family = gauge("fleet_host_stale", "1 where what is known of the host is old");
 const SEEN: Family = gauge("fleet_host_last_sample_timestamp_seconds", "When the newest sample of the host arrived");
 const TOOK: Family = gauge("fleet_host_collect_duration_seconds", "How long the last attempt took");
-const SERVICE: Family = gauge("fleet_service_healthy", "1 where the service fares well on the host, 0 where not or unknown");
+const SERVICE: Family =
+    gauge("fleet_service_healthy", "1 where the service fares well on the host, 0 where not or unknown");
 const CHECK: Family = gauge("fleet_check_ok", "1 where the service answered its check rightly, 0 where it did not");
 
 /// Writes them, hosts as far as they are chosen.

@@ -7,7 +7,10 @@ fn site() -> Site {
     let secret = |text: &str| Secret::new(text.to_owned());
     let keys = Keys {
         users: vec![("ops".into(), secret(&password::hash("correct horse").unwrap()))],
-        tokens: vec![("prom".into(), secret("0123456789abcdef"), false), ("bot".into(), secret("fedcba9876543210"), true)],
+        tokens: vec![
+            ("prom".into(), secret("0123456789abcdef"), false),
+            ("bot".into(), secret("fedcba9876543210"), true),
+        ],
         secure: false,
     };
     Site::new(Rules { names: vec!["fleet.example.net".into()], behind_proxy: false, keys })
@@ -43,7 +46,9 @@ fn a_name_that_is_not_ours_is_answered_with_421() {
     for good in ["localhost", "LOCALHOST:1", "127.0.0.1:8980", "10.1.2.3", "[::1]:8980", "[::1]", "localhost.:80"] {
         assert_eq!(status(&site, &ask("GET", "/", &[("host", good)], "")), 200, "{good}");
     }
-    for bad in ["evil.example", "localhost.evil.example", "localhost:80:80", "x@localhost", "localhost:", "", "[::1", "a:b"] {
+    for bad in
+        ["evil.example", "localhost.evil.example", "localhost:80:80", "x@localhost", "localhost:", "", "[::1", "a:b"]
+    {
         let code = status(&site, &ask("GET", "/", &[("host", bad)], ""));
         assert_eq!(code == 421, bad != "localhost:", "{bad}: {code}");
     }
@@ -62,8 +67,20 @@ fn a_name_that_is_not_ours_is_answered_with_421() {
 fn paths_that_climb_or_hide_are_refused() {
     let site = open();
     for bad in [
-        "/..", "/../etc/passwd", "/%2e%2e/etc/passwd", "/static/..%2f..%2fetc/passwd", "/static/%2e%2e/x", "/a//b", "/./",
-        "/%00", "/a%5c..%5cb", "/%ff", "/%", "/a%0d%0ab", "/?a=%", "x",
+        "/..",
+        "/../etc/passwd",
+        "/%2e%2e/etc/passwd",
+        "/static/..%2f..%2fetc/passwd",
+        "/static/%2e%2e/x",
+        "/a//b",
+        "/./",
+        "/%00",
+        "/a%5c..%5cb",
+        "/%ff",
+        "/%",
+        "/a%0d%0ab",
+        "/?a=%",
+        "x",
     ] {
         let code = status(&site, &ask("GET", bad, &[], ""));
         assert!(code == 400 || code == 404, "{bad}: {code}");
@@ -120,7 +137,8 @@ fn a_form_needs_the_session_its_token_and_this_site() {
     let (cookie, csrf) = signed_in(&site);
     let mut fake = Fake::default();
     let good = format!("id=4&id=5&note=n&csrf={csrf}&back=/incidents");
-    let here: &[(&str, &str)] = &[("cookie", &cookie), ("origin", "http://localhost:8980"), ("sec-fetch-site", "same-origin")];
+    let here: &[(&str, &str)] =
+        &[("cookie", &cookie), ("origin", "http://localhost:8980"), ("sec-fetch-site", "same-origin")];
     let done = site.answer(&ask("POST", "/act/ack", here, &good), &mut fake);
     assert_eq!((done.status, done.header("location")), (303, Some("/incidents")));
     assert_eq!(fake.orders, ["ops takes [4, 5] \"n\""]);
@@ -134,8 +152,11 @@ fn a_form_needs_the_session_its_token_and_this_site() {
     assert_eq!(send(&[("cookie", &cookie)], "id=4&csrf=x"), 403, "another token");
     assert_eq!(send(&[], &good), 401, "no session");
     for (name, value) in [
-        ("origin", "https://evil.example"), ("origin", "null"), ("origin", "http://localhost:8981"),
-        ("sec-fetch-site", "cross-site"), ("sec-fetch-site", "same-site"),
+        ("origin", "https://evil.example"),
+        ("origin", "null"),
+        ("origin", "http://localhost:8981"),
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-site", "same-site"),
     ] {
         assert_eq!(send(&[("cookie", &cookie), (name, value)], &good), 403, "{name}: {value}");
     }
@@ -182,7 +203,8 @@ fn where_forms_lead_is_within_the_site() {
 
 #[test]
 fn guessing_is_stopped_for_the_client_behind_the_proxy_and_not_for_others() {
-    let keys = Keys { users: vec![("ops".into(), Secret::new(password::hash("correct horse").unwrap()))], ..Keys::default() };
+    let keys =
+        Keys { users: vec![("ops".into(), Secret::new(password::hash("correct horse").unwrap()))], ..Keys::default() };
     let site = Site::new(Rules { behind_proxy: true, keys: Keys { secure: true, ..keys }, ..Rules::default() });
     let send = |client: &str, password: &str| {
         let form = format!("user=ops&password={password}");

@@ -11,12 +11,12 @@ use chrono::{DateTime, Utc};
 
 use super::super::lines::Post;
 use crate::model::alert::*;
-use crate::model::fleet::{Attempt, Consent, Heartbeat, HostFact, HostNow, Pruned, Row, Series, Sweep};
+use crate::model::fleet::{Attempt, Consent, Grain, Heartbeat, HostFact, HostNow, Pruned, Row, Series, Sweep};
 use crate::model::sample::{Process, Sample, SampleKey};
 use crate::model::silence::Silence;
 use crate::notify::{Class, Refusal};
 use crate::store::memory::Memory;
-use crate::store::{Result, Store, StoreError};
+use crate::store::{Result, Span, Store, StoreError};
 
 /// Steps until the process dies; every write has one before and one after it.
 #[derive(Default)]
@@ -91,7 +91,8 @@ mortal! {
         changes() -> i64;
         tried() -> Vec<Attempt>;
         attempts(host: &str, limit: usize) -> Vec<Attempt>;
-        series(host: &str, metric: &str, since: DateTime<Utc>, until: DateTime<Utc>) -> Vec<Series>;
+        series(host: &str, metric: &str, span: Span, grain: Grain) -> Vec<Series>;
+        edge(host: &str, grain: Grain) -> Option<DateTime<Utc>>;
         samples(host: &str, metrics: &[&str], since: DateTime<Utc>, until: DateTime<Utc>) -> Vec<(DateTime<Utc>, Sample)>;
         before(host: &str, key: &SampleKey, metrics: &[&str]) -> Option<Sample>;
         facts(host: &str) -> Vec<HostFact>;
