@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::model::derive::{self, Derived, Formula, Totals, UPTIME};
-use crate::model::fleet::{Point, Series};
+use crate::model::fleet::{Grain, Point, Series};
 use crate::model::sample::SampleKey;
 use crate::model::{catalogue, forecast};
-use crate::store::{Result, Store};
+use crate::store::{Result, Span, Store};
 
 /// A sample this long before the first point may still be the one that it is derived from.
 const LEAD: TimeDelta = TimeDelta::hours(1);
@@ -18,21 +18,15 @@ pub fn derived(metric: &str) -> Option<Derived> {
     derive::find(metric).copied().or_else(|| derive::rate_of(catalogue::measured(metric)?))
 }
 
-/// The values in `[since, until)`, a series for each item, oldest first; hourly where whole samples are gone.
+/// The values in `[since, until)`, a series for each item, oldest first; hourly as [`Grain`] says.
 ///
 /// # Errors
 /// The store's.
-pub fn series(
-    store: &dyn Store,
-    host: &str,
-    metric: &str,
-    since: DateTime<Utc>,
-    until: DateTime<Utc>,
-) -> Result<Vec<Series>> {
-    let Some(derived) = derived(metric) else { return store.series(host, metric, since, until) };
+pub fn series(store: &dyn Store, host: &str, metric: &str, (since, until): Span, grain: Grain) -> Result<Vec<Series>> {
+    let Some(derived) = derived(metric) else { return store.series(host, metric, (since, until), grain) };
     let mut inputs: Vec<&'static str> = derived.formula.inputs().collect();
     if let Formula::Forecast(_) = derived.formula {
-        return forecasts(store, host, &inputs, since, until);
+        return forecasts(store, host, &inputs, (since, until), grain);
     }
     let mut found: BTreeMap<String, Vec<Point>> = BTreeMap::new();
     let mut put = |before: &Totals, after: &Totals, at: DateTime<Utc>| {
@@ -42,9 +36,9 @@ pub fn series(
     };
     let first = since.checked_sub_signed(LEAD).unwrap_or(since);
     inputs.push(UPTIME);
-    let samples = store.samples(host, &inputs, first, until)?;
-    let whole = samples.first().map_or(until, |(at, _)| *at);
-    let hours = hours(store, host, &inputs, first, whole)?;
+    let edge = store.edge(host, grain)?.map_or(first, |edge| edge.clamp(first, until));
+    let samples = store.samples(host, &inputs, edge, until)?;
+    let hours = hours(store, host, &inputs, (first, edge), grain)?;
     for pair in hours.windows(2) {
         if let [before, after] = pair
             && after.taken >= since
@@ -65,16 +59,10 @@ pub fn series(
 
 /// What is left of samples that were rolled up: an hour's mean of a total stands for its middle, so the growth from one
 /// hour's mean to the next is the growth of an hour.
-fn hours(
-    store: &dyn Store,
-    host: &str,
-    inputs: &[&'static str],
-    since: DateTime<Utc>,
-    until: DateTime<Utc>,
-) -> Result<Vec<Totals>> {
+fn hours(store: &dyn Store, host: &str, inputs: &[&'static str], span: Span, grain: Grain) -> Result<Vec<Totals>> {
     let mut found: BTreeMap<DateTime<Utc>, (Totals, bool)> = BTreeMap::new();
     for &input in inputs {
-        for series in store.series(host, input, since, until)? {
+        for series in store.series(host, input, span, grain)? {
             for point in series.points {
                 let key = SampleKey { boot: String::new(), sequence: 0 };
                 let blank = || (Totals { key, taken: point.at, up: None, values: BTreeMap::new() }, false);
@@ -100,13 +88,13 @@ fn forecasts(
     store: &dyn Store,
     host: &str,
     inputs: &[&'static str],
-    since: DateTime<Utc>,
-    until: DateTime<Utc>,
+    (since, until): Span,
+    grain: Grain,
 ) -> Result<Vec<Series>> {
     let span = TimeDelta::milliseconds((forecast::SPAN * 1000.0) as i64);
     let first = since.checked_sub_signed(span).unwrap_or(since);
     let Some(left) = inputs.first() else { return Ok(Vec::new()) };
-    let known = store.series(host, left, first, until)?.into_iter();
+    let known = store.series(host, left, (first, until), grain)?.into_iter();
     let foretold = known.map(|series| {
         let all: Vec<(f64, f64)> =
             series.points.iter().map(|point| (point.at.timestamp_millis() as f64 / 1000.0, point.mean)).collect();
@@ -171,8 +159,8 @@ mod tests {
             store.commit_evaluation(&crate::model::alert::Evaluation { cursor: 1000, ..Default::default() }).unwrap();
             store.prune(at(360), Duration::from_secs(7200), Duration::from_secs(864_000)).unwrap();
         }
-        let mut list = series(&store, "a", "network.receive.rate", at(0), at(400)).unwrap();
-        let counter = series(&store, "a", "network.receive.bytes", at(0), at(400)).unwrap();
+        let mut list = series(&store, "a", "network.receive.rate", (at(0), at(400)), Grain::Whole).unwrap();
+        let counter = series(&store, "a", "network.receive.bytes", (at(0), at(400)), Grain::Whole).unwrap();
         assert_eq!(counter, list);
         assert_eq!(list.len(), 1);
         list.remove(0).points.iter().map(|point| point.mean).collect()
@@ -195,7 +183,7 @@ mod tests {
             let left = (1000 - minutes) as f64;
             record(&mut store, minutes, "x", 1.0, &[("filesystem.available", "/var", left)]);
         }
-        let list = series(&store, "a", "filesystem.full-in", at(50), at(121)).unwrap();
+        let list = series(&store, "a", "filesystem.full-in", (at(50), at(121)), Grain::Whole).unwrap();
         assert_eq!((list[0].item.as_str(), list[0].points.len()), ("/var", 7));
         assert!((list[0].points[6].mean - 880.0 * 60.0).abs() < 1e-6, "{:?}", list[0].points[6]);
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::model::alert::{Ack, Evaluation, Event, Incident, Mail, Pause, Plan, RuleState, Subject, Told};
-use crate::model::fleet::{Attempt, Consent, Heartbeat, HostFact, HostNow, Point, Pruned, Row, Series, Sweep};
+use crate::model::fleet::{Attempt, Consent, Grain, Heartbeat, HostFact, HostNow, Point, Pruned, Row, Series, Sweep};
 use crate::model::sample::{Process, Sample, SampleKey};
 use crate::model::silence::Silence;
 use crate::model::spec::StoreSpec;
@@ -68,11 +68,11 @@ pub enum StoreError {
 
 /// The result of every call.
 pub type Result<T> = std::result::Result<T, StoreError>;
+/// From a moment on, and until just before another.
+pub type Span = (DateTime<Utc>, DateTime<Utc>);
 
 /// A backend. Several processes may have it open at once; each call is one transaction.
 pub trait Store: Send {
-    /// A number that changes when another handle has written since this one looked last.
-    fn changes(&self) -> Result<i64>;
     /// Starts a sweep; returns its number.
     fn begin_sweep(&mut self, started: DateTime<Utc>, hosts: u32) -> Result<i64>;
     /// Ends it.
@@ -99,8 +99,12 @@ pub trait Store: Send {
     fn tried(&self) -> Result<Vec<Attempt>>;
     /// The last attempts of a host, newest first.
     fn attempts(&self, host: &str, limit: usize) -> Result<Vec<Attempt>>;
-    /// A metric of a host in `[since, until)`, a series for each item; hourly points where whole samples are gone.
-    fn series(&self, host: &str, metric: &str, since: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<Series>>;
+    /// A metric of a host in `[since, until)`, a series for each item: hourly points before [`Store::edge`], samples from
+    /// there on.
+    fn series(&self, host: &str, metric: &str, span: Span, grain: Grain) -> Result<Vec<Series>>;
+    /// The moment before which a host's past is read from hours, and from which on from whole samples; `None` where nothing
+    /// was rolled up.
+    fn edge(&self, host: &str, grain: Grain) -> Result<Option<DateTime<Utc>>>;
 
     /// The next part of all that is kept of a host in `[since, until)`, of the metrics that are wanted: metric, item and
     /// point. Hours come before whole samples; inside of both a metric and item comes in the order of time. False after
@@ -108,7 +112,7 @@ pub trait Store: Send {
     fn part(
         &self,
         host: &str,
-        span: (DateTime<Utc>, DateTime<Utc>),
+        span: Span,
         wanted: &dyn Fn(&str) -> bool,
         place: &mut Place,
         each: &mut dyn FnMut(&str, &str, Point),
@@ -225,6 +229,8 @@ pub trait Store: Send {
 /// How far [`Store::part`] came; it begins with the default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
+    /// The hour from which on samples are handed over, as it was when the export began.
+    edge: Option<i64>,
     hours_are_done: bool,
     name: i64,
     sample: Option<(i64, i64)>,

@@ -57,12 +57,13 @@ impl Fleet {
                 return Ok(last);
             }
             let fresh = watch.opened.elapsed() < HANDLE && age < OLDEST;
-            if fresh && watch.store.changes()? == watch.changes {
+            if fresh && watch.store.changes().is_ok_and(|changes| changes == watch.changes) {
                 return Ok(last);
             }
         }
         // Whatever goes wrong here, the next one begins anew.
-        let kept = watch.take().filter(|watch| watch.opened.elapsed() < HANDLE);
+        // So does one whose file was replaced.
+        let kept = watch.take().filter(|watch| watch.opened.elapsed() < HANDLE && watch.store.changes().is_ok());
         let (store, opened) = match kept {
             Some(kept) => (kept.store, kept.opened),
             None => (store::open_reading(&spec.store)?, Instant::now()),

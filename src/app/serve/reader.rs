@@ -16,7 +16,7 @@ use crate::app::{context, past, snapshot};
 use crate::model::alert::{Ack, Incident};
 use crate::model::clean::clean;
 use crate::model::filter::Filter;
-use crate::model::fleet::{HostFact, HostNow, Series};
+use crate::model::fleet::{Grain, HostFact, HostNow, Series};
 use crate::model::level::Level;
 use crate::model::sample::Process;
 use crate::model::silence::Silence;
@@ -205,7 +205,8 @@ impl Source for Reader<'_> {
 
     fn series(&mut self, stretch: &Stretch<'_>) -> Told<Vec<Series>> {
         let (since, until) = (stretch.since, stretch.until);
-        let all = past::series(self.store()?, stretch.host, stretch.metric, since, until).map_err(broken)?;
+        let grain = Grain::of(until - since, stretch.most);
+        let all = past::series(self.store()?, stretch.host, stretch.metric, (since, until), grain).map_err(broken)?;
         let wanted = all.into_iter().filter(|series| stretch.item.is_none_or(|item| item == series.item));
         let thinned = |series: Series| Series { points: thin(series.points, since, until, stretch.most), ..series };
         Ok(wanted.map(thinned).collect())

@@ -15,13 +15,15 @@ impl Memory {
         wanted: &dyn Fn(&str) -> bool,
         each: &mut dyn FnMut(&str, &str, Point),
     ) {
-        let inside = first_hour(ms(since))..first_hour(ms(until));
+        let edge = self.gone.get(host).copied().unwrap_or(i64::MIN);
+        let inside = first_hour(ms(since))..first_hour(ms(until)).min(edge);
         let hours = self.hours.iter().filter(|((h, m, _, hour), _)| h == host && wanted(m) && inside.contains(hour));
         for ((_, metric, item, hour), it) in hours {
             let at = time(hour.saturating_mul(HOUR_MS));
             each(metric, item, Point { at, min: it.min, mean: it.mean, max: it.max, boot: false });
         }
-        let inside = |kept: &&Kept| kept.host == host && kept.at >= ms(since) && kept.at < ms(until);
+        let since = ms(since).max(edge.saturating_mul(HOUR_MS));
+        let inside = |kept: &&Kept| kept.host == host && kept.at >= since && kept.at < ms(until);
         let mut list: Vec<&Kept> = self.samples.values().filter(inside).collect();
         list.sort_by_key(|kept| kept.at);
         for kept in list {

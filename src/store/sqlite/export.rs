@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::codec;
-use super::samples::host_id;
-use crate::model::fleet::Point;
+use super::samples::{host_id, hours_before};
+use crate::model::fleet::{Grain, Point};
 use crate::store::Place;
 use crate::store::shape::{HOUR_MS, first_hour, ms, time};
 
@@ -27,6 +27,10 @@ pub(super) fn part(
     each: &mut dyn FnMut(&str, &str, Point),
 ) -> rusqlite::Result<bool> {
     let Some(host) = host_id(conn, host)? else { return Ok(false) };
+    let edge = match place.edge {
+        Some(edge) => edge,
+        None => *place.edge.insert(hours_before(conn, host, Grain::Whole)?),
+    };
     if !place.hours_are_done {
         let next: Option<i64> = conn
             .prepare_cached("SELECT name FROM hourly WHERE host = ?1 AND name > ?2 ORDER BY name LIMIT 1")?
@@ -34,12 +38,12 @@ pub(super) fn part(
             .optional()?;
         if let Some(name) = next {
             place.name = name;
-            hours(conn, host, name, (first_hour(ms(since)), first_hour(ms(until))), wanted, each)?;
+            hours(conn, host, name, (first_hour(ms(since)), first_hour(ms(until)).min(edge)), wanted, each)?;
             return Ok(true);
         }
         place.hours_are_done = true;
     }
-    let (at, id) = place.sample.unwrap_or((ms(since), i64::MIN));
+    let (at, id) = place.sample.unwrap_or((ms(since).max(edge.saturating_mul(HOUR_MS)), i64::MIN));
     let mut layouts: HashMap<i64, Wanted> = HashMap::new();
     let sql = "SELECT at, id, layout, readings FROM sample
                WHERE host = ?1 AND at >= ?2 AND (at, id) > (?2, ?3) AND at < ?4 ORDER BY at, id LIMIT ?5";

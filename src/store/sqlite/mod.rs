@@ -11,8 +11,9 @@
 //! clock is more than five minutes ahead stands in series at the time of its receipt (`at`), with its own time beside
 //! it (`taken`). Keeping goes by the time of receipt, so that no host's clock makes its rows stay or vanish.
 //!
-//! `hourly` is what remains of pruned samples. A batch of pruning adds samples to their hours and removes them in one
-//! transaction: each sample counts once, wherever the program is killed.
+//! `hourly` is made of samples when their hour is over, by pruning or, of what comes later, as it arrives: of a host, every
+//! sample of an hour before `host.rolled` counts in its hour once, wherever the program is killed. Before `host.gone` only
+//! the hours are complete, from there on all samples are whole.
 //!
 //! **Replays.** `sample_key` makes a key one row. When samples are pruned, their boot remembers the highest sequence
 //! (`boot.pruned`): nothing at or under it is taken as new. A boot is forgotten when nothing of it came for longer than
@@ -38,9 +39,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{Backend, Place, Result, Store, StoreError};
+use super::{Backend, Place, Result, Span, Store, StoreError};
 use crate::model::alert::{Ack, Evaluation, Event, Incident, Mail, Pause, Plan, RuleState, Subject, Told};
-use crate::model::fleet::{Attempt, Consent, Heartbeat, HostFact, HostNow, Point, Pruned, Row, Series, Sweep};
+use crate::model::fleet::{Attempt, Consent, Grain, Heartbeat, HostFact, HostNow, Point, Pruned, Row, Series, Sweep};
 use crate::model::sample::{Process, Sample, SampleKey};
 use crate::model::silence::Silence;
 use crate::model::spec::StoreSpec;
@@ -56,6 +57,7 @@ mod migrate;
 mod open;
 mod outbox;
 mod people;
+mod roll;
 mod samples;
 mod texts;
 mod truth;
@@ -67,7 +69,8 @@ pub const BACKEND: Backend = Backend {
     open: |spec: &StoreSpec| Ok(Box::new(Sqlite::open(Path::new(&spec.location))?)),
     open_reading: |spec: &StoreSpec| {
         let path = Path::new(&spec.location);
-        Ok(Box::new(Sqlite { conn: open::open_reading(path)?, path: path.to_path_buf() }))
+        let conn = open::open_reading(path)?;
+        Ok(Box::new(Sqlite { conn, path: path.to_path_buf(), file: open::identity(path) }))
     },
     release: |spec: &StoreSpec| ballast::release(Path::new(&spec.location)),
     condition: |spec: &StoreSpec| look::condition(Path::new(&spec.location)),
@@ -129,9 +132,6 @@ impl Sqlite {
 }
 
 impl Store for Sqlite {
-    fn changes(&self) -> Result<i64> {
-        self.conn.query_row("PRAGMA data_version", [], |row| row.get(0)).map_err(|error| self.fail(&error))
-    }
     fn begin_sweep(&mut self, started: DateTime<Utc>, hosts: u32) -> Result<i64> {
         self.write(|c| samples::begin_sweep(c, started, hosts))
     }
@@ -165,8 +165,11 @@ impl Store for Sqlite {
     fn attempts(&self, host: &str, limit: usize) -> Result<Vec<Attempt>> {
         self.read(|c| samples::attempts(c, host, limit))
     }
-    fn series(&self, host: &str, metric: &str, since: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<Series>> {
-        self.read(|c| samples::series(c, host, metric, since, until))
+    fn series(&self, host: &str, metric: &str, span: Span, grain: Grain) -> Result<Vec<Series>> {
+        self.read(|c| samples::series(c, host, metric, span, grain))
+    }
+    fn edge(&self, host: &str, grain: Grain) -> Result<Option<DateTime<Utc>>> {
+        self.read(|c| samples::edge(c, host, grain))
     }
     fn part(
         &self,

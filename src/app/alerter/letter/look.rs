@@ -8,6 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::alert::words;
 use crate::app::past;
 use crate::model::alert::{Incident, Mail, MailState, Subject};
+use crate::model::fleet::Grain;
 use crate::model::rule::{self, RuleKind};
 use crate::model::sample::Process;
 use crate::store::Store;
@@ -62,7 +63,7 @@ impl Look for Shelf<'_> {
         // What is absent has no values to show.
         let judged = rule::parse(&subject.rule).filter(|(_, kind)| *kind != RuleKind::Absent);
         let metric = judged.map_or(subject.rule.as_str(), |(metric, _)| metric.name);
-        let found = past::series(self.store, &subject.host, metric, since, until).unwrap_or_default();
+        let found = past::series(self.store, &subject.host, metric, (since, until), Grain::Whole).unwrap_or_default();
         let found = found.into_iter().find(|series| series.item == subject.item);
         let points = found.map(|series| series.points).unwrap_or_default();
         let points: Points = points.iter().map(|point| (point.at, point.mean)).collect();

@@ -5,6 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::app::{past, then};
 use crate::model::derive::Formula;
 use crate::model::derived::DERIVED;
+use crate::model::fleet::Grain;
 use crate::model::level::Level;
 use crate::model::rule::RuleKind;
 use crate::model::sample::Reading;
@@ -14,6 +15,8 @@ use crate::view::screen::data::{Graph, Host, Limit, Past, Story};
 
 /// Tries that are shown.
 const ATTEMPTS: usize = 5;
+/// Dots of a chart on a wide terminal.
+const DOTS: usize = 400;
 /// How far back the newest value of a forecast may lie.
 const LATELY: TimeDelta = TimeDelta::hours(1);
 
@@ -28,7 +31,7 @@ pub fn host(spec: &FleetSpec, store: &dyn Store, name: &str, now: DateTime<Utc>)
     (host.readings, host.faults, host.facts, host.top) = (it.readings, it.faults, it.facts, it.processes);
     for foretold in DERIVED.iter().filter(|derived| matches!(derived.formula, Formula::Forecast(_))) {
         let metric = foretold.metric.name;
-        for series in past::series(store, name, metric, now - LATELY, now)? {
+        for series in past::series(store, name, metric, (now - LATELY, now), Grain::Whole)? {
             let newest = series.points.last().map(|point| point.mean);
             host.readings.extend(newest.map(|value| Reading { metric: metric.to_owned(), item: series.item, value }));
         }
@@ -55,7 +58,7 @@ pub fn problem(store: &dyn Store, id: i64) -> Result<Option<Story>> {
 /// The store's.
 pub fn past(spec: &FleetSpec, store: &dyn Store, past: &Past, now: DateTime<Utc>) -> Result<Graph> {
     let since = now - past.span;
-    let mut series = past::series(store, &past.host, &past.metric, since, now)?;
+    let mut series = past::series(store, &past.host, &past.metric, (since, now), Grain::of(now - since, DOTS))?;
     series.retain(|series| !series.points.is_empty());
     let limits = spec.host(&past.host).map(|host| limits(host, &past.metric)).unwrap_or_default();
     Ok(Graph { past: past.clone(), since, until: now, series, limits })
