@@ -54,11 +54,7 @@ pub fn health(site: &Site, request: &Request, source: &mut dyn Source) -> Answer
         hosts: sweep.hosts,
         failed: sweep.failed,
     });
-    let page = Page {
-        level: health.level.word(),
-        programs: programs.collect(),
-        sweeps: sweeps.collect(),
-    };
+    let page = Page { level: health.level.word(), programs: programs.collect(), sweeps: sweeps.collect() };
     let frame = Frame::new(site, request, source, &fleet)?;
     site.pages.page("health.html", "Health", &frame, &page)
 }
