@@ -47,6 +47,8 @@ fn what_is_open_to_others_asks_who_they_are_and_hides_what_they_say() {
     let home = Home::new("<web listen=\"0.0.0.0:8980\"/>");
     let said = home.fleet(&["check-config"]).ends_with(78);
     assert!(said.err.contains("config.xml:1:") && said.err.contains("0.0.0.0:8980 is open"), "{}", said.err);
+    let said = open("localhost", "", &[]).ends_with(2);
+    assert!(said.err.contains("write 127.0.0.1:8980 or [::1]:8980"), "{}", said.err);
     // Behind a proxy it may.
     let home = Home::new(&format!("{}{}", hosts(&["a"]), Home::web("behind-proxy=\"true\"")));
     let server = home.serve_with(&["--listen", "0.0.0.0:0"]);

@@ -96,6 +96,14 @@ fn read_with(file: &Path, draft: Option<&str>) -> Result<Loaded, Report> {
     Ok(loaded)
 }
 
+/// An address and port as `listen=` has it: `127.0.0.1:8980`, `[::1]:8980`, `localhost:8980`.
+///
+/// # Errors
+/// What to write instead.
+pub fn address(text: &str) -> Result<std::net::SocketAddr, String> {
+    resolve::address(text).map_err(|wrong| format!("{}; {}", wrong.text, wrong.mend))
+}
+
 /// Where a secret comes from, never the secret.
 #[must_use]
 pub fn describe(source: &SecretSource) -> String {

@@ -168,22 +168,29 @@ pub fn finish(mut response: Response, wishes: Wishes<'_>) -> Response {
     if response.status != 200 || response.header("set-cookie").is_some() {
         return response;
     }
-    response.headers.push(("vary", "accept-encoding, cookie, authorization".to_owned()));
-    let tag = format!("W/\"{}\"", stamp(&response.body));
-    let same = wishes.known.is_some_and(|known| known.split(',').any(|it| it.trim() == tag || it.trim() == "*"));
-    response.headers.push(("etag", tag));
-    if same {
-        response.status = 304;
-        response.body = Vec::new();
-        response.packed = None;
-        response.headers.retain(|(name, _)| *name != "content-type");
-        return response;
+    if response.header("cache-control") != Some("no-store") {
+        response = tagged(response, wishes.known);
     }
     let kind = response.header("content-type").unwrap_or_default();
     let worth = response.body.len() >= SMALL && !kind.starts_with("image/png") && !kind.starts_with("font/");
     if worth && wishes.encodings.is_some_and(takes_gzip) {
         response.body = response.packed.take().unwrap_or_else(|| pack(&response.body, Compression::fast()));
         response.headers.push(("content-encoding", "gzip".to_owned()));
+    }
+    response
+}
+
+/// With what names its content, and without it where the client has it already.
+fn tagged(mut response: Response, known: Option<&str>) -> Response {
+    response.headers.push(("vary", "accept-encoding, cookie, authorization".to_owned()));
+    let tag = format!("W/\"{}\"", stamp(&response.body));
+    let same = known.is_some_and(|known| known.split(',').any(|it| it.trim() == tag || it.trim() == "*"));
+    response.headers.push(("etag", tag));
+    if same {
+        response.status = 304;
+        response.body = Vec::new();
+        response.packed = None;
+        response.headers.retain(|(name, _)| *name != "content-type");
     }
     response
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use crate::app::context::Common;
 use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::app::serve::{self, Order};
+use crate::config;
 use crate::web::door::password;
 
 use super::ask;
@@ -17,7 +18,7 @@ pub struct Args {
     #[command(subcommand)]
     action: Option<Action>,
     /// Address and port, instead of listen= of <web> [default: 127.0.0.1:8980]
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = config::address)]
     listen: Option<SocketAddr>,
     /// A proxy in front of it speaks TLS and names the client in X-Forwarded-For
     #[arg(long)]

@@ -13,6 +13,8 @@ mod web;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+pub(super) use web::address;
+
 use super::report::Report;
 use super::services::services as typed_services;
 use super::tree::Node;

@@ -59,7 +59,7 @@ pub(super) fn web(node: Option<&Node>, report: &mut Report) -> WebSpec {
 }
 
 /// `127.0.0.1:8980`, `[::1]:8980`, `localhost:8980`.
-fn address(text: &str) -> Result<SocketAddr, Wrong> {
+pub(in crate::config) fn address(text: &str) -> Result<SocketAddr, Wrong> {
     let named = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
     let read = named.as_deref().unwrap_or(text).parse();
     read.or_else(|_| wrong(format!("\"{text}\" is not an address with a port"), "write 127.0.0.1:8980 or [::1]:8980"))

@@ -57,5 +57,6 @@ fn metrics(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {
         let facts = source.facts_now(node::FACTS)?;
         node::write(&mut page, &known, &facts, &chosen, request.now);
     }
-    Ok(Response::new(200, form.kind(), page.done()))
+    // Long, and new each time: nobody would ask for it by its tag.
+    Ok(Response::new(200, form.kind(), page.done()).with("cache-control", "no-store"))
 }
