@@ -1,4 +1,4 @@
-//! A source for tests: an empty fleet that writes down what it is ordered.
+//! A source for tests: a fleet without a store that writes down what it is ordered.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,18 +11,20 @@ use crate::model::filter::Filter;
 use crate::model::fleet::{HostFact, HostNow, Series};
 use crate::model::level::Level;
 use crate::model::sample::Process;
-use crate::model::snapshot::Snapshot;
+use crate::model::snapshot::{HostRow, Snapshot};
 
-/// What was ordered.
+/// What it shows, and what was ordered.
 #[derive(Default)]
 pub struct Fake {
+    /// Worst first; none at first.
+    pub hosts: Vec<HostRow>,
     pub orders: Vec<String>,
 }
 
 impl Source for Fake {
     fn fleet(&mut self, _: &Filter) -> Told<Arc<Snapshot>> {
         let interval = Duration::from_secs(300);
-        Ok(Arc::new(Snapshot { now: now(), interval, hosts: Vec::new(), fleet: Vec::new() }))
+        Ok(Arc::new(Snapshot { now: now(), interval, hosts: self.hosts.clone(), fleet: Vec::new() }))
     }
     fn latest(&mut self, _: &[&str]) -> Told<Vec<HostNow>> {
         Ok(Vec::new())

@@ -20,7 +20,7 @@ class Browser {
       timeout: PATIENCE,
     });
     fs.mkdirSync(pictures, { recursive: true });
-    return Object.assign(new Browser(), { browser, url, pictures, faults: [], hosts: new Set() });
+    return Object.assign(new Browser(), { browser, url, pictures, faults: [], hosts: new Set(), away: false });
   }
 
   // A new window; `look` is what playwright calls context options.
@@ -37,7 +37,7 @@ class Browser {
     });
     page.on('pageerror', (error) => this.faults.push(`${page.url()}: ${error.stack}`));
     page.on('console', (message) => {
-      const expected = /Failed to load resource: the server responded with a status of 4\d\d|ERR_CONNECTION_REFUSED/.test(message.text());
+      const expected = /the server responded with a status of 4\d\d/.test(message.text()) || (this.away && /net::ERR_/.test(message.text()));
       if (message.type() === 'error' && !expected) this.faults.push(`${page.url()}: ${message.text()}`);
     });
     page.on('dialog', (dialog) => {

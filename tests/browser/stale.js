@@ -9,6 +9,7 @@ story(async (browser, pid) => {
   await browser.open(page, '/');
   assert.match(await page.textContent('#pulse'), /live/);
   await page.clock.runFor(1000);
+  browser.away = true;
   process.kill(Number(pid), 'SIGKILL');
   await until('it is seen that the server is away', async () => {
     await page.clock.runFor(16000);

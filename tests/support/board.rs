@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use fleet_health::model::alert::{Ending, Evaluation, Event, Incident, Mail, MailState, Plan, Subject, Tells, Told};
+use fleet_health::model::alert::{Ending, Evaluation, Event, Incident, Mail, MailState, Plan, Tells, Told};
 use fleet_health::model::cause::Cause;
 use fleet_health::model::fleet::{Attempt, Heartbeat, Outcome};
 use fleet_health::model::job::Traffic;
@@ -18,6 +18,11 @@ use fleet_health::model::level::Level;
 use fleet_health::model::sample::{By, Fact, Fault, FaultKind, Process, Reading, Sample, SampleKey};
 use fleet_health::store::Store;
 use fleet_health::store::sqlite::Sqlite;
+
+#[path = "filled.rs"]
+mod filled;
+
+pub use filled::incident;
 
 /// Who signs in.
 pub const PASSWORD: &str = "correct horse battery staple";
@@ -231,29 +236,6 @@ pub fn set(sample: &mut Sample, metric: &str, item: &str, value: f64) {
 pub fn attempt(host: &str, at: DateTime<Utc>, outcome: Outcome) -> Attempt {
     let traffic = Traffic { sent: 5400, received: 7100, round_trips: 8, shipped: false };
     Attempt { host: host.to_owned(), at, took: Duration::from_millis(740), outcome, traffic }
-}
-
-pub fn incident(
-    id: i64,
-    host: &str,
-    rule: &str,
-    item: &str,
-    level: Level,
-    opened: DateTime<Utc>,
-    text: &str,
-) -> Incident {
-    Incident {
-        id,
-        subject: Subject { host: host.to_owned(), rule: rule.to_owned(), item: item.to_owned() },
-        level,
-        worst: level,
-        opened,
-        changed: opened,
-        closed: None,
-        ending: None,
-        value: 0.97,
-        text: text.to_owned(),
-    }
 }
 
 pub fn closed(mut incident: Incident, at: DateTime<Utc>) -> Incident {

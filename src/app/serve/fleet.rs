@@ -38,6 +38,11 @@ pub struct Fleet {
 }
 
 impl Fleet {
+    /// Somebody changed something and looks at it now: the next reading is a new one.
+    pub fn forget(&self) {
+        *self.watch.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// The last reading, or a new one where the store changed since. While one thread reads, the others are given the last.
     ///
     /// # Errors

@@ -127,7 +127,9 @@ impl<'a> Reader<'a> {
     /// A person's order: refused with what is wrong, or carried out through a handle of its own.
     fn order<T>(&self, work: impl FnOnce(&mut dyn Store) -> Result<T, Failure>) -> Told<T> {
         let mut store = context::open_store(&self.spec).map_err(failed)?;
-        work(store.as_mut()).map_err(failed)
+        let done = work(store.as_mut()).map_err(failed);
+        self.shared.fleet.forget();
+        done
     }
 
     fn listed(&self, incident: Incident, ack: Option<Ack>, silenced: bool, told: bool) -> Listed {

@@ -236,7 +236,8 @@ fn few(value: f64) -> f64 {
         return 0.0;
     }
     let scale = 10f64.powi(3 - value.abs().log10().floor() as i32);
-    if scale.is_finite() && scale > 0.0 { (value * scale).round() / scale } else { value }
+    // At the ends of what a number holds, rounding leads out of it.
+    Some((value * scale).round() / scale).filter(|few| few.is_finite()).unwrap_or(value)
 }
 
 /// Where points are missing the line is broken: nothing was measured there, and a line would say otherwise.

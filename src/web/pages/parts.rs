@@ -157,9 +157,10 @@ pub fn natural(name: &str) -> Natural {
         let (word, after) = rest.split_at(words);
         let digits = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
         let (number, after) = after.split_at(digits);
-        // A name that is one long number is ordered as the greatest.
+        // No number stands before every number, and one that is too long behind them.
+        let worth = if number.is_empty() { 0 } else { number.parse().unwrap_or(u64::MAX) };
         parts.push((0, word.to_lowercase()));
-        parts.push((number.parse().unwrap_or(u64::MAX), number.to_owned()));
+        parts.push((worth, number.to_owned()));
         rest = after;
     }
     parts

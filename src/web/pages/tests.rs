@@ -1,70 +1,12 @@
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
-use std::time::Duration;
-
-use chrono::{DateTime, Utc};
 
 use crate::model::alert::{Incident, Subject};
-use crate::model::filter::Filter;
-use crate::model::fleet::{HostFact, HostNow, Series};
 use crate::model::level::Level;
-use crate::model::sample::{Process, Reading};
-use crate::model::snapshot::{HostRow, Problem, Snapshot, State};
-use crate::web::request::Incoming;
+use crate::model::sample::Reading;
+use crate::model::snapshot::{HostRow, Problem, State};
+use crate::web::fake::{Fake, ask, now};
 use crate::web::response::Response;
 use crate::web::site::{Rules, Site};
-use crate::web::source::{AckOrder, Health, Host, Hush, Listed, SilenceOrder, Source, Story, Stretch, Told, Which};
-
-/// A fleet without a store.
-struct Made(Arc<Snapshot>);
-
-impl Source for Made {
-    fn fleet(&mut self, _: &Filter) -> Told<Arc<Snapshot>> {
-        Ok(Arc::clone(&self.0))
-    }
-    fn latest(&mut self, _: &[&str]) -> Told<Vec<HostNow>> {
-        Ok(Vec::new())
-    }
-    fn facts_now(&mut self, _: &[&str]) -> Told<Vec<(String, HostFact)>> {
-        Ok(Vec::new())
-    }
-    fn host(&mut self, _: &str) -> Told<Option<Host>> {
-        Ok(None)
-    }
-    fn series(&mut self, _: &Stretch<'_>) -> Told<Vec<Series>> {
-        Ok(Vec::new())
-    }
-    fn top(&mut self, _: &str, _: DateTime<Utc>) -> Told<Option<(DateTime<Utc>, Vec<Process>)>> {
-        Ok(None)
-    }
-    fn incidents(&mut self, _: Which<'_>) -> Told<Vec<Listed>> {
-        Ok(Vec::new())
-    }
-    fn incident(&mut self, _: i64) -> Told<Option<Story>> {
-        Ok(None)
-    }
-    fn silences(&mut self) -> Told<Vec<Hush>> {
-        Ok(Vec::new())
-    }
-    fn health(&mut self) -> Told<Health> {
-        let (parts, sweeps, beats) = (Vec::new(), Vec::new(), Vec::new());
-        Ok(Health { level: Level::Ok, line: String::new(), parts, sweeps, beats, queued: 0 })
-    }
-    fn acknowledge(&mut self, _: &AckOrder) -> Told<()> {
-        Ok(())
-    }
-    fn silence(&mut self, _: &SilenceOrder) -> Told<i64> {
-        Ok(1)
-    }
-    fn end_silence(&mut self, _: i64) -> Told<()> {
-        Ok(())
-    }
-}
-
-fn now() -> DateTime<Utc> {
-    DateTime::from_timestamp(1_795_291_200, 0).unwrap()
-}
 
 fn reading(metric: &str, item: &str, value: f64) -> Reading {
     Reading { metric: metric.to_owned(), item: item.to_owned(), value }
@@ -111,27 +53,17 @@ fn host(n: u32) -> HostRow {
     }
 }
 
-fn fleet(hosts: u32) -> Made {
+fn fleet(hosts: u32) -> Fake {
     let mut hosts: Vec<HostRow> = (0..hosts).map(host).collect();
     hosts.sort_by(|a, b| a.order().cmp(&b.order()));
-    Made(Arc::new(Snapshot { now: now(), interval: Duration::from_secs(300), hosts, fleet: Vec::new() }))
+    Fake { hosts, ..Fake::default() }
 }
 
-fn get(site: &Site, source: &mut Made, target: &str) -> Response {
-    let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    let incoming = Incoming {
-        method: "GET".to_owned(),
-        authority: None,
-        target: target.to_owned(),
-        headers: vec![header("host", "localhost"), header("accept", "text/html"), header("accept-encoding", "gzip")],
-        body: Vec::new(),
-        peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        now: now(),
-    };
-    site.answer(&incoming, source)
+fn get(site: &Site, source: &mut Fake, target: &str) -> Response {
+    site.answer(&ask("GET", target, &[("accept", "text/html"), ("accept-encoding", "gzip")], ""), source)
 }
 
-fn text(site: &Site, source: &mut Made, target: &str) -> String {
+fn text(site: &Site, source: &mut Fake, target: &str) -> String {
     let packed = get(site, source, target);
     assert_eq!(packed.status, 200, "{target}");
     let mut read = String::new();
