@@ -29,7 +29,7 @@ fn every_metric_of_the_catalogue_but_the_reckoned_ones_has_a_source() {
         .filter(|metric| !metric.is_of_service())
         .map(|metric| metric.name)
         // Reckoned elsewhere, and that of a machine that is a container.
-        .filter(|name| !["host.silent", "probe.cpu", "memory.limit"].contains(name))
+        .filter(|name| !["host.silent", "probe.cpu", "probe.seconds", "memory.limit"].contains(name))
         .filter(|name| !got.readings.iter().any(|r| r.metric == *name))
         .collect();
     assert!(missing.is_empty(), "{missing:?} {:?}", got.faults);
@@ -74,21 +74,36 @@ fn without_a_boot_id_the_time_of_boot_stands_for_it() {
 /// What an earlier sample left, at this time after boot in milliseconds.
 fn past(at: u64) -> Past {
     let processes = Processes::parse(format!("{at}\n").as_bytes());
-    let updates = Updates::parse(b"1700000000 5 1\n");
+    let updates = Updates::parse(b"1700000000 5 1 vim\n");
+    let answers = Answers::parse(ANSWERS.as_bytes());
+    let mut restarts = Restarts::default();
+    restarts.look(at, Vec::new());
     Past {
         now: 1_700_000_100,
         totals: Some(Totals::kept([0; 8], at)),
         processes,
         updates,
         smart: smart(),
+        answers,
+        restarts,
         command_lines: false,
     }
 }
 
+/// Of a machine with all that can be asked; the values are those of the questions' own tests.
+const ANSWERS: &str = r#"[
+    ["pool.lvm", {"at": 1700000000, "values": [["lvm.alarm", "v/p", 0], ["lvm.used", "v/p", 0.5], ["lvm.metadata.used", "v/p", 0.1]]}],
+    ["ipmi", {"at": 1700000000, "values": [["ipmi.alarm", "ipmi/Fan1", 0], ["power.draw", "ipmi/Pwr", 168]]}],
+    ["kernel.log", {"at": 1700000000, "values": [["kernel.crashes", "", 0]]}],
+    ["port", {"at": 1700000000, "facts": [["port.process", "tcp/22", "sshd"]]}],
+    ["reboot.services", {"at": 1700000000, "values": [["reboot.services.outdated", "", 0]]}],
+    ["security.firewall", {"at": 1700000000, "values": [["security.firewall.rules", "", 9]]}],
+    ["security.sshd", {"at": 1700000000, "values": [["security.sshd.root-password", "", 0]]}]
+]"#;
+
 /// Of a disk that says everything that any kind of disk says.
 fn smart() -> Option<Smart> {
-    let health =
-        r#""failed":false,"critical":0,"reallocated":0,"pending":0,"media_errors":0,"power_on_hours":7,"wear":3"#;
+    let health = r#""failed":false,"critical":0,"reallocated":0,"pending":0,"media_errors":0,"crc_errors":0,"power_on_hours":7,"wear":3"#;
     Smart::parse(format!(r#"{{"at":1700000000,"disks":[["sda",{{{health}}}]]}}"#).as_bytes())
 }
 
@@ -130,12 +145,36 @@ fn surroundings(folder: &std::path::Path, write: &dyn Fn(&str, &str)) {
     write("proc/sys/net/netfilter/nf_conntrack_max", "10\n");
     write("etc/kernel/postinst.d/unattended-upgrades", "");
     write("lib/modules/6.1.0-18-amd64/modules.dep", "");
-    write("run/utmp", "");
+    write("run/systemd/sessions/3", "USER=ada\nTTY=pts/0\nCLASS=user\nSTATE=active\n");
+    write("dev/pts/0", "");
+    write("var/log/btmp", "");
+    container::tests::docker(folder);
     write("var/lib/apt/lists/lock", "");
     write("etc/nginx/ssl/a.pem", include_str!("certificate/fleet.pem"));
     write("run/systemd/system/x", "");
     std::fs::create_dir_all(folder.join("run/systemd/units")).unwrap();
     std::os::unix::fs::symlink("0", folder.join("run/systemd/units/invocation:a.service")).unwrap();
+    for (file, text) in [
+        ("random/entropy_avail", "256"),
+        ("sem", "32000 1024000000 500 8"),
+        ("shmmni", "4096"),
+        ("msgmni", "32000"),
+        ("pty/nr", "3"),
+        ("pty/max", "4096"),
+    ] {
+        write(&format!("proc/sys/kernel/{file}"), text);
+    }
+    for list in ["sem", "shm", "msg"] {
+        write(&format!("proc/sysvipc/{list}"), "key\n");
+    }
+    write("proc/key-users", "0: 75 74/74 72/1000000 1474/25000000\n");
+    write("dev/ipmi0", "");
+    for program in ["lvs", "nft", "sshd"] {
+        write(&format!("usr/sbin/{program}"), "");
+    }
+    for program in ["ipmitool", "dmesg", "ss"] {
+        write(&format!("usr/bin/{program}"), "");
+    }
     let clock = "echo A,10.0.0.1,2,0.0,0.001,0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,Normal";
     let units = "case $1 in list-units) echo a.service loaded failed failed A;; show) echo Id=a.service;
         echo NRestarts=3; echo ActiveState=activating; echo StateChangeTimestampMonotonic=1;; esac";
