@@ -205,7 +205,7 @@ impl Question {
         let unanswered = answer.is_none();
         let answer = answer.unwrap_or_default();
         let refused = unanswered && !is_root && self.who != Who::Anybody;
-        Answer { at: now, denied: !is_root && answer.denied || refused, failed: unanswered && !refused, ..answer }
+        Answer { at: now, denied: !is_root && answer.denied || refused, failed: answer.failed || unanswered && !refused, ..answer }
     }
 }
 

@@ -33,7 +33,8 @@ pub(super) enum Trees {
 impl Trees {
     pub(super) fn open(root: &Root) -> Option<Self> {
         let base = Folder::open(root, "/sys/fs/cgroup").ok()?;
-        if base.text("cgroup.controllers").is_some() {
+        // The file is empty where all controllers are in the trees of v1.
+        if base.stat(b"cgroup.controllers").is_ok() {
             return Some(Self::V2(base));
         }
         // Controllers share a tree under both names, `cpu,cpuacct`, and systemd links each to it.
