@@ -72,7 +72,8 @@ fn zypper_says_so_too_and_what_is_locked() {
     let machine = Machine::new("rpm.sh");
     let root = format!("{}/root", machine.path());
     machine.install("/usr/bin/zypper", &format!("--root {root}"));
-    let zypper = |arguments: &[&str]| run("zypper", &[&["--root", &root, "--non-interactive", "-q"], arguments].concat());
+    let zypper =
+        |arguments: &[&str]| run("zypper", &[&["--root", &root, "--non-interactive", "-q"], arguments].concat());
     zypper(&["addrepo", "--no-gpgcheck", &format!("file://{}/repo", machine.path()), "r"]);
     zypper(&["refresh"]);
     zypper(&["addlock", "kernel-default"]);
@@ -122,7 +123,9 @@ fn chrony_says_that_its_clock_is_right() {
     // It opens no socket where others might look.
     fs::set_permissions(at, fs::Permissions::from_mode(0o700)).unwrap();
     let socket = format!("{at}/chronyd.sock");
-    let configuration = format!("local stratum 5\nserver 127.0.0.1 offline\nport 0\ncmdport 0\nbindcmdaddress {socket}\npidfile {at}/pid\n");
+    let configuration = format!(
+        "local stratum 5\nserver 127.0.0.1 offline\nport 0\ncmdport 0\nbindcmdaddress {socket}\npidfile {at}/pid\n"
+    );
     fs::write(format!("{at}/chrony.conf"), configuration).unwrap();
     let mut chronyd = command("/usr/sbin/chronyd");
     chronyd.args(["-x", "-n", "-u", "root", "-f", &format!("{at}/chrony.conf")]).stderr(Stdio::null());

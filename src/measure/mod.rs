@@ -124,7 +124,7 @@ pub const COLLECTORS: &[Collector] = &[
         help: "Temperatures and fans, from hwmon and thermal",
         collect: temperature::collect,
     },
-    Collector { name: "power", help: "Power supplies and batteries", collect: power::collect },
+    Collector { name: "power", help: "Power supplies, batteries and what processors take", collect: power::collect },
     Collector { name: "cpu.frequency", help: "Clock of the processors and heat", collect: frequency::collect },
     Collector { name: "cgroup", help: "Slices, services and containers, from their cgroups", collect: cgroup::collect },
     Collector {
@@ -139,7 +139,11 @@ pub const COLLECTORS: &[Collector] = &[
         help: "Access control, accounts of root, digests of files",
         collect: security::collect,
     },
-    Collector { name: "users", help: "Sessions of people, from systemd-logind or utmp", collect: users::collect },
+    Collector {
+        name: "users",
+        help: "Sessions of people and failed logins, from systemd-logind, utmp, btmp",
+        collect: users::collect,
+    },
     Collector {
         name: "reboot",
         help: "Whether packages or a newer kernel wait for a reboot",
@@ -192,7 +196,7 @@ pub const COLLECTORS: &[Collector] = &[
     },
     Collector {
         name: "time",
-        help: "Whether the clock is right, from chronyd, ntpd or timesyncd",
+        help: "Whether the clock is right, from chronyd, ntpd, timesyncd or the kernel",
         collect: time::collect,
     },
     Collector { name: "systemd", help: "Units that failed or linger, from systemctl", collect: systemd::collect },

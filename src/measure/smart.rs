@@ -83,7 +83,7 @@ pub(super) fn collect(root: &Root, out: &mut Out) {
             }
         }
         None if privileged::right(root) == Right::None => refuse(out),
-        None => out.fault("", FaultKind::Absent, "smartctl: it is asked after a sample was handed over"),
+        None => out.fault("", FaultKind::Absent, "smartctl: asked now and then, after a visit of the collector"),
     }
 }
 

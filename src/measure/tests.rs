@@ -235,6 +235,43 @@ fn a_container_without_parts_of_proc_says_what_it_lacks_and_is_measured_against_
     }
 }
 
+/// In the shapes of CentOS 7 (Linux 3.10): cgroup v1, no pressure, no OOM kills, direct reclaim by zone.
+#[test]
+fn an_old_kernel_gives_what_it_has_and_no_zeros_for_the_rest() {
+    let (_folder, root) = fixture::machine(include_str!("fixtures/linux-3.10.txt"));
+    let got = measure(&root, past(4_000_000));
+    let value =
+        |metric: &str, item: &str| got.readings.iter().find(|r| r.metric == metric && r.item == item).map(|r| r.value);
+    for (metric, item, expected) in [
+        ("memory.used", "", 0.25),
+        ("vm.major-faults", "", 1093.0),
+        ("vm.allocation-stalls", "", 5.0),
+        ("vm.direct-scans", "", 10.0),
+        ("swap.in", "", 7.0),
+        ("disk.reads", "sda", 9521.0),
+        ("disk.queue.seconds", "sda", 40.42),
+        ("network.receive.bytes", "eth0", 64_107_236.0),
+        ("softnet.squeezes", "", 2.0),
+        ("tcp.segments.repeated", "", 12.0),
+        ("port.exposed", "", 1.0),
+        ("process.count", "", 1.0),
+        ("limit.entropy", "", 162.0),
+        ("cgroup.memory", "sshd.service", 1_048_576.0),
+        ("cgroup.cpu.seconds", "sshd.service", 7.25),
+    ] {
+        assert_eq!(value(metric, item).map(|value| (value * 1000.0).round() / 1000.0), Some(expected), "{metric}");
+    }
+    for metric in
+        ["disk.discards", "disk.flushes", "pressure.some", "vm.oom-kills", "cgroup.oom-kills", "cgroup.pressure"]
+    {
+        assert!(!got.readings.iter().any(|r| r.metric == metric), "{metric}");
+    }
+    let end = got.facts.iter().find(|fact| fact.name == "host.support.end").map(|fact| fact.text.as_str());
+    assert_eq!(end, Some("2024-06-30"));
+    let vm = got.faults.iter().find(|fault| fault.section == "vm");
+    assert_eq!(vm.map(|fault| fault.kind), Some(FaultKind::Unsupported), "{:?}", got.faults);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
     #[test]

@@ -148,7 +148,7 @@ pub(super) fn collect(root: &Root, out: &mut Out) {
             out.malformed("", format!("{} did not say which updates there are", manager.program));
         }
         None => {
-            let text = format!("{} takes long; it is asked after a sample was handed over", manager.program);
+            let text = format!("{}: asked now and then, after a visit of the collector", manager.program);
             out.fault("", FaultKind::Absent, text);
         }
     }

@@ -35,6 +35,8 @@ enum Who {
     Anybody,
     /// Everybody may try; what is refused is asked again as root.
     Perhaps,
+    /// Everybody is answered in part, root whole.
+    Partly,
     /// Root.
     Root,
 }
@@ -144,11 +146,11 @@ pub(super) fn show(root: &Root, name: &str, out: &mut Out) {
     };
     let answer = out.past.answers.as_ref().and_then(|answers| answers.of(question.name)).cloned();
     let Some(answer) = answer else {
-        if question.who == Who::Root && privileged::right(root) == Right::None {
+        if matches!(question.who, Who::Root | Who::Partly) && privileged::right(root) == Right::None {
             return out.fault("", FaultKind::Denied, line());
         }
         let what = if program.is_empty() { question.from } else { program };
-        return out.fault("", FaultKind::Absent, format!("{what}: it is asked after a sample was handed over"));
+        return out.fault("", FaultKind::Absent, format!("{what}: asked now and then, after a visit of the collector"));
     };
     if answer.denied {
         out.fault("", FaultKind::Denied, line());
@@ -196,7 +198,7 @@ impl Question {
             Who::Root => as_root(),
             _ if is_root || program.is_empty() => plainly(),
             Who::Anybody => plainly(),
-            Who::Perhaps => {
+            Who::Perhaps | Who::Partly => {
                 let plain = plainly();
                 let whole = plain.as_ref().is_some_and(|answer| !answer.denied);
                 if whole { plain } else { as_root().or_else(|| plain.map(|plain| Answer { denied: true, ..plain })) }
@@ -205,7 +207,12 @@ impl Question {
         let unanswered = answer.is_none();
         let answer = answer.unwrap_or_default();
         let refused = unanswered && !is_root && self.who != Who::Anybody;
-        Answer { at: now, denied: !is_root && answer.denied || refused, failed: answer.failed || unanswered && !refused, ..answer }
+        Answer {
+            at: now,
+            denied: !is_root && answer.denied || refused,
+            failed: answer.failed || unanswered && !refused,
+            ..answer
+        }
     }
 }
 

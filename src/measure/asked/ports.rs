@@ -9,7 +9,7 @@ use crate::measure::text::lines;
 
 pub(super) const QUESTION: Question = Question {
     name: "port",
-    who: Who::Perhaps,
+    who: Who::Partly,
     idle: |_| None,
     asked: &[("/usr/bin/ss", ARGUMENTS), ("/usr/sbin/ss", ARGUMENTS), ("/sbin/ss", ARGUMENTS), ("/bin/ss", ARGUMENTS)],
     from: "ss (of iproute2)",
