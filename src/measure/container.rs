@@ -1,13 +1,11 @@
 //! Containers as docker or podman know them, where this user may ask their socket; who may not, and every other runtime,
 //! is told of by cgroups alone.
 
-use std::collections::HashSet;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::out::Out;
 use super::root::Root;
@@ -21,24 +19,22 @@ const MAX_CONTAINERS: usize = 64;
 /// The most containers that are asked for their restarts, each by itself.
 const MAX_ASKED: usize = 16;
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Container {
-    id: String,
-    #[serde(default)]
-    names: Vec<String>,
-    #[serde(default)]
-    image: String,
-    #[serde(default)]
-    state: String,
-    #[serde(default)]
-    status: String,
+/// One of the list.
+struct Container<'a> {
+    id: &'a str,
+    name: &'a str,
+    image: &'a str,
+    state: &'a str,
+    status: &'a str,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Particulars {
-    restart_count: Option<u64>,
+impl<'a> Container<'a> {
+    fn of(value: &'a Value) -> Self {
+        let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
+        let name = value.get("Names").and_then(|names| names.get(0)?.as_str()).unwrap_or_else(|| text("Id"));
+        let name = name.trim_start_matches('/');
+        Self { id: text("Id"), name, image: text("Image"), state: text("State"), status: text("Status") }
+    }
 }
 
 pub(super) fn collect(root: &Root, out: &mut Out) {
@@ -49,8 +45,9 @@ pub(super) fn collect(root: &Root, out: &mut Out) {
         }
         asked = true;
         let end = Instant::now() + PATIENCE;
-        match get::<Vec<Container>>(root, socket, "/containers/json?all=1", end) {
-            Ok(list) => put(root, (runtime, socket), &list, end, out),
+        match get(root, socket, "/containers/json?all=1", end) {
+            Ok(Value::Array(list)) => put(root, (runtime, socket), &list, end, out),
+            Ok(_) => out.malformed(runtime, format!("{socket}: not a list of containers")),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 let text = format!("{socket}: for root and its group only, who may do all that root may");
                 out.fault(runtime, FaultKind::Denied, text);
@@ -70,26 +67,26 @@ pub(super) fn collect(root: &Root, out: &mut Out) {
     }
 }
 
-fn put(root: &Root, (runtime, socket): (&str, &str), list: &[Container], end: Instant, out: &mut Out) {
+fn put(root: &Root, (runtime, socket): (&str, &str), list: &[Value], end: Instant, out: &mut Out) {
     if list.len() > MAX_CONTAINERS {
         out.fault(runtime, FaultKind::Cut, format!("{} containers, {MAX_CONTAINERS} are told of", list.len()));
     }
-    let mut names = HashSet::new();
+    let mut names: Vec<String> = Vec::new();
     let mut running = 0;
-    for container in list.iter().take(MAX_CONTAINERS) {
-        let name = container.names.first().map_or(container.id.as_str(), |name| name.trim_start_matches('/'));
-        let item = format!("{runtime}/{name}");
-        if !names.insert(item.clone()) {
+    for container in list.iter().take(MAX_CONTAINERS).map(Container::of) {
+        let item = format!("{runtime}/{}", container.name);
+        if names.contains(&item) {
             continue;
         }
-        out.whole("container.alarm", &item, alarm(container));
-        out.fact("container.image", &item, &container.image);
+        names.push(item.clone());
+        out.whole("container.alarm", &item, alarm(&container));
+        out.fact("container.image", &item, container.image);
         running += 1;
         let id = container.id.bytes().all(|b| b.is_ascii_hexdigit());
-        if id && matches!(container.state.as_str(), "running" | "restarting") && running <= MAX_ASKED {
-            let particulars = get::<Particulars>(root, socket, &format!("/containers/{}/json", container.id), end);
+        if id && matches!(container.state, "running" | "restarting") && running <= MAX_ASKED {
+            let particulars = get(root, socket, &format!("/containers/{}/json", container.id), end);
             // Gone since it was listed: no fault.
-            if let Some(count) = particulars.ok().and_then(|it| it.restart_count) {
+            if let Some(count) = particulars.ok().and_then(|it| it.get("RestartCount")?.as_u64()) {
                 out.whole("container.restarts", &item, count);
             }
         }
@@ -99,7 +96,7 @@ fn put(root: &Root, (runtime, socket): (&str, &str), list: &[Container], end: In
 /// `Up 3 hours (unhealthy)`, `Exited (137) 2 days ago`.
 fn alarm(container: &Container) -> u64 {
     let exited_well = container.status.starts_with("Exited (0)");
-    match container.state.as_str() {
+    match container.state {
         "dead" | "restarting" => 2,
         "running" if container.status.contains("(unhealthy)") => 2,
         "paused" => 1,
@@ -109,7 +106,7 @@ fn alarm(container: &Container) -> u64 {
 }
 
 /// Asks by HTTP/1.0, so that the answer comes whole and ends with the connection.
-fn get<T: DeserializeOwned>(root: &Root, socket: &str, path: &str, end: Instant) -> io::Result<T> {
+fn get(root: &Root, socket: &str, path: &str, end: Instant) -> io::Result<Value> {
     let left = || Some(end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1)));
     let mut stream = UnixStream::connect(root.path(socket))?;
     stream.set_write_timeout(left())?;

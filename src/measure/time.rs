@@ -3,6 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
+use super::asked;
 use super::command;
 use super::out::Out;
 use super::root::Root;
@@ -10,7 +11,7 @@ use crate::model::sample::FaultKind;
 
 const PATIENCE: Duration = Duration::from_secs(2);
 /// systemd-timesyncd's folder, and the file that it makes once the clock is right.
-const TIMESYNC: &str = "/run/systemd/timesync";
+pub(super) const TIMESYNC: &str = "/run/systemd/timesync";
 /// After so many seconds without being set the kernel no longer trusts its clock: it reckons with 500 millionths of
 /// error, and with 16 s of it the clock is no more synchronized.
 const FORGOTTEN: i64 = 32_000;
@@ -18,38 +19,47 @@ const SYNCHRONIZED: &str = "/run/systemd/timesync/synchronized";
 
 /// What a time service says.
 #[derive(Debug, Default, PartialEq)]
-struct Clock {
+pub(super) struct Clock {
     synchronized: bool,
     /// Seconds, without sign.
     offset: Option<f64>,
     /// The most that the clock may be off, in seconds.
     error: Option<f64>,
     stratum: Option<u64>,
-    source: String,
+    pub(super) source: String,
 }
 
 pub(super) fn collect(root: &Root, out: &mut Out) {
     let service = ask(root, &["/usr/bin/chronyc"], &["-n", "-c", "tracking"], chrony)
         .or_else(|| ask(root, &["/usr/bin/ntpq", "/usr/sbin/ntpq"], &["-n", "-c", "rv"], ntp))
         .or_else(|| timesyncd(root, out.past.now));
+    if service.is_none() && asked::clock(out) {
+        return;
+    }
     let Some(clock) = service.or_else(|| kernel(root)) else {
         let text = "neither chronyd, ntpd nor systemd-timesyncd answers here, nor is there a program that tells what the \
                     kernel says: adjtimex, busybox or timedatectl";
         return out.fault("", FaultKind::Absent, text);
     };
-    out.whole("time.synchronized", "", u64::from(clock.synchronized));
-    // To a microsecond.
-    let exact = |seconds: f64| (seconds * 1e6).round() / 1e6;
-    if let Some(offset) = clock.offset {
-        out.put("time.offset", "", exact(offset));
-    }
-    if let Some(error) = clock.error.filter(|error| error.is_finite() && *error >= 0.0 && clock.synchronized) {
-        out.put("time.error", "", exact(error));
-    }
-    if let Some(stratum) = clock.stratum {
-        out.whole("time.stratum", "", stratum);
+    for (metric, value) in clock.values().into_iter().flatten() {
+        out.put(metric, "", value);
     }
     out.fact("time.source", "", &clock.source);
+}
+
+impl Clock {
+    /// What is known of it; times to a microsecond.
+    #[allow(clippy::cast_precision_loss, reason = "a stratum is 16 at most")]
+    pub(super) fn values(&self) -> [Option<(&'static str, f64)>; 4] {
+        let exact = |seconds: f64| (seconds * 1e6).round() / 1e6;
+        let error = self.error.filter(|error| error.is_finite() && *error >= 0.0 && self.synchronized);
+        [
+            Some(("time.synchronized", f64::from(u8::from(self.synchronized)))),
+            self.offset.map(|offset| ("time.offset", exact(offset))),
+            error.map(|error| ("time.error", exact(error))),
+            self.stratum.map(|stratum| ("time.stratum", stratum as f64)),
+        ]
+    }
 }
 
 /// systemd-timesyncd touches its file whenever it sets the clock right.
@@ -64,10 +74,21 @@ fn timesyncd(root: &Root, now: i64) -> Option<Clock> {
 
 /// What the kernel itself says, whoever set its clock: adjtimex(2), by a program that calls it, because Rust can only do
 /// that unsafely. `timedatectl` comes last: it may start a service that answers.
+pub(super) const KERNEL: &[(&str, &[&str])] = &[
+    ("/usr/bin/busybox", &["adjtimex"]),
+    ("/bin/busybox", &["adjtimex"]),
+    ("/usr/sbin/adjtimex", &["--print"]),
+    ("/sbin/adjtimex", &["--print"]),
+    ("/usr/bin/timedatectl", &["show", "--property=NTPSynchronized"]),
+];
+
 fn kernel(root: &Root) -> Option<Clock> {
-    ask(root, &["/usr/bin/busybox", "/bin/busybox"], &["adjtimex"], adjtimex)
-        .or_else(|| ask(root, &["/usr/sbin/adjtimex", "/sbin/adjtimex"], &["--print"], adjtimex))
-        .or_else(|| ask(root, &["/usr/bin/timedatectl"], &["show", "--property=NTPSynchronized"], timedatectl))
+    KERNEL.iter().find_map(|(program, words)| ask(root, &[*program], words, kernel_said))
+}
+
+/// Of whichever program.
+pub(super) fn kernel_said(text: &str) -> Option<Clock> {
+    adjtimex(text).or_else(|| timedatectl(text))
 }
 
 /// The answer of a program that is there and speaks to its daemon.

@@ -9,10 +9,11 @@ mod outdated;
 mod packages;
 mod ports;
 mod sshd;
+mod time;
 
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::command::{self, Said};
 use super::out::Out;
@@ -67,11 +68,11 @@ const QUESTIONS: &[&Question] = &[
     &ports::QUESTION,
     &outdated::QUESTION,
     &packages::QUESTION,
+    &time::QUESTION,
 ];
 
 /// What was answered.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Answer {
     /// When, in seconds since 1970.
     at: i64,
@@ -88,6 +89,28 @@ struct Answer {
 }
 
 impl Answer {
+    /// With the name of its question.
+    fn parse(one: &Value) -> Option<(String, Self)> {
+        let word = |value: &Value| value.as_str().map(str::to_owned);
+        let whole = |key: &str| one.get(key).map_or(Some(0), Value::as_i64);
+        let flag = |key: &str| one.get(key).is_some_and(|flag| *flag == Value::Bool(true));
+        let list = |key: &str| one.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let mut answer = Self {
+            at: whole("at")?,
+            since: whole("since")?,
+            denied: flag("denied"),
+            failed: flag("failed"),
+            ..Self::default()
+        };
+        for one in list("values") {
+            answer.values.push((word(one.get(0)?)?, word(one.get(1)?)?, one.get(2)?.as_f64()?));
+        }
+        for one in list("facts") {
+            answer.facts.push((word(one.get(0)?)?, word(one.get(1)?)?, word(one.get(2)?)?));
+        }
+        Some((word(one.get("of")?)?, answer))
+    }
+
     fn value(&mut self, metric: &str, item: &str, value: f64) {
         if self.values.len() < MOST {
             self.values.push((metric.to_owned(), item.to_owned(), value));
@@ -102,20 +125,28 @@ impl Answer {
 }
 
 /// The last answers, by the name of the question.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answers(Vec<(String, Answer)>);
 
 impl Answers {
     /// The file's bytes.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
-        serde_json::to_vec(self).unwrap_or_default()
+        let one = |(name, answer): &(String, Answer)| {
+            let Answer { at, denied, failed, values, facts, since } = answer;
+            let values = values.iter().map(|(metric, item, value)| json!([metric, item, value]));
+            let facts = facts.iter().map(|(name, item, text)| json!([name, item, text]));
+            let (values, facts) = (Value::from_iter(values), Value::from_iter(facts));
+            json!({"of": name, "at": at, "denied": denied, "failed": failed, "values": values, "facts": facts, "since": since})
+        };
+        self.0.iter().map(one).collect::<Value>().to_string().into_bytes()
     }
 
     /// From the file's bytes; a damaged file is as none.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Option<Self> {
-        serde_json::from_slice(bytes).ok()
+        let Value::Array(list) = serde_json::from_slice(bytes).ok()? else { return None };
+        Some(Self(list.iter().map(Answer::parse).collect::<Option<_>>()?))
     }
 
     fn of(&self, name: &str) -> Option<&Answer> {
@@ -158,6 +189,10 @@ pub(super) fn show(root: &Root, name: &str, out: &mut Out) {
     if answer.failed {
         return out.malformed("", format!("{program} did not answer as expected; it is asked again later"));
     }
+    put(question, &answer, out);
+}
+
+fn put(question: &Question, answer: &Answer, out: &mut Out) {
     for (metric, item, value) in &answer.values {
         out.put(metric, item, *value);
     }
@@ -165,6 +200,16 @@ pub(super) fn show(root: &Root, name: &str, out: &mut Out) {
         out.fact(name, item, text);
     }
     out.whole("probe.answer.age", question.name, out.past.now.saturating_sub(answer.at).max(0).unsigned_abs());
+}
+
+/// Shows what the kernel said last of its clock; false where that is not known, and the sample should ask by itself.
+pub(super) fn clock(out: &mut Out) -> bool {
+    let answer = out.past.answers.as_ref().and_then(|answers| answers.of(time::QUESTION.name)).cloned();
+    let answer = answer.filter(|answer| !answer.failed);
+    if let Some(answer) = &answer {
+        put(&time::QUESTION, answer, out);
+    }
+    answer.is_some()
 }
 
 impl Question {
