@@ -52,7 +52,9 @@ pub(super) fn run(root: &Root, program: &str, arguments: &[&str], patience: Dura
 /// The reason why a question was not answered, with the line that would allow it.
 pub(super) fn denied(program: &str, arguments: &[&str]) -> String {
     let uid = rustix::process::geteuid().as_raw();
-    let words: Vec<String> = arguments.iter().map(|word| escaped(word)).collect();
+    // A command without words would be allowed with any.
+    let none = arguments.is_empty().then(|| "\"\"".to_owned());
+    let words: Vec<String> = arguments.iter().map(|word| escaped(word)).chain(none).collect();
     format!("it needs root; in {ALLOWED}: #{uid} ALL=(root) NOPASSWD: {} {}", escaped(program), words.join(" "))
 }
 
@@ -76,6 +78,7 @@ mod tests {
     fn a_line_of_sudoers_has_its_signs_escaped() {
         let line = denied("/sbin/lvs", &["-o", "vg_name,lv_name"]);
         assert!(line.ends_with(" ALL=(root) NOPASSWD: /sbin/lvs -o vg_name\\,lv_name"), "{line}");
+        assert!(denied("/usr/bin/dmesg", &[]).ends_with(": /usr/bin/dmesg \"\""));
         assert_eq!(escaped("/home/a b:c"), "/home/a\\ b\\:c");
     }
 }

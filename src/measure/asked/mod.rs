@@ -246,7 +246,9 @@ impl Question {
             Who::Perhaps | Who::Partly => {
                 let plain = plainly();
                 let whole = plain.as_ref().is_some_and(|answer| !answer.denied);
-                if whole { plain } else { as_root().or_else(|| plain.map(|plain| Answer { denied: true, ..plain })) }
+                // What root is not shown either, nobody is.
+                let root = || as_root().map(|answer| Answer { denied: false, ..answer });
+                if whole { plain } else { root().or_else(|| plain.map(|plain| Answer { denied: true, ..plain })) }
             }
         };
         let unanswered = answer.is_none();
