@@ -153,6 +153,19 @@ fn rules_are_inherited_attribute_by_attribute() {
 }
 
 #[test]
+fn command_lines_are_switched_on_where_somebody_says_so() {
+    let home = Home::new();
+    let spec = home.good(
+        "<host name=\"a\" command-lines=\"true\"/><host name=\"b\"/>
+         <group name=\"g\" command-lines=\"true\"><group name=\"h\"><host name=\"c\"/></group>
+         <host name=\"d\" command-lines=\"false\"/></group>",
+    );
+    assert_eq!(spec.hosts.iter().map(|host| host.command_lines).collect::<Vec<_>>(), [true, false, true, false]);
+    let spec = home.good("<defaults command-lines=\"true\"/><host name=\"a\"/>");
+    assert!(spec.hosts[0].command_lines);
+}
+
+#[test]
 fn what_cannot_be_meant_is_an_error() {
     let home = Home::new();
     for (inside, says) in [

@@ -101,6 +101,8 @@ pub struct HostSpec {
     pub transport: Transport,
     /// Hosts that it cannot be reached without: while one of them fails, nothing of this one is told.
     pub parents: Vec<String>,
+    /// Whether the processes that take most are told with their command lines, which may hold secrets; off by default.
+    pub command_lines: bool,
     /// What it is judged by, defaults and inheritance applied; `off` rules are gone.
     pub rules: Vec<RuleSpec>,
     /// What runs on it and how that is looked at, in the order of the file.

@@ -12,6 +12,7 @@ pub mod fleet;
 pub mod given;
 pub mod local;
 pub mod mailbox;
+pub mod probed;
 pub mod run;
 pub mod servers;
 pub mod smtpd;

@@ -39,6 +39,7 @@ pub(super) fn spec(port: u16, addresses: &[&str]) -> FleetSpec {
     let metric = catalogue::find("filesystem.used").unwrap();
     let rule = RuleSpec { warning: Some(0.8), critical: Some(0.9), ..RuleSpec::new(metric, RuleKind::Above) };
     let host = |name: &str| HostSpec {
+        command_lines: false,
         name: name.into(),
         groups: Vec::new(),
         labels: BTreeMap::new(),

@@ -30,6 +30,7 @@ pub(super) fn resolve(main: &Path, nodes: &[Node], report: &mut Report) -> Loade
     let mut typed = defaults.map(|node| raw::rules(node, report)).unwrap_or_default();
     let (everywhere, more) = defaults.map(|node| typed_services(node, report)).unwrap_or_default();
     typed.extend(more);
+    let command_lines = defaults.and_then(|node| raw::command_lines(node, report));
     let services = services::Services::default().with(&everywhere);
     let shipped = rules::Stack::default().with(&super::defaults::rules(collector.interval));
     let stack = shipped.with(&typed);
@@ -37,7 +38,7 @@ pub(super) fn resolve(main: &Path, nodes: &[Node], report: &mut Report) -> Loade
     let _ = stack.finish(report);
     let ssh = raw::only(nodes, "ssh", report).map(|node| raw::Ssh::read(node, report)).unwrap_or_default();
     let mut walk = hosts::Walk::new(folder, collector.timeout, report);
-    walk.children(nodes, &hosts::Around::top(ssh, stack, services));
+    walk.children(nodes, &hosts::Around::top(ssh, command_lines, stack, services));
     let hosts::Found { hosts, groups, origins } = walk.done();
     let alerts = alerts::alerts(raw::only(nodes, "alerts", report), &hosts, &groups, report);
     let silences = nodes.iter().filter(|node| node.name == "silence");
