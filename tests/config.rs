@@ -170,6 +170,9 @@ fn what_cannot_be_meant_is_an_error() {
     let home = Home::new();
     for (inside, says) in [
         ("<host name=\"a\"/><host name=\"a\"/>", "config.xml:3"),
+        ("<defaults><rule metric=\"filesystem.used\" scale=\"1.5\"/></defaults>", "not a number over 0 and up to 1"),
+        ("<defaults><rule metric=\"cpu.used\" scale=\"0.8\"/></defaults>", "has no size that levels could follow"),
+        ("<defaults command-lines=\"yes\"/>", "neither true nor false"),
         ("<group name=\"g\"/><group name=\"g\"/>", "second group"),
         ("<host name=\"a[1-3]\" address=\"b[1-2]\"/>", "3 names but 2 addresses"),
         ("<host name=\"a[1-9999]\"/><host name=\"b[1-9999]\"/>", "over 10000 hosts"),
@@ -459,11 +462,14 @@ fn rules_have_kinds_and_conditions_that_are_inherited_one_by_one() {
         let shown = |rule: &&RuleSpec| rule.conditions.iter().map(config::show_condition).collect();
         rules(&spec, host, metric).iter().map(shown).collect()
     };
-    assert_eq!(conditions("b", "filesystem.used"), [["10GiB", "filesystem.readonly 1"]]);
+    assert_eq!(conditions("b", "filesystem.used"), [["10GiB", "filesystem.available 5GiB", "filesystem.readonly 1"]]);
     // Who writes a level means it; what ships for the other items stays as it is.
     assert_eq!(
         conditions("a", "filesystem.used"),
-        [vec!["filesystem.readonly 1"], vec!["10GiB", "filesystem.readonly 1"]]
+        [
+            vec!["filesystem.available 5GiB", "filesystem.readonly 1"],
+            vec!["10GiB", "filesystem.available 5GiB", "filesystem.readonly 1"]
+        ]
     );
     assert_eq!(conditions("a", "filesystem.full-in"), [["filesystem.used 60%", "filesystem.used 80%"]]);
     assert_eq!(conditions("a", "cpu.used"), [["pressure.some[cpu] 50%"]]);

@@ -18,6 +18,13 @@ pub fn derived(metric: &str) -> Option<Derived> {
     derive::find(metric).copied().or_else(|| derive::rate_of(catalogue::measured(metric)?))
 }
 
+/// The newest value of a metric and item, where it was measured within a day. What the store cannot tell is not known.
+pub fn newest(store: &dyn Store, host: &str, metric: &str, item: &str, now: DateTime<Utc>) -> Option<f64> {
+    let (since, until) = (now - TimeDelta::days(1), now + TimeDelta::minutes(5));
+    let samples = store.samples(host, &[metric], since, until).ok()?;
+    samples.iter().rev().find_map(|(_, sample)| sample.value(metric, item))
+}
+
 /// The values in `[since, until)`, a series for each item, oldest first; hourly where whole samples are gone.
 ///
 /// # Errors

@@ -190,11 +190,15 @@ fn written(session: &mut Session<Link>, found: &mut Found) -> Result<(), Trouble
 }
 
 fn locks(session: &mut Session<Link>, found: &mut Found) -> Result<(), Trouble> {
-    let rows = session
-        .query("select count(*), count(*) filter (where not granted) from pg_locks where pid <> pg_backend_pid()")?;
+    let rows = session.query(
+        "select count(*), count(*) filter (where not granted), current_setting('max_locks_per_transaction')::float8 * \
+         (current_setting('max_connections')::float8 + current_setting('max_prepared_transactions')::float8) \
+         from pg_locks where pid <> pg_backend_pid()",
+    )?;
     if let Some(row) = rows.first() {
         found.put("postgres.locks", number(row, 0).unwrap_or(0.0));
         found.put("postgres.locks.waiting", number(row, 1).unwrap_or(0.0));
+        found.share("postgres.locks.used", number(row, 0).unwrap_or(0.0), number(row, 2).unwrap_or(0.0));
     }
     Ok(())
 }

@@ -108,6 +108,7 @@ const ELEMENTS: &[Element] = &[
             "raise",
             "of",
             "fall",
+            "scale",
             "and",
             "and-below-free",
             "and-critical",

@@ -181,6 +181,8 @@ pub struct RuleSpec {
     pub of: u32,
     /// Samples beyond the clear threshold that close it; default 2.
     pub fall: u32,
+    /// How levels rise with the size of the item, over 0 and under 1 (see `rule::sized`); `None`: they do not.
+    pub scale: Option<f64>,
     /// What else must be so.
     pub conditions: Vec<Condition>,
     /// For each attribute that was typed, where: `warning` -> config.xml:12.
@@ -204,6 +206,7 @@ impl RuleSpec {
             raise: 2,
             of: 3,
             fall: 2,
+            scale: None,
             conditions: Vec::new(),
             origins: BTreeMap::new(),
         }

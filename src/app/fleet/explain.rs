@@ -6,6 +6,7 @@ use super::alerts::{Present, stamp};
 use crate::alert::words;
 use crate::app::context::{Common, open_store};
 use crate::app::exit::{self, Exit, Failure, Outcome};
+use crate::app::past;
 use crate::config::{show_duration, show_level, suggest};
 use crate::model::alert::{RuleState, Subject};
 use crate::model::catalogue;
@@ -14,6 +15,7 @@ use crate::model::fleet::Outcome as Ended;
 use crate::model::level::Level;
 use crate::model::metric::Unit;
 use crate::model::spec::RuleSpec;
+use crate::rule;
 use crate::view::json;
 
 /// Flags.
@@ -59,6 +61,9 @@ pub fn run(common: &Common, args: Args) -> Outcome {
         if !wanted(&subject.rule) {
             continue;
         }
+        let beside = |metric: &str| past::newest(store.as_ref(), &host.name, metric, &subject.item, present.now);
+        let sized = rule.map(|rule| rule::sized(rule, beside));
+        let rule = sized.as_deref();
         let incident = state.incident.and_then(|id| present.world.incidents.get(&id));
         let mut sentences = vec![judged(subject, state, rule)];
         if !words::BUILT_IN.contains(&subject.rule.as_str()) {
