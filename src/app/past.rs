@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::model::derive::{self, Derived, Formula, Totals, UPTIME};
+use crate::model::derive::{self, AGE, BESIDE, Derived, Formula, Totals, UPTIME};
 use crate::model::fleet::{Point, Series};
 use crate::model::sample::SampleKey;
 use crate::model::{catalogue, forecast};
@@ -48,7 +48,7 @@ pub fn series(
         }
     };
     let first = since.checked_sub_signed(LEAD).unwrap_or(since);
-    inputs.push(UPTIME);
+    inputs.extend(BESIDE);
     let samples = store.samples(host, &inputs, first, until)?;
     let whole = samples.first().map_or(until, |(at, _)| *at);
     let hours = hours(store, host, &inputs, first, whole)?;
@@ -84,11 +84,16 @@ fn hours(
         for series in store.series(host, input, since, until)? {
             for point in series.points {
                 let key = SampleKey { boot: String::new(), sequence: 0 };
-                let blank = || (Totals { key, taken: point.at, up: None, values: BTreeMap::new() }, false);
+                let blank = || {
+                    (Totals { key, taken: point.at, up: None, ages: BTreeMap::new(), values: BTreeMap::new() }, false)
+                };
                 let (totals, boot) = found.entry(point.at).or_insert_with(blank);
                 *boot |= point.boot;
                 if input == UPTIME {
                     totals.up = Some(point.mean);
+                }
+                if input == AGE {
+                    totals.ages.insert(series.item.clone(), point.mean);
                 }
                 totals.values.entry(input).or_default().insert(series.item.clone(), point.mean);
             }
@@ -193,6 +198,31 @@ mod tests {
         let pruned = eth0(true);
         assert!(pruned.len() < 40, "{pruned:?}");
         assert!(pruned.iter().all(|rate| (rate - 10.0).abs() < 1e-9), "{pruned:?}");
+    }
+
+    /// Whole samples and the hours that are left of them: a check that runs every three hours makes no spikes.
+    #[test]
+    fn a_slow_check_counts_over_its_own_time() {
+        for pruned in [false, true] {
+            let mut store = Memory::default();
+            for minutes in (0..=1440).step_by(10) {
+                let ran = minutes / 180 * 180;
+                let list = [
+                    ("redis.evicted", "cache", ran as f64 * 60.0),
+                    ("check.age", "cache/redis", (minutes - ran) as f64 * 60.0),
+                ];
+                record(&mut store, minutes, "x", minutes as f64 * 60.0 + 1.0, &list);
+            }
+            if pruned {
+                let done = crate::model::alert::Evaluation { cursor: 1000, ..Default::default() };
+                store.commit_evaluation(&done).unwrap();
+                store.prune(at(1440), Duration::from_secs(7200), Duration::from_secs(864_000)).unwrap();
+            }
+            let list = series(&store, "a", "redis.evicted.rate", at(0), at(1500)).unwrap();
+            let rates: Vec<f64> = list[0].points.iter().map(|point| point.mean).collect();
+            assert!(rates.len() >= 7, "{rates:?}");
+            assert!(rates.iter().all(|rate| (rate - 1.0).abs() < 1e-6), "{pruned}: {rates:?}");
+        }
     }
 
     #[test]

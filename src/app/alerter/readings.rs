@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::app::past;
 use crate::model::alert::{Subject, Verdict};
-use crate::model::derive::{self, Derived, Formula, Totals, UPTIME};
+use crate::model::derive::{self, BESIDE, Derived, Formula, Totals};
 use crate::model::fleet::Row;
 use crate::model::pattern::matches;
 use crate::model::rule::{Condition, Role, RuleKind};
@@ -113,7 +113,7 @@ impl Readings {
         if !self.hosts.contains_key(&host.name) {
             let mut known = Known::of(host);
             if !known.inputs.is_empty() {
-                let metrics: Vec<&str> = known.inputs.iter().copied().chain([UPTIME]).collect();
+                let metrics: Vec<&str> = known.inputs.iter().copied().chain(BESIDE).collect();
                 let before = store.before(&host.name, &first.key, &metrics)?;
                 known.last = before.map(|sample| Totals::of(&sample, &known.inputs));
             }
