@@ -143,8 +143,12 @@ fn https_is_spoken_and_the_days_of_the_certificate_are_told() {
             order("broken", "http", &[("url", &format!("https://127.0.0.1:{}/broken", nginx.tls_port))]),
             order("old", "http", &[("url", &url(nginx.old_tls_port, "/"))]),
             order("plain", "http", &[("url", &url(nginx.port, "/"))]),
+            order("meant", "http", &[("url", &url(nginx.tls_port, "/healthz")), ("fingerprint", &nginx.fingerprint)]),
+            order("other", "http", &[("url", &url(nginx.tls_port, "/healthz")), ("fingerprint", &foreign())]),
         ],
     );
+    assert_eq!((verdict(&sample, "meant/http"), value(&sample, "http.status", "meant")), (Some(true), 200.0));
+    assert_eq!((verdict(&sample, "other/http"), fault(&sample, "other/http").0), (None, FaultKind::Denied));
     assert_eq!(verdict(&sample, "shop/http"), Some(true), "{:?}", sample.faults);
     assert_eq!((value(&sample, "http.status", "shop"), value(&sample, "http.size", "shop")), (200.0, 12.0));
     assert!(value(&sample, "http.latency.tls", "shop") > 0.0);
@@ -156,6 +160,33 @@ fn https_is_spoken_and_the_days_of_the_certificate_are_told() {
     }
     assert_eq!((verdict(&sample, "old/http"), fault(&sample, "old/http").0), (None, FaultKind::Unsupported));
     assert_eq!((verdict(&sample, "plain/http"), fault(&sample, "plain/http").0), (Some(false), FaultKind::Malformed));
+}
+
+#[test]
+fn certificates_of_files_and_of_servers_tell_their_days() {
+    let nginx = Nginx::start();
+    let folder = nginx.log.parent().unwrap().parent().unwrap();
+    let files = format!("{}/nginx*/c*t.pem", folder.display());
+    let served = |port: u16| format!("localhost:{port}");
+    let sample = visit(
+        &mut Bench::new(),
+        &[
+            order("files", "certificate", &[("files", &files)]),
+            order("new", "certificate", &[("address", &served(nginx.tls_port)), ("server", "shop.example")]),
+            order("old", "certificate", &[("address", &served(nginx.old_tls_port))]),
+            order("none", "certificate", &[("files", "/etc/no-such-folder/*.pem")]),
+            order("clear", "certificate", &[("address", &served(nginx.port))]),
+        ],
+    );
+    let own = format!("files{}", nginx.log.with_file_name("cert.pem").display());
+    for item in [own, format!("new/{}", served(nginx.tls_port)), format!("old/{}", served(nginx.old_tls_port))] {
+        let days = value(&sample, "certificate.watched.remaining", &item) / 86_400.0;
+        assert!((29.9..=30.0).contains(&days), "{item}: {days}");
+        let check = format!("{}/certificate", item.split('/').next().unwrap());
+        assert_eq!(verdict(&sample, &check), Some(true), "{:?}", sample.faults);
+    }
+    assert_eq!(verdict(&sample, "none/certificate"), Some(false));
+    assert_eq!(verdict(&sample, "clear/certificate"), Some(false));
 }
 
 #[test]
@@ -188,6 +219,86 @@ fn redis_with_a_password_over_tcp_and_its_socket() {
     // Since the last sample there were only misses.
     redis.cli(&["GET", "none"]);
     assert_eq!(value(&visit(&mut bench, &checks), "redis.hit-ratio", "cache"), 0.0);
+}
+
+/// A fingerprint that belongs to nobody.
+fn foreign() -> String {
+    "00:".repeat(31) + "00"
+}
+
+#[test]
+fn redis_over_tls_and_only_to_the_one_that_is_meant() {
+    let (redis, strict) = (Redis::start(CANARY), Redis::with(CANARY, "tls-auth-clients yes\n"));
+    let secure = |service: &str, port: u16, more: &[(&str, &str)]| {
+        let mut order = with_password(order(service, "redis", &[("address", &format!("localhost:{port}"))]), CANARY);
+        order.attributes.extend(more.iter().map(|(name, value)| ((*name).into(), (*value).into())));
+        order
+    };
+    let (pin, wrong) = (redis.fingerprint.as_str(), foreign());
+    let sample = visit(
+        &mut Bench::new(),
+        &[
+            secure("any", redis.tls_port, &[("tls", "true")]),
+            secure("meant", redis.tls_port, &[("fingerprint", pin)]),
+            secure("other", redis.tls_port, &[("tls", "true"), ("fingerprint", &wrong)]),
+            secure("clear", redis.tls_port, &[]),
+            secure("asked", redis.port, &[("tls", "true")]),
+            secure("strict", strict.tls_port, &[("tls", "true")]),
+        ],
+    );
+    for good in ["any", "meant"] {
+        assert_eq!(verdict(&sample, &format!("{good}/redis")), Some(true), "{:?}", sample.faults);
+        assert!(value(&sample, "redis.memory", good) > 0.0);
+    }
+    // Nobody is logged in to who is not the one that is meant; what it showed is told.
+    let (kind, text) = fault(&sample, "other/redis");
+    assert_eq!((verdict(&sample, "other/redis"), kind), (None, FaultKind::Denied));
+    assert!(text.contains("the server is another") && text.ends_with(pin), "{text} {pin}");
+    // Neither of these is TLS on both sides.
+    assert_eq!((verdict(&sample, "clear/redis"), verdict(&sample, "asked/redis")), (Some(false), Some(false)));
+    // A server that wants certificates of its clients cannot be told of.
+    assert_eq!((verdict(&sample, "strict/redis"), fault(&sample, "strict/redis").0), (None, FaultKind::Unsupported));
+    assert!(fault(&sample, "strict/redis").1.contains("wants a certificate of ours"));
+}
+
+#[test]
+fn postgres_over_tls_and_only_to_the_one_that_is_meant() {
+    let cluster = Postgres::start(CANARY);
+    let address = format!("127.0.0.1:{}", cluster.port);
+    let socket = cluster.socket().display().to_string();
+    let secure = |service: &str, more: &[(&str, &str)]| {
+        let mut order = with_password(order(service, "postgres", &[("address", &address)]), CANARY);
+        let all = [("user", "secure"), ("database", "orders")];
+        order.attributes.extend(all.iter().chain(more).map(|(name, value)| ((*name).into(), (*value).into())));
+        order
+    };
+    let checks = [
+        secure("any", &[("tls", "true")]),
+        secure("meant", &[("fingerprint", &cluster.fingerprint)]),
+        secure("other", &[("fingerprint", &foreign())]),
+        secure("clear", &[]),
+        order("inside", "postgres", &[("socket", &socket), ("user", "postgres"), ("tls", "true")]),
+    ];
+    let mut bench = Bench::new();
+    let sample = visit(&mut bench, &checks);
+    // A unix socket needs no TLS, whatever was inherited.
+    for good in ["any", "meant", "inside"] {
+        assert_eq!(verdict(&sample, &format!("{good}/postgres")), Some(true), "{:?}", sample.faults);
+    }
+    assert!(value(&sample, "postgres.size", "meant/orders") > 1e6);
+    for (denied, text) in [("other", "the server is another"), ("clear", "pg_hba.conf rejects")] {
+        let told = fault(&sample, &format!("{denied}/postgres"));
+        assert_eq!((verdict(&sample, &format!("{denied}/postgres")), told.0), (None, FaultKind::Denied), "{told:?}");
+        assert!(told.1.contains(text), "{told:?}");
+    }
+    cluster.psql("alter system set ssl = off");
+    cluster.psql("select pg_reload_conf()");
+    until("TLS is off", Duration::from_secs(20), || {
+        let sample = visit(&mut bench, &checks[..1]);
+        let said = sample.faults.iter().filter(|fault| fault.item == "any/postgres").map(|fault| fault.text.as_str());
+        said.last()
+            .is_some_and(|text| text.ends_with("offers no TLS, and in clear nothing is said; switch it on there"))
+    });
 }
 
 #[test]

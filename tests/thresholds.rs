@@ -107,6 +107,8 @@ const TABLE: &[Row] = &[
     warns("systemd.unit.restarts.increase", (3.0, 2.0)).of("nginx.service").minutes(0),
     warns("time.synchronized", (0.0, 1.0)).minutes(30),
     row("time.offset", (0.1, 0.099), (0.5, 0.499)),
+    row("certificate.watched.remaining", (21.0 * DAY, 21.0 * DAY + 60.0), (7.0 * DAY, 7.0 * DAY + 60.0))
+        .of("mail/etc/a.pem"),
     row("certificate.remaining", (21.0 * DAY, 21.0 * DAY + 60.0), (7.0 * DAY, 7.0 * DAY + 60.0)).of("/etc/ssl/x.pem"),
     warns("reboot.required.seconds", (7.0 * DAY, 7.0 * DAY - 60.0)),
     grave("check.ok", (0.0, 1.0)).of("shop/http"),

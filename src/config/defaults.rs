@@ -122,6 +122,7 @@ const SHIPPED: &[Shipped] = &[
     rule("reboot.required.seconds", "7d", ""),
     rule("check.ok", "", "0"),
     rule("check.unknown", "1", ""),
+    rule("certificate.watched.remaining", "21d", "7d"),
     rule("http.certificate.left", "21d", "7d"),
     // Under 120 requests a minute one bad answer is a large share of nothing.
     rule("accesslog.errors", "2%", "5%").hold("10m").and("accesslog.requests 2/s"),

@@ -23,13 +23,30 @@ fn spawn(program: &str, args: &[&str]) -> Owned {
     Owned(command.spawn().unwrap_or_else(|error| panic!("{program}: {error}; install it with: make deps")))
 }
 
+/// A certificate for 30 days and its key in a folder, as cert.pem and key.pem; its fingerprint. `kind` as openssl has it.
+fn certificate(folder: &Path, kind: &[&str]) -> String {
+    let (key, certificate) = (folder.join("key.pem"), folder.join("cert.pem"));
+    let (key, certificate) = (key.to_str().unwrap(), certificate.to_str().unwrap());
+    let mut args = vec!["req", "-x509", "-nodes", "-subj", "/CN=localhost", "-days", "30"];
+    args.extend(["-keyout", key, "-out", certificate]);
+    args.extend(kind);
+    must("openssl", &args);
+    let shown = must("openssl", &["x509", "-noout", "-fingerprint", "-sha256", "-in", certificate]);
+    shown.trim().rsplit('=').next().unwrap().to_owned()
+}
+
+const RSA: &[&str] = &["-newkey", "rsa:2048"];
+const P256: &[&str] = &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
+
 fn answers(port: u16) -> bool {
     std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
 }
 
-/// A Redis with a password, on TCP and on a unix socket.
+/// A Redis with a password, on TCP, on TCP with TLS (P-256) and on a unix socket.
 pub struct Redis {
     pub port: u16,
+    pub tls_port: u16,
+    pub fingerprint: String,
     pub socket: PathBuf,
     pub password: &'static str,
     _server: Owned,
@@ -38,12 +55,21 @@ pub struct Redis {
 
 impl Redis {
     pub fn start(password: &'static str) -> Self {
+        Self::with(password, "")
+    }
+
+    /// With more lines of configuration.
+    pub fn with(password: &'static str, more: &str) -> Self {
         let folder = open_folder("redis");
-        let (port, socket) = (free_port(), folder.path().join("redis.sock"));
+        let (port, tls_port, socket) = (free_port(), free_port(), folder.path().join("redis.sock"));
+        let fingerprint = certificate(folder.path(), P256);
+        let place = folder.path().display();
         // The password is the server's own: it reads it from its file, as a real one does.
         let config = format!(
             "bind 127.0.0.1\nport {port}\nunixsocket {}\nunixsocketperm 700\nrequirepass {password}\nsave \"\"\ndir {}\n\
-             maxmemory 64mb\nmaxclients 100\nenable-debug-command local\n",
+             maxmemory 64mb\nmaxclients 100\nenable-debug-command local\n\
+             tls-port {tls_port}\ntls-cert-file {place}/cert.pem\ntls-key-file {place}/key.pem\n\
+             tls-ca-cert-file {place}/cert.pem\ntls-auth-clients no\n{more}",
             socket.display(),
             folder.path().display()
         );
@@ -51,8 +77,8 @@ impl Redis {
         fs::write(&file, config).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
         let server = spawn("redis-server", &[&file.display().to_string()]);
-        until("redis answers", START, || answers(port) && socket.exists());
-        Self { port, socket, password, _server: server, _folder: folder }
+        until("redis answers", START, || answers(port) && answers(tls_port) && socket.exists());
+        Self { port, tls_port, fingerprint, socket, password, _server: server, _folder: folder }
     }
 
     pub fn cli(&self, words: &[&str]) -> String {
@@ -69,6 +95,7 @@ pub struct Nginx {
     pub tls_port: u16,
     /// Speaks TLS 1.2 only.
     pub old_tls_port: u16,
+    pub fingerprint: String,
     pub socket: PathBuf,
     pub log: PathBuf,
     server: Owned,
@@ -80,12 +107,8 @@ impl Nginx {
         let folder = open_folder("nginx");
         let place = folder.path().display().to_string();
         let (port, tls_port, old_tls_port) = (free_port(), free_port(), free_port());
-        let key = format!("{place}/key.pem");
-        let certificate = format!("{place}/cert.pem");
-        let subject = ["-subj", "/CN=localhost", "-days", "30", "-nodes", "-newkey", "rsa:2048"];
-        let mut args = vec!["req", "-x509", "-keyout", &key, "-out", &certificate];
-        args.extend(subject);
-        must("openssl", &args);
+        let fingerprint = certificate(folder.path(), RSA);
+        let (key, certificate) = (format!("{place}/key.pem"), format!("{place}/cert.pem"));
         let config = format!(
             "pid {place}/pid;\nerror_log {place}/error.log;\ndaemon off;\nworker_processes 1;\nuser root;\n\
              events {{ worker_connections 64; }}\n\
@@ -117,6 +140,7 @@ impl Nginx {
             port,
             tls_port,
             old_tls_port,
+            fingerprint,
             socket: path.join("web.sock"),
             log: path.join("access.log"),
             server,
@@ -155,9 +179,11 @@ impl Drop for Nginx {
     }
 }
 
-/// A PostgreSQL cluster of the user postgres: SCRAM over TCP, peer over its socket, and one role with md5.
+/// A PostgreSQL cluster of the user postgres: SCRAM over TCP, peer over its socket, one role with md5, and one that is let
+/// in over TLS (RSA) only.
 pub struct Postgres {
     pub port: u16,
+    pub fingerprint: String,
     pub folder: tempfile::TempDir,
     server: Owned,
 }
@@ -171,14 +197,18 @@ impl Postgres {
         let initdb = bin.join("initdb").display().to_string();
         let data = format!("{place}/data");
         as_postgres(&[&initdb, "-D", &data, "--no-sync", "-A", "peer", "-E", "UTF8", "--locale=C"]);
-        let hba =
-            "local all all peer map=all\nhost all old 127.0.0.1/32 md5\nhost all all 127.0.0.1/32 scram-sha-256\n";
+        let fingerprint = certificate(folder.path(), RSA);
+        must("chown", &["postgres:", &format!("{place}/key.pem"), &format!("{place}/cert.pem")]);
+        must("chmod", &["0600", &format!("{place}/key.pem")]);
+        let hba = "local all all peer map=all\nhost all old 127.0.0.1/32 md5\nhostnossl all secure all reject\n\
+             host replication all 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
         fs::write(format!("{data}/pg_hba.conf"), hba).unwrap();
         fs::write(format!("{data}/pg_ident.conf"), "all root postgres\nall postgres postgres\n").unwrap();
         let port = free_port();
         let server = bin.join("postgres").display().to_string();
         let listen = "listen_addresses=127.0.0.1";
         let (port_arg, socket_arg) = (format!("port={port}"), format!("unix_socket_directories={place}"));
+        let ssl = [format!("ssl_cert_file={place}/cert.pem"), format!("ssl_key_file={place}/key.pem")];
         let args = [
             "--reuid=postgres",
             "--regid=postgres",
@@ -198,12 +228,19 @@ impl Postgres {
             "max_connections=20",
             "-c",
             "track_io_timing=on",
+            "-c",
+            "ssl=on",
+            "-c",
+            &ssl[0],
+            "-c",
+            &ssl[1],
         ];
         let server = spawn("setpriv", &args);
-        let cluster = Self { port, folder, server };
+        let cluster = Self { port, fingerprint, folder, server };
         until("postgres answers", START, || cluster.psql_said("postgres", "select 1").code == Some(0));
         cluster.psql("create database orders");
         cluster.psql(&format!("create role fleet login password '{password}' in role pg_monitor"));
+        cluster.psql(&format!("create role secure login password '{password}' in role pg_monitor"));
         cluster.psql("set password_encryption = 'md5'; create role old login password 'altespasswort'");
         cluster
     }

@@ -184,6 +184,14 @@ pub(super) const METRICS: &[Metric] = &[
     m("accesslog.latency.p95", Gauge, Seconds, HighIsBad, SERVICE, "95 of 100 requests were quicker"),
     m("accesslog.latency.p99", Gauge, Seconds, HighIsBad, SERVICE, "99 of 100 requests were quicker"),
     m("accesslog.latency.max", Gauge, Seconds, HighIsBad, SERVICE, "Time of the slowest request"),
+    m(
+        "certificate.watched.remaining",
+        Gauge,
+        Seconds,
+        LowIsBad,
+        "service/certificate",
+        "Time until a certificate of a check ends",
+    ),
 ];
 
 /// Metrics whose values come from elsewhere and may be negative.
