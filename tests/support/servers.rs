@@ -1,6 +1,7 @@
 //! Real servers for the checks, each on free ports of its own, ended with its owner. None of the system's own is used.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -154,7 +155,7 @@ impl Nginx {
 
     /// Asks for a page, over connections of their own.
     pub fn ask(&self, page: &str, times: usize) {
-        use std::io::{Read, Write};
+        use std::io::Read;
         for _ in 0..times {
             let mut link = std::net::TcpStream::connect(("127.0.0.1", self.port)).unwrap();
             write!(link, "GET {page} HTTP/1.0\r\n\r\n").unwrap();
@@ -190,6 +191,11 @@ pub struct Postgres {
 
 impl Postgres {
     pub fn start(password: &str) -> Self {
+        Self::with(password, "")
+    }
+
+    /// With more lines of configuration.
+    pub fn with(password: &str, more: &str) -> Self {
         let folder = open_folder("postgres");
         let place = folder.path().display().to_string();
         must("chown", &["postgres:", &place]);
@@ -203,12 +209,15 @@ impl Postgres {
         let hba = "local all all peer map=all\nhost all old 127.0.0.1/32 md5\nhostnossl all secure all reject\n\
              host replication all 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
         fs::write(format!("{data}/pg_hba.conf"), hba).unwrap();
+        // Not on the command line, so that a test may change it.
+        let own = format!("ssl = on\nssl_cert_file = '{place}/cert.pem'\nssl_key_file = '{place}/key.pem'\n{more}");
+        let written = fs::OpenOptions::new().append(true).open(format!("{data}/postgresql.conf"));
+        written.unwrap().write_all(own.as_bytes()).unwrap();
         fs::write(format!("{data}/pg_ident.conf"), "all root postgres\nall postgres postgres\n").unwrap();
         let port = free_port();
         let server = bin.join("postgres").display().to_string();
         let listen = "listen_addresses=127.0.0.1";
         let (port_arg, socket_arg) = (format!("port={port}"), format!("unix_socket_directories={place}"));
-        let ssl = [format!("ssl_cert_file={place}/cert.pem"), format!("ssl_key_file={place}/key.pem")];
         let args = [
             "--reuid=postgres",
             "--regid=postgres",
@@ -228,12 +237,6 @@ impl Postgres {
             "max_connections=20",
             "-c",
             "track_io_timing=on",
-            "-c",
-            "ssl=on",
-            "-c",
-            &ssl[0],
-            "-c",
-            &ssl[1],
         ];
         let server = spawn("setpriv", &args);
         let cluster = Self { port, fingerprint, folder, server };
