@@ -282,11 +282,55 @@ impl Postgres {
         must("psql", &args).trim().parse().unwrap()
     }
 
+    /// A standby that streams from this one; its replication slotless and its sockets its own.
+    pub fn standby(&self) -> Standby {
+        let folder = open_folder("standby");
+        let place = folder.path().display().to_string();
+        must("chown", &["postgres:", &place]);
+        let bin = Self::bin();
+        let copy = bin.join("pg_basebackup").display().to_string();
+        let (data, port) = (format!("{place}/data"), self.port.to_string());
+        let from =
+            ["-h", "127.0.0.1", "-p", &port, "-U", "postgres", "-D", &data, "-R", "--checkpoint=fast", "--no-sync"];
+        as_postgres(&[&[copy.as_str()], &from[..]].concat());
+        let port = free_port();
+        let server = bin.join("postgres").display().to_string();
+        let (port_arg, socket_arg) = (format!("port={port}"), format!("unix_socket_directories={place}"));
+        let own = ["-D", &data, "-c", "listen_addresses=127.0.0.1", "-c", &port_arg, "-c", &socket_arg];
+        let more = ["-c", "max_connections=20", "-c", "fsync=off"];
+        let user = ["--reuid=postgres", "--regid=postgres", "--clear-groups", &server];
+        let server = spawn("setpriv", &[&user[..], &own, &more].concat());
+        let standby = Standby { port, folder, server };
+        until("the standby answers", START, || standby.said("select 1").code == Some(0));
+        standby
+    }
+
     /// A session that sits in a transaction and holds a lock until it is dropped.
     pub fn blocker(&self, sql: &str) -> Owned {
         let (place, port) = (self.socket().display().to_string(), self.port.to_string());
         let args = ["-X", "-q", "-h", &place, "-p", &port, "-U", "postgres", "-d", "orders", "-c", sql];
         spawn("psql", &args)
+    }
+}
+
+/// A standby of a [`Postgres`], with its roles and its peers.
+pub struct Standby {
+    pub port: u16,
+    pub folder: tempfile::TempDir,
+    server: Owned,
+}
+
+impl Standby {
+    pub fn said(&self, sql: &str) -> super::run::Said {
+        let (place, port) = (self.folder.path().display().to_string(), self.port.to_string());
+        super::run::system("psql", &["-X", "-q", "-h", &place, "-p", &port, "-U", "postgres", "-c", sql])
+    }
+}
+
+impl Drop for Standby {
+    fn drop(&mut self) {
+        let _ = super::run::system("kill", &["-QUIT", &self.server.id().to_string()]);
+        until("the standby has ended", START, || self.server.0.try_wait().is_ok_and(|ended| ended.is_some()));
     }
 }
 
