@@ -563,6 +563,39 @@ fn every_command_line() -> String {
     all
 }
 
+/// What a service is asked for first: how much it does, how well and how fast, since when, and what it takes.
+#[test]
+fn an_http_api_tells_requests_errors_latency_uptime_processor_and_memory() {
+    let nginx = Nginx::start();
+    let home = Home::new(&format!(
+        "<service name=\"api\"><http url=\"{}\"/><accesslog path=\"{}\"/><process program=\"nginx\" user=\"root\"/>\
+         </service>",
+        nginx.url("/healthz"),
+        nginx.log.display()
+    ));
+    home.run("fleet-collector", &[]).ends_with(0);
+    nginx.ask("/healthz", 200);
+    nginx.ask("/broken", 50);
+    nginx.ask_slowly("/healthz", Duration::from_millis(700));
+    std::thread::sleep(Duration::from_secs(1));
+    home.run("fleet-collector", &[]).ends_with(0);
+    let newest = |metric: &str| {
+        let rows = home.run("fleet", &["history", "self", metric, "--since", "1h", "--json"]).ends_with(0).json();
+        let rows = rows["rows"].as_array().unwrap().clone();
+        let of = |row: &serde_json::Value| row["item"].as_str().is_some_and(|item| item == "api");
+        let last = rows.iter().rfind(|row| of(row)).unwrap_or_else(|| panic!("no {metric} of api in {rows:?}"));
+        last["mean"].as_f64().unwrap()
+    };
+    // The collector's own looks at /healthz are in the log too.
+    let (requests, errors) = (newest("accesslog.requests"), newest("accesslog.errors.rate"));
+    assert!(errors > 0.0 && requests > errors * 5.0 && requests < errors * 5.2, "{errors} of {requests}");
+    let (average, most) = (newest("accesslog.latency"), newest("accesslog.latency.max"));
+    assert!((0.7..2.0).contains(&most) && average > 0.0 && average < 0.1, "{average} {most}");
+    assert!((1.0..600.0).contains(&newest("process.watched.uptime")));
+    assert!(newest("process.watched.memory") > 1e6);
+    assert!((0.0..64.0).contains(&newest("process.watched.cpu.used")));
+}
+
 #[test]
 fn from_the_configuration_to_the_store_and_the_secret_appears_nowhere() {
     let (redis, nginx) = (Redis::start(CANARY), Nginx::start());

@@ -163,6 +163,16 @@ impl Nginx {
         }
     }
 
+    /// As [`Nginx::ask`], by a client that needs so long to say what it wants: the server's time of the request.
+    pub fn ask_slowly(&self, page: &str, pause: Duration) {
+        use std::io::Read;
+        let mut link = std::net::TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        write!(link, "GET {page} HTTP/1.0\r\n").unwrap();
+        std::thread::sleep(pause);
+        write!(link, "\r\n").unwrap();
+        link.read_to_string(&mut String::new()).unwrap();
+    }
+
     /// As logrotate does: renamed, then the server opens a new one.
     pub fn rotate(&self) {
         let old = self.folder.path().join("access.log.1");
