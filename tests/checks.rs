@@ -66,7 +66,12 @@ fn http_is_judged_by_status_and_text() {
     );
     assert_eq!(verdict(&sample, "shop/http"), Some(true));
     assert_eq!((value(&sample, "http.status", "shop"), value(&sample, "http.size", "shop")), (200.0, 12.0));
-    assert!(value(&sample, "http.latency", "shop") >= value(&sample, "http.latency.first-byte", "shop"));
+    for service in ["shop", "moved", "inside"] {
+        let phase = |name: &str| value(&sample, &format!("http.latency.{name}"), service);
+        let (phases, all) = (["dns", "connect", "first-byte"].map(phase), value(&sample, "http.latency", service));
+        assert!(phases.iter().sum::<f64>() <= all + 1e-5 && phases[2] > 0.0, "{service}: {phases:?} of {all}");
+        assert_eq!(sample.value("http.latency.tls", service), None);
+    }
     assert_eq!(verdict(&sample, "empty/http"), Some(false));
     assert_eq!(verdict(&sample, "broken/http"), Some(false));
     assert_eq!(fault(&sample, "broken/http").1, "status 503, not 200-399: \"out of order\"");
@@ -234,8 +239,9 @@ fn postgres_over_tls_and_only_to_the_one_that_is_meant() {
     cluster.psql("select pg_reload_conf()");
     until("TLS is off", Duration::from_secs(20), || {
         let sample = visit(&mut bench, &checks[..1]);
-        let said = sample.faults.iter().filter(|fault| fault.item == "any/postgres").map(|fault| fault.text.as_str());
-        said.last()
+        let mut said =
+            sample.faults.iter().filter(|fault| fault.item == "any/postgres").map(|fault| fault.text.as_str());
+        said.next_back()
             .is_some_and(|text| text.ends_with("offers no TLS, and in clear nothing is said; switch it on there"))
     });
 }

@@ -12,7 +12,7 @@ mod silences;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::report::Report;
+use super::report::{At, Report};
 use super::services::services as typed_services;
 use super::tree::Node;
 use super::{Loaded, defaults, raw};
@@ -39,7 +39,13 @@ pub(super) fn resolve(main: &Path, nodes: &[Node], report: &mut Report) -> Loade
     let ssh = raw::only(nodes, "ssh", report).map(|node| raw::Ssh::read(node, report)).unwrap_or_default();
     let mut walk = hosts::Walk::new(folder, collector.timeout, report);
     walk.children(nodes, &hosts::Around::top(ssh, command_lines, stack, services));
-    let hosts::Found { hosts, groups, origins } = walk.done();
+    let hosts::Found { hosts, groups, mut origins } = walk.done();
+    let node = raw::only(nodes, "collector", &mut Report::default());
+    let swept = [("interval", collector.interval), ("timeout", collector.timeout)].map(|(name, value)| {
+        let at = node.and_then(|node| node.attr(name)).map_or(At::BUILT_IN, |attr| attr.value_at);
+        connection::shown(name, super::show_duration(value), at, report)
+    });
+    origins.values_mut().for_each(|shown| shown.extend(swept.iter().cloned()));
     let alerts = alerts::alerts(raw::only(nodes, "alerts", report), &hosts, &groups, report);
     let silences = nodes.iter().filter(|node| node.name == "silence");
     let silences = silences.filter_map(|node| silences::silence(node, &hosts, &groups, report)).collect();
