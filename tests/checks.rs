@@ -12,9 +12,11 @@ use std::time::Duration;
 use fleet_health::model::check::{KINDS, Order};
 use fleet_health::model::sample::FaultKind;
 
+#[path = "support/checked.rs"]
+mod checked;
 mod support;
 
-use support::checked::{CANARY, fault, foreign, order, value, verdict, visit, with_password};
+use checked::{CANARY, fault, foreign, order, value, verdict, visit, with_password};
 use support::fleet::{Fleet, Kind};
 use support::probed::Bench;
 use support::run::{Said, program, sqlite3, until};

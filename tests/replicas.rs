@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
+#[path = "support/checked.rs"]
+mod checked;
 mod support;
 
-use support::checked::{CANARY, order, value, verdict, visit, with_password};
+use checked::{CANARY, order, value, verdict, visit, with_password};
 use support::probed::Bench;
 use support::run::until;
 use support::servers::{Postgres, Redis};

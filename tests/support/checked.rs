@@ -1,4 +1,5 @@
 //! Checks by the real probe, the task over standard input, and what they said.
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 use std::fs;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use fleet_health::model::check::Order;
 use fleet_health::model::sample::{FaultKind, Sample};
 use fleet_health::model::secret::Secret;
 
-use super::probed::Bench;
+use crate::support::probed::Bench;
 
 /// Must be found nowhere but on its way to its server.
 pub const CANARY: &str = "kanarienvogel-4711";

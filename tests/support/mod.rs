@@ -8,7 +8,6 @@
     reason = "helpers of tests: each test uses some, and a failure is the test's"
 )]
 
-pub mod checked;
 pub mod fleet;
 pub mod given;
 pub mod local;
