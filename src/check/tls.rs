@@ -59,7 +59,7 @@ pub(super) fn greet<L: Read + Write>(mut link: L, name: &str, pin: Option<&Pin>)
     let drawn = getrandom::fill(&mut random).and_then(|()| getrandom::fill(&mut seed));
     drawn.map_err(|error| io::Error::other(format!("no random numbers: {error}")))?;
     let secrets = Secrets::new(&seed).ok_or_else(|| io::Error::other("the random numbers are no key"))?;
-    let hello = hello::client(&random[..32], &random[32..], &secrets.shares(), name);
+    let hello = hello::client(&random[..32], &random[32..], &secrets.shares(), name, pin.is_some());
     write_record(&mut link, HANDSHAKE, &hello)?;
     let mut transcript = Sha256::new_with_prefix(&hello);
     let mut messages = Messages::default();
@@ -248,6 +248,9 @@ impl<L: Write> Write for Tls<L> {
         self.link.flush()
     }
 }
+
+#[cfg(test)]
+mod served;
 
 #[cfg(test)]
 mod tests {

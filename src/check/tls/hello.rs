@@ -19,7 +19,9 @@ const SUITE: [u8; 2] = [0x13, 0x01];
 /// Suites of TLS 1.2, only so that a server of that age shows its certificate.
 const OLDER_SUITES: [u8; 16] =
     [0xc0, 0x2b, 0xc0, 0x2f, 0xc0, 0x2c, 0xc0, 0x30, 0xcc, 0xa9, 0xcc, 0xa8, 0x00, 0x9c, 0x00, 0x9d];
-const SIGNATURES: [u8; 18] = [4, 3, 5, 3, 6, 3, 8, 4, 8, 5, 8, 6, 8, 7, 4, 1, 5, 1];
+/// Ways of signing, first those that [`super::pin`] can tell; 4 1 is of certificates only.
+const SIGNATURES: [u8; 18] = [4, 3, 8, 4, 4, 1, 5, 3, 6, 3, 8, 5, 8, 6, 8, 7, 5, 1];
+const TOLD: usize = 6;
 const X25519: [u8; 2] = [0, 0x1d];
 const SECP256R1: [u8; 2] = [0, 0x17];
 
@@ -33,8 +35,8 @@ fn extension(kind: u8, body: &[u8]) -> Vec<u8> {
     [&[0, kind], &sized::<2>(body)[..]].concat()
 }
 
-/// The client's hello.
-pub(super) fn client(random: &[u8], session: &[u8], shares: &([u8; 32], Vec<u8>), name: &str) -> Vec<u8> {
+/// The client's hello; `told`: the server signs so that it can be told whether it holds its key.
+pub(super) fn client(random: &[u8], session: &[u8], shares: &([u8; 32], Vec<u8>), name: &str, told: bool) -> Vec<u8> {
     let mut extensions = Vec::new();
     // An address is no name.
     if name.parse::<std::net::IpAddr>().is_err() && !name.is_empty() {
@@ -43,7 +45,8 @@ pub(super) fn client(random: &[u8], session: &[u8], shares: &([u8; 32], Vec<u8>)
     }
     extensions.extend(extension(10, &sized::<2>(&[X25519, SECP256R1].concat())));
     extensions.extend(extension(11, &[1, 0]));
-    extensions.extend(extension(13, &sized::<2>(&SIGNATURES)));
+    let signatures = if told { &SIGNATURES[..TOLD] } else { &SIGNATURES };
+    extensions.extend(extension(13, &sized::<2>(signatures)));
     extensions.extend(extension(43, &[4, 3, 4, 3, 3]));
     let shares = [&X25519[..], &sized::<2>(&shares.0), &SECP256R1, &sized::<2>(&shares.1)].concat();
     extensions.extend(extension(51, &sized::<2>(&shares)));
@@ -185,7 +188,7 @@ mod tests {
     #[test]
     fn an_address_is_no_name() {
         let asks = |name: &str| {
-            client(&[0; 32], &[0; 32], &([0; 32], vec![4; 65]), name).windows(8).any(|part| part == b"shop.lan")
+            client(&[0; 32], &[0; 32], &([0; 32], vec![4; 65]), name, false).windows(8).any(|part| part == b"shop.lan")
         };
         assert!(asks("shop.lan") && !asks("127.0.0.1"));
     }

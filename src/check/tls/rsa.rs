@@ -123,7 +123,7 @@ mod tests {
 
     /// Made by openssl, the second (2,049 bits) by Python: `openssl dgst -sha256 -sign -sigopt rsa_padding_mode:pss
     /// -sigopt rsa_pss_saltlen:32`; the last salt is shorter.
-    const SIGNED: &str = include_str!("rsa_signed.txt");
+    const SIGNED: &str = include_str!("fixtures/rsa-signed.txt");
     const MESSAGE: &[u8] = b"what was signed";
 
     fn cases() -> impl Iterator<Item = (Vec<u8>, Vec<u8>, bool)> {
