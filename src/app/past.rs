@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::model::derive::{self, Derived, Formula, Totals, UPTIME};
+use crate::model::derive::{self, AGE, BESIDE, Derived, Formula, Totals, UPTIME};
 use crate::model::fleet::{Grain, Point, Series};
 use crate::model::sample::SampleKey;
 use crate::model::{catalogue, forecast};
@@ -16,6 +16,13 @@ const LEAD: TimeDelta = TimeDelta::hours(1);
 /// What makes a metric's values, where they are not those that were measured.
 pub fn derived(metric: &str) -> Option<Derived> {
     derive::find(metric).copied().or_else(|| derive::rate_of(catalogue::measured(metric)?))
+}
+
+/// The newest value of a metric and item, where it was measured within a day. What the store cannot tell is not known.
+pub fn newest(store: &dyn Store, host: &str, metric: &str, item: &str, now: DateTime<Utc>) -> Option<f64> {
+    let (since, until) = (now - TimeDelta::days(1), now + TimeDelta::minutes(5));
+    let samples = store.samples(host, &[metric], since, until).ok()?;
+    samples.iter().rev().find_map(|(_, sample)| sample.value(metric, item))
 }
 
 /// The values in `[since, until)`, a series for each item, oldest first; hourly as [`Grain`] says.
@@ -35,7 +42,7 @@ pub fn series(store: &dyn Store, host: &str, metric: &str, (since, until): Span,
         }
     };
     let first = since.checked_sub_signed(LEAD).unwrap_or(since);
-    inputs.push(UPTIME);
+    inputs.extend(BESIDE);
     let edge = store.edge(host, grain)?.map_or(first, |edge| edge.clamp(first, until));
     let samples = store.samples(host, &inputs, edge, until)?;
     let hours = hours(store, host, &inputs, (first, edge), grain)?;
@@ -65,11 +72,16 @@ fn hours(store: &dyn Store, host: &str, inputs: &[&'static str], span: Span, gra
         for series in store.series(host, input, span, grain)? {
             for point in series.points {
                 let key = SampleKey { boot: String::new(), sequence: 0 };
-                let blank = || (Totals { key, taken: point.at, up: None, values: BTreeMap::new() }, false);
+                let blank = || {
+                    (Totals { key, taken: point.at, up: None, ages: BTreeMap::new(), values: BTreeMap::new() }, false)
+                };
                 let (totals, boot) = found.entry(point.at).or_insert_with(blank);
                 *boot |= point.boot;
                 if input == UPTIME {
                     totals.up = Some(point.mean);
+                }
+                if input == AGE {
+                    totals.ages.insert(series.item.clone(), point.mean);
                 }
                 totals.values.entry(input).or_default().insert(series.item.clone(), point.mean);
             }
@@ -174,6 +186,31 @@ mod tests {
         let pruned = eth0(true);
         assert!(pruned.len() < 40, "{pruned:?}");
         assert!(pruned.iter().all(|rate| (rate - 10.0).abs() < 1e-9), "{pruned:?}");
+    }
+
+    /// Whole samples and the hours that are left of them: a check that runs every three hours makes no spikes.
+    #[test]
+    fn a_slow_check_counts_over_its_own_time() {
+        for pruned in [false, true] {
+            let mut store = Memory::default();
+            for minutes in (0..=1440).step_by(10) {
+                let ran = minutes / 180 * 180;
+                let list = [
+                    ("redis.evicted", "cache", ran as f64 * 60.0),
+                    ("check.age", "cache/redis", (minutes - ran) as f64 * 60.0),
+                ];
+                record(&mut store, minutes, "x", minutes as f64 * 60.0 + 1.0, &list);
+            }
+            if pruned {
+                let done = crate::model::alert::Evaluation { cursor: 1000, ..Default::default() };
+                store.commit_evaluation(&done).unwrap();
+                store.prune(at(1440), Duration::from_secs(7200), Duration::from_secs(864_000)).unwrap();
+            }
+            let list = series(&store, "a", "redis.evicted.rate", (at(0), at(1500)), Grain::Whole).unwrap();
+            let rates: Vec<f64> = list[0].points.iter().map(|point| point.mean).collect();
+            assert!(rates.len() >= 7, "{rates:?}");
+            assert!(rates.iter().all(|rate| (rate - 1.0).abs() < 1e-6), "{pruned}: {rates:?}");
+        }
     }
 
     #[test]

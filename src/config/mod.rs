@@ -152,6 +152,7 @@ pub fn written(rule: &RuleSpec) -> Vec<(&'static str, String)> {
         }
     }
     all.push(("fall", Some(rule.fall.to_string())));
+    all.push(("scale", rule.scale.map(|scale| scale.to_string())));
     all.extend(rule.conditions.iter().map(|condition| (condition.attribute, Some(show_condition(condition)))));
     all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }

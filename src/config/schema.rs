@@ -92,12 +92,17 @@ const ELEMENTS: &[Element] = &[
     element("keys", &["recipient-file", "identity-file"], &[], &[]),
     element("store", &["url", "keep", "keep-hourly"], &[], &[]),
     element("ssh", &[], &[], &["use-ssh-config", "jump"]).with(LOGIN),
-    with_checks("defaults", &[], &["rule", "service"], &[]),
-    with_checks("group", &["name", "description", "labels"], &["ssh", "rule", "service", "group", "host"], &["jump"]),
+    with_checks("defaults", &["command-lines"], &["rule", "service"], &[]),
+    with_checks(
+        "group",
+        &["name", "description", "labels", "command-lines"],
+        &["ssh", "rule", "service", "group", "host"],
+        &["jump"],
+    ),
     with_checks("service", &["name", "description", "min-healthy", "unit", "off"], &["rule"], &[]),
     with_checks(
         "host",
-        &["name", "address", "transport", "labels", "fingerprint", "parent"],
+        &["name", "address", "transport", "labels", "fingerprint", "parent", "command-lines"],
         &["ssh", "rule", "service"],
         &["jump", "use-ssh-config"],
     )
@@ -116,6 +121,7 @@ const ELEMENTS: &[Element] = &[
             "raise",
             "of",
             "fall",
+            "scale",
             "and",
             "and-below-free",
             "and-critical",

@@ -105,6 +105,8 @@ pub struct HostSpec {
     /// What it cannot be reached without, in the order of the way from here: hosts of the configuration, and bastions by
     /// whatever name the way to them has. While one of them fails, nothing of this one is told.
     pub parents: Vec<String>,
+    /// Whether the processes that take most are told with their command lines, which may hold secrets; off by default.
+    pub command_lines: bool,
     /// What it is judged by, defaults and inheritance applied; `off` rules are gone.
     pub rules: Vec<RuleSpec>,
     /// What runs on it and how that is looked at, in the order of the file.
@@ -183,6 +185,8 @@ pub struct RuleSpec {
     pub of: u32,
     /// Samples beyond the clear threshold that close it; default 2.
     pub fall: u32,
+    /// How levels rise with the size of the item, over 0 and under 1 (see `rule::sized`); `None`: they do not.
+    pub scale: Option<f64>,
     /// What else must be so.
     pub conditions: Vec<Condition>,
     /// For each attribute that was typed, where: `warning` -> config.xml:12.
@@ -206,6 +210,7 @@ impl RuleSpec {
             raise: 2,
             of: 3,
             fall: 2,
+            scale: None,
             conditions: Vec::new(),
             origins: BTreeMap::new(),
         }

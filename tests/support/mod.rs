@@ -14,6 +14,7 @@ pub mod given;
 pub mod golden;
 pub mod local;
 pub mod mailbox;
+pub mod probed;
 pub mod run;
 pub mod servers;
 pub mod smtpd;

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::app::past;
 use crate::model::alert::{Subject, Verdict};
-use crate::model::derive::{self, Derived, Formula, Totals, UPTIME};
+use crate::model::derive::{self, BESIDE, Derived, Formula, Totals};
 use crate::model::fleet::{Grain, Row};
 use crate::model::pattern::matches;
 use crate::model::rule::{Condition, Role, RuleKind};
@@ -103,7 +103,7 @@ impl Past {
     pub fn recall(&mut self, store: &dyn Store, host: &HostSpec, row: &Row) -> Result<()> {
         let Some(first) = row.samples.first() else { return Ok(()) };
         if !self.asked && !self.inputs.is_empty() {
-            let metrics: Vec<&str> = self.inputs.iter().copied().chain([UPTIME]).collect();
+            let metrics: Vec<&str> = self.inputs.iter().copied().chain(BESIDE).collect();
             let before = store.before(&host.name, &first.key, &metrics)?;
             self.last = before.map(|sample| Totals::of(&sample, &self.inputs));
         }

@@ -101,8 +101,8 @@ fn pull(root: &Root, dir: &Path, task: &Task, input: &mut impl BufRead, out: &mu
     let time = Duration::from_secs(u64::from(task.deadline_secs)).saturating_sub(RESERVE).max(LEAST);
     let memory = own.as_ref().map(Spool::memory).unwrap_or_default();
     let checks = Checks { orders: task.checks.clone(), memory, time };
-    let fresh =
-        measure_into(root, own.as_ref(), (Some(&task.nonce), &task.recipients), task.spool_bytes, checks, false)?;
+    let recipients = (Some(task.nonce.as_str()), &task.recipients[..]);
+    let fresh = measure_into(root, own.as_ref(), recipients, task.spool_bytes, checks, task.command_lines)?;
     // A spool that cannot be opened on a full or read-only disk keeps what it has; the new sample goes without it.
     let mut spools: Vec<Spool> = own.into_iter().collect();
     spools.extend(places::elsewhere(dir));

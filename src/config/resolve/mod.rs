@@ -15,7 +15,7 @@ use std::path::Path;
 
 pub(super) use web::address;
 
-use super::report::Report;
+use super::report::{At, Report};
 use super::services::services as typed_services;
 use super::tree::Node;
 use super::{Loaded, defaults, raw};
@@ -33,6 +33,7 @@ pub(super) fn resolve(main: &Path, nodes: &[Node], report: &mut Report) -> Loade
     let mut typed = defaults.map(|node| raw::rules(node, report)).unwrap_or_default();
     let (everywhere, more) = defaults.map(|node| typed_services(node, report)).unwrap_or_default();
     typed.extend(more);
+    let command_lines = defaults.and_then(|node| raw::command_lines(node, report));
     let services = services::Services::default().with(&everywhere);
     let shipped = rules::Stack::default().with(&super::defaults::rules(collector.interval));
     let stack = shipped.with(&typed);
@@ -40,8 +41,14 @@ pub(super) fn resolve(main: &Path, nodes: &[Node], report: &mut Report) -> Loade
     let _ = stack.finish(report);
     let ssh = raw::only(nodes, "ssh", report).map(|node| raw::Ssh::read(node, report)).unwrap_or_default();
     let mut walk = hosts::Walk::new(folder, collector.timeout, report);
-    walk.children(nodes, &hosts::Around::top(ssh, stack, services));
-    let hosts::Found { hosts, groups, origins } = walk.done();
+    walk.children(nodes, &hosts::Around::top(ssh, command_lines, stack, services));
+    let hosts::Found { hosts, groups, mut origins } = walk.done();
+    let node = raw::only(nodes, "collector", &mut Report::default());
+    let swept = [("interval", collector.interval), ("timeout", collector.timeout)].map(|(name, value)| {
+        let at = node.and_then(|node| node.attr(name)).map_or(At::BUILT_IN, |attr| attr.value_at);
+        connection::shown(name, super::show_duration(value), at, report)
+    });
+    origins.values_mut().for_each(|shown| shown.extend(swept.iter().cloned()));
     let alerts = alerts::alerts(raw::only(nodes, "alerts", report), &hosts, &groups, report);
     let silences = nodes.iter().filter(|node| node.name == "silence");
     let silences = silences.filter_map(|node| silences::silence(node, &hosts, &groups, report)).collect();

@@ -29,6 +29,8 @@ pub type Points = Vec<(DateTime<Utc>, f64)>;
 pub trait Look {
     /// The points of an incident's metric.
     fn history(&self, incident: &Incident) -> Points;
+    /// The newest value of another metric of what an incident is about.
+    fn beside(&self, subject: &Subject, metric: &str) -> Option<f64>;
     /// What took most on a host at or before a moment, and when that was.
     fn top(&self, host: &str, at: DateTime<Utc>) -> Option<(DateTime<Utc>, Vec<Process>)>;
     /// Things that are not as they should be on a host, a line each, without those that are told already.
@@ -69,6 +71,10 @@ impl Look for Shelf<'_> {
         let points: Points = points.iter().map(|point| (point.at, point.mean)).collect();
         self.known.borrow_mut().insert(incident.id, points.clone());
         points
+    }
+
+    fn beside(&self, subject: &Subject, metric: &str) -> Option<f64> {
+        past::newest(self.store, &subject.host, metric, &subject.item, self.now)
     }
 
     fn top(&self, host: &str, at: DateTime<Utc>) -> Option<(DateTime<Utc>, Vec<Process>)> {
