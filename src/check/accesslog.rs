@@ -10,6 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::{Check, Found, Occasion, Trouble};
+use crate::model::order;
 use crate::model::sample::FaultKind;
 use line::{Request, Unit};
 
@@ -210,7 +211,7 @@ impl Sum {
         if self.times.is_empty() {
             return;
         }
-        self.times.sort_by(f64::total_cmp);
+        order::sort_by(&mut self.times, f64::total_cmp);
         let count = self.times.len();
         found.seconds("accesslog.latency", self.times.iter().sum::<f64>() / count as f64);
         for (share, metric) in [

@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use super::{Found, Occasion, Trouble};
+use crate::model::order;
 use crate::model::pattern;
 use crate::model::sample::FaultKind;
 
@@ -52,7 +53,7 @@ pub(super) fn expand(at: &Occasion, wanted: &str, found: &mut Found) -> Result<V
                 }
             }
         }
-        next.sort_unstable();
+        order::sort(&mut next);
         paths = next;
     }
     if seen == MOST {

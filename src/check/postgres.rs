@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::link::Place;
 use super::secure::{self, Line};
 use super::{Check, Found, Occasion, Trouble};
+use crate::model::order;
 use crate::model::sample::FaultKind;
 use crate::model::secret::Secret;
 use wire::{Row, Session};
@@ -73,7 +74,7 @@ fn socket(path: &str) -> PathBuf {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         name.strip_prefix(".s.PGSQL.").is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()))
     });
-    sockets.sort();
+    order::sort(&mut sockets);
     sockets.into_iter().next().unwrap_or(usual)
 }
 

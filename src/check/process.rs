@@ -1,6 +1,5 @@
 //! `process`: processes by the name of their program: how many, memory, processor time, age.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
@@ -75,9 +74,8 @@ fn uid(at: &Occasion, name: &str) -> Result<u32, Trouble> {
     }
     let users = small_file(&at.path("/etc/passwd"));
     let text = String::from_utf8_lossy(&users);
-    let users: BTreeMap<&str, &str> =
-        text.lines().filter_map(|line| Some((line.split(':').next()?, line.split(':').nth(2)?))).collect();
-    let uid = users.get(name).and_then(|uid| uid.parse().ok());
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let uid = line.and_then(|rest| rest.split(':').nth(1)?.parse().ok());
     uid.ok_or_else(|| Trouble::Unknown(FaultKind::Absent, format!("there is no user {name} in /etc/passwd")))
 }
 

@@ -9,6 +9,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, SeekFrom, Stat, o
 
 use super::root::Root;
 use super::text::whole;
+use crate::model::order;
 
 /// A file of sysfs is a page at most.
 const PAGE: usize = 4096;
@@ -104,7 +105,7 @@ impl Folder {
             }
             names.len() < MAX_ENTRIES
         });
-        names.sort_unstable();
+        order::sort(&mut names);
         names
     }
 }

@@ -7,6 +7,7 @@ use super::folder::{self, shown};
 use super::out::Out;
 use super::root::Root;
 use super::text::lines;
+use crate::model::order;
 use crate::model::sample::FaultKind;
 
 /// Debian's and SUSE's marks.
@@ -60,7 +61,7 @@ pub(super) fn collect(root: &Root, out: &mut Out) {
 /// Each package once, in order.
 fn packages(text: &[u8]) -> String {
     let mut names: Vec<String> = lines(text).map(|line| shown(line.trim_ascii())).collect();
-    names.sort_unstable();
+    order::sort(&mut names);
     names.dedup();
     names.join(", ")
 }

@@ -9,6 +9,7 @@ use super::folder;
 use super::out::Out;
 use super::root::Root;
 use super::text::{lines, whole, words};
+use crate::model::order;
 use crate::model::sample::FaultKind;
 
 const SYSTEMCTL: [&str; 2] = ["/usr/bin/systemctl", "/bin/systemctl"];
@@ -58,7 +59,7 @@ pub(super) fn collect(root: &Root, out: &mut Out) {
     let mut asked: Vec<String> = lingering.take(MAX_ASKED).collect();
     let restarted = started_late(root, out.past.now, uptime_millis(root));
     asked.extend(restarted.into_iter().take(MAX_ASKED));
-    asked.sort_unstable();
+    order::sort(&mut asked);
     asked.dedup();
     if asked.is_empty() {
         return lately(Vec::new(), root, out);
@@ -113,7 +114,7 @@ fn started_late(root: &Root, now: i64, uptime_millis: u64) -> Vec<String> {
             late.push((std::cmp::Reverse(meta.mtime()), unit.to_owned()));
         }
     }
-    late.sort_unstable();
+    order::sort(&mut late);
     late.into_iter().map(|(_, unit)| unit).collect()
 }
 

@@ -4,6 +4,7 @@ use super::folder::{Folder, names, shown};
 use super::out::Out;
 use super::root::Root;
 use super::text::whole;
+use crate::model::order;
 use crate::model::sample::FaultKind;
 
 const HWMON: &str = "/sys/class/hwmon";
@@ -86,7 +87,7 @@ fn chip(driver: &str, root: &Root, path: &str) -> String {
 fn inputs(files: &[Vec<u8>], kind: &[u8]) -> Vec<u64> {
     let number = |file: &Vec<u8>| whole(file.strip_prefix(kind)?.strip_suffix(b"_input")?);
     let mut numbers: Vec<u64> = files.iter().filter_map(number).collect();
-    numbers.sort_unstable();
+    order::sort(&mut numbers);
     numbers
 }
 

@@ -11,6 +11,7 @@ use super::command;
 use super::out::Out;
 use super::root::Root;
 use super::text::{lines, whole, words};
+use crate::model::order;
 use crate::model::sample::FaultKind;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -204,7 +205,7 @@ pub fn ask_for_updates(root: &Root, now: i64) -> Option<Updates> {
     }
     // A name is a word, and the file of answers has an end.
     held.retain(|name| !name.is_empty() && name.len() <= 64 && !name.contains(char::is_whitespace));
-    held.sort_unstable();
+    order::sort(&mut held);
     held.dedup();
     held.truncate(MAX_HELD);
     Some(Updates { at: now, counts: ask(root, manager).ok(), held })
@@ -245,7 +246,7 @@ fn dnf(text: &[u8]) -> Counts {
 /// `RHSA-2024:1234 Important/Sec. openssl-3.0.7-27.el9.x86_64`: one package may be named by several.
 fn dnf_security(text: &[u8]) -> u64 {
     let mut names: Vec<&[u8]> = lines(text).filter_map(|line| words(line).nth(2)).collect();
-    names.sort_unstable();
+    order::sort(&mut names);
     names.dedup();
     names.len() as u64
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{MAX_FILE, WireError, is_nonce};
 use crate::model::clean::clean;
 use crate::model::metric::Unit;
+use crate::model::order;
 use crate::model::sample::{By, Fact, Fault, FaultKind, Process, Reading, Sample, SampleKey};
 use crate::model::{catalogue, derive};
 
@@ -298,7 +299,7 @@ fn top(list: Vec<Taker>) -> Vec<Process> {
             Some(Process { by: By::from_word(&b)?, pid: p, user, comm, unit, command, value })
         })
         .collect();
-    kept.sort_by_key(|process| process.by);
+    order::sort_by(&mut kept, |a, b| a.by.cmp(&b.by));
     kept
 }
 

@@ -16,6 +16,7 @@ use crate::app::exit::{Exit, Failure, Outcome};
 use crate::measure::{self, MAX_PROCESSES_FILE, Past, Processes, Root, Totals};
 use crate::model::cause::Cause;
 use crate::model::clean::clean;
+use crate::model::order;
 use crate::model::sample::{Fault, FaultKind, Sample};
 use crate::wire::task::{MAX_TASK, Task};
 use crate::wire::{frame, is_nonce, seal, v1};
@@ -243,7 +244,7 @@ fn gather(spools: &[Spool], fresh: &Fresh) -> Result<Vec<Waiting>, Fail> {
     for (spool, place) in spools.iter().enumerate() {
         all.extend(place.pending()?.into_iter().map(|pending| Waiting { spool, pending }));
     }
-    all.sort_by(|a, b| (a.pending.age, &a.pending.name).cmp(&(b.pending.age, &b.pending.name)));
+    order::sort_by(&mut all, |a, b| (a.pending.age, &a.pending.name).cmp(&(b.pending.age, &b.pending.name)));
     let mut names = HashSet::new();
     if fresh.unkept.is_some() {
         names.insert(fresh.name.clone());

@@ -12,6 +12,7 @@ use super::fail::Fail;
 use super::state::State;
 use crate::check::Memory;
 use crate::model::cause::Cause;
+use crate::model::order;
 use crate::wire::MAX_FILE;
 use crate::wire::frame::is_file_name;
 
@@ -149,7 +150,7 @@ impl Spool {
                 files.push(Pending { name, size: meta.len(), age: (meta.mtime(), meta.mtime_nsec()) });
             }
         }
-        files.sort_by(|a, b| (a.age, &a.name).cmp(&(b.age, &b.name)));
+        order::sort_by(&mut files, |a, b| (a.age, &a.name).cmp(&(b.age, &b.name)));
         Ok(files)
     }
 

@@ -5,6 +5,7 @@ use super::{Answer, Question, Who};
 use crate::measure::command::Said;
 use crate::measure::root::Root;
 use crate::measure::text::{keyed, lines, whole, words};
+use crate::model::order;
 
 pub(super) const QUESTION: Question = Question {
     name: "reboot.packages",
@@ -47,11 +48,11 @@ fn read(root: &Root, said: &Said) -> Option<Answer> {
             newer.push((at, String::from_utf8_lossy(name).into_owned()));
         }
     }
-    newer.sort_unstable();
+    order::sort(&mut newer);
     let since = newer.first().and_then(|(at, _)| i64::try_from(*at).ok()).unwrap_or(0);
     let mut answer = Answer { since, ..Answer::default() };
     let mut names: Vec<String> = newer.into_iter().map(|(_, name)| name).collect();
-    names.sort_unstable();
+    order::sort(&mut names);
     names.dedup();
     answer.fact("reboot.packages", "", &names.join(", "));
     // rpm beside another package manager knows of none: then nothing is known of a reboot.

@@ -5,6 +5,7 @@ mod glob;
 
 use super::out::Out;
 use super::root::Root;
+use crate::model::order;
 use crate::model::sample::FaultKind;
 
 const MAX_CERTIFICATES: usize = 64;
@@ -38,7 +39,7 @@ pub(super) fn collect(root: &Root, out: &mut Out) {
             out.fault("", FaultKind::Denied, format!("{path}: may be looked into by root only"));
         }
     }
-    paths.sort_unstable();
+    order::sort(&mut paths);
     paths.dedup();
     if paths.is_empty() && !denied {
         return out.fault("", FaultKind::Absent, "no certificate at the usual places");

@@ -1,6 +1,7 @@
 //! Which cgroups are worth a look: slices, services, containers.
 
 use super::{Folder, shown};
+use crate::model::order;
 
 /// How deep the tree is walked: rootless containers lie six folders down.
 const MAX_DEPTH: usize = 7;
@@ -82,7 +83,7 @@ pub(super) fn find(tree: &Folder) -> (Vec<Group>, bool) {
             }
         }
     }
-    groups.sort_by(|a, b| (a.kind, &a.item).cmp(&(b.kind, &b.item)));
+    order::sort_by(&mut groups, |a, b| (a.kind, &a.item).cmp(&(b.kind, &b.item)));
     // Two services of one name: those of two users. The first one found speaks for it.
     groups.dedup_by(|a, b| a.item == b.item);
     (groups, cut)

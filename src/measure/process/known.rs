@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::super::text::{lines, whole, words};
+use crate::model::order;
 
 /// The most processes that are remembered; those that have used most stay.
 const MOST: usize = 8192;
@@ -35,10 +36,10 @@ impl Processes {
     /// Remembers.
     pub(super) fn new(at_millis: u64, mut list: Vec<Known>) -> Self {
         if list.len() > MOST {
-            list.sort_unstable_by_key(|one| std::cmp::Reverse(one.ticks));
+            order::sort_by(&mut list, |a, b| b.ticks.cmp(&a.ticks));
             list.truncate(MOST);
         }
-        list.sort_unstable_by_key(|one| one.pid);
+        order::sort_by(&mut list, |a, b| a.pid.cmp(&b.pid));
         Self { at_millis, list }
     }
 
@@ -74,7 +75,7 @@ impl Processes {
             let io = if io == b"-" { None } else { Some(whole(io)?) };
             list.push(Known { pid, start: whole(start)?, ticks: whole(ticks)?, io, blocked: whole(blocked)? });
         }
-        list.sort_unstable_by_key(|one| one.pid);
+        order::sort_by(&mut list, |a, b| a.pid.cmp(&b.pid));
         Some(Self { at_millis, list })
     }
 }
