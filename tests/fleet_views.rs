@@ -214,10 +214,13 @@ fn a_filled_store_is_shown_in_every_form_also_after_it_was_pruned() {
     for pruned in [false, true] {
         if pruned {
             let said = home.fleet(&["prune", "--dry-run"]).ends_with(0);
-            assert_eq!(said.out, "would be: 12 samples and 12 attempts removed, 28 hourly points written, 0 removed\n");
+            let written = said.out.strip_prefix("would be: 12 samples and 12 attempts removed, ").unwrap();
+            let written = written.strip_suffix(" hourly points written, 0 removed\n").unwrap();
+            // Those of what goes, and of what stays those hours that are over, however the clock stands.
+            assert!(written.parse::<u32>().unwrap() >= 28, "{written}");
             let said = home.fleet(&["prune"]).ends_with(0);
             assert_eq!((said.out.as_str(), said.err.as_str()), ("", ""), "silent under cron");
-            assert_eq!(sqlite3(&home.database(), "SELECT count(*) FROM hourly")[0][0], "28");
+            assert_eq!(sqlite3(&home.database(), "SELECT count(*) FROM hourly")[0][0], written);
         }
         let status = ["status", "--group", "web"];
         golden("program-status.txt", &home.fleet(&status).ends_with(3).out);

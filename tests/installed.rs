@@ -43,6 +43,7 @@ fn install(folder: &Path, prefix: &str) -> PathBuf {
         fs::copy(program(name), source.join("dist").join(name)).unwrap();
     }
     sshd::probes(&source.join("dist"), &program("fleet-probe"));
+    must(&shown(&source.join("scripts/manifest")), &[] as &[&str]);
     let stage = folder.join("stage");
     let mut make = Command::new("make");
     make.current_dir(&source).arg("install").arg(format!("DESTDIR={}", shown(&stage))).arg(format!("PREFIX={prefix}"));
