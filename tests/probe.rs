@@ -156,10 +156,14 @@ fn hostile_task_lines_get_a_reason_or_an_end() {
 #[test]
 fn killed_at_any_moment_files_are_whole_or_absent_and_no_sequence_is_used_twice() {
     let bench = Bench::new();
+    // A run takes longer on a busy machine, and some must be killed after their file was written.
+    let begun = std::time::Instant::now();
+    bench.visit(<[String]>::to_vec, true);
+    let span = begun.elapsed().mul_f64(1.5);
     let mut seen = std::collections::BTreeMap::new();
-    for round in 0..40_u64 {
+    for round in 0..40_u32 {
         let mut child = start(&bench.spool(), &bench.task.encode());
-        std::thread::sleep(Duration::from_millis(round * 37 % 400));
+        std::thread::sleep(span * (round * 37 % 40) / 40);
         child.kill().unwrap();
         child.wait().unwrap();
         for name in bench.files() {
