@@ -311,9 +311,10 @@ fn services_are_inherited_per_service_per_check_and_per_attribute() {
         "<group name=\"g\"><service name=\"shop\"><rule metric=\"cpu.used\" kind=\"average\" warning=\"80%\"/></service>
          <host name=\"a\"/></group>",
     );
-    let mean = rules(&spec, "a", "cpu.used.average")[0];
+    let named = |name: &str| spec.hosts[0].rules.iter().find(|rule| rule.name == name).unwrap();
+    let mean = named("cpu.used.average");
     assert_eq!((mean.items.as_slice(), mean.warning), (["shop".to_owned()].as_slice(), Some(0.8)));
-    assert_eq!(rules(&spec, "a", "cpu.used")[0].warning, Some(0.9), "each server is judged as before");
+    assert_eq!(named("cpu.used").warning, Some(0.9), "each server is judged as before");
 }
 
 #[test]
