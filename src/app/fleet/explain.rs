@@ -16,7 +16,7 @@ use crate::config::suggest;
 use crate::model::clean::clean;
 use crate::model::fleet::{Attempt, Outcome as Ended};
 use crate::model::level::Level;
-use crate::model::rule::size_of;
+use crate::model::rule::{RuleKind, size_of};
 use crate::model::spec::HostSpec;
 use crate::rule;
 use crate::view::json;
@@ -90,7 +90,8 @@ pub fn run(common: &Common, args: Args) -> Outcome {
     }
     parts.sort_by_key(|part| std::cmp::Reverse(part.level));
     let judged: BTreeSet<&str> = parts.iter().filter_map(|part| part.row["rule"].as_str()).collect();
-    let names = host.rules.iter().map(|rule| rule.name.as_str());
+    // Means over servers are the fleet's.
+    let names = host.rules.iter().filter(|rule| rule.kind != RuleKind::Average).map(|rule| rule.name.as_str());
     let idle: BTreeSet<&str> = names.filter(|name| wanted(name) && !judged.contains(name)).collect();
     let attempt = store.attempts(&host.name, 1)?.into_iter().next();
     let first = opening(host, &parts, attempt.as_ref(), args.rule.is_some());
