@@ -27,6 +27,16 @@ fn late() -> io::Error {
     io::Error::new(ErrorKind::TimedOut, "the server took too long")
 }
 
+/// A program that was stopped and goes on finds its waits interrupted, which says nothing of the server.
+fn again<T>(mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match work() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
 /// A socket's own time limit has another name on Linux.
 fn named(error: io::Error) -> io::Error {
     if error.kind() == ErrorKind::WouldBlock { late() } else { error }
@@ -66,12 +76,12 @@ impl Stream {
     pub fn connect(host: &str, port: u16, timeout: Duration) -> io::Result<Self> {
         let until = Instant::now() + timeout;
         let mut last = io::Error::new(ErrorKind::NotFound, "the name has no address");
-        for address in (host, port).to_socket_addrs()? {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(late());
-            }
-            match TcpStream::connect_timeout(&address, left) {
+        for address in again(|| (host, port).to_socket_addrs())? {
+            let left = || match until.saturating_duration_since(Instant::now()) {
+                left if left.is_zero() => Err(late()),
+                left => Ok(left),
+            };
+            match again(|| TcpStream::connect_timeout(&address, left()?)) {
                 Ok(tcp) => {
                     // What is written whole goes at once: waiting for more costs 40 ms a mail (Nagle, delayed ACK).
                     tcp.set_nodelay(true)?;

@@ -42,7 +42,7 @@ fn block(plan: &Plan) -> Result<String, Failure> {
          {when} {collector} || [ $? -eq 3 ] && {alerter}\n\
          # The alerter by itself, for the day when the collector hangs or is broken.\n\
          3-59/10 * * * * {alerter}\n\
-         # Old samples go, or become hours.\n\
+         # Hours are made of samples for charts of weeks, and old samples go.\n\
          17 3 * * * {fleet} prune\n\
          # Prints, and so mails, only when collector or alerter do not do their job.\n\
          41 * * * * {fleet} health >/dev/null || {fleet} health\n\
