@@ -48,7 +48,12 @@ fn story(folder: &Path) -> Sqlite {
             taken: at,
             hostname: "db1".into(),
             probe: "1".into(),
-            readings: vec![reading("filesystem.used", 0.95), reading("filesystem.available", 1e9)],
+            readings: vec![
+                reading("filesystem.used", 0.95),
+                reading("filesystem.available", 1e9),
+                Reading { item: "/srv".into(), ..reading("filesystem.used", 0.5) },
+                Reading { item: "/srv".into(), ..reading("filesystem.size", 640.0 * 1024f64.powi(3)) },
+            ],
             faults: Vec::new(),
             facts: Vec::new(),
             top: Vec::new(),
@@ -123,6 +128,11 @@ fn a_problem_from_list_to_end() {
     assert!(explained.lines().all(|line| line.chars().count() <= 80), "{explained}");
     let whole = says(folder, &["explain", "db1", "--all"]);
     assert!(whole.len() > explained.len() && whole.contains("[OK] db1"), "{whole}");
+    let great = says(folder, &["explain", "db1", "--rule", "filesystem.used"]);
+    let great = great.split_whitespace().collect::<Vec<_>>().join(" ");
+    let sentence = "Warning begins at 90 % (as shipped), critical begins at 95 % (as shipped). \
+                    A size of 640 GiB raised them from 80 % and 90 % (scale=).";
+    assert!(great.contains(sentence), "{great}");
     let explained = json(folder, &["explain", "db1", "--rule", "filesystem.*", "--json"]);
     assert_eq!(explained["rows"][0]["critical"], 0.9);
     assert!(explained["rows"][0]["sentences"].as_array().unwrap().len() >= 4);

@@ -99,7 +99,7 @@ fn https_is_spoken_and_the_days_of_the_certificate_are_told() {
         ],
     );
     assert_eq!((verdict(&sample, "meant/http"), value(&sample, "http.status", "meant")), (Some(true), 200.0));
-    assert_eq!((verdict(&sample, "other/http"), fault(&sample, "other/http").0), (None, FaultKind::Denied));
+    assert_eq!((verdict(&sample, "other/http"), fault(&sample, "other/http").0), (Some(false), FaultKind::Malformed));
     assert_eq!(verdict(&sample, "shop/http"), Some(true), "{:?}", sample.faults);
     assert_eq!((value(&sample, "http.status", "shop"), value(&sample, "http.size", "shop")), (200.0, 12.0));
     assert!(value(&sample, "http.latency.tls", "shop") > 0.0);
@@ -198,7 +198,7 @@ fn redis_over_tls_and_only_to_the_one_that_is_meant() {
     }
     // Nobody is logged in to who is not the one that is meant; what it showed is told.
     let (kind, text) = fault(&sample, "other/redis");
-    assert_eq!((verdict(&sample, "other/redis"), kind), (None, FaultKind::Denied));
+    assert_eq!((verdict(&sample, "other/redis"), kind), (Some(false), FaultKind::Malformed));
     assert!(text.contains("the server is another") && text.ends_with(pin), "{text} {pin}");
     // Neither of these is TLS on both sides.
     assert_eq!((verdict(&sample, "clear/redis"), verdict(&sample, "asked/redis")), (Some(false), Some(false)));
@@ -232,9 +232,12 @@ fn postgres_over_tls_and_only_to_the_one_that_is_meant() {
         assert_eq!(verdict(&sample, &format!("{good}/postgres")), Some(true), "{:?}", sample.faults);
     }
     assert!(value(&sample, "postgres.size", "meant/orders") > 1e6);
-    for (denied, text) in [("other", "the server is another"), ("clear", "pg_hba.conf rejects")] {
-        let told = fault(&sample, &format!("{denied}/postgres"));
-        assert_eq!((verdict(&sample, &format!("{denied}/postgres")), told.0), (None, FaultKind::Denied), "{told:?}");
+    for (name, verdict_is, kind, text) in [
+        ("other", Some(false), FaultKind::Malformed, "the server is another"),
+        ("clear", None, FaultKind::Denied, "pg_hba.conf rejects"),
+    ] {
+        let told = fault(&sample, &format!("{name}/postgres"));
+        assert_eq!((verdict(&sample, &format!("{name}/postgres")), told.0), (verdict_is, kind), "{told:?}");
         assert!(told.1.contains(text), "{told:?}");
     }
     cluster.psql("alter system set ssl = off");

@@ -200,6 +200,14 @@ fn what_cannot_be_meant_is_an_error() {
             "only its return",
         ),
         ("<defaults><rule metric=\"uptime\" kind=\"absent\" warning=\"5\"/></defaults>", "write the unit: 5s, 5m"),
+        (
+            "<defaults><rule metric=\"load.1m\" kind=\"average\" warning=\"5\" and=\"uptime 1h\"/></defaults>",
+            "remove it",
+        ),
+        (
+            "<defaults><rule metric=\"disk.size\" kind=\"average\" warning=\"5\"/></defaults>",
+            "cannot have a rule of the kind",
+        ),
         ("<defaults><rule metric=\"swap.used\" and-below-free=\"1GiB\"/></defaults>", "goes with filesystem.used"),
         ("<defaults><rule metric=\"memory.used\" and-below-free=\"1GB\"/></defaults>", "write it as 1GiB"),
         ("<defaults><rule metric=\"swap.used\" and=\"swap.in.rate\"/></defaults>", "write it as METRIC LEVEL"),
@@ -299,6 +307,14 @@ fn services_are_inherited_per_service_per_check_and_per_attribute() {
     assert_eq!(rules(&spec, "b", "http.latency")[0].items, ["cache/page"]);
     assert_eq!(rules(&spec, "b", "unit.memory")[0].items, ["nginx", "nginx/*"]);
     assert_eq!(rules(&spec, "b", "check.ok")[0].critical, Some(0.0));
+    let spec = home.good(
+        "<group name=\"g\"><service name=\"shop\"><rule metric=\"cpu.used\" kind=\"average\" warning=\"80%\"/></service>
+         <host name=\"a\"/></group>",
+    );
+    let named = |name: &str| spec.hosts[0].rules.iter().find(|rule| rule.name == name).unwrap();
+    let mean = named("cpu.used.average");
+    assert_eq!((mean.items.as_slice(), mean.warning), (["shop".to_owned()].as_slice(), Some(0.8)));
+    assert_eq!(named("cpu.used").warning, Some(0.9), "each server is judged as before");
 }
 
 #[test]
@@ -327,7 +343,8 @@ fn mistakes_in_checks_are_shown_where_they_are() {
         ("<redis socket=\"/run/*.sock\"/>", "holds a wildcard"),
         ("<certificate/>", "none of files=, address="),
         ("<tcp address=\"a:1\"><rule metric=\"tcp.latency\"/></tcp>", "cannot stand in <tcp>"),
-        ("<rule metric=\"cpu.used\" warning=\"5%\"/>", "no reading of a service"),
+        ("<rule metric=\"cpu.used\" warning=\"5%\"/>", "or add kind=\"average\" for the mean over the servers"),
+        ("<rule metric=\"disk.size\" warning=\"5GiB\"/>", "no reading of a service"),
         ("<tcp address=\"a:1\" off=\"true\"/>", "together with other attributes"),
         ("<host name=\"b\"/>", "cannot stand in <service>"),
         ("<mysql address=\"a:1\"/>", "unknown element <mysql>"),
@@ -380,7 +397,13 @@ fn an_inline_secret_needs_a_private_file_and_is_never_shown() {
 fn a_file_cut_anywhere_is_an_error() {
     let text = std::fs::read_to_string(root().join("config.xml")).unwrap();
     let home = Home::new();
-    for cut in 0..text.trim_end().len() {
+    let bytes = text.trim_end().as_bytes();
+    // Everywhere around markup, and here and there within words.
+    let markup = |cut: usize| {
+        let near = &bytes[cut.saturating_sub(2)..(cut + 2).min(bytes.len())];
+        near.iter().any(|byte| b"<>=\"/!?&".contains(byte))
+    };
+    for cut in (0..bytes.len()).filter(|cut| markup(*cut) || cut % 16 == 0) {
         let file = home.write("config.xml", &text.as_bytes()[..cut], 0o644);
         let report = config::load(&file).expect_err(&format!("cut at {cut}"));
         assert!(report.errors() > 0 && report.to_string().contains("nothing was done"));

@@ -131,6 +131,14 @@ impl Rule {
                 _ => condition(value, metric, name, role).map(Some),
             });
         }
+        let beside = rule.conditions.iter().flatten().find(|typed| typed.value.is_some());
+        if let Some(typed) = beside.filter(|_| rule.kind == RuleKind::Average) {
+            report.error(
+                typed.at,
+                "a condition beside a mean over servers",
+                "remove it: each server has its own value",
+            );
+        }
         rule.off = parsed(node, "off", report, amount::flag).is_some_and(|typed| typed.value);
         if rule.off && node.attrs.iter().any(|attr| !matches!(attr.name.as_str(), "metric" | "kind" | "item" | "off")) {
             report.error(node.at, "off=\"true\" together with levels", "a removed rule has only metric, kind and item");

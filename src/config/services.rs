@@ -9,6 +9,7 @@ use super::report::{At, Report};
 use super::tree::Node;
 use crate::model::amount::{self, Wrong, words, wrong};
 use crate::model::check::{self, Attribute, CheckKind, MAX_SCRIPT, Shape};
+use crate::model::rule::RuleKind;
 use crate::model::secret::SecretSource;
 use crate::model::series;
 use crate::model::suggest::did_you_mean;
@@ -141,9 +142,19 @@ fn service(node: &Node, rules: &mut Vec<Rule>, report: &mut Report) -> Option<Se
         checks.push(check);
     }
     for mut rule in raw::rules(node, report) {
+        if !rule.metric.is_of_service() && rule.kind == RuleKind::Average {
+            rule.items = Some(Typed { value: vec![name.clone()], at: rule.at });
+            rules.push(rule);
+            continue;
+        }
         if !rule.metric.is_of_service() {
             let text = format!("{} is no reading of a service", rule.metric.name);
-            report.error(rule.at, text, "put the rule into the host or group around");
+            let mend = if RuleKind::Average.fits(rule.metric) {
+                "put the rule into the host or group around, or add kind=\"average\" for the mean over the servers"
+            } else {
+                "put the rule into the host or group around"
+            };
+            report.error(rule.at, text, mend);
             continue;
         }
         let within = |items: &[String]| items.iter().map(|item| format!("{name}/{item}")).collect::<Vec<_>>();

@@ -63,8 +63,11 @@ impl RuleKind {
             Self::Rate => metric.kind == Kind::Counter,
             Self::Forecast => is_forecast(metric),
             Self::Absent => !is_forecast(metric),
+            // Of what a service reads, or of what its servers have one value each of.
             Self::Average => {
-                metric.item.starts_with("service") && metric.kind == Kind::Gauge && derive::find(metric.name).is_none()
+                (metric.is_of_service() || metric.item.is_empty())
+                    && metric.kind == Kind::Gauge
+                    && derive::find(metric.name).is_none()
             }
         }
     }

@@ -537,3 +537,45 @@ fn a_service_needs_so_many_healthy_servers_and_its_mean_is_judged() {
     subjects.sort();
     assert_eq!(subjects, ["fleet http.latency.average shop", "fleet service.healthy shop", "web02 check.ok shop/http"]);
 }
+
+/// What a server has one value of is averaged over the servers of each service, and of no other host.
+#[test]
+fn the_mean_of_processor_and_memory_is_over_the_servers_of_a_service() {
+    let mean = RuleSpec {
+        items: vec!["shop".into()],
+        warning: Some(0.6),
+        ..RuleSpec::new(catalogue::find("cpu.used").unwrap(), RuleKind::Average)
+    };
+    let mut spec = spec(1, &[]);
+    spec.alerts.destinations.clear();
+    let third = HostSpec { name: "web03".into(), ..spec.hosts[0].clone() };
+    spec.hosts.push(third);
+    for host in &mut spec.hosts {
+        host.rules = vec![mean.clone()];
+        host.services = vec![ServiceSpec { name: "mail".into(), ..ServiceSpec::default() }];
+    }
+    for host in &mut spec.hosts[..2] {
+        host.services.push(ServiceSpec { name: "shop".into(), ..ServiceSpec::default() });
+    }
+    let mut store = empty();
+    let all = |store: &mut Memory, spec: &FleetSpec, minutes: i64, values: [f64; 3]| {
+        for (host, value) in ["web01", "web02", "web03"].iter().zip(values) {
+            sample_of(store, host, minutes, "a", &[("cpu.used", "", value), ("uptime", "", 1e6)]);
+        }
+        go(store, spec, minutes + 1);
+        open(store)
+    };
+    // Just under the line, twice; web03 is no server of it.
+    assert_eq!(all(&mut store, &spec, 0, [0.9, 0.29, 1.0]), [""; 0]);
+    assert_eq!(all(&mut store, &spec, 5, [0.9, 0.29, 1.0]), [""; 0]);
+    all(&mut store, &spec, 10, [0.9, 0.3, 0.0]);
+    let told = all(&mut store, &spec, 15, [0.9, 0.3, 0.0]);
+    assert_eq!(told, ["cpu.used of shop is on average 60 % (warning from 60 %)"]);
+    // Without servers there is nothing to watch any more.
+    for host in &mut spec.hosts {
+        host.services.truncate(1);
+    }
+    assert_eq!(all(&mut store, &spec, 20, [0.9, 0.9, 0.9]), [""; 0]);
+    let ended = store.incidents(9).unwrap();
+    assert_eq!(ended[0].ending, Some(crate::model::alert::Ending::Config));
+}

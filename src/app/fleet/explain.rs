@@ -1,6 +1,7 @@
 //! `fleet explain HOST`: why it is red, in sentences: each rule with its value, thresholds and samples so far, what keeps it
 //! back, and who was told.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
@@ -15,6 +16,7 @@ use crate::config::suggest;
 use crate::model::clean::clean;
 use crate::model::fleet::{Attempt, Outcome as Ended};
 use crate::model::level::Level;
+use crate::model::rule::{RuleKind, size_of};
 use crate::model::spec::HostSpec;
 use crate::rule;
 use crate::view::json;
@@ -65,9 +67,12 @@ pub fn run(common: &Common, args: Args) -> Outcome {
         }
         let beside = |metric: &str| past::newest(store.as_ref(), &host.name, metric, &subject.item, present.now);
         let sized = rule.map(|rule| rule::sized(rule, beside));
+        let risen =
+            matches!(sized, Some(Cow::Owned(_))).then(|| rule.and_then(|rule| size_of(&rule.metric, rule.kind)));
+        let risen = risen.flatten().and_then(beside).zip(rule);
         let rule = sized.as_deref();
         let incident = state.incident.and_then(|id| present.world.incidents.get(&id));
-        let mut sentences = sentences::judged(subject, state, rule, incident);
+        let mut sentences = sentences::judged(subject, state, rule, risen, incident);
         let mut title = words::name(subject);
         if let Some(incident) = incident {
             title.push_str(&format!(" (problem {})", incident.id));
@@ -85,7 +90,8 @@ pub fn run(common: &Common, args: Args) -> Outcome {
     }
     parts.sort_by_key(|part| std::cmp::Reverse(part.level));
     let judged: BTreeSet<&str> = parts.iter().filter_map(|part| part.row["rule"].as_str()).collect();
-    let names = host.rules.iter().map(|rule| rule.name.as_str());
+    // Means over servers are the fleet's.
+    let names = host.rules.iter().filter(|rule| rule.kind != RuleKind::Average).map(|rule| rule.name.as_str());
     let idle: BTreeSet<&str> = names.filter(|name| wanted(name) && !judged.contains(name)).collect();
     let attempt = store.attempts(&host.name, 1)?.into_iter().next();
     let first = opening(host, &parts, attempt.as_ref(), args.rule.is_some());

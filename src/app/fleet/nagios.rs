@@ -119,7 +119,7 @@ fn of_host(row: &HostRow, host: &HostSpec) -> Answer {
         for name in SHOWN {
             let Some(metric) = catalogue::find(name) else { continue };
             data.extend(row.values(name).map(|(item, value)| {
-                let rule = host.rules.iter().find(|rule| rule.metric == *name && fits(rule, item));
+                let rule = host.rules.iter().find(|rule| rule.name == *name && fits(rule, item));
                 one(metric, item, value, rule)
             }));
         }

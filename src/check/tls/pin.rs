@@ -39,13 +39,14 @@ impl Pin {
         Some(Self(bytes))
     }
 
-    /// Whether this is the certificate, and its key signed the handshake up to here.
+    /// Whether this is the certificate, and its key signed the handshake up to here. Another server in its place is no
+    /// open question: the service that is meant does not answer.
     pub fn holds(&self, certificate: &[u8], hash: &[u8; 32], scheme: [u8; 2], signature: &[u8]) -> io::Result<()> {
         let shown: [u8; 32] = Sha256::digest(certificate).into();
         if shown != self.0 {
             let text: Vec<String> = shown.iter().map(|byte| format!("{byte:02X}")).collect();
             let text = format!("the server is another: its certificate has the fingerprint {}", text.join(":"));
-            return Err(io::Error::new(ErrorKind::PermissionDenied, text));
+            return Err(io::Error::new(ErrorKind::InvalidData, text));
         }
         let said = [&[b' '; 64][..], b"TLS 1.3, server CertificateVerify\0", hash].concat();
         let good = match (der::key(certificate), scheme) {
@@ -61,7 +62,7 @@ impl Pin {
             return Ok(());
         }
         let text = "the server shows a certificate whose key it does not hold";
-        Err(io::Error::new(ErrorKind::PermissionDenied, text))
+        Err(io::Error::new(ErrorKind::InvalidData, text))
     }
 }
 
@@ -82,7 +83,7 @@ mod tests {
     #[test]
     fn another_certificate_is_told_by_its_fingerprint() {
         let told = Pin([0; 32]).holds(b"", &[0; 32], RSA_PSS_SHA256, b"").unwrap_err();
-        assert_eq!(told.kind(), ErrorKind::PermissionDenied);
+        assert_eq!(told.kind(), ErrorKind::InvalidData);
         assert!(told.to_string().ends_with("fingerprint E3:B0:C4:42:98:FC:1C:14:9A:FB:F4:C8:99:6F:B9:24:27:AE:41:E4:64:9B:93:4C:A4:95:99:1B:78:52:B8:55"));
         let junk = Pin(Sha256::digest(b"junk").into()).holds(b"junk", &[0; 32], RSA_PSS_SHA256, b"");
         assert_eq!(junk.unwrap_err().kind(), ErrorKind::Unsupported);

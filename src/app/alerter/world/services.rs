@@ -9,6 +9,7 @@ use super::hosts::verdict;
 use super::{World, at_once, delta, samples};
 use crate::alert::fold::Observation;
 use crate::alert::words::{SERVICE_HEALTHY, label};
+use crate::model::catalogue;
 use crate::model::level::Level;
 use crate::model::rule::RuleKind;
 use crate::model::spec::{FleetSpec, HostSpec, RuleSpec};
@@ -45,17 +46,24 @@ pub fn means<'a>(store: &dyn Store, spec: &'a FleetSpec, now: DateTime<Utc>) -> 
         if received < oldest {
             continue;
         }
-        for reading in &sample.readings {
-            let mut rules = host.rules.iter().filter(|rule| rule.kind == RuleKind::Average);
-            let Some(rule) = rules.find(|rule| rule.metric == reading.metric && readings::fits(rule, &reading.item))
-            else {
-                continue;
-            };
-            let blank = || (Mean { rule, item: reading.item.clone(), at: received, value: 0.0 }, 0.0);
-            let (sum, count) = found.entry((rule.name.as_str(), reading.item.clone())).or_insert_with(blank);
+        let rules = || host.rules.iter().filter(|rule| rule.kind == RuleKind::Average);
+        let mut add = |rule: &'a RuleSpec, item: &str, value: f64| {
+            let blank = || (Mean { rule, item: item.to_owned(), at: received, value: 0.0 }, 0.0);
+            let (sum, count) = found.entry((rule.name.as_str(), item.to_owned())).or_insert_with(blank);
             sum.at = received.max(sum.at);
-            sum.value += reading.value;
+            sum.value += value;
             *count += 1.0;
+        };
+        for reading in sample.readings.iter().filter(|reading| reading.value.is_finite()) {
+            let fitting = |item: &str| rules().find(|rule| rule.metric == reading.metric && readings::fits(rule, item));
+            if !reading.item.is_empty() {
+                fitting(&reading.item).into_iter().for_each(|rule| add(rule, &reading.item, reading.value));
+                continue;
+            }
+            // What the server itself has one value of counts for each service on it.
+            for service in &host.services {
+                fitting(&service.name).into_iter().for_each(|rule| add(rule, &service.name, reading.value));
+            }
         }
     }
     Ok(found.into_values().map(|(sum, count)| Mean { value: sum.value / count, ..sum }).collect())
@@ -65,7 +73,11 @@ pub fn means<'a>(store: &dyn Store, spec: &'a FleetSpec, now: DateTime<Utc>) -> 
 pub(super) fn knows(spec: &FleetSpec, rule: &str, item: &str) -> bool {
     spec.hosts.iter().any(|host| match rule {
         SERVICE_HEALTHY => host.services.iter().any(|it| it.name == item && it.min_healthy.is_some()),
-        _ => readings::governing(host, rule, item).is_some_and(|rule| rule.kind == RuleKind::Average),
+        _ => readings::governing(host, rule, item).is_some_and(|rule| {
+            let of_server = catalogue::find(&rule.metric).is_some_and(|metric| metric.item.is_empty());
+            let served = || host.services.iter().any(|it| it.name == item);
+            rule.kind == RuleKind::Average && (!of_server || served())
+        }),
     })
 }
 

@@ -12,11 +12,13 @@ use crate::rule::{self, Judge};
 /// Samples that are drawn.
 const DRAWN: u32 = 12;
 
-/// Value, thresholds with the place where each was written, what opens and ends it, and the samples so far.
+/// Value, thresholds with the place where each was written, what opens and ends it, and the samples so far. `risen`: the
+/// size in bytes that raised the levels, and the rule as it is written.
 pub(super) fn judged(
     subject: &Subject,
     state: &RuleState,
     spec: Option<&RuleSpec>,
+    risen: Option<(f64, &RuleSpec)>,
     incident: Option<&Incident>,
 ) -> Vec<String> {
     let mut out = Vec::new();
@@ -46,6 +48,11 @@ pub(super) fn judged(
     ));
     out.extend(since);
     out.push(limits(spec, &amount));
+    if let Some((size, written)) = risen {
+        let levels: Vec<String> = [written.warning, written.critical].into_iter().flatten().map(amount).collect();
+        let size = words::amount("filesystem.size", size);
+        out.push(format!("A size of {size} raised them from {} (scale=).", levels.join(" and ")));
+    }
     out.extend(spec.conditions.iter().map(condition));
     out.push(course(spec, state.level, &amount));
     out.push(samples(state));
