@@ -56,6 +56,8 @@ const LOGIN: &[&str] = &[
     "agent",
     "known-hosts",
     "unknown-hosts",
+    "use-ssh-config",
+    "jump",
     "password",
     "password-file",
     "password-env",
@@ -78,15 +80,15 @@ const ELEMENTS: &[Element] = &[
     element("collector", &["jobs", "timeout", "deadline", "interval", "state-dir", "probe-dir"], &[], &[]),
     element("keys", &["recipient-file", "identity-file"], &[], &[]),
     element("store", &["url", "keep", "keep-hourly"], &[], &[]),
-    element("ssh", &[], &[], &["use-ssh-config", "jump"]).with(LOGIN),
+    element("ssh", &[], &[], &[]).with(LOGIN),
     with_checks("defaults", &[], &["rule", "service"], &[]),
-    with_checks("group", &["name", "description", "labels"], &["ssh", "rule", "service", "group", "host"], &["jump"]),
+    with_checks("group", &["name", "description", "labels", "jump"], &["ssh", "rule", "service", "group", "host"], &[]),
     with_checks("service", &["name", "description", "min-healthy", "unit", "off"], &["rule"], &[]),
     with_checks(
         "host",
         &["name", "address", "transport", "labels", "fingerprint", "parent"],
         &["ssh", "rule", "service"],
-        &["jump", "use-ssh-config"],
+        &[],
     )
     .with(LOGIN),
     element(

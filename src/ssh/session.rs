@@ -8,13 +8,15 @@ use ssh2::{BlockDirections, ErrorCode, MethodType};
 use super::hostkey::HostKey;
 use super::known_hosts::{self, Verdict};
 use super::link::{Break, Link};
-use super::{MAX_COMPLAINT, Secrets, SshError, Stream, auth, connect as tcp};
+use super::bastions::Bastions;
+use super::carrier::Carrier;
+use super::{MAX_COMPLAINT, Secrets, SshError, Stream, auth, jump};
 use crate::model::cause::Cause;
 use crate::model::job::Traffic;
 use crate::model::spec::{SshSpec, UnknownHosts};
 
 /// What may arrive before login: an honest server sends about 5 kB.
-const BEFORE_LOGIN: u64 = 512 * 1024;
+pub(super) const BEFORE_LOGIN: u64 = 512 * 1024;
 
 /// Types of host keys in the order in which we ask for them when none is known; never SHA-1, DSA or certificates.
 const HOST_KEYS: &[&str] = &[
@@ -70,13 +72,29 @@ impl Drop for Session {
     }
 }
 
-/// Connects, verifies the host key, and only then logs in.
+/// Connects, over its bastions where it has some, verifies the host key, and only then logs in.
 ///
 /// # Errors
 /// [`SshError`] with the cause of the stage at which it ended.
-pub fn connect(spec: &SshSpec, secrets: &Secrets, deadline: Instant) -> Result<Session, SshError> {
+pub fn connect(
+    spec: &SshSpec,
+    secrets: &Secrets,
+    bastions: &Bastions,
+    deadline: Instant,
+) -> Result<Session, SshError> {
+    log_in_over(jump::travel(spec, secrets, bastions, deadline)?, spec, secrets, deadline)
+}
+
+/// [`connect`] from where the host can be spoken to.
+pub(super) fn log_in_over(
+    carrier: Carrier,
+    spec: &SshSpec,
+    secrets: &Secrets,
+    deadline: Instant,
+) -> Result<Session, SshError> {
     let known = known_hosts::read(&spec.known_hosts).map_err(|text| SshError::new(Cause::LocalSetup, text))?;
-    let (mut session, key) = begin(spec, &known.kinds(&spec.address, spec.port), deadline)?;
+    let (host, port) = spec.known_name();
+    let (mut session, key) = begin(carrier, &known.kinds(host, port), deadline)?;
     if let Err((cause, text)) = verify(spec, &known, &key) {
         return Err(session.fail(cause, text));
     }
@@ -84,20 +102,21 @@ pub fn connect(spec: &SshSpec, secrets: &Secrets, deadline: Instant) -> Result<S
     Ok(session)
 }
 
-/// Looks at the key that a host shows, without logging in.
+/// Looks at the key that a host shows, without logging in but at the bastions before it.
 ///
 /// # Errors
 /// [`SshError`] when it cannot be reached or does not speak SSH.
-pub fn scan(spec: &SshSpec, deadline: Instant) -> Result<HostKey, SshError> {
+pub fn scan(spec: &SshSpec, secrets: &Secrets, bastions: &Bastions, deadline: Instant) -> Result<HostKey, SshError> {
     let known = known_hosts::read(&spec.known_hosts).map_err(|text| SshError::new(Cause::LocalSetup, text))?;
-    begin(spec, &known.kinds(&spec.address, spec.port), deadline).map(|(_, key)| key)
+    let (host, port) = spec.known_name();
+    let carrier = jump::travel(spec, secrets, bastions, deadline)?;
+    begin(carrier, &known.kinds(host, port), deadline).map(|(_, key)| key)
 }
 
 /// Up to the point where the host has proved its key and libssh2 asks for the login service.
-fn begin(spec: &SshSpec, kinds: &[&str], deadline: Instant) -> Result<(Session, HostKey), SshError> {
+fn begin(carrier: Carrier, kinds: &[&str], deadline: Instant) -> Result<(Session, HostKey), SshError> {
     let local = |error: &dyn std::fmt::Display| SshError::new(Cause::LocalSetup, format!("no session: {error}"));
-    let stream = tcp::connect(&spec.address, spec.port, deadline)?;
-    let (link, far) = Link::new(stream, deadline, BEFORE_LOGIN).map_err(|error| local(&error))?;
+    let (link, far) = Link::new(carrier, deadline, BEFORE_LOGIN).map_err(|error| local(&error))?;
     let mut ssh = ssh2::Session::new().map_err(|error| local(&error))?;
     ssh.set_blocking(false);
     ssh.set_tcp_stream(far);
@@ -135,12 +154,13 @@ fn wanted_keys(kinds: &[&str]) -> String {
 }
 
 fn verify(spec: &SshSpec, known: &known_hosts::KnownHosts, key: &HostKey) -> Result<(), (Cause, String)> {
-    let at = known_hosts::name(&spec.address, spec.port);
+    let (host, port) = spec.known_name();
+    let at = known_hosts::name(host, port);
     let shown = format!("{} {}", key.kind(), key.fingerprint());
     if let Some(weakness) = key.weakness() {
         return Err((Cause::Handshake, format!("{at} shows {weakness}: refused; give the host an ed25519 key")));
     }
-    let verdict = known.check(&spec.address, spec.port, key);
+    let verdict = known.check(host, port, key);
     if verdict == Verdict::Revoked {
         return Err((Cause::HostKeyRevoked, format!("{at} shows the key {shown}, which is marked @revoked")));
     }
@@ -161,7 +181,7 @@ fn verify(spec: &SshSpec, known: &known_hosts::KnownHosts, key: &HostKey) -> Res
             let Some(file) = spec.known_hosts.first() else {
                 return Err((Cause::LocalSetup, "accept-new needs a known-hosts file to write to".to_owned()));
             };
-            known_hosts::change(file, &spec.address, spec.port, key, false)
+            known_hosts::change(file, host, port, key, false)
                 .map_err(|text| (Cause::LocalSetup, text))?;
             log::warn!("{at}: first seen, accepted its key {shown}");
             Ok(())
@@ -262,6 +282,7 @@ impl Session {
                 (cause, format!("no progress {stage} until the deadline"))
             }
             Problem::Line(Break::Closed) => (cause, format!("the server closed the connection {stage}")),
+            Problem::Line(Break::Bastion(text)) => (Cause::Jump, text),
             Problem::Line(Break::Oversize) => (Cause::Oversize, format!("far too many bytes {stage}")),
             Problem::Line(Break::Io(error)) => (cause, format!("the connection broke {stage}: {error}")),
             Problem::Ssh(error) => (cause, format!("{} {stage}", error.message())),
@@ -292,6 +313,45 @@ impl Session {
             return Err(self.error(Cause::Exec, "while the command was started", problem));
         }
         self.channel = Some(channel);
+        Ok(())
+    }
+
+    /// Opens a channel from the host on to another machine.
+    pub(super) fn open_to(&mut self, address: &str, port: u16) -> Result<(), Problem> {
+        let channel = self.drive(|ssh| ssh.channel_direct_tcpip(address, port, None))?;
+        self.channel = Some(channel);
+        Ok(())
+    }
+
+    /// Bounds the line, whatever runs over it.
+    pub(super) fn bound_line(&mut self, deadline: Instant, receive: u64) {
+        self.link.bound(deadline, receive);
+    }
+
+    /// What it cost so far on the network.
+    pub(super) fn cost(&self) -> Traffic {
+        self.link.traffic()
+    }
+
+    /// Writes without waiting; how much of it went.
+    pub(super) fn offer(&mut self, bytes: &[u8]) -> usize {
+        self.channel.as_mut().and_then(|channel| channel.write(bytes).ok()).unwrap_or(0)
+    }
+
+    /// Says over the channel that nothing more comes, and waits until the other end has done the same: a bastion that is
+    /// left before that does not hand on the last words.
+    pub(super) fn end_channel(&mut self) -> io::Result<()> {
+        let Some(mut channel) = self.channel.take() else { return Ok(()) };
+        let ended = self.drive(|_| channel.send_eof());
+        self.channel = Some(channel);
+        match ended {
+            Ok(()) => {}
+            Err(Problem::Line(problem)) => return Err(plain(problem)),
+            Err(Problem::Ssh(error)) => return Err(error.into()),
+        }
+        self.flush()?;
+        let mut rest = [0; 4096];
+        while self.read(&mut rest)? > 0 {}
         Ok(())
     }
 
@@ -332,6 +392,7 @@ fn plain(problem: Break) -> io::Error {
     match problem {
         Break::Deadline => ErrorKind::TimedOut.into(),
         Break::Closed => ErrorKind::ConnectionReset.into(),
+        Break::Bastion(text) => io::Error::new(ErrorKind::NetworkDown, text),
         Break::Oversize => io::Error::new(ErrorKind::FileTooLarge, "more bytes than allowed"),
         Break::Io(error) => error,
     }

@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 use super::each::each;
 use super::{FleetSpec, HostSpec, SshSpec, Transport, chosen, unknown};
 use crate::app::context::Common;
+use crate::app::dialer::{self, Run};
 use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::app::fleet::{ask, show};
+use crate::model::cause::Cause;
 use crate::model::clean::clean;
-use crate::ssh;
+use crate::ssh::{self, Secrets, SshError};
 use crate::ssh::hostkey::HostKey;
 use crate::ssh::known_hosts::{self, Verdict};
 use crate::view::{Cell, Column, Page, Place, column};
@@ -28,11 +30,20 @@ pub struct AcceptArgs {
 }
 
 /// What is known of a host's key, and what it shows now.
-pub fn look(ssh: &SshSpec) -> Result<(HostKey, Verdict), Failure> {
-    let key = ssh::scan(ssh, Instant::now() + LOOK)
+pub fn look(ssh: &SshSpec, run: &Run) -> Result<(HostKey, Verdict), Failure> {
+    let until = Instant::now() + LOOK;
+    // The host's own are not needed; those of the bastions before it are.
+    let secrets = match ssh.jumps.is_empty() {
+        true => Ok(Secrets::default()),
+        false => dialer::secrets_of(ssh, &run.secrets, until),
+    };
+    let key = secrets
+        .map_err(|text| SshError::new(Cause::LocalSetup, text))
+        .and_then(|secrets| ssh::scan(ssh, &secrets, &run.bastions, until))
         .map_err(|error| Failure::new(Exit::Failed, format!("{}: {}", error.cause, clean(&error.text))))?;
     let known = known_hosts::read(&ssh.known_hosts).map_err(|text| Failure::new(Exit::Failed, text))?;
-    let verdict = known.check(&ssh.address, ssh.port, &key);
+    let (host, port) = ssh.known_name();
+    let verdict = known.check(host, port, &key);
     Ok((key, verdict))
 }
 
@@ -82,7 +93,8 @@ pub fn scan(common: &Common, spec: &FleetSpec, glob: &str, format: show::Format)
         ]);
         Ok(())
     };
-    each(&hosts, spec.collector.jobs, |(_, ssh)| look(ssh), done)?;
+    let run = Run::default();
+    each(&hosts, spec.collector.jobs, |(_, ssh)| look(ssh, &run), done)?;
     show::page(common, format, &Page { columns: COLUMNS, rows })?;
     Ok(exit)
 }
@@ -98,7 +110,7 @@ pub fn accept(spec: &FleetSpec, args: &AcceptArgs) -> Outcome {
         let text = format!("{name} is pinned to {pin} in the configuration; change it there");
         return Err(Failure::new(Exit::Config, text));
     }
-    let (key, verdict) = look(ssh)?;
+    let (key, verdict) = look(ssh, &Run::default())?;
     confirm(name, ssh, &key, &verdict, args.fingerprint.as_deref(), ask::somebody())?;
     Ok(Exit::Done)
 }
@@ -151,7 +163,8 @@ pub fn confirm(
     let Some(file) = ssh.known_hosts.first() else {
         return Err(Failure::new(Exit::Config, "no known-hosts file is configured; set known-hosts= of <ssh>"));
     };
-    known_hosts::change(file, &ssh.address, ssh.port, key, true).map_err(failed)?;
+    let (host, port) = ssh.known_name();
+    known_hosts::change(file, host, port, key, true).map_err(failed)?;
     exit::print(&format!("{name}: accepted, written to {}\n", file.display())).map(drop)
 }
 
