@@ -44,6 +44,7 @@ fn spec(hosts: usize) -> FleetSpec {
     rules.dedup_by(|a, b| a.metric == b.metric);
     let second = Duration::from_secs(1);
     let host = |n: usize| HostSpec {
+        command_lines: false,
         name: format!("host{n:04}"),
         groups: vec![format!("group{}", n % 20)],
         labels: BTreeMap::new(),
@@ -69,6 +70,7 @@ fn spec(hosts: usize) -> FleetSpec {
         alerts: AlertSpec { recovered: true, cap: 3, ..AlertSpec::default() },
         silences: Vec::new(),
         consent_required: false,
+        web: fleet_health::model::spec::WebSpec::default(),
     }
 }
 

@@ -28,5 +28,7 @@ pub mod ssh;
 pub mod store;
 #[cfg(feature = "server")]
 pub mod view;
+#[cfg(feature = "server")]
+pub mod web;
 
 pub mod app;

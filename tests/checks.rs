@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test helper may fail the test")]
 
 use std::fs;
-use std::io::{BufReader, Write};
+use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -10,129 +10,34 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use fleet_health::model::check::{KINDS, Order};
-use fleet_health::model::sample::{FaultKind, Sample};
-use fleet_health::model::secret::Secret;
-use fleet_health::wire::frame::{Item, Limits, Reader, write_answer};
-use fleet_health::wire::task::Task;
-use fleet_health::wire::{seal, v1};
+use fleet_health::model::sample::FaultKind;
 
+#[path = "support/checked.rs"]
+mod checked;
 mod support;
 
+use checked::{CANARY, fault, foreign, order, value, verdict, visit, with_password};
 use support::fleet::{Fleet, Kind};
+use support::probed::Bench;
 use support::run::{Said, program, sqlite3, until};
 use support::servers::{Nginx, NodeExporter, Postgres, Redis};
-
-const NONCE: &str = "0123456789abcdef0123456789abcdef";
-/// Must be found nowhere but on its way to its server.
-const CANARY: &str = "kanarienvogel-4711";
-
-/// A host with a spool of its own.
-struct Bench {
-    folder: tempfile::TempDir,
-}
-
-impl Bench {
-    fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
-    }
-
-    fn spool(&self) -> PathBuf {
-        self.folder.path().join("spool")
-    }
-
-    /// One visit with these checks; the sample that was just measured.
-    #[allow(clippy::disallowed_methods, reason = "the test drives the real program")]
-    fn visit(&self, checks: &[Order]) -> Sample {
-        let (identity, recipient) = seal::generate();
-        let task = Task {
-            v: 1,
-            nonce: NONCE.into(),
-            recipients: vec![recipient],
-            pull_bytes: 4 << 20,
-            pull_files: 100,
-            spool_bytes: 4 << 20,
-            deadline_secs: 20,
-            checks: checks.to_vec(),
-        };
-        let mut command = Command::new(program("fleet-probe"));
-        command.args(["--serve", "--spool"]).arg(self.spool());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        writeln!(child.stdin.as_mut().unwrap(), "{}", task.encode()).unwrap();
-        let mut reader = Reader::new(BufReader::new(child.stdout.take().unwrap()), NONCE, Limits::of(8 << 20, 64));
-        let mut files = Vec::new();
-        while let Item::File { name, bytes } = reader.next().unwrap() {
-            files.push((name, bytes));
-        }
-        let names: Vec<String> = files.iter().map(|(name, _)| name.clone()).collect();
-        write_answer(child.stdin.as_mut().unwrap(), &names).unwrap();
-        let output = child.wait_with_output().unwrap();
-        assert!(output.status.success());
-        assert!(!String::from_utf8_lossy(&output.stderr).contains(CANARY));
-        let (_, sealed) = files.pop().unwrap();
-        let sample = v1::decode(&seal::open(&[identity], &sealed).unwrap()).unwrap().1;
-        assert!(!format!("{sample:?}").contains(CANARY), "the secret came back");
-        for entry in fs::read_dir(self.spool()).unwrap() {
-            let text = fs::read(entry.unwrap().path()).unwrap();
-            assert!(!String::from_utf8_lossy(&text).contains(CANARY), "the secret is on the disk");
-        }
-        sample
-    }
-}
-
-fn order(service: &str, kind: &str, attributes: &[(&str, &str)]) -> Order {
-    Order {
-        service: service.into(),
-        check: kind.into(),
-        item: service.into(),
-        kind: kind.into(),
-        attributes: attributes.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
-        timeout: Duration::from_secs(5),
-        ..Order::default()
-    }
-}
-
-fn with_password(mut order: Order, password: &str) -> Order {
-    order.secrets.insert("password".into(), Secret::new(password.into()));
-    order
-}
-
-/// `check.ok`; `None` where it could not be told.
-fn verdict(sample: &Sample, check: &str) -> Option<bool> {
-    let ok = sample.value("check.ok", check).map(|value| value == 1.0);
-    let unknown = sample.value("check.unknown", check).unwrap_or_else(|| panic!("no {check} in {sample:?}"));
-    assert_eq!(unknown == 1.0, ok.is_none(), "{check}");
-    ok
-}
-
-#[track_caller]
-fn value(sample: &Sample, metric: &str, item: &str) -> f64 {
-    sample.value(metric, item).unwrap_or_else(|| {
-        let prefix = metric.split('.').next().unwrap_or_default();
-        let near: Vec<_> = sample.readings.iter().filter(|r| r.metric.starts_with(prefix)).collect();
-        panic!("no {metric}{{{item}}}; there are {near:#?} and {:#?}", sample.faults)
-    })
-}
-
-fn fault(sample: &Sample, check: &str) -> (FaultKind, String) {
-    let fault = sample.faults.iter().find(|fault| fault.item == check);
-    let fault = fault.unwrap_or_else(|| panic!("no fault of {check} in {:#?}", sample.faults));
-    (fault.kind, fault.text.clone())
-}
 
 #[test]
 fn tcp_connects_says_and_expects() {
     let redis = Redis::start(CANARY);
     let address = format!("127.0.0.1:{}", redis.port);
-    let bench = Bench::new();
-    let sample = bench.visit(&[
-        order("plain", "tcp", &[("address", &address)]),
-        order("says", "tcp", &[("address", &address), ("send", r"PING\r\n"), ("expect", "-NOAUTH")]),
-        order("other", "tcp", &[("address", &address), ("send", r"PING\r\n"), ("expect", "+PONG\r\n")]),
-        order("dead", "tcp", &[("address", "127.0.0.1:1")]),
-        order("gone", "tcp", &[("socket", "/nowhere.sock")]),
-        order("newer", "quantum", &[]),
-    ]);
+    let mut bench = Bench::new();
+    let sample = visit(
+        &mut bench,
+        &[
+            order("plain", "tcp", &[("address", &address)]),
+            order("says", "tcp", &[("address", &address), ("send", r"PING\r\n"), ("expect", "-NOAUTH")]),
+            order("other", "tcp", &[("address", &address), ("send", r"PING\r\n"), ("expect", "+PONG\r\n")]),
+            order("dead", "tcp", &[("address", "127.0.0.1:1")]),
+            order("gone", "tcp", &[("socket", "/nowhere.sock")]),
+            order("newer", "quantum", &[]),
+        ],
+    );
     assert_eq!(verdict(&sample, "plain/tcp"), Some(true));
     assert_eq!(verdict(&sample, "says/tcp"), Some(true));
     assert!(value(&sample, "tcp.latency", "says") > 0.0);
@@ -150,17 +55,25 @@ fn tcp_connects_says_and_expects() {
 fn http_is_judged_by_status_and_text() {
     let nginx = Nginx::start();
     let socket = nginx.socket.display().to_string();
-    let sample = Bench::new().visit(&[
-        order("shop", "http", &[("url", &nginx.url("/healthz")), ("contains", "all is well")]),
-        order("empty", "http", &[("url", &nginx.url("/healthz")), ("contains", "out of stock")]),
-        order("broken", "http", &[("url", &nginx.url("/broken"))]),
-        order("meant", "http", &[("url", &nginx.url("/broken")), ("expect", "500-503"), ("method", "HEAD")]),
-        order("moved", "http", &[("url", &nginx.url("/moved").replace("127.0.0.1", "localhost"))]),
-        order("inside", "http", &[("url", "http://shop.example/healthz"), ("socket", &socket)]),
-    ]);
+    let sample = visit(
+        &mut Bench::new(),
+        &[
+            order("shop", "http", &[("url", &nginx.url("/healthz")), ("contains", "all is well")]),
+            order("empty", "http", &[("url", &nginx.url("/healthz")), ("contains", "out of stock")]),
+            order("broken", "http", &[("url", &nginx.url("/broken"))]),
+            order("meant", "http", &[("url", &nginx.url("/broken")), ("expect", "500-503"), ("method", "HEAD")]),
+            order("moved", "http", &[("url", &nginx.url("/moved").replace("127.0.0.1", "localhost"))]),
+            order("inside", "http", &[("url", "http://shop.example/healthz"), ("socket", &socket)]),
+        ],
+    );
     assert_eq!(verdict(&sample, "shop/http"), Some(true));
     assert_eq!((value(&sample, "http.status", "shop"), value(&sample, "http.size", "shop")), (200.0, 12.0));
-    assert!(value(&sample, "http.latency", "shop") >= value(&sample, "http.latency.first-byte", "shop"));
+    for service in ["shop", "moved", "inside"] {
+        let phase = |name: &str| value(&sample, &format!("http.latency.{name}"), service);
+        let (phases, all) = (["dns", "connect", "first-byte"].map(phase), value(&sample, "http.latency", service));
+        assert!(phases.iter().sum::<f64>() <= all + 1e-5 && phases[2] > 0.0, "{service}: {phases:?} of {all}");
+        assert_eq!(sample.value("http.latency.tls", service), None);
+    }
     assert_eq!(verdict(&sample, "empty/http"), Some(false));
     assert_eq!(verdict(&sample, "broken/http"), Some(false));
     assert_eq!(fault(&sample, "broken/http").1, "status 503, not 200-399: \"out of order\"");
@@ -174,12 +87,19 @@ fn http_is_judged_by_status_and_text() {
 fn https_is_spoken_and_the_days_of_the_certificate_are_told() {
     let nginx = Nginx::start();
     let url = |port: u16, page: &str| format!("https://localhost:{port}{page}");
-    let sample = Bench::new().visit(&[
-        order("shop", "http", &[("url", &url(nginx.tls_port, "/healthz")), ("contains", "all is well")]),
-        order("broken", "http", &[("url", &format!("https://127.0.0.1:{}/broken", nginx.tls_port))]),
-        order("old", "http", &[("url", &url(nginx.old_tls_port, "/"))]),
-        order("plain", "http", &[("url", &url(nginx.port, "/"))]),
-    ]);
+    let sample = visit(
+        &mut Bench::new(),
+        &[
+            order("shop", "http", &[("url", &url(nginx.tls_port, "/healthz")), ("contains", "all is well")]),
+            order("broken", "http", &[("url", &format!("https://127.0.0.1:{}/broken", nginx.tls_port))]),
+            order("old", "http", &[("url", &url(nginx.old_tls_port, "/"))]),
+            order("plain", "http", &[("url", &url(nginx.port, "/"))]),
+            order("meant", "http", &[("url", &url(nginx.tls_port, "/healthz")), ("fingerprint", &nginx.fingerprint)]),
+            order("other", "http", &[("url", &url(nginx.tls_port, "/healthz")), ("fingerprint", &foreign())]),
+        ],
+    );
+    assert_eq!((verdict(&sample, "meant/http"), value(&sample, "http.status", "meant")), (Some(true), 200.0));
+    assert_eq!((verdict(&sample, "other/http"), fault(&sample, "other/http").0), (None, FaultKind::Denied));
     assert_eq!(verdict(&sample, "shop/http"), Some(true), "{:?}", sample.faults);
     assert_eq!((value(&sample, "http.status", "shop"), value(&sample, "http.size", "shop")), (200.0, 12.0));
     assert!(value(&sample, "http.latency.tls", "shop") > 0.0);
@@ -194,6 +114,33 @@ fn https_is_spoken_and_the_days_of_the_certificate_are_told() {
 }
 
 #[test]
+fn certificates_of_files_and_of_servers_tell_their_days() {
+    let nginx = Nginx::start();
+    let folder = nginx.log.parent().unwrap().parent().unwrap();
+    let files = format!("{}/nginx*/c*t.pem", folder.display());
+    let served = |port: u16| format!("localhost:{port}");
+    let sample = visit(
+        &mut Bench::new(),
+        &[
+            order("files", "certificate", &[("files", &files)]),
+            order("new", "certificate", &[("address", &served(nginx.tls_port)), ("server", "shop.example")]),
+            order("old", "certificate", &[("address", &served(nginx.old_tls_port))]),
+            order("none", "certificate", &[("files", "/etc/no-such-folder/*.pem")]),
+            order("clear", "certificate", &[("address", &served(nginx.port))]),
+        ],
+    );
+    let own = format!("files{}", nginx.log.with_file_name("cert.pem").display());
+    for item in [own, format!("new/{}", served(nginx.tls_port)), format!("old/{}", served(nginx.old_tls_port))] {
+        let days = value(&sample, "certificate.watched.remaining", &item) / 86_400.0;
+        assert!((29.9..=30.0).contains(&days), "{item}: {days}");
+        let check = format!("{}/certificate", item.split('/').next().unwrap());
+        assert_eq!(verdict(&sample, &check), Some(true), "{:?}", sample.faults);
+    }
+    assert_eq!(verdict(&sample, "none/certificate"), Some(false));
+    assert_eq!(verdict(&sample, "clear/certificate"), Some(false));
+}
+
+#[test]
 fn redis_with_a_password_over_tcp_and_its_socket() {
     let redis = Redis::start(CANARY);
     redis.cli(&["SET", "a", "1"]);
@@ -203,14 +150,14 @@ fn redis_with_a_password_over_tcp_and_its_socket() {
     redis.cli(&["GET", "none"]);
     let address = format!("127.0.0.1:{}", redis.port);
     let socket = redis.socket.display().to_string();
-    let bench = Bench::new();
+    let mut bench = Bench::new();
     let checks = [
         with_password(order("cache", "redis", &[("address", &address)]), CANARY),
         with_password(order("inside", "redis", &[("socket", &socket), ("user", "default")]), CANARY),
         with_password(order("wrong", "redis", &[("address", &address)]), "nonsense"),
         order("none", "redis", &[("address", &address)]),
     ];
-    let sample = bench.visit(&checks);
+    let sample = visit(&mut bench, &checks);
     assert_eq!((verdict(&sample, "cache/redis"), verdict(&sample, "inside/redis")), (Some(true), Some(true)));
     assert_eq!(value(&sample, "redis.hit-ratio", "cache"), 0.75);
     assert_eq!(value(&sample, "redis.keys", "inside"), 1.0);
@@ -222,7 +169,83 @@ fn redis_with_a_password_over_tcp_and_its_socket() {
     }
     // Since the last sample there were only misses.
     redis.cli(&["GET", "none"]);
-    assert_eq!(value(&bench.visit(&checks), "redis.hit-ratio", "cache"), 0.0);
+    assert_eq!(value(&visit(&mut bench, &checks), "redis.hit-ratio", "cache"), 0.0);
+}
+
+#[test]
+fn redis_over_tls_and_only_to_the_one_that_is_meant() {
+    let (redis, strict) = (Redis::start(CANARY), Redis::with(CANARY, "tls-auth-clients yes\n"));
+    let secure = |service: &str, port: u16, more: &[(&str, &str)]| {
+        let mut order = with_password(order(service, "redis", &[("address", &format!("localhost:{port}"))]), CANARY);
+        order.attributes.extend(more.iter().map(|(name, value)| ((*name).into(), (*value).into())));
+        order
+    };
+    let (pin, wrong) = (redis.fingerprint.as_str(), foreign());
+    let sample = visit(
+        &mut Bench::new(),
+        &[
+            secure("any", redis.tls_port, &[("tls", "true")]),
+            secure("meant", redis.tls_port, &[("fingerprint", pin)]),
+            secure("other", redis.tls_port, &[("tls", "true"), ("fingerprint", &wrong)]),
+            secure("clear", redis.tls_port, &[]),
+            secure("asked", redis.port, &[("tls", "true")]),
+            secure("strict", strict.tls_port, &[("tls", "true")]),
+        ],
+    );
+    for good in ["any", "meant"] {
+        assert_eq!(verdict(&sample, &format!("{good}/redis")), Some(true), "{:?}", sample.faults);
+        assert!(value(&sample, "redis.memory", good) > 0.0);
+    }
+    // Nobody is logged in to who is not the one that is meant; what it showed is told.
+    let (kind, text) = fault(&sample, "other/redis");
+    assert_eq!((verdict(&sample, "other/redis"), kind), (None, FaultKind::Denied));
+    assert!(text.contains("the server is another") && text.ends_with(pin), "{text} {pin}");
+    // Neither of these is TLS on both sides.
+    assert_eq!((verdict(&sample, "clear/redis"), verdict(&sample, "asked/redis")), (Some(false), Some(false)));
+    // A server that wants certificates of its clients cannot be told of.
+    assert_eq!((verdict(&sample, "strict/redis"), fault(&sample, "strict/redis").0), (None, FaultKind::Unsupported));
+    assert!(fault(&sample, "strict/redis").1.contains("wants a certificate of ours"));
+}
+
+#[test]
+fn postgres_over_tls_and_only_to_the_one_that_is_meant() {
+    let cluster = Postgres::start(CANARY);
+    let address = format!("127.0.0.1:{}", cluster.port);
+    let socket = cluster.socket().display().to_string();
+    let secure = |service: &str, more: &[(&str, &str)]| {
+        let mut order = with_password(order(service, "postgres", &[("address", &address)]), CANARY);
+        let all = [("user", "secure"), ("database", "orders")];
+        order.attributes.extend(all.iter().chain(more).map(|(name, value)| ((*name).into(), (*value).into())));
+        order
+    };
+    let checks = [
+        secure("any", &[("tls", "true")]),
+        secure("meant", &[("fingerprint", &cluster.fingerprint)]),
+        secure("other", &[("fingerprint", &foreign())]),
+        secure("clear", &[]),
+        order("inside", "postgres", &[("socket", &socket), ("user", "postgres"), ("tls", "true")]),
+    ];
+    let mut bench = Bench::new();
+    let sample = visit(&mut bench, &checks);
+    // A unix socket needs no TLS, whatever was inherited.
+    for good in ["any", "meant", "inside"] {
+        assert_eq!(verdict(&sample, &format!("{good}/postgres")), Some(true), "{:?}", sample.faults);
+    }
+    assert!(value(&sample, "postgres.size", "meant/orders") > 1e6);
+    for (denied, text) in [("other", "the server is another"), ("clear", "pg_hba.conf rejects")] {
+        let told = fault(&sample, &format!("{denied}/postgres"));
+        assert_eq!((verdict(&sample, &format!("{denied}/postgres")), told.0), (None, FaultKind::Denied), "{told:?}");
+        assert!(told.1.contains(text), "{told:?}");
+    }
+    cluster.psql("alter system set ssl = off");
+    cluster.psql("select pg_reload_conf()");
+    until("TLS is off", Duration::from_secs(20), || {
+        let sample = visit(&mut bench, &checks[..1]);
+        let mut said =
+            sample.faults.iter().filter(|fault| fault.item == "any/postgres").map(|fault| fault.text.as_str());
+        said.next_back()
+            .is_some_and(|text| text.ends_with("offers no TLS, and in clear nothing is said; switch it on there"))
+    });
 }
 
 #[test]
@@ -254,8 +277,8 @@ fn postgres_by_scram_by_md5_and_by_peer() {
     until("one waits", Duration::from_secs(20), || {
         cluster.count("select count(*) from pg_locks where not granted") >= 1
     });
-    let bench = Bench::new();
-    let sample = bench.visit(&checks);
+    let mut bench = Bench::new();
+    let sample = visit(&mut bench, &checks);
     for good in ["orders/postgres", "old/postgres", "inside/postgres"] {
         assert_eq!(verdict(&sample, good), Some(true), "{:#?}", sample.faults);
     }
@@ -284,7 +307,7 @@ fn postgres_by_scram_by_md5_and_by_peer() {
     drop((holder, waiter));
     // A server that takes nobody more is not well, whatever the password.
     cluster.psql("alter role fleet connection limit 0");
-    assert_eq!(verdict(&bench.visit(&[scram]), "orders/postgres"), Some(false));
+    assert_eq!(verdict(&visit(&mut bench, &[scram]), "orders/postgres"), Some(false));
 }
 
 #[test]
@@ -292,10 +315,13 @@ fn prometheus_takes_the_series_that_are_asked_for() {
     let exporter = NodeExporter::start();
     let url = format!("http://127.0.0.1:{}/metrics", exporter.port);
     let series = "node_load1 node_cpu_seconds_total{cpu=\"0\",mode=\"idle\"} node_memory_MemTotal_bytes";
-    let sample = Bench::new().visit(&[
-        order("node", "prometheus", &[("url", &url), ("series", series)]),
-        order("none", "prometheus", &[("url", &url), ("series", "node_load1 no_such_series")]),
-    ]);
+    let sample = visit(
+        &mut Bench::new(),
+        &[
+            order("node", "prometheus", &[("url", &url), ("series", series)]),
+            order("none", "prometheus", &[("url", &url), ("series", "node_load1 no_such_series")]),
+        ],
+    );
     assert_eq!(verdict(&sample, "node/prometheus"), Some(true));
     let memory = value(&sample, "prometheus.value", "node/node_memory_MemTotal_bytes");
     assert_eq!(memory, value(&sample, "memory.total", ""), "both read the same file");
@@ -316,15 +342,22 @@ fn nagios_plugins_and_shipped_scripts() {
     let mut hangs = order("hangs", "nagios", &[]);
     hangs.script = Some("#!/bin/sh\nsleep 61.4711 & sleep 62.4711\n".into());
     hangs.timeout = Duration::from_millis(500);
-    let sample = Bench::new().visit(&[
-        order("load", "nagios", &[("plugin", &plugin("check_load")), ("args", "-w 9999,9999,9999 -c 9999,9999,9999")]),
-        order("procs", "nagios", &[("plugin", &plugin("check_procs")), ("args", "-w 1:1 -c 0:0")]),
-        order("dummy", "nagios", &[("plugin", &plugin("check_dummy")), ("args", "3 'who knows'")]),
-        order("gone", "nagios", &[("plugin", "/usr/lib/nagios/plugins/check_nothing")]),
-        script,
-        local,
-        hangs,
-    ]);
+    let sample = visit(
+        &mut Bench::new(),
+        &[
+            order(
+                "load",
+                "nagios",
+                &[("plugin", &plugin("check_load")), ("args", "-w 9999,9999,9999 -c 9999,9999,9999")],
+            ),
+            order("procs", "nagios", &[("plugin", &plugin("check_procs")), ("args", "-w 1:1 -c 0:0")]),
+            order("dummy", "nagios", &[("plugin", &plugin("check_dummy")), ("args", "3 'who knows'")]),
+            order("gone", "nagios", &[("plugin", "/usr/lib/nagios/plugins/check_nothing")]),
+            script,
+            local,
+            hangs,
+        ],
+    );
     assert_eq!((verdict(&sample, "load/nagios"), value(&sample, "nagios.status", "load")), (Some(true), 0.0));
     let load = value(&sample, "nagios.value", "load/load1");
     assert!((load - value(&sample, "load.1m", "")).abs() < 2.0, "{load}");
@@ -350,14 +383,14 @@ fn nagios_plugins_and_shipped_scripts() {
 fn the_access_log_gives_rates_and_survives_rotation() {
     let nginx = Nginx::start();
     let log = nginx.log.display().to_string();
-    let bench = Bench::new();
+    let mut bench = Bench::new();
     let checks = [
         order("shop", "accesslog", &[("path", &log)]),
         order("web", "process", &[("program", "nginx"), ("user", "root")]),
         order("log", "file", &[("path", &log)]),
     ];
     nginx.ask("/healthz", 5);
-    let first = bench.visit(&checks);
+    let first = visit(&mut bench, &checks);
     assert_eq!(verdict(&first, "shop/accesslog"), Some(true));
     assert_eq!(first.value("accesslog.requests", "shop"), None, "there is nothing to compare with");
     assert!(value(&first, "process.watched.count", "web") >= 2.0, "a master and a worker");
@@ -367,7 +400,7 @@ fn the_access_log_gives_rates_and_survives_rotation() {
     nginx.rotate();
     nginx.ask("/broken", 2);
     std::thread::sleep(Duration::from_secs(1));
-    let second = bench.visit(&checks);
+    let second = visit(&mut bench, &checks);
     // Stamps are whole seconds: the time between is told by the rates themselves.
     let rate = value(&second, "accesslog.requests", "shop");
     let errors = value(&second, "accesslog.errors.rate", "shop");
@@ -375,7 +408,7 @@ fn the_access_log_gives_rates_and_survives_rotation() {
     assert_eq!(value(&second, "accesslog.errors", "shop"), 0.25);
     assert!(value(&second, "accesslog.latency.max", "shop") >= value(&second, "accesslog.latency", "shop"));
     std::thread::sleep(Duration::from_secs(1));
-    assert_eq!(value(&bench.visit(&checks), "accesslog.requests", "shop"), 0.0);
+    assert_eq!(value(&visit(&mut bench, &checks), "accesslog.requests", "shop"), 0.0);
 }
 
 #[test]
@@ -383,18 +416,18 @@ fn a_check_with_an_interval_of_its_own_tells_its_age() {
     let nginx = Nginx::start();
     let mut slow = order("shop", "http", &[("url", &nginx.url("/healthz"))]);
     slow.every = Some(Duration::from_secs(6 * 3600));
-    let bench = Bench::new();
-    let first = bench.visit(std::slice::from_ref(&slow));
+    let mut bench = Bench::new();
+    let first = visit(&mut bench, std::slice::from_ref(&slow));
     assert_eq!(value(&first, "check.age", "shop/http"), 0.0);
     drop(nginx);
     std::thread::sleep(Duration::from_millis(1100));
-    let second = bench.visit(std::slice::from_ref(&slow));
+    let second = visit(&mut bench, std::slice::from_ref(&slow));
     assert!(value(&second, "check.age", "shop/http") >= 1.0);
     assert_eq!(value(&second, "http.latency", "shop"), value(&first, "http.latency", "shop"));
     assert_eq!(verdict(&second, "shop/http"), Some(true));
     // Ordered otherwise, it is another check, and due.
     slow.attributes.insert("contains".into(), "all".into());
-    assert_eq!(verdict(&bench.visit(&[slow]), "shop/http"), Some(false));
+    assert_eq!(verdict(&visit(&mut bench, &[slow]), "shop/http"), Some(false));
 }
 
 /// A server that says something for ever, at full speed or a byte at a time, to whoever comes.
@@ -440,7 +473,7 @@ fn hostile_services_cost_their_timeout_and_no_other_check() {
         check.timeout = Duration::from_millis(700);
     }
     let begin = std::time::Instant::now();
-    let sample = Bench::new().visit(&checks);
+    let sample = visit(&mut Bench::new(), &checks);
     // 37 checks, eight at once, 0.7 s and a grace each.
     assert!(begin.elapsed() < Duration::from_secs(15), "{:?}", begin.elapsed());
     assert_eq!(verdict(&sample, "good/http"), Some(true));
@@ -536,6 +569,39 @@ fn every_command_line() -> String {
         }
     }
     all
+}
+
+/// What a service is asked for first: how much it does, how well and how fast, since when, and what it takes.
+#[test]
+fn an_http_api_tells_requests_errors_latency_uptime_processor_and_memory() {
+    let nginx = Nginx::start();
+    let home = Home::new(&format!(
+        "<service name=\"api\"><http url=\"{}\"/><accesslog path=\"{}\"/><process program=\"nginx\" user=\"root\"/>\
+         </service>",
+        nginx.url("/healthz"),
+        nginx.log.display()
+    ));
+    home.run("fleet-collector", &[]).ends_with(0);
+    nginx.ask("/healthz", 200);
+    nginx.ask("/broken", 50);
+    nginx.ask_slowly("/healthz", Duration::from_millis(700));
+    std::thread::sleep(Duration::from_secs(1));
+    home.run("fleet-collector", &[]).ends_with(0);
+    let newest = |metric: &str| {
+        let rows = home.run("fleet", &["history", "self", metric, "--since", "1h", "--json"]).ends_with(0).json();
+        let rows = rows["rows"].as_array().unwrap().clone();
+        let of = |row: &serde_json::Value| row["item"].as_str().is_some_and(|item| item == "api");
+        let last = rows.iter().rfind(|row| of(row)).unwrap_or_else(|| panic!("no {metric} of api in {rows:?}"));
+        last["mean"].as_f64().unwrap()
+    };
+    // The collector's own looks at /healthz are in the log too.
+    let (requests, errors) = (newest("accesslog.requests"), newest("accesslog.errors.rate"));
+    assert!(errors > 0.0 && requests > errors * 5.0 && requests < errors * 5.2, "{errors} of {requests}");
+    let (average, most) = (newest("accesslog.latency"), newest("accesslog.latency.max"));
+    assert!((0.7..2.0).contains(&most) && average > 0.0 && average < 0.1, "{average} {most}");
+    assert!((1.0..600.0).contains(&newest("process.watched.uptime")));
+    assert!(newest("process.watched.memory") > 1e6);
+    assert!((0.0..64.0).contains(&newest("process.watched.cpu.used")));
 }
 
 #[test]

@@ -154,10 +154,26 @@ fn rules_are_inherited_attribute_by_attribute() {
 }
 
 #[test]
+fn command_lines_are_switched_on_where_somebody_says_so() {
+    let home = Home::new();
+    let spec = home.good(
+        "<host name=\"a\" command-lines=\"true\"/><host name=\"b\"/>
+         <group name=\"g\" command-lines=\"true\"><group name=\"h\"><host name=\"c\"/></group>
+         <host name=\"d\" command-lines=\"false\"/></group>",
+    );
+    assert_eq!(spec.hosts.iter().map(|host| host.command_lines).collect::<Vec<_>>(), [true, false, true, false]);
+    let spec = home.good("<defaults command-lines=\"true\"/><host name=\"a\"/>");
+    assert!(spec.hosts[0].command_lines);
+}
+
+#[test]
 fn what_cannot_be_meant_is_an_error() {
     let home = Home::new();
     for (inside, says) in [
         ("<host name=\"a\"/><host name=\"a\"/>", "config.xml:3"),
+        ("<defaults><rule metric=\"filesystem.used\" scale=\"1.5\"/></defaults>", "not a number over 0 and up to 1"),
+        ("<defaults><rule metric=\"cpu.used\" scale=\"0.8\"/></defaults>", "has no size that levels could follow"),
+        ("<defaults command-lines=\"yes\"/>", "neither true nor false"),
         ("<group name=\"g\"/><group name=\"g\"/>", "second group"),
         ("<host name=\"a[1-3]\" address=\"b[1-2]\"/>", "3 names but 2 addresses"),
         ("<host name=\"a[1-9999]\"/><host name=\"b[1-9999]\"/>", "over 10000 hosts"),
@@ -195,7 +211,17 @@ fn what_cannot_be_meant_is_an_error() {
             "name one: pressure.some[RESOURCE] 50%",
         ),
         ("<defaults><rule metric=\"cpu.used\" unless=\"load.1m[x] 5\"/></defaults>", "write it as load.1m 5"),
-        ("<web listen=\"127.0.0.1:1\"/>", "comes with a later version"),
+        ("<web listen=\"127.0.0.1\"/>", "write 127.0.0.1:8980"),
+        ("<web listen=\"0.0.0.0:80\"/>", "nobody would have to sign in"),
+        ("<web hosts=\"https://fleet\"/>", "without http:// and port"),
+        ("<web tls-cert=\"a.pem\"/>", "belong together"),
+        ("<web><user name=\"a\"/></web>", "give password-hash-file"),
+        (
+            "<web><user name=\"a\" password-hash-env=\"A\"/><user name=\"a\" password-hash-env=\"A\"/></web>",
+            "a second <user>",
+        ),
+        ("<web><token token-env=\"A\"/></web>", "has no name="),
+        ("<web><user name=\"a\" pasword-hash-file=\"x\"/></web>", "did you mean \"password-hash-file\"?"),
         ("<host name=\"a\" adress=\"x\"/>", "did you mean \"address\"?"),
         ("<store url=\"postgres://fleet:hunter2@db/fleet\"/>", "later version"),
         ("<store url=\"memory:\"/>", "keeps nothing"),
@@ -299,7 +325,8 @@ fn mistakes_in_checks_are_shown_where_they_are() {
         ("<nagios plugin=\"check_load\"/>", "not an absolute path"),
         ("<nagios script=\"none.sh\"/>", "cannot be read"),
         ("<prometheus url=\"http://h/\" series=\"a{b\"/>", "names no series"),
-        ("<file path=\"/a*/b\"/>", "last part of a path"),
+        ("<redis socket=\"/run/*.sock\"/>", "holds a wildcard"),
+        ("<certificate/>", "none of files=, address="),
         ("<tcp address=\"a:1\"><rule metric=\"tcp.latency\"/></tcp>", "cannot stand in <tcp>"),
         ("<rule metric=\"cpu.used\" warning=\"5%\"/>", "no reading of a service"),
         ("<tcp address=\"a:1\" off=\"true\"/>", "together with other attributes"),
@@ -447,11 +474,14 @@ fn rules_have_kinds_and_conditions_that_are_inherited_one_by_one() {
         let shown = |rule: &&RuleSpec| rule.conditions.iter().map(config::show_condition).collect();
         rules(&spec, host, metric).iter().map(shown).collect()
     };
-    assert_eq!(conditions("b", "filesystem.used"), [["10GiB", "filesystem.readonly 1"]]);
+    assert_eq!(conditions("b", "filesystem.used"), [["10GiB", "filesystem.available 5GiB", "filesystem.readonly 1"]]);
     // Who writes a level means it; what ships for the other items stays as it is.
     assert_eq!(
         conditions("a", "filesystem.used"),
-        [vec!["filesystem.readonly 1"], vec!["10GiB", "filesystem.readonly 1"]]
+        [
+            vec!["filesystem.available 5GiB", "filesystem.readonly 1"],
+            vec!["10GiB", "filesystem.available 5GiB", "filesystem.readonly 1"]
+        ]
     );
     assert_eq!(conditions("a", "filesystem.full-in"), [["filesystem.used 60%", "filesystem.used 80%"]]);
     assert_eq!(conditions("a", "cpu.used"), [["pressure.some[cpu] 50%"]]);

@@ -113,19 +113,6 @@ fn fleet(args: &[&str]) -> Output {
 }
 
 #[test]
-fn completions_and_man_pages_come_from_the_commands() {
-    for shell in ["bash", "zsh", "fish"] {
-        let out = fleet(&["completions", shell]);
-        assert!(out.status.success() && String::from_utf8_lossy(&out.stdout).contains("status"), "{shell}");
-    }
-    let dir = tempfile::tempdir().unwrap();
-    assert!(fleet(&["man", "--output", dir.path().to_str().unwrap()]).status.success());
-    for page in ["fleet.1", "fleet-status.1", "fleet-keys-rotate.1"] {
-        assert!(std::fs::read_to_string(dir.path().join(page)).unwrap().contains(".TH"), "{page}");
-    }
-}
-
-#[test]
 fn health_is_unknown_where_nothing_can_be_told() {
     for args in [&["health", "--nonsense"][..], &["--config", "/nowhere.xml", "health"]] {
         let out = fleet(args);

@@ -2,19 +2,21 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on panics")]
 
 use std::fs;
-use std::io::{BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use fleet_health::model::cause::Cause;
 use fleet_health::model::sample::{FaultKind, Sample};
-use fleet_health::wire::frame::{FrameError, Item, Limits, Reader, is_file_name, write_answer};
+use fleet_health::wire::frame::{FrameError, Item, is_file_name};
 use fleet_health::wire::task::Task;
-use fleet_health::wire::{seal, v1};
 
-const NONCE: &str = "0123456789abcdef0123456789abcdef";
+#[path = "support/probed.rs"]
+mod probed;
+
+use probed::{Bench, NONCE, command, frames, probe, start};
 
 /// A probe that works where the collector puts it, so that it knows the other places.
 struct Home {
@@ -36,106 +38,15 @@ impl Home {
     }
 }
 
-struct Bench {
-    folder: tempfile::TempDir,
-    identity: String,
-    task: Task,
-}
-
-impl Bench {
-    fn new() -> Self {
-        let (identity, recipient) = seal::generate();
-        let task = Task {
-            v: 1,
-            nonce: NONCE.into(),
-            recipients: vec![recipient],
-            pull_bytes: 4 << 20,
-            pull_files: 100,
-            spool_bytes: 4 << 20,
-            deadline_secs: 20,
-            checks: Vec::new(),
-        };
-        Self { folder: tempfile::tempdir().unwrap(), identity, task }
+fn reported(bench: &Bench, spool: &Path) -> Cause {
+    let mut child = start(spool, &bench.task.encode());
+    let result = frames(&mut child).next();
+    drop(child.stdin.take());
+    child.wait().unwrap();
+    match result {
+        Err(FrameError::Reported { cause, .. }) => cause,
+        other => panic!("{other:?}"),
     }
-
-    fn spool(&self) -> std::path::PathBuf {
-        self.folder.path().join("spool")
-    }
-
-    fn files(&self) -> Vec<String> {
-        let mut names: Vec<String> = fs::read_dir(self.spool())
-            .map(|dir| dir.flatten().map(|e| e.file_name().into_string().unwrap()).collect())
-            .unwrap_or_default();
-        names.retain(|name| is_file_name(name));
-        names.sort();
-        names
-    }
-
-    fn open(&self, bytes: &[u8]) -> (Option<String>, Sample) {
-        v1::decode(&seal::open(std::slice::from_ref(&self.identity), bytes).unwrap()).unwrap()
-    }
-
-    /// One visit; acknowledges what `ack` makes of the names, and answers at all only if `bye`.
-    fn visit(&self, ack: impl Fn(&[String]) -> Vec<String>, bye: bool) -> (Vec<(String, Vec<u8>)>, u32, u64) {
-        self.converse(start(&self.spool(), &self.task.encode()), ack, bye)
-    }
-
-    fn converse(
-        &self,
-        mut child: Child,
-        ack: impl Fn(&[String]) -> Vec<String>,
-        bye: bool,
-    ) -> (Vec<(String, Vec<u8>)>, u32, u64) {
-        let mut reader = frames(&mut child);
-        let mut files = Vec::new();
-        loop {
-            match reader.next().unwrap() {
-                Item::File { name, bytes } => files.push((name, bytes)),
-                Item::End { left, dropped } => {
-                    let names: Vec<String> = files.iter().map(|(name, _)| name.clone()).collect();
-                    let mut input = child.stdin.take().unwrap();
-                    if bye {
-                        write_answer(&mut input, &ack(&names)).unwrap();
-                    }
-                    drop(input);
-                    assert!(child.wait().unwrap().success());
-                    return (files, left, dropped);
-                }
-            }
-        }
-    }
-
-    fn reported(&self, spool: &Path) -> Cause {
-        let mut child = start(spool, &self.task.encode());
-        let result = frames(&mut child).next();
-        drop(child.stdin.take());
-        child.wait().unwrap();
-        match result {
-            Err(FrameError::Reported { cause, .. }) => cause,
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
-#[allow(clippy::disallowed_methods, reason = "the test drives the real program")]
-fn command(program: &str) -> Command {
-    let mut command = Command::new(program);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-fn probe() -> Command {
-    command(env!("CARGO_BIN_EXE_fleet-probe"))
-}
-
-fn start(spool: &Path, line: &str) -> Child {
-    let mut child = probe().args(["--serve", "--spool"]).arg(spool).spawn().unwrap();
-    writeln!(child.stdin.as_mut().unwrap(), "{line}").unwrap();
-    child
-}
-
-fn frames(child: &mut Child) -> Reader<BufReader<ChildStdout>> {
-    Reader::new(BufReader::new(child.stdout.take().unwrap()), NONCE, Limits::of(8 << 20, 64))
 }
 
 #[test]
@@ -210,7 +121,7 @@ fn unsafe_directories_are_refused() {
     }
     symlink(base.join("mine"), base.join("link")).unwrap();
     for path in ["open", "open/spool", "link"] {
-        assert_eq!(bench.reported(&base.join(path)), Cause::UnsafeDirectory, "{path}");
+        assert_eq!(reported(&bench, &base.join(path)), Cause::UnsafeDirectory, "{path}");
     }
     assert!(fs::read_dir(base.join("mine")).unwrap().next().is_none());
 }
@@ -221,7 +132,7 @@ fn another_probe_at_work_is_a_deadline() {
     let mut holder = start(&bench.spool(), &bench.task.encode());
     let mut reader = frames(&mut holder);
     while !matches!(reader.next().unwrap(), Item::End { .. }) {}
-    assert_eq!(bench.reported(&bench.spool()), Cause::Deadline);
+    assert_eq!(reported(&bench, &bench.spool()), Cause::Deadline);
     drop(holder.stdin.take());
     assert!(holder.wait().unwrap().success());
 }
@@ -470,4 +381,17 @@ fn a_question_that_cannot_be_withdrawn_holds_neither_the_probe_nor_its_spool_and
         dead.settles_at(1);
     }
     assert_eq!(bench.files().len(), 3);
+}
+
+#[test]
+fn command_lines_come_only_where_the_task_wants_them() {
+    let mut bench = Bench::new();
+    let of = |bench: &Bench| -> Vec<String> {
+        let top = bench.sample().top;
+        assert!(!top.is_empty());
+        top.into_iter().map(|process| process.command).filter(|command| !command.is_empty()).collect()
+    };
+    assert_eq!(of(&bench), Vec::<String>::new());
+    bench.task.command_lines = true;
+    assert!(!of(&bench).is_empty());
 }

@@ -470,6 +470,7 @@ fn o16_a_probe_that_nobody_answers_ends_itself_within_its_limits() {
         pull_files: 64,
         spool_bytes: 16 << 20,
         deadline_secs: 1,
+        command_lines: false,
         checks: Vec::new(),
     };
     let mut ssh = Command::new("ssh");

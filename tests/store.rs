@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use fleet_health::model::fleet::{Attempt, Outcome};
+use fleet_health::model::fleet::{Attempt, Grain, Outcome};
 use fleet_health::model::job::Traffic;
 use fleet_health::model::sample::{By, Fact, Process, Reading, Sample, SampleKey};
 use fleet_health::store::sqlite::Sqlite;
@@ -149,7 +149,7 @@ fn a_reading_costs_at_most_12_bytes_and_sqlite3_reads_it() {
         }
     }
     let started = Instant::now();
-    let day = store.series("web03", "cpu.used", at(0), at(86_400)).unwrap();
+    let day = store.series("web03", "cpu.used", (at(0), at(86_400)), Grain::Whole).unwrap();
     println!("one metric over {} samples: {:?}", day[0].points.len(), started.elapsed());
     assert_eq!(day[0].points.len(), 200);
     drop(store);

@@ -6,7 +6,7 @@ use fleet_health::config;
 use fleet_health::model::level::Level;
 use fleet_health::model::rule::Condition;
 use fleet_health::model::spec::{FleetSpec, RuleSpec};
-use fleet_health::rule::Judge;
+use fleet_health::rule::{Judge, sized};
 
 const GIB: f64 = 1_073_741_824.0;
 const HOUR: f64 = 3600.0;
@@ -58,9 +58,11 @@ const TABLE: &[Row] = &[
     row("swap.used", (0.8, 0.799), (0.95, 0.949)).beside(&[("and", "swap.in.rate", 100.0, 99.0)]),
     warns("vm.oom-kills.increase", (1.0, 0.0)).minutes(0),
     warns("vm.major-faults.rate", (500.0, 499.0)).minutes(15),
-    row("filesystem.used", (0.8, 0.799), (0.9, 0.899))
-        .of("/var")
-        .beside(&[("and-below-free", "filesystem.available", 10.0 * GIB, 10.1 * GIB), READ_ONLY]),
+    row("filesystem.used", (0.8, 0.799), (0.9, 0.899)).of("/var").beside(&[
+        ("and-below-free", "filesystem.available", 10.0 * GIB, 10.1 * GIB),
+        ("and-critical", "filesystem.available", 5.0 * GIB, 5.1 * GIB),
+        READ_ONLY,
+    ]),
     row("filesystem.inodes.used", (0.9, 0.899), (0.95, 0.949)).of("/var").beside(&[READ_ONLY]),
     row("filesystem.full-in", (DAY, DAY + 60.0), (4.0 * HOUR, 4.0 * HOUR + 60.0))
         .of("/var")
@@ -80,9 +82,13 @@ const TABLE: &[Row] = &[
     grave("raid.degraded", (1.0, 0.0)).of("md0").minutes(0),
     grave("raid.inactive", (1.0, 0.0)).of("md0").minutes(0),
     row("pool.alarm", (1.0, 0.0), (2.0, 1.0)).of("tank").minutes(0),
+    row("lvm.used", (0.8, 0.799), (0.95, 0.949)).of("vg0/pool"),
+    row("lvm.metadata.used", (0.8, 0.799), (0.95, 0.949)).of("vg0/pool"),
+    row("lvm.alarm", (1.0, 0.0), (2.0, 1.0)).of("vg0/pool").minutes(0),
     warns("multipath.failed", (1.0, 0.0)).of("mpatha"),
     row("temperature.alarm", (1.0, 0.0), (2.0, 1.0)).of("coretemp"),
     warns("fan.alarm", (1.0, 0.0)).of("fan1"),
+    row("ipmi.alarm", (1.0, 0.0), (2.0, 1.0)).of("ipmi/PS1"),
     warns("network.errors.ratio", (0.001, 0.0009)).of("eth0"),
     warns("network.drops.ratio", (0.01, 0.0099)).of("eth0"),
     warns("network.carrier-changes.increase", (2.0, 1.0)).of("eth0"),
@@ -94,6 +100,7 @@ const TABLE: &[Row] = &[
     row("files.used", (0.7, 0.699), (0.9, 0.899)),
     warns("cgroup.memory.used", (0.9, 0.899)).of("system.slice/x.service"),
     warns("cgroup.oom-kills.increase", (1.0, 0.0)).of("system.slice/x.service").minutes(0),
+    warns("container.alarm", (2.0, 1.0)).of("docker/web"),
     warns("kernel.hung-tasks.increase", (1.0, 0.0)).minutes(0),
     warns("kernel.machine-checks.increase", (1.0, 0.0)).minutes(0),
     row("process.zombies", (10.0, 9.0), (50.0, 49.0)),
@@ -102,17 +109,32 @@ const TABLE: &[Row] = &[
     row("process.pids.used", (0.8, 0.799), (0.9, 0.899)),
     row("process.files.used", (0.8, 0.799), (0.9, 0.899)),
     warns("systemd.unit.failed", (1.0, 0.0)).of("nginx.service"),
-    warns("systemd.unit.restarts.increase", (3.0, 2.0)).of("nginx.service").minutes(0),
+    warns("systemd.unit.restarts.recent", (3.0, 2.0)).of("nginx.service").minutes(0),
     warns("time.synchronized", (0.0, 1.0)).minutes(30),
     row("time.offset", (0.1, 0.099), (0.5, 0.499)),
+    row("certificate.watched.remaining", (21.0 * DAY, 21.0 * DAY + 60.0), (7.0 * DAY, 7.0 * DAY + 60.0))
+        .of("mail/etc/a.pem"),
     row("certificate.remaining", (21.0 * DAY, 21.0 * DAY + 60.0), (7.0 * DAY, 7.0 * DAY + 60.0)).of("/etc/ssl/x.pem"),
     warns("reboot.required.seconds", (7.0 * DAY, 7.0 * DAY - 60.0)),
+    warns("host.support.remaining", (30.0 * DAY, 30.0 * DAY + 60.0)),
     grave("check.ok", (0.0, 1.0)).of("shop/http"),
     warns("check.unknown", (1.0, 0.0)).of("shop/http"),
     row("http.certificate.left", (21.0 * DAY, 21.0 * DAY + 60.0), (7.0 * DAY, 7.0 * DAY + 60.0)).of("shop"),
-    row("accesslog.errors", (0.02, 0.019), (0.05, 0.049)).of("shop").minutes(10),
+    row("accesslog.errors", (0.02, 0.019), (0.05, 0.049)).of("shop").minutes(10).beside(&[(
+        "and",
+        "accesslog.requests",
+        2.0,
+        1.99,
+    )]),
+    row("accesslog.success", (0.85, 0.851), (0.75, 0.751)).of("shop").minutes(10).beside(&[(
+        "and",
+        "accesslog.requests",
+        2.0,
+        1.99,
+    )]),
     row("postgres.connections.used", (0.8, 0.799), (0.9, 0.899)).of("orders"),
     row("postgres.hit-ratio", (0.6, 0.601), (0.5, 0.501)).of("orders").minutes(10),
+    warns("postgres.locks.used", (0.2, 0.199)).of("orders"),
     warns("postgres.locks.waiting", (20.0, 19.0)).of("orders"),
     warns("postgres.deadlocks.increase", (10.0, 9.0)).of("orders/orders").minutes(0),
     warns("nagios.warning", (1.0, 0.0)).of("updates"),
@@ -221,4 +243,41 @@ fn every_default_is_muted_and_changed_in_one_line() {
         let rule = changed.hosts[0].rules.iter().find(|rule| rule.name == row.rule && rule.fall == 9).unwrap();
         assert_eq!(rule.warning.is_some(), row.warning.is_some(), "{}: the levels are inherited", row.rule);
     }
+}
+
+/// The shipped levels of a filesystem by its size; who writes a level means it for every size, unless a scale stands beside.
+#[test]
+fn the_levels_of_a_filesystem_follow_its_size() {
+    let at = |rule: &RuleSpec, gib: f64, used: f64, free: f64| {
+        let value = |metric: &str| if metric == "filesystem.size" { gib * GIB } else { free * GIB };
+        let sized = sized(rule, |metric| Some(value(metric)));
+        level(&sized, used, &|condition: &Condition| match condition.metric.as_str() {
+            "filesystem.available" => Some(free * GIB),
+            _ => Some(0.0),
+        })
+    };
+    let of = |inside: &str| {
+        let spec = spec(&format!("<host name=\"a\" transport=\"local\">{inside}</host>"));
+        spec.hosts[0].rules.iter().find(|rule| rule.name == "filesystem.used").unwrap().clone()
+    };
+    let shipped = of("");
+    assert_eq!((at(&shipped, 20.0, 0.8, 4.0), at(&shipped, 20.0, 0.799, 4.0)), (Level::Warning, Level::Ok));
+    assert_eq!((at(&shipped, 20.0, 0.9, 2.0), at(&shipped, 20.0, 0.899, 2.0)), (Level::Critical, Level::Warning));
+    // 40 GiB: 82.5 % and 91.2 %.
+    assert_eq!((at(&shipped, 40.0, 0.826, 7.0), at(&shipped, 40.0, 0.824, 7.0)), (Level::Warning, Level::Ok));
+    assert_eq!((at(&shipped, 40.0, 0.913, 3.5), at(&shipped, 40.0, 0.91, 3.6)), (Level::Critical, Level::Warning));
+    // Of a great one it is what is left that counts.
+    assert_eq!((at(&shipped, 20_480.0, 0.99, 200.0), at(&shipped, 20_480.0, 0.9996, 8.0)), (Level::Ok, Level::Warning));
+    assert_eq!(at(&shipped, 20_480.0, 0.9998, 4.0), Level::Critical);
+    let typed = of("<rule metric=\"filesystem.used\" warning=\"70%\" critical=\"80%\"/>");
+    assert_eq!(
+        (at(&typed, 20_480.0, 0.7, 6000.0), at(&typed, 20_480.0, 0.8, 4000.0)),
+        (Level::Warning, Level::Critical)
+    );
+    let scaled = of("<rule metric=\"filesystem.used\" warning=\"80%\" critical=\"90%\" scale=\"0.8\"/>");
+    assert_eq!(
+        (at(&scaled, 20_480.0, 0.949, 1044.0), at(&scaled, 20_480.0, 0.95, 1024.0)),
+        (Level::Ok, Level::Warning)
+    );
+    assert_eq!((scaled.origins["scale"].line, of("<rule metric=\"filesystem.used\" scale=\"1\"/>").scale), (1, None));
 }

@@ -24,6 +24,12 @@ const HOMES: &[(&str, &[&str])] = &[
     ("ssh2", &["ssh"]),
     ("libssh2_sys", &["ssh"]),
     ("clap", &["app"]),
+    // The frame is made in `view`; `app` puts its cells on a terminal.
+    ("ratatui", &["view", "app"]),
+    ("argon2", &["web"]),
+    ("minijinja", &["web"]),
+    ("hyper", &["app"]),
+    ("tokio", &["app"]),
 ];
 const MOST_LINES: usize = 600;
 

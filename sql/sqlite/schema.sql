@@ -7,7 +7,7 @@ CREATE TABLE host (
     name TEXT NOT NULL UNIQUE,
     attempt INTEGER,
     sample INTEGER
-) STRICT;
+, rolled INTEGER, gone INTEGER) STRICT;
 
 CREATE TABLE boot (
     id INTEGER PRIMARY KEY,

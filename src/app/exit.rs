@@ -108,12 +108,19 @@ pub fn complain(text: &str) {
 /// # Errors
 /// [`Exit::Failed`] where it cannot be written, a full disk for example.
 pub fn print(text: &str) -> Outcome {
+    stream(text).map(|_| Exit::Done)
+}
+
+/// As [`print`], a piece of what is long: false where nobody reads any more, so that the rest need not be made.
+///
+/// # Errors
+/// As [`print`].
+pub fn stream(text: &str) -> Result<bool, Failure> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(Exit::Failed, format!("standard output: {error}")))
-        }
-        _ => Ok(Exit::Done),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::new(Exit::Failed, format!("standard output: {error}"))),
     }
 }
 

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::model::derive::{self, Derived, Formula, Totals, UPTIME};
-use crate::model::fleet::{Point, Series};
+use crate::model::derive::{self, AGE, BESIDE, Derived, Formula, Totals, UPTIME};
+use crate::model::fleet::{Grain, Point, Series};
 use crate::model::sample::SampleKey;
 use crate::model::{catalogue, forecast};
-use crate::store::{Result, Store};
+use crate::store::{Result, Span, Store};
 
 /// A sample this long before the first point may still be the one that it is derived from.
 const LEAD: TimeDelta = TimeDelta::hours(1);
@@ -18,21 +18,22 @@ pub fn derived(metric: &str) -> Option<Derived> {
     derive::find(metric).copied().or_else(|| derive::rate_of(catalogue::measured(metric)?))
 }
 
-/// The values in `[since, until)`, a series for each item, oldest first; hourly where whole samples are gone.
+/// The newest value of a metric and item, where it was measured within a day. What the store cannot tell is not known.
+pub fn newest(store: &dyn Store, host: &str, metric: &str, item: &str, now: DateTime<Utc>) -> Option<f64> {
+    let (since, until) = (now - TimeDelta::days(1), now + TimeDelta::minutes(5));
+    let samples = store.samples(host, &[metric], since, until).ok()?;
+    samples.iter().rev().find_map(|(_, sample)| sample.value(metric, item))
+}
+
+/// The values in `[since, until)`, a series for each item, oldest first; hourly as [`Grain`] says.
 ///
 /// # Errors
 /// The store's.
-pub fn series(
-    store: &dyn Store,
-    host: &str,
-    metric: &str,
-    since: DateTime<Utc>,
-    until: DateTime<Utc>,
-) -> Result<Vec<Series>> {
-    let Some(derived) = derived(metric) else { return store.series(host, metric, since, until) };
+pub fn series(store: &dyn Store, host: &str, metric: &str, (since, until): Span, grain: Grain) -> Result<Vec<Series>> {
+    let Some(derived) = derived(metric) else { return store.series(host, metric, (since, until), grain) };
     let mut inputs: Vec<&'static str> = derived.formula.inputs().collect();
     if let Formula::Forecast(_) = derived.formula {
-        return forecasts(store, host, &inputs, since, until);
+        return forecasts(store, host, &inputs, (since, until), grain);
     }
     let mut found: BTreeMap<String, Vec<Point>> = BTreeMap::new();
     let mut put = |before: &Totals, after: &Totals, at: DateTime<Utc>| {
@@ -41,10 +42,10 @@ pub fn series(
         }
     };
     let first = since.checked_sub_signed(LEAD).unwrap_or(since);
-    inputs.push(UPTIME);
-    let samples = store.samples(host, &inputs, first, until)?;
-    let whole = samples.first().map_or(until, |(at, _)| *at);
-    let hours = hours(store, host, &inputs, first, whole)?;
+    inputs.extend(BESIDE);
+    let edge = store.edge(host, grain)?.map_or(first, |edge| edge.clamp(first, until));
+    let samples = store.samples(host, &inputs, edge, until)?;
+    let hours = hours(store, host, &inputs, (first, edge), grain)?;
     for pair in hours.windows(2) {
         if let [before, after] = pair
             && after.taken >= since
@@ -65,23 +66,22 @@ pub fn series(
 
 /// What is left of samples that were rolled up: an hour's mean of a total stands for its middle, so the growth from one
 /// hour's mean to the next is the growth of an hour.
-fn hours(
-    store: &dyn Store,
-    host: &str,
-    inputs: &[&'static str],
-    since: DateTime<Utc>,
-    until: DateTime<Utc>,
-) -> Result<Vec<Totals>> {
+fn hours(store: &dyn Store, host: &str, inputs: &[&'static str], span: Span, grain: Grain) -> Result<Vec<Totals>> {
     let mut found: BTreeMap<DateTime<Utc>, (Totals, bool)> = BTreeMap::new();
     for &input in inputs {
-        for series in store.series(host, input, since, until)? {
+        for series in store.series(host, input, span, grain)? {
             for point in series.points {
                 let key = SampleKey { boot: String::new(), sequence: 0 };
-                let blank = || (Totals { key, taken: point.at, up: None, values: BTreeMap::new() }, false);
+                let blank = || {
+                    (Totals { key, taken: point.at, up: None, ages: BTreeMap::new(), values: BTreeMap::new() }, false)
+                };
                 let (totals, boot) = found.entry(point.at).or_insert_with(blank);
                 *boot |= point.boot;
                 if input == UPTIME {
                     totals.up = Some(point.mean);
+                }
+                if input == AGE {
+                    totals.ages.insert(series.item.clone(), point.mean);
                 }
                 totals.values.entry(input).or_default().insert(series.item.clone(), point.mean);
             }
@@ -100,13 +100,13 @@ fn forecasts(
     store: &dyn Store,
     host: &str,
     inputs: &[&'static str],
-    since: DateTime<Utc>,
-    until: DateTime<Utc>,
+    (since, until): Span,
+    grain: Grain,
 ) -> Result<Vec<Series>> {
     let span = TimeDelta::milliseconds((forecast::SPAN * 1000.0) as i64);
     let first = since.checked_sub_signed(span).unwrap_or(since);
     let Some(left) = inputs.first() else { return Ok(Vec::new()) };
-    let known = store.series(host, left, first, until)?.into_iter();
+    let known = store.series(host, left, (first, until), grain)?.into_iter();
     let foretold = known.map(|series| {
         let all: Vec<(f64, f64)> =
             series.points.iter().map(|point| (point.at.timestamp_millis() as f64 / 1000.0, point.mean)).collect();
@@ -171,8 +171,8 @@ mod tests {
             store.commit_evaluation(&crate::model::alert::Evaluation { cursor: 1000, ..Default::default() }).unwrap();
             store.prune(at(360), Duration::from_secs(7200), Duration::from_secs(864_000)).unwrap();
         }
-        let mut list = series(&store, "a", "network.receive.rate", at(0), at(400)).unwrap();
-        let counter = series(&store, "a", "network.receive.bytes", at(0), at(400)).unwrap();
+        let mut list = series(&store, "a", "network.receive.rate", (at(0), at(400)), Grain::Whole).unwrap();
+        let counter = series(&store, "a", "network.receive.bytes", (at(0), at(400)), Grain::Whole).unwrap();
         assert_eq!(counter, list);
         assert_eq!(list.len(), 1);
         list.remove(0).points.iter().map(|point| point.mean).collect()
@@ -188,6 +188,31 @@ mod tests {
         assert!(pruned.iter().all(|rate| (rate - 10.0).abs() < 1e-9), "{pruned:?}");
     }
 
+    /// Whole samples and the hours that are left of them: a check that runs every three hours makes no spikes.
+    #[test]
+    fn a_slow_check_counts_over_its_own_time() {
+        for pruned in [false, true] {
+            let mut store = Memory::default();
+            for minutes in (0..=1440).step_by(10) {
+                let ran = minutes / 180 * 180;
+                let list = [
+                    ("redis.evicted", "cache", ran as f64 * 60.0),
+                    ("check.age", "cache/redis", (minutes - ran) as f64 * 60.0),
+                ];
+                record(&mut store, minutes, "x", minutes as f64 * 60.0 + 1.0, &list);
+            }
+            if pruned {
+                let done = crate::model::alert::Evaluation { cursor: 1000, ..Default::default() };
+                store.commit_evaluation(&done).unwrap();
+                store.prune(at(1440), Duration::from_secs(7200), Duration::from_secs(864_000)).unwrap();
+            }
+            let list = series(&store, "a", "redis.evicted.rate", (at(0), at(1500)), Grain::Whole).unwrap();
+            let rates: Vec<f64> = list[0].points.iter().map(|point| point.mean).collect();
+            assert!(rates.len() >= 7, "{rates:?}");
+            assert!(rates.iter().all(|rate| (rate - 1.0).abs() < 1e-6), "{pruned}: {rates:?}");
+        }
+    }
+
     #[test]
     fn a_forecast_is_told_for_every_point_that_has_an_hour_before_it() {
         let mut store = Memory::default();
@@ -195,7 +220,7 @@ mod tests {
             let left = (1000 - minutes) as f64;
             record(&mut store, minutes, "x", 1.0, &[("filesystem.available", "/var", left)]);
         }
-        let list = series(&store, "a", "filesystem.full-in", at(50), at(121)).unwrap();
+        let list = series(&store, "a", "filesystem.full-in", (at(50), at(121)), Grain::Whole).unwrap();
         assert_eq!((list[0].item.as_str(), list[0].points.len()), ("/var", 7));
         assert!((list[0].points[6].mean - 880.0 * 60.0).abs() < 1e-6, "{:?}", list[0].points[6]);
     }

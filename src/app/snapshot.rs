@@ -10,7 +10,7 @@ use crate::model::alert::{Ack, Incident};
 use crate::model::catalogue;
 use crate::model::derive::{self, Derived, Formula, Totals, UPTIME};
 use crate::model::filter::Filter;
-use crate::model::fleet::{HostNow, Outcome};
+use crate::model::fleet::{Grain, HostNow, Outcome};
 use crate::model::level::Level;
 use crate::model::metric::Kind;
 use crate::model::sample::{Reading, Sample};
@@ -161,7 +161,7 @@ fn readings(
     for it in derived {
         let name = it.metric.name;
         if matches!(it.formula, Formula::Forecast(_)) {
-            for series in past::series(store, &host.name, name, now - LATELY, now)? {
+            for series in past::series(store, &host.name, name, (now - LATELY, now), Grain::Whole)? {
                 let newest = series.points.last().map(|point| point.mean);
                 all.extend(newest.map(|value| Reading { metric: name.to_owned(), item: series.item, value }));
             }

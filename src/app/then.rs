@@ -9,7 +9,7 @@ use crate::model::alert::Incident;
 use crate::model::catalogue;
 use crate::model::derive::{self, Derived, Formula, Totals, UPTIME};
 use crate::model::derived::DERIVED;
-use crate::model::fleet::HostFact;
+use crate::model::fleet::{Grain, HostFact};
 use crate::model::level::Level;
 use crate::model::metric::Kind;
 use crate::model::sample::{Fault, Process, Reading, Sample};
@@ -70,7 +70,7 @@ fn hour(store: &dyn Store, host: &str, moment: DateTime<Utc>) -> Result<Option<(
     let start = moment.duration_trunc(TimeDelta::hours(1)).unwrap_or(moment);
     let mut all = Vec::new();
     for metric in catalogue::METRICS.iter().filter(|metric| metric.kind == Kind::Gauge) {
-        for series in store.series(host, metric.name, start, start + TimeDelta::hours(1))? {
+        for series in store.series(host, metric.name, (start, start + TimeDelta::hours(1)), Grain::Whole)? {
             let mean = series.points.first().map(|point| point.mean);
             all.extend(mean.map(|value| Reading { metric: metric.name.to_owned(), item: series.item, value }));
         }

@@ -126,6 +126,9 @@ struct Sum {
     requests: u64,
     errors: u64,
     client_errors: u64,
+    /// Answered well, and sent elsewhere.
+    well: u64,
+    moved: u64,
     odd: u64,
     bytes: f64,
     times: Vec<f64>,
@@ -133,7 +136,17 @@ struct Sum {
 
 impl Sum {
     fn new(unit: Unit) -> Self {
-        Self { unit, requests: 0, errors: 0, client_errors: 0, odd: 0, bytes: 0.0, times: Vec::new() }
+        Self {
+            unit,
+            requests: 0,
+            errors: 0,
+            client_errors: 0,
+            well: 0,
+            moved: 0,
+            odd: 0,
+            bytes: 0.0,
+            times: Vec::new(),
+        }
     }
 
     /// Reads whole lines from an offset on; returns where the next run begins. The last line of a log that is over
@@ -172,6 +185,11 @@ impl Sum {
         self.requests += 1;
         self.errors += u64::from(status >= 500);
         self.client_errors += u64::from((400..500).contains(&status));
+        // A page that is still fresh and a login that is asked for are right answers; a redirect is neither right nor
+        // wrong, or a site that sends everybody to https would look broken.
+        let well = matches!(status, 100..=299 | 304 | 401);
+        self.well += u64::from(well);
+        self.moved += u64::from(!well && (300..400).contains(&status));
         self.bytes += bytes;
         self.times.extend(time);
     }
@@ -184,6 +202,7 @@ impl Sum {
         found.put("accesslog.errors.rate", rate(self.errors as f64));
         found.put("accesslog.bytes", rate(self.bytes));
         found.share("accesslog.errors", self.errors as f64, requests);
+        found.share("accesslog.success", self.well as f64, (self.requests - self.moved) as f64);
         found.share("accesslog.client-errors", self.client_errors as f64, requests);
         if self.odd > 0 {
             found.fault(FaultKind::Malformed, format!("{} lines are not in the combined format", self.odd));
@@ -267,11 +286,25 @@ mod tests {
         let value = |metric: &str| found.readings.iter().find(|r| r.metric == metric).unwrap().value;
         assert_eq!((value("accesslog.errors"), value("accesslog.client-errors")), (0.33333, 0.33333));
         assert_eq!((value("accesslog.errors.rate"), value("accesslog.bytes")), (0.1, 30.0));
+        assert_eq!(value("accesslog.success"), 0.33333);
         assert_eq!((value("accesslog.latency"), value("accesslog.latency.max")), (0.2, 0.3));
         assert_eq!((value("accesslog.latency.p50"), value("accesslog.latency.p99")), (0.2, 0.3));
         assert_eq!(log.run().0, 0.0);
         log.append("log", "] \"GET / HTTP/1.1\" 200 1 \"-\" \"x\" 0.1\n");
         assert_eq!(log.run().0, 1.0);
+    }
+
+    #[test]
+    fn a_redirect_is_neither_success_nor_failure() {
+        let mut log = Log::new();
+        let of = |log: &mut Log, statuses: &[u16]| {
+            log.append("log", &statuses.iter().map(|status| line(*status, "0.1")).collect::<String>());
+            let found = log.run().1;
+            found.readings.iter().find(|r| r.metric == "accesslog.success").map(|r| r.value)
+        };
+        assert_eq!(of(&mut log, &[301, 302, 308]), None);
+        assert_eq!(of(&mut log, &[200, 206, 304, 401, 301]), Some(1.0));
+        assert_eq!(of(&mut log, &[200, 404, 302, 500, 403]), Some(0.25));
     }
 
     #[test]

@@ -1,119 +1,168 @@
-//! When a certificate ends: a walk through its DER as far as the validity.
+//! `certificate`: how long the certificates of files, or of a server that speaks TLS, still last.
 
-use chrono::{DateTime, NaiveDate};
+pub(super) mod der;
 
-const SEQUENCE: u8 = 0x30;
-const INTEGER: u8 = 0x02;
-const VERSION: u8 = 0xa0;
-const UTC_TIME: u8 = 0x17;
-const GENERALIZED_TIME: u8 = 0x18;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::Path;
 
-/// Seconds since 1970 at which the certificate ends.
-pub(super) fn ends(der: &[u8]) -> Option<i64> {
-    let (certificate, _) = tagged(der, SEQUENCE)?;
-    let (mut inside, _) = tagged(certificate, SEQUENCE)?;
-    if inside.first() == Some(&VERSION) {
-        inside = tagged(inside, VERSION)?.1;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::answer::position;
+use super::link::{Link, Place};
+use super::tls::{self, Greeted};
+use super::{Check, Found, Occasion, Trouble, glob};
+use crate::model::sample::FaultKind;
+
+/// The most certificates of one check.
+const MOST: usize = 64;
+/// A chain of several certificates fits; the first is the host's own.
+const MAX_BYTES: u64 = 64 * 1024;
+const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
+const END: &[u8] = b"-----END CERTIFICATE-----";
+
+pub(super) struct Certificate;
+
+impl Check for Certificate {
+    fn kind(&self) -> &'static str {
+        "certificate"
     }
-    // Serial number, algorithm, issuer.
-    inside = tagged(inside, INTEGER)?.1;
-    inside = tagged(inside, SEQUENCE)?.1;
-    inside = tagged(inside, SEQUENCE)?.1;
-    let (validity, _) = tagged(inside, SEQUENCE)?;
-    let (_, _, rest) = element(validity)?;
-    let (kind, text, _) = element(rest)?;
-    time(kind, std::str::from_utf8(text).ok()?)
-}
 
-/// Tag, content and what follows.
-fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (&tag, rest) = bytes.split_first()?;
-    let (&first, rest) = rest.split_first()?;
-    let (length, rest) = match first {
-        0..=0x7f => (usize::from(first), rest),
-        0x81..=0x83 => {
-            let (digits, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-            (digits.iter().fold(0, |sum, digit| sum << 8 | usize::from(*digit)), rest)
+    fn look(&self, at: &Occasion, found: &mut Found) -> Result<(), Trouble> {
+        match at.order.attribute("files") {
+            Some(files) => of_files(at, files, found),
+            None => of_server(at, found),
         }
-        _ => return None,
-    };
-    let (content, rest) = rest.split_at_checked(length)?;
-    Some((tag, content, rest))
+    }
 }
 
-/// Content and what follows of an element that must have this tag.
-fn tagged(bytes: &[u8], wanted: u8) -> Option<(&[u8], &[u8])> {
-    element(bytes).filter(|(tag, ..)| *tag == wanted).map(|(_, content, rest)| (content, rest))
-}
-
-fn time(kind: u8, text: &str) -> Option<i64> {
-    let text = text.strip_suffix('Z')?;
-    let whole = match kind {
-        // Two digits of the year: 50 and more are of the last century.
-        UTC_TIME if text.is_ascii() && text.len() == 12 => {
-            format!("{}{text}", if text >= "50" { "19" } else { "20" })
+fn of_files(at: &Occasion, files: &str, found: &mut Found) -> Result<(), Trouble> {
+    let mut paths = glob::expand(at, files, found)?;
+    if paths.len() > MOST {
+        found.fault(FaultKind::Cut, format!("{} files, {MOST} were read", paths.len()));
+        paths.truncate(MOST);
+    }
+    let (mut good, mut over, mut unread) = (0, Vec::new(), None);
+    for path in &paths {
+        let name = format!("/{}", path.strip_prefix(at.root).unwrap_or(path).display());
+        let bytes = match read(path) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                let trouble = glob::said(&name, &error);
+                // The first is told as the check's own trouble, for it could not see all it was to look at.
+                if let (Some(_), Trouble::Bad(kind, text) | Trouble::Unknown(kind, text)) = (&unread, &trouble) {
+                    found.fault(*kind, text);
+                }
+                unread.get_or_insert(trouble);
+                continue;
+            }
+        };
+        match first(&bytes).as_deref().and_then(der::ends) {
+            Some(end) => {
+                good += 1;
+                over.extend(put(end, at.now, &name, found));
+            }
+            // A key beside its certificate is no fault of the host's.
+            None if position(&bytes, b"PRIVATE KEY").is_some() => {}
+            None => found.fault(FaultKind::Malformed, format!("{name}: not a certificate in PEM or DER")),
         }
-        GENERALIZED_TIME if text.len() == 14 => text.to_owned(),
-        _ => return None,
-    };
-    // By hand: the parser of dates alone is a hundredth of the probe.
-    let number = |from: usize, to: usize| -> Option<u32> {
-        let digits = whole.get(from..to).filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))?;
-        digits.parse().ok()
-    };
-    let date = NaiveDate::from_ymd_opt(i32::try_from(number(0, 4)?).ok()?, number(4, 6)?, number(6, 8)?)?;
-    Some(date.and_hms_opt(number(8, 10)?, number(10, 12)?, number(12, 14)?)?.and_utc().timestamp())
+    }
+    match (over.first(), unread) {
+        (Some(text), _) => Err(Trouble::wrong(text)),
+        (None, Some(trouble)) => Err(trouble),
+        (None, None) if good == 0 => Err(Trouble::Bad(FaultKind::Absent, format!("{files}: no certificate is there"))),
+        (None, None) => Ok(()),
+    }
 }
 
-/// For people.
-pub(super) fn shown(seconds: i64) -> String {
-    DateTime::from_timestamp(seconds, 0).map_or_else(String::new, |time| time.format("%Y-%m-%d %H:%M UTC").to_string())
+fn of_server(at: &Occasion, found: &mut Found) -> Result<(), Trouble> {
+    let place = Place::parse(at.needed("address")?, None)?;
+    let name = at.order.attribute("server").map_or_else(|| place.name(), str::to_owned);
+    let link = Link::open(&place, at.until, at.root)?;
+    let said = |error| Trouble::line(&place.shown(), &error);
+    let certificate = match tls::greet(link, &name, None).map_err(said)? {
+        Greeted::Open(_, certificate) | Greeted::Older(certificate) => certificate,
+    };
+    let end = certificate.as_deref().and_then(der::ends);
+    let end = end.ok_or_else(|| Trouble::wrong(format!("{}: showed no certificate", place.shown())))?;
+    put(end, at.now, &place.shown(), found).map_or(Ok(()), |text| Err(Trouble::wrong(text)))
+}
+
+/// The time that is left; of one that is over, what is to be said.
+#[allow(clippy::cast_precision_loss, reason = "seconds until a certificate ends")]
+fn put(end: i64, now: i64, name: &str, found: &mut Found) -> Option<String> {
+    found.put_part(
+        "certificate.watched.remaining",
+        name.trim_start_matches('/'),
+        end.saturating_sub(now).max(0) as f64,
+    );
+    (end < now).then(|| format!("{name}: the certificate ended at {}", der::shown(end)))
+}
+
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    // Before opening: a pipe without a writer would hold us until the timeout.
+    if !fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::other("is not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The first certificate of a file, PEM or DER.
+pub(super) fn first(bytes: &[u8]) -> Option<Vec<u8>> {
+    let Some(begin) = position(bytes, BEGIN) else { return Some(bytes.to_vec()) };
+    let text = bytes.get(begin + BEGIN.len()..)?;
+    let text = text.get(..position(text, END)?)?;
+    let text: Vec<u8> = text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    STANDARD.decode(text).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::run::tests::look;
 
-    fn wrap(tag: u8, content: &[u8]) -> Vec<u8> {
-        let length = content.len();
-        let mut out = vec![tag];
-        match u8::try_from(length) {
-            Ok(short @ 0..=0x7f) => out.push(short),
-            _ => out.extend([0x82, (length >> 8) as u8, length as u8]),
-        }
-        out.extend_from_slice(content);
-        out
-    }
-
-    fn certificate(kind: u8, time: &str) -> Vec<u8> {
-        let validity = wrap(SEQUENCE, &[wrap(UTC_TIME, b"250101000000Z"), wrap(kind, time.as_bytes())].concat());
-        let issuer = wrap(SEQUENCE, &[7; 300]);
-        let parts = [wrap(VERSION, &[2, 1, 2]), wrap(INTEGER, &[1]), wrap(SEQUENCE, &[]), issuer, validity];
-        wrap(SEQUENCE, &wrap(SEQUENCE, &parts.concat()))
-    }
+    /// Made by openssl for 3,650 days; ends in 2036.
+    const PEM: &str = include_str!("../measure/certificate/fleet.pem");
 
     #[test]
-    fn both_forms_of_time() {
-        assert_eq!(ends(&certificate(UTC_TIME, "261121160000Z")), Some(1_795_276_800));
-        assert_eq!(ends(&certificate(GENERALIZED_TIME, "20521121160000Z")).map(shown).unwrap(), "2052-11-21 16:00 UTC");
-        assert_eq!(ends(&certificate(UTC_TIME, "990101000000Z")).map(shown).unwrap(), "1999-01-01 00:00 UTC");
-        for bad in ["", "Z", "261321160000Z", "26112116000", "éééééé"] {
-            assert_eq!(ends(&certificate(UTC_TIME, bad)), None, "{bad}");
-        }
-        let whole = certificate(UTC_TIME, "261121160000Z");
-        for cut in 0..whole.len() {
-            assert_eq!(ends(&whole[..cut]), None);
-        }
+    fn files_are_read_and_what_is_none_is_told() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |name: &str, bytes: &[u8]| {
+            let path = root.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        };
+        write("live/a/cert.pem", format!("# ours\n{PEM}{PEM}").as_bytes());
+        write("live/b/cert.pem", &first(PEM.as_bytes()).unwrap());
+        let (found, result) = look(&Certificate, &[("files", "/live/*/cert.pem")], root.path());
+        assert_eq!(result, Ok(()));
+        let items: Vec<&str> = found.readings.iter().map(|reading| reading.item.as_str()).collect();
+        assert_eq!(items, ["s/live/a/cert.pem", "s/live/b/cert.pem"]);
+        assert!(found.readings.iter().all(|r| r.metric == "certificate.watched.remaining" && r.value > 1e8));
+        write("keys/key.pem", b"-----BEGIN PRIVATE KEY-----\nx");
+        write("keys/junk.pem", b"-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----");
+        let (found, result) = look(&Certificate, &[("files", "/keys/*")], root.path());
+        assert!(matches!(result, Err(Trouble::Bad(FaultKind::Absent, _))), "{result:?}");
+        assert!(found.faults.len() == 1 && found.faults[0].text.contains("/keys/junk.pem"));
+        write("many/x", PEM.as_bytes());
+        (0..70).for_each(|n| write(&format!("many/{n}.pem"), PEM.as_bytes()));
+        fs::create_dir(root.path().join("many/folder.pem")).unwrap();
+        let (found, result) = look(&Certificate, &[("files", "/many/*.pem")], root.path());
+        assert_eq!((found.readings.len(), found.faults[0].kind), (64, FaultKind::Cut));
+        assert_eq!(result, Ok(()));
+        let (_, result) = look(&Certificate, &[("files", "/many/folder.pem")], root.path());
+        assert!(matches!(result, Err(Trouble::Unknown(..))), "{result:?}");
+        let (_, result) = look(&Certificate, &[("files", "/none.pem")], root.path());
+        assert!(matches!(result, Err(Trouble::Bad(FaultKind::Absent, _))), "{result:?}");
     }
 
     proptest::proptest! {
         #[test]
-        fn any_bytes_are_walked(bytes: Vec<u8>, at in 0usize..400, byte: u8) {
-            let _ = ends(&bytes);
-            let mut damaged = certificate(UTC_TIME, "261121160000Z");
-            let at = at % damaged.len();
-            damaged[at] = byte;
-            let _ = ends(&damaged);
+        fn any_file_is_read(bytes: Vec<u8>, text in "(-----(BEGIN|END) CERTIFICATE-----|[A-Za-z0-9+/=\n]{0,9}){0,6}") {
+            let _ = (first(&bytes), first(text.as_bytes()).as_deref().and_then(der::ends));
         }
     }
 }

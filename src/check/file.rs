@@ -1,15 +1,9 @@
 //! `file`: files by pattern, how many, how large, how old.
 
 use std::fs::{self, Metadata};
-use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 
-use super::{Check, Found, Occasion, Trouble};
-use crate::model::pattern;
-use crate::model::sample::FaultKind;
-
-/// A folder with more entries is read this far.
-const MAX_ENTRIES: usize = 100_000;
+use super::{Check, Found, Occasion, Trouble, glob};
 
 pub(super) struct File;
 
@@ -20,33 +14,16 @@ impl Check for File {
 
     fn look(&self, at: &Occasion, found: &mut Found) -> Result<(), Trouble> {
         let path = at.needed("path")?;
-        let said = |error: &std::io::Error| match error.kind() {
-            ErrorKind::NotFound => Trouble::Bad(FaultKind::Absent, format!("{path}: is not there")),
-            ErrorKind::PermissionDenied => Trouble::denied(format!("{path}: {error}")),
-            _ => Trouble::Unknown(FaultKind::Malformed, format!("{path}: {error}")),
-        };
         let mut sum = Sum::default();
-        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-        if name.contains(['*', '?']) {
-            let entries = fs::read_dir(at.path(folder)).map_err(|error| said(&error))?;
-            for (seen, entry) in entries.flatten().enumerate() {
-                if seen == MAX_ENTRIES {
-                    found.fault(FaultKind::Cut, format!("{folder}: more than {MAX_ENTRIES} entries"));
-                    break;
-                }
-                let file = entry.file_name();
-                let file = file.to_string_lossy();
-                let hidden = file.starts_with('.') && !name.starts_with('.');
+        let all = glob::expand(at, path, found)?;
+        let wild = path.contains(['*', '?']);
+        for file in all {
+            match fs::metadata(&file) {
+                Ok(meta) => sum.add(&meta, at.now),
                 // Gone since it was listed: not a fault.
-                if !hidden
-                    && pattern::matches(name, &file)
-                    && let Ok(meta) = fs::metadata(entry.path())
-                {
-                    sum.add(&meta, at.now);
-                }
+                Err(_) if wild => {}
+                Err(error) => return Err(glob::said(path, &error)),
             }
-        } else {
-            sum.add(&fs::metadata(at.path(path)).map_err(|error| said(&error))?, at.now);
         }
         sum.put(found);
         Ok(())
@@ -92,6 +69,7 @@ impl Sum {
 mod tests {
     use super::*;
     use crate::check::run::tests::look;
+    use crate::model::sample::FaultKind;
     use std::time::{Duration, SystemTime};
 
     fn write(path: &std::path::Path, size: usize, age: u64) {

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::answer::{excerpt, gather, position};
+use super::certificate::der;
 use super::link::{Link, Place};
 use super::tls::{self, Greeted};
-use super::{Check, Found, Occasion, Trouble, certificate};
+use super::{Check, Found, Occasion, Trouble};
 
 /// The most bytes of a status line and its headers.
 const MAX_HEAD: usize = 32 * 1024;
@@ -91,7 +92,7 @@ impl Page {
         let Some(end) = self.certificate else { return Ok(()) };
         found.put("http.certificate.left", end.saturating_sub(now).max(0) as f64);
         if end < now {
-            return Err(Trouble::wrong(format!("the certificate ended at {}", certificate::shown(end))));
+            return Err(Trouble::wrong(format!("the certificate ended at {}", der::shown(end))));
         }
         Ok(())
     }
@@ -147,11 +148,8 @@ pub(super) fn fetch(at: &Occasion, url: &str, method: &str, limit: usize) -> Res
     let (request, head_only) = (parts.request(method), method == "HEAD");
     let greeting = Instant::now();
     let (answer, asked, certificate) = if parts.secure {
-        let name = match Place::parse(parts.authority, Some(443))? {
-            Place::Tcp(name, _) => name,
-            Place::Unix(_) => String::new(),
-        };
-        match tls::greet(link, &name).map_err(said)? {
+        let name = Place::parse(parts.authority, Some(443))?.name();
+        match tls::greet(link, &name, tls::Pin::of(at)?.as_ref()).map_err(said)? {
             Greeted::Open(mut tls, certificate) => {
                 let asked = Instant::now();
                 (Some(exchange(&mut *tls, &request, head_only, limit).map_err(said)?), asked, certificate)
@@ -161,7 +159,7 @@ pub(super) fn fetch(at: &Occasion, url: &str, method: &str, limit: usize) -> Res
     } else {
         (Some(exchange(&mut link, &request, head_only, limit).map_err(said)?), greeting, None)
     };
-    let certificate = certificate.as_deref().and_then(certificate::ends);
+    let certificate = certificate.as_deref().and_then(der::ends);
     let tls = parts.secure.then(|| asked - greeting);
     let first = answer.as_ref().map_or(Duration::ZERO, |answer| answer.first - asked);
     Ok(Page { answer, dns, connect, tls, certificate, first, total: begin.elapsed() })

@@ -42,6 +42,14 @@ impl Place {
         }
     }
 
+    /// What a server there is asked to be; nothing for a socket.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Tcp(host, _) => host.clone(),
+            Self::Unix(_) => String::new(),
+        }
+    }
+
     /// For people.
     pub fn shown(&self) -> String {
         match self {

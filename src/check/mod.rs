@@ -6,6 +6,7 @@ mod answer;
 mod certificate;
 mod file;
 mod found;
+mod glob;
 mod http;
 mod link;
 mod mac;
@@ -17,6 +18,7 @@ mod prometheus;
 mod redis;
 mod resolve;
 mod run;
+mod secure;
 mod tcp;
 mod tls;
 mod unit;
@@ -53,6 +55,7 @@ pub const CHECKS: &[&dyn Check] = &[
     &unit::Unit,
     &file::File,
     &accesslog::AccessLog,
+    &certificate::Certificate,
 ];
 
 /// One run of one check.

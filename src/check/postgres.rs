@@ -6,7 +6,8 @@ mod wire;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::link::{Link, Place};
+use super::link::Place;
+use super::secure::{self, Line};
 use super::{Check, Found, Occasion, Trouble};
 use crate::model::sample::FaultKind;
 use crate::model::secret::Secret;
@@ -30,8 +31,8 @@ impl Check for Postgres {
         let database = at.order.attribute("database").unwrap_or("postgres");
         let password = at.order.secrets.get("password").map(Secret::expose);
         let begin = Instant::now();
-        let mut link = Link::open(&place, at.until, at.root)?;
-        let mut session = Session::begin(&mut link, user, database, password, &place.shown())?;
+        let mut line = secure::open(at, &place, wire::ask_for_tls)?;
+        let mut session = Session::begin(&mut line, user, database, password, &place.shown())?;
         found.seconds("postgres.latency", begin.elapsed().as_secs_f64());
         // What we no longer wait for the server need not finish.
         let left = at.until.saturating_duration_since(Instant::now()).as_millis().max(1);
@@ -52,7 +53,7 @@ impl Check for Postgres {
 }
 
 /// One more subject of a session.
-type Look = fn(&mut Session<Link>, &mut Found) -> Result<(), Trouble>;
+type Look = fn(&mut Session<Line>, &mut Found) -> Result<(), Trouble>;
 
 /// The socket in its folder; the usual port names it. A path of a socket is taken as it is.
 fn socket(path: &str) -> PathBuf {
@@ -94,7 +95,7 @@ fn text(row: &Row, at: usize) -> &str {
 }
 
 /// Connections and transactions; returns whether it is a standby.
-fn server(session: &mut Session<Link>, found: &mut Found) -> Result<bool, Trouble> {
+fn server(session: &mut Session<Line>, found: &mut Found) -> Result<bool, Trouble> {
     let rows = session.query(
         "select current_setting('max_connections')::float8, \
          extract(epoch from clock_timestamp() - pg_postmaster_start_time()), pg_is_in_recovery()::int",
@@ -148,7 +149,7 @@ const TOTALS: &[(usize, &str)] = &[
 ];
 
 /// Totals by database, and the hit ratio since the last run.
-fn databases(session: &mut Session<Link>, note: &str, found: &mut Found) -> Result<String, Trouble> {
+fn databases(session: &mut Session<Line>, note: &str, found: &mut Found) -> Result<String, Trouble> {
     let rows = session.query(
         "select datname, xact_commit, xact_rollback, blks_read, blks_hit, blk_read_time / 1000, blk_write_time / 1000, \
          deadlocks, temp_bytes, case when has_database_privilege(datname, 'connect') then pg_database_size(datname) end \
@@ -177,7 +178,7 @@ fn databases(session: &mut Session<Link>, note: &str, found: &mut Found) -> Resu
 }
 
 /// Blocks written; the view that tells moved in version 17.
-fn written(session: &mut Session<Link>, found: &mut Found) -> Result<(), Trouble> {
+fn written(session: &mut Session<Line>, found: &mut Found) -> Result<(), Trouble> {
     let rows = session.query(if session.version() >= 17 {
         "select (select buffers_written from pg_stat_checkpointer) + (select buffers_clean from pg_stat_bgwriter)"
     } else {
@@ -189,18 +190,22 @@ fn written(session: &mut Session<Link>, found: &mut Found) -> Result<(), Trouble
     Ok(())
 }
 
-fn locks(session: &mut Session<Link>, found: &mut Found) -> Result<(), Trouble> {
-    let rows = session
-        .query("select count(*), count(*) filter (where not granted) from pg_locks where pid <> pg_backend_pid()")?;
+fn locks(session: &mut Session<Line>, found: &mut Found) -> Result<(), Trouble> {
+    let rows = session.query(
+        "select count(*), count(*) filter (where not granted), current_setting('max_locks_per_transaction')::float8 * \
+         (current_setting('max_connections')::float8 + current_setting('max_prepared_transactions')::float8) \
+         from pg_locks where pid <> pg_backend_pid()",
+    )?;
     if let Some(row) = rows.first() {
         found.put("postgres.locks", number(row, 0).unwrap_or(0.0));
         found.put("postgres.locks.waiting", number(row, 1).unwrap_or(0.0));
+        found.share("postgres.locks.used", number(row, 0).unwrap_or(0.0), number(row, 2).unwrap_or(0.0));
     }
     Ok(())
 }
 
 /// How far each replica of a primary is behind.
-fn replicas(session: &mut Session<Link>, found: &mut Found) -> Result<(), Trouble> {
+fn replicas(session: &mut Session<Line>, found: &mut Found) -> Result<(), Trouble> {
     let rows = session.query(
         "select coalesce(nullif(application_name, ''), 'replica'), pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn), \
          coalesce(extract(epoch from replay_lag), 0) from pg_stat_replication limit 16",
@@ -216,7 +221,7 @@ fn replicas(session: &mut Session<Link>, found: &mut Found) -> Result<(), Troubl
 }
 
 /// How far this standby is behind; one that has replayed all it got is not, however quiet its primary is.
-fn standby(session: &mut Session<Link>, found: &mut Found) -> Result<(), Trouble> {
+fn standby(session: &mut Session<Line>, found: &mut Found) -> Result<(), Trouble> {
     let rows = session.query(
         "select case when pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() then 0 else \
          coalesce(extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp()), 0) end",

@@ -5,8 +5,8 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::time::Instant;
 
 use super::answer::{excerpt, gather, position};
-use super::link::{Link, Place};
-use super::{Check, Found, Occasion, Trouble};
+use super::link::Place;
+use super::{Check, Found, Occasion, Trouble, secure};
 
 /// INFO of a server with many databases has some ten KiB.
 const MAX_ANSWER: usize = 512 * 1024;
@@ -21,9 +21,9 @@ impl Check for Redis {
     fn look(&self, at: &Occasion, found: &mut Found) -> Result<(), Trouble> {
         let place = Place::of(at)?;
         let begin = Instant::now();
-        let mut link = Link::open(&place, at.until, at.root)?;
+        let mut line = secure::open(at, &place, |_| Ok(true))?;
         let password = at.order.secrets.get("password").map(crate::model::secret::Secret::expose);
-        let info = converse(&mut link, at.order.attribute("user"), password, &place.shown())?;
+        let info = converse(&mut line, at.order.attribute("user"), password, &place.shown())?;
         found.seconds("redis.latency", begin.elapsed().as_secs_f64());
         found.note = read(&Info::parse(&info), at.note, found)?;
         Ok(())

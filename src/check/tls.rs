@@ -1,19 +1,23 @@
-//! TLS 1.3 as far as a measuring client needs it, over primitives that are in the probe already: X25519,
+//! TLS 1.3 as far as a measuring client needs it, over primitives that are in the probe already: X25519 and P-256,
 //! AES-128-GCM, SHA-256, the suite that every server of TLS 1.3 must have.
 //!
-//! It tells nobody apart: the certificate is read, not verified, for a host asks itself by names like 127.0.0.1 that no
-//! certificate carries. So nothing secret is ever sent over it. Of a server that speaks TLS 1.2 only, the certificate,
-//! which travels in clear there, is all that is read.
+//! By itself it tells nobody apart: the certificate is read, not verified, for a host asks itself by names like 127.0.0.1
+//! that no certificate carries. With a [`Pin`] there is one certificate only that is right, and the server has to prove
+//! that it holds its key. Of a server that speaks TLS 1.2 only, the certificate, which travels in clear there, is all
+//! that is read.
 
 mod hello;
 mod keys;
+mod pin;
+mod rsa;
 
 use std::io::{self, ErrorKind, Read, Write};
 
 use sha2::{Digest, Sha256};
 
 use hello::{Hello, Messages};
-use keys::{Half, Schedule};
+use keys::{Half, Schedule, Secrets};
+pub(super) use pin::Pin;
 
 /// A record's most bytes, sealed.
 const MAX_RECORD: usize = 16 * 1024 + 256;
@@ -49,12 +53,13 @@ fn beyond_us(text: impl Into<String>) -> io::Error {
     io::Error::new(ErrorKind::Unsupported, text.into())
 }
 
-/// Greets a server; `name` is what it is asked to be.
-pub(super) fn greet<L: Read + Write>(mut link: L, name: &str) -> io::Result<Greeted<L>> {
-    let mut random = [0; 96];
-    getrandom::fill(&mut random).map_err(|error| io::Error::other(format!("no random numbers: {error}")))?;
-    let (secret, public) = keys::pair(&random[64..]);
-    let hello = hello::client(&random[..32], &random[32..64], &public, name);
+/// Greets a server; `name` is what it is asked to be, `pin` the one that it must be.
+pub(super) fn greet<L: Read + Write>(mut link: L, name: &str, pin: Option<&Pin>) -> io::Result<Greeted<L>> {
+    let (mut random, mut seed) = ([0; 64], [0; 64]);
+    let drawn = getrandom::fill(&mut random).and_then(|()| getrandom::fill(&mut seed));
+    drawn.map_err(|error| io::Error::other(format!("no random numbers: {error}")))?;
+    let secrets = Secrets::new(&seed).ok_or_else(|| io::Error::other("the random numbers are no key"))?;
+    let hello = hello::client(&random[..32], &random[32..], &secrets.shares(), name, pin.is_some());
     write_record(&mut link, HANDSHAKE, &hello)?;
     let mut transcript = Sha256::new_with_prefix(&hello);
     let mut messages = Messages::default();
@@ -74,12 +79,12 @@ pub(super) fn greet<L: Read + Write>(mut link: L, name: &str) -> io::Result<Gree
             _ => Err(beyond_us("the server wants keys or a cipher that this probe does not speak")),
         };
     };
-    let shared = keys::agree(&secret, share).ok_or_else(|| bad("the server's key is worthless"))?;
+    let shared = secrets.agree(&share).ok_or_else(|| bad("the server's key is worthless"))?;
     let schedule = Schedule::begin(&shared);
     let hash: [u8; 32] = transcript.clone().finalize().into();
     let (our_secret, their_secret) = (schedule.secret("c hs traffic", &hash), schedule.secret("s hs traffic", &hash));
     let (mut ours, mut theirs) = (Half::new(&our_secret), Half::new(&their_secret));
-    let (mut certificate, mut asked) = (None, false);
+    let (mut certificate, mut asked, mut proved) = (None, false, false);
     loop {
         let Some((kind, message)) = messages.next()? else {
             let (kind, body) = read_sealed(&mut link, &mut theirs)?.ok_or(ErrorKind::UnexpectedEof)?;
@@ -93,8 +98,18 @@ pub(super) fn greet<L: Read + Write>(mut link: L, name: &str) -> io::Result<Gree
         match kind {
             hello::CERTIFICATE => certificate = hello::certificate(&message, true),
             hello::CERTIFICATE_REQUEST => asked = true,
+            hello::CERTIFICATE_VERIFY if pin.is_some() => {
+                let hash: [u8; 32] = transcript.clone().finalize().into();
+                let (scheme, signature) = hello::signature(&message).ok_or_else(|| bad("a signature is damaged"))?;
+                let shown = certificate.as_deref().unwrap_or_default();
+                pin.map_or(Ok(()), |pin| pin.holds(shown, &hash, scheme, signature))?;
+                proved = true;
+            }
             hello::FINISHED => {
                 let hash: [u8; 32] = transcript.clone().finalize().into();
+                if pin.is_some() && !proved {
+                    return Err(bad("the server does not prove that it holds the key of its certificate"));
+                }
                 if message.get(4..) != Some(&keys::finished(&their_secret, &hash)[..]) {
                     return Err(bad("the handshake was tampered with"));
                 }
@@ -235,13 +250,16 @@ impl<L: Write> Write for Tls<L> {
 }
 
 #[cfg(test)]
+mod served;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::check::answer::Scripted;
 
     #[test]
     fn strangers_and_alerts() {
-        let error = |bytes: &[u8]| greet(Scripted::new(bytes), "a").err().unwrap();
+        let error = |bytes: &[u8]| greet(Scripted::new(bytes), "a", None).err().unwrap();
         assert_eq!(error(b"").kind(), ErrorKind::UnexpectedEof);
         assert!(error(b"HTTP/1.1 400 Bad Request\r\n\r\n").to_string().contains("no TLS"));
         let older = error(&[ALERT, 3, 3, 0, 2, 2, 70]);
@@ -256,7 +274,7 @@ mod tests {
         fn any_answer_is_an_error_or_a_greeting(bytes: Vec<u8>, kind in 20u8..24, hello: Vec<u8>) {
             let length = u16::try_from(hello.len()).unwrap().to_be_bytes();
             let record = [&[kind, 3, 3, length[0], length[1]], &hello[..]].concat();
-            let _ = (greet(Scripted::new(&bytes), "a").is_ok(), greet(Scripted::new(&record), "a").is_ok());
+            let _ = (greet(Scripted::new(&bytes), "a", None).is_ok(), greet(Scripted::new(&record), "a", None).is_ok());
         }
     }
 }

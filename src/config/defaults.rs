@@ -17,12 +17,13 @@ struct Shipped {
     hold: &'static str,
     item: &'static str,
     not_item: &'static str,
+    scale: &'static str,
     /// In the order of [`CONDITIONS`].
     conditions: [&'static str; 4],
 }
 
 const fn rule(metric: &'static str, warning: &'static str, critical: &'static str) -> Shipped {
-    Shipped { metric, warning, critical, hold: "", item: "", not_item: "", conditions: [""; 4] }
+    Shipped { metric, warning, critical, hold: "", item: "", not_item: "", scale: "", conditions: [""; 4] }
 }
 
 impl Shipped {
@@ -38,6 +39,9 @@ impl Shipped {
     }
     const fn not_item(self, not_item: &'static str) -> Self {
         Self { not_item, ..self }
+    }
+    const fn scale(self, scale: &'static str) -> Self {
+        Self { scale, ..self }
     }
     const fn and(self, condition: &'static str) -> Self {
         let [_, free, critical, unless] = self.conditions;
@@ -70,6 +74,8 @@ const SHIPPED: &[Shipped] = &[
     rule("filesystem.used", "80%", "90%")
         .not_item("/snap/* /run/*")
         .and_below_free("10GiB")
+        .and_critical("filesystem.available 5GiB")
+        .scale("0.8")
         .unless("filesystem.readonly 1"),
     rule("filesystem.inodes.used", "90%", "95%").unless("filesystem.readonly 1"),
     rule("filesystem.full-in", "24h", "4h").and("filesystem.used 60%").and_critical("filesystem.used 80%"),
@@ -88,9 +94,13 @@ const SHIPPED: &[Shipped] = &[
     rule("raid.degraded", "", "1").at_once(),
     rule("raid.inactive", "", "1").at_once(),
     rule("pool.alarm", "1", "2").at_once(),
+    rule("lvm.used", "80%", "95%"),
+    rule("lvm.metadata.used", "80%", "95%"),
+    rule("lvm.alarm", "1", "2").at_once(),
     rule("multipath.failed", "1", ""),
     rule("temperature.alarm", "1", "2"),
     rule("fan.alarm", "1", ""),
+    rule("ipmi.alarm", "1", "2"),
     rule("network.errors.ratio", "0.1%", ""),
     rule("network.drops.ratio", "1%", ""),
     rule("network.carrier-changes.increase", "2", ""),
@@ -102,6 +112,7 @@ const SHIPPED: &[Shipped] = &[
     rule("files.used", "70%", "90%"),
     rule("cgroup.memory.used", "90%", ""),
     rule("cgroup.oom-kills.increase", "1", "").at_once(),
+    rule("container.alarm", "2", ""),
     rule("kernel.hung-tasks.increase", "1", "").at_once(),
     rule("kernel.machine-checks.increase", "1", "").at_once(),
     rule("process.zombies", "10", "50"),
@@ -110,17 +121,22 @@ const SHIPPED: &[Shipped] = &[
     rule("process.pids.used", "80%", "90%"),
     rule("process.files.used", "80%", "90%"),
     rule("systemd.unit.failed", "1", ""),
-    rule("systemd.unit.restarts.increase", "3", "").at_once(),
+    rule("systemd.unit.restarts.recent", "3", "").at_once(),
     rule("time.synchronized", "0", "").hold("30m"),
     rule("time.offset", "100ms", "500ms"),
     rule("certificate.remaining", "21d", "7d"),
     rule("reboot.required.seconds", "7d", ""),
+    rule("host.support.remaining", "30d", ""),
     rule("check.ok", "", "0"),
     rule("check.unknown", "1", ""),
+    rule("certificate.watched.remaining", "21d", "7d"),
     rule("http.certificate.left", "21d", "7d"),
-    rule("accesslog.errors", "2%", "5%").hold("10m"),
+    // Under 120 requests a minute one bad answer is a large share of nothing.
+    rule("accesslog.errors", "2%", "5%").hold("10m").and("accesslog.requests 2/s"),
+    rule("accesslog.success", "85%", "75%").hold("10m").and("accesslog.requests 2/s"),
     rule("postgres.connections.used", "80%", "90%"),
     rule("postgres.hit-ratio", "60%", "50%").hold("10m"),
+    rule("postgres.locks.used", "20%", ""),
     rule("postgres.locks.waiting", "20", ""),
     rule("postgres.deadlocks.increase", "10", "").at_once(),
     rule("nagios.warning", "1", ""),
@@ -156,6 +172,7 @@ fn build(shipped: &Shipped) -> Option<Rule> {
     rule.hold = amount::duration(shipped.hold).ok().map(Typed::built_in);
     rule.items = words(shipped.item);
     rule.not_items = words(shipped.not_item);
+    rule.scale = amount::share(shipped.scale).ok().map(Typed::built_in);
     for ((place, text), (name, role)) in rule.conditions.iter_mut().zip(shipped.conditions).zip(CONDITIONS) {
         let made =
             if name == "and-below-free" { below_free(text, metric) } else { condition(text, metric, name, role) };
@@ -175,6 +192,7 @@ mod tests {
         for (rule, shipped) in rules.iter().zip(SHIPPED) {
             assert_eq!(rule.warning.is_some(), !shipped.warning.is_empty(), "{}", shipped.metric);
             assert_eq!(rule.critical.is_some(), !shipped.critical.is_empty(), "{}", shipped.metric);
+            assert_eq!(rule.scale.is_some(), !shipped.scale.is_empty(), "{}", shipped.metric);
             assert_eq!(rule.hold.is_some(), !shipped.hold.is_empty(), "{}", shipped.metric);
             for (made, text) in rule.conditions.iter().zip(shipped.conditions) {
                 assert_eq!(made.is_some(), !text.is_empty(), "{}: {text}", shipped.metric);

@@ -6,7 +6,7 @@ use crate::model::suggest::distance;
 
 /// Attribute names whose values are secrets; names that look like them are treated alike, for a typing error must not
 /// print a password.
-const SECRET: &[&str] = &["password", "passphrase", "passwd", "secret", "token"];
+const SECRET: &[&str] = &["password", "passphrase", "passwd", "secret", "token", "password-hash"];
 
 /// A line as it may be shown.
 pub(super) struct Masked {

@@ -97,6 +97,14 @@ fn read_with(file: &Path, draft: Option<&str>) -> Result<Loaded, Report> {
     Ok(loaded)
 }
 
+/// An address and port as `listen=` has it: `127.0.0.1:8980`, `[::1]:8980`, `localhost:8980`.
+///
+/// # Errors
+/// What to write instead.
+pub fn address(text: &str) -> Result<std::net::SocketAddr, String> {
+    resolve::address(text).map_err(|wrong| format!("{}; {}", wrong.text, wrong.mend))
+}
+
 /// Where a secret comes from, never the secret.
 #[must_use]
 pub fn describe(source: &SecretSource) -> String {
@@ -145,6 +153,7 @@ pub fn written(rule: &RuleSpec) -> Vec<(&'static str, String)> {
         }
     }
     all.push(("fall", Some(rule.fall.to_string())));
+    all.push(("scale", rule.scale.map(|scale| scale.to_string())));
     all.extend(rule.conditions.iter().map(|condition| (condition.attribute, Some(show_condition(condition)))));
     all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }

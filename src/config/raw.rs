@@ -238,6 +238,11 @@ pub(super) fn jump(node: &Node, report: &mut Report) -> Option<Typed<Vec<String>
     })
 }
 
+/// Whether command lines of processes are wanted, as `<defaults>`, a group or a host says it.
+pub(super) fn command_lines(node: &Node, report: &mut Report) -> Option<Typed<bool>> {
+    parsed(node, "command-lines", report, amount::flag)
+}
+
 pub(super) fn port(node: &Node, report: &mut Report) -> Option<Typed<u16>> {
     parsed(node, "port", report, |value| {
         let number = amount::whole(value, 1, 65535)?;

@@ -32,6 +32,8 @@ pub(super) struct Rule {
     pub raise: Option<Typed<u32>>,
     pub of: Option<Typed<u32>>,
     pub fall: Option<Typed<u32>>,
+    /// Over 0 and at most 1, which is no scaling.
+    pub scale: Option<Typed<f64>>,
     /// In the order of [`CONDITIONS`]; none inside: `none` was typed.
     pub conditions: [Option<Typed<Option<Condition>>>; 4],
     pub off: bool,
@@ -54,9 +56,15 @@ impl Rule {
             raise: None,
             of: None,
             fall: None,
+            scale: None,
             conditions: Default::default(),
             off: false,
         }
+    }
+
+    /// What it is called.
+    fn named(&self) -> String {
+        rule::name(self.metric, self.kind)
     }
 
     /// The unit of its levels.
@@ -111,6 +119,10 @@ impl Rule {
         if let Some(hold) = rule.hold.as_ref().filter(|_| rule.kind == RuleKind::Absent) {
             let mend = format!("write warning=\"{}\"", amount::show_duration(hold.value));
             report.error(hold.at, "for= of what is absent: its levels say already how long", mend);
+        }
+        rule.scale = parsed(node, "scale", report, amount::share);
+        if let Some(scale) = rule.scale.as_ref().filter(|_| rule::size_of(metric.name, rule.kind).is_none()) {
+            report.error(scale.at, format!("{} has no size that levels could follow", rule.named()), "remove scale=");
         }
         for (place, (name, role)) in rule.conditions.iter_mut().zip(CONDITIONS) {
             *place = parsed(node, name, report, |value| match value {

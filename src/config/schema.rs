@@ -74,19 +74,37 @@ const ELEMENTS: &[Element] = &[
     element(
         "fleet-health",
         &["version"],
-        &["collector", "keys", "store", "ssh", "defaults", "group", "host", "alerts", "silence", "consent", "include"],
+        &[
+            "collector",
+            "keys",
+            "store",
+            "ssh",
+            "defaults",
+            "group",
+            "host",
+            "alerts",
+            "silence",
+            "consent",
+            "web",
+            "include",
+        ],
         &[],
     ),
     element("collector", &["jobs", "timeout", "deadline", "interval", "state-dir", "probe-dir"], &[], &[]),
     element("keys", &["recipient-file", "identity-file"], &[], &[]),
     element("store", &["url", "keep", "keep-hourly"], &[], &[]),
     element("ssh", &[], &[], &[]).with(LOGIN),
-    with_checks("defaults", &[], &["rule", "service"], &[]),
-    with_checks("group", &["name", "description", "labels", "jump"], &["ssh", "rule", "service", "group", "host"], &[]),
+    with_checks("defaults", &["command-lines"], &["rule", "service"], &[]),
+    with_checks(
+        "group",
+        &["name", "description", "labels", "command-lines", "jump"],
+        &["ssh", "rule", "service", "group", "host"],
+        &[],
+    ),
     with_checks("service", &["name", "description", "min-healthy", "unit", "off"], &["rule"], &[]),
     with_checks(
         "host",
-        &["name", "address", "transport", "labels", "fingerprint", "parent"],
+        &["name", "address", "transport", "labels", "fingerprint", "parent", "command-lines"],
         &["ssh", "rule", "service"],
         &[],
     )
@@ -105,6 +123,7 @@ const ELEMENTS: &[Element] = &[
             "raise",
             "of",
             "fall",
+            "scale",
             "and",
             "and-below-free",
             "and-critical",
@@ -181,11 +200,28 @@ const ELEMENTS: &[Element] = &[
         &[],
     ),
     element("consent", &["require"], &[], &[]),
+    element("web", &["listen", "hosts", "tls-cert", "tls-key", "behind-proxy"], &["user", "token"], &[]),
+    element(
+        "user",
+        &[
+            "name",
+            "password-hash",
+            "password-hash-file",
+            "password-hash-env",
+            "password-hash-command",
+            "password-hash-credential",
+        ],
+        &[],
+        &[],
+    ),
+    element(
+        "token",
+        &["name", "acts", "token", "token-file", "token-env", "token-command", "token-credential"],
+        &[],
+        &[],
+    ),
     element("include", &["file"], &[], &[]),
 ];
-
-/// Elements of the design that this version does not know yet.
-const LATER: &[&str] = &["web"];
 
 /// What an element may have and hold.
 struct Known {
@@ -263,9 +299,6 @@ pub(super) fn examine(node: &Node, report: &mut Report) {
                 format!("it belongs into {}", homes.join(" or "))
             };
             report.error(child.at, format!("<{name}> cannot stand in <{}>", node.name), mend);
-        } else if LATER.contains(&name) {
-            let text = format!("<{name}> comes with a later version of fleet-health");
-            report.error(child.at, text, "remove it until then");
         } else {
             let fallback = if element.children.is_empty() {
                 format!("<{}> holds no elements", node.name)

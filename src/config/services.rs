@@ -223,8 +223,12 @@ fn shaped(attribute: &Attribute, text: &str) -> Result<String, Wrong> {
         Shape::Pattern => Ok(text.to_owned()),
         Shape::Url => url(text),
         Shape::Address => address(text),
-        Shape::Path | Shape::Glob => path(text, attribute.shape == Shape::Glob),
+        Shape::Path if text.contains(['*', '?']) => {
+            wrong(format!("\"{text}\" holds a wildcard"), "write the one path on the host")
+        }
+        Shape::Path | Shape::Glob => path(text),
         Shape::Statuses => statuses(text),
+        Shape::Fingerprint => fingerprint(text),
         Shape::Series => match series::selectors(text) {
             Ok(_) => Ok(text.trim().to_owned()),
             Err(why) => wrong(format!("\"{text}\" names no series: {why}"), "write it as up node_load1{a=\"b\"}"),
@@ -271,15 +275,22 @@ fn address(text: &str) -> Result<String, Wrong> {
     Ok(text.to_owned())
 }
 
-fn path(text: &str, glob: bool) -> Result<String, Wrong> {
+fn path(text: &str) -> Result<String, Wrong> {
     if !text.starts_with('/') || text.split('/').any(|part| part == "..") {
         return wrong(format!("\"{text}\" is not an absolute path"), "write the whole path on the host, from /");
     }
-    let folder = text.rsplit_once('/').map_or("", |(folder, _)| folder);
-    if glob && folder.contains(['*', '?']) {
-        return wrong("wildcards stand in the last part of a path only", "write it as /var/backups/*.tar");
-    }
     Ok(text.to_owned())
+}
+
+fn fingerprint(text: &str) -> Result<String, Wrong> {
+    let digits: String = text.chars().filter(|c| *c != ':').collect();
+    if digits.len() == 64 && digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Ok(text.to_owned());
+    }
+    wrong(
+        format!("\"{text}\" is not the fingerprint of a certificate"),
+        "64 hexadecimal digits: openssl x509 -noout -fingerprint -sha256 -in FILE",
+    )
 }
 
 fn statuses(text: &str) -> Result<String, Wrong> {
@@ -309,8 +320,7 @@ mod tests {
             assert!(address(bad).is_err(), "{bad}");
         }
         assert!(address("[::1]:80").is_ok() && address("db.lan:5432").is_ok());
-        assert!(path("/a/*.x", true).is_ok() && path("/a*/x", true).is_err() && path("a", false).is_err());
-        assert!(path("/a/../b", false).is_err());
+        assert!(path("/a*/*.x").is_ok() && path("a").is_err() && path("/a/../b").is_err());
         assert!(statuses("200-299 301").is_ok() && statuses("299-200").is_err() && statuses("2xx").is_err());
         assert_eq!(unit("nginx").unwrap(), "nginx.service");
         assert!(unit("a/b").is_err());
@@ -319,7 +329,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn nothing_panics(text in ".{0,40}") {
-            let _ = (url(&text), address(&text), path(&text, true), statuses(&text), unit(&text));
+            let _ = (url(&text), address(&text), path(&text), statuses(&text), unit(&text));
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::folder::{Folder, shown};
 use super::out::Out;
 use super::root::Root;
+use super::support;
 use super::text::{lines, whole};
 
 /// The most bytes of /proc/cpuinfo that are read: one processor says it all, and each takes the kernel time to print.
@@ -31,6 +32,8 @@ pub(super) fn collect(root: &Root, out: &mut Out) {
             ] {
                 out.fact(name, "", &assigned(&text, key).unwrap_or_default());
             }
+            let key = |key: &str| assigned(&text, key).unwrap_or_default();
+            support::put(root, &key("ID"), &key("VERSION_ID"), &key("SUPPORT_END"), out);
         }
         Err(error) => out.unread("", "/etc/os-release", &error),
     }

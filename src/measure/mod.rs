@@ -1,10 +1,12 @@
 //! Collectors: each reads one subject of a host through a [`Root`] and says what it found and what it could not.
 
+mod asked;
 mod backlog;
 mod boot;
 mod certificate;
 mod cgroup;
 mod command;
+mod container;
 mod cpu;
 mod disk;
 mod files;
@@ -15,6 +17,7 @@ mod folder;
 mod frequency;
 mod identity;
 mod kernel;
+mod limits;
 mod link;
 mod load;
 mod memory;
@@ -25,14 +28,17 @@ mod past;
 mod pool;
 mod power;
 mod pressure;
+mod privileged;
 mod process;
 mod raid;
 mod reboot;
+mod restarts;
 mod root;
 mod run;
 mod security;
 mod smart;
 mod socket;
+mod support;
 mod swap;
 mod systemd;
 mod temperature;
@@ -45,16 +51,19 @@ mod users;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use asked::{Answers, MAX_ANSWERS_FILE, ask_questions, questions_wait};
 pub use boot::{boot_id, uptime_millis};
 pub use cpu::Totals;
 pub use filesystem::{ASK, answer as answer_mounts};
 pub use out::Out;
 pub use past::Past;
+pub use privileged::escaped;
 pub(crate) use process::MAX_PROCESSES_FILE;
 pub use process::{Processes, user_name};
+pub use restarts::Restarts;
 pub use root::Root;
 pub use smart::{MAX_SMART_FILE, Smart, ask_disks, disks_wait};
-pub use updates::{Updates, ask_for_updates, updates_wait};
+pub use updates::{MAX_UPDATES_FILE, Updates, ask_for_updates, updates_wait};
 
 use crate::model::sample::{Fact, Fault, Process, Reading};
 
@@ -115,16 +124,26 @@ pub const COLLECTORS: &[Collector] = &[
         help: "Temperatures and fans, from hwmon and thermal",
         collect: temperature::collect,
     },
-    Collector { name: "power", help: "Power supplies and batteries", collect: power::collect },
+    Collector { name: "power", help: "Power supplies, batteries and what processors take", collect: power::collect },
     Collector { name: "cpu.frequency", help: "Clock of the processors and heat", collect: frequency::collect },
     Collector { name: "cgroup", help: "Slices, services and containers, from their cgroups", collect: cgroup::collect },
+    Collector {
+        name: "container",
+        help: "State, health and restarts of containers, from docker and podman",
+        collect: container::collect,
+    },
+    Collector { name: "limits", help: "Semaphores, keys, terminals, entropy, from /proc", collect: limits::collect },
     Collector { name: "identity", help: "Kernel, distribution, processor and machine", collect: identity::collect },
     Collector {
         name: "security",
         help: "Access control, accounts of root, digests of files",
         collect: security::collect,
     },
-    Collector { name: "users", help: "Sessions of people, from systemd-logind or utmp", collect: users::collect },
+    Collector {
+        name: "users",
+        help: "Sessions of people and failed logins, from systemd-logind, utmp, btmp",
+        collect: users::collect,
+    },
     Collector {
         name: "reboot",
         help: "Whether packages or a newer kernel wait for a reboot",
@@ -141,8 +160,43 @@ pub const COLLECTORS: &[Collector] = &[
         collect: updates::collect,
     },
     Collector {
+        name: "pool.lvm",
+        help: "Thin pools, snapshots and broken volumes, from lvs now and then",
+        collect: |root, out| asked::show(root, "pool.lvm", out),
+    },
+    Collector {
+        name: "ipmi",
+        help: "Sensors of the board's controller, from ipmitool now and then",
+        collect: |root, out| asked::show(root, "ipmi", out),
+    },
+    Collector {
+        name: "kernel.log",
+        help: "Victims of lack of memory and crashes, from dmesg now and then",
+        collect: |root, out| asked::show(root, "kernel.log", out),
+    },
+    Collector {
+        name: "port",
+        help: "Programs behind served ports, from ss now and then",
+        collect: |root, out| asked::show(root, "port", out),
+    },
+    Collector {
+        name: "reboot.services",
+        help: "Services on files that an update replaced, from /proc/*/maps now and then",
+        collect: |root, out| asked::show(root, "reboot.services", out),
+    },
+    Collector {
+        name: "security.firewall",
+        help: "Whether a firewall's rules are loaded, from nft now and then",
+        collect: |root, out| asked::show(root, "security.firewall", out),
+    },
+    Collector {
+        name: "security.sshd",
+        help: "Whether root may log in with a password, from sshd now and then",
+        collect: |root, out| asked::show(root, "security.sshd", out),
+    },
+    Collector {
         name: "time",
-        help: "Whether the clock is right, from chronyd, ntpd or timesyncd",
+        help: "Whether the clock is right, from chronyd, ntpd, timesyncd or the kernel",
         collect: time::collect,
     },
     Collector { name: "systemd", help: "Units that failed or linger, from systemctl", collect: systemd::collect },
@@ -165,6 +219,8 @@ pub struct Measured {
     pub totals: Option<Totals>,
     /// What processes had used, likewise.
     pub processes: Option<Processes>,
+    /// The counts of restarts, likewise.
+    pub restarts: Option<Restarts>,
 }
 
 /// Runs every collector. Shares of processor time, of all and of each process, are reckoned since the earlier sample
@@ -191,6 +247,15 @@ pub fn measure(root: &Root, past: Past) -> Measured {
             None => out.malformed("", "the processor totals did not move forward"),
         }
     }
+    out.into_measured()
+}
+
+/// Only whether the clock follows a source of time, and how far it is from it.
+#[must_use]
+pub fn clock(root: &Root) -> Measured {
+    let mut out = Out::beside(None, &Arc::default());
+    out.section("time");
+    time::collect(root, &mut out);
     out.into_measured()
 }
 

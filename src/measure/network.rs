@@ -7,7 +7,7 @@ use crate::model::sample::FaultKind;
 
 const MAX_INTERFACES: usize = 64;
 /// Metric and its column behind the colon of /proc/net/dev.
-const COLUMNS: [(&str, usize); 8] = [
+const COLUMNS: [(&str, usize); 10] = [
     ("network.receive.bytes", 0),
     ("network.transmit.bytes", 8),
     ("network.receive.packets", 1),
@@ -16,6 +16,8 @@ const COLUMNS: [(&str, usize); 8] = [
     ("network.transmit.errors", 10),
     ("network.receive.drops", 3),
     ("network.transmit.drops", 11),
+    ("network.receive.overruns", 4),
+    ("network.transmit.overruns", 12),
 ];
 
 pub(super) fn collect(root: &Root, out: &mut Out) {
@@ -75,7 +77,7 @@ mod tests {
         let numbers = "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16";
         let got = run(&format!("head\nhead\n    lo: {numbers}\nveth1a: {numbers}\n  eth0:{numbers}\n"));
         let values: Vec<f64> = got.readings.iter().map(|r| r.value).collect();
-        assert_eq!(values, [1.0, 9.0, 2.0, 10.0, 3.0, 11.0, 4.0, 12.0]);
+        assert_eq!(values, [1.0, 9.0, 2.0, 10.0, 3.0, 11.0, 4.0, 12.0, 5.0, 13.0]);
         assert!(got.readings.iter().all(|r| r.item == "eth0") && got.faults.is_empty());
     }
 
@@ -84,10 +86,10 @@ mod tests {
         let numbers = "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16";
         let got = run(&format!("h\nh\n e\u{1b}[2J:{numbers}\neth1: 1 2 3\nnothing\n: {numbers}\na:0: {numbers}\n"));
         assert_eq!(got.readings[0].item, "e?[2J");
-        assert_eq!(got.readings[8].item, "a:0");
+        assert_eq!(got.readings[10].item, "a:0");
         assert_eq!(got.faults.len(), 3);
         let many: String = (0..100).map(|i| format!("e{i}: {numbers}\n")).collect();
         let got = run(&format!("h\nh\n{many}"));
-        assert_eq!((got.readings.len(), got.faults[0].kind), (64 * 8, FaultKind::Cut));
+        assert_eq!((got.readings.len(), got.faults[0].kind), (64 * 10, FaultKind::Cut));
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::process::{Processes, Scan};
-use super::{Measured, Past, Totals};
+use super::{Measured, Past, Restarts, Totals};
 use crate::model::clean::clean;
 use crate::model::sample::{Fact, Fault, FaultKind, Process, Reading};
 
@@ -28,6 +28,8 @@ pub struct Out {
     pub(super) scan: Option<Scan>,
     /// What processes had used, for the next measurement.
     pub(super) kept: Option<Processes>,
+    /// The counts of restarts, for the next measurement.
+    pub(super) restarts: Option<Restarts>,
 }
 
 impl Out {
@@ -116,7 +118,20 @@ impl Out {
 
     /// Takes over what another section found.
     pub(super) fn absorb(&mut self, other: Self) {
-        let Self { section: _, readings, faults, facts, top, sections: _, totals, cores, past: _, scan, kept } = other;
+        let Self {
+            section: _,
+            readings,
+            faults,
+            facts,
+            top,
+            sections: _,
+            totals,
+            cores,
+            past: _,
+            scan,
+            kept,
+            restarts,
+        } = other;
 
         self.readings.extend(readings);
         self.faults.extend(faults);
@@ -124,13 +139,14 @@ impl Out {
         self.top.extend(top);
         self.scan = self.scan.take().or(scan);
         self.kept = self.kept.take().or(kept);
+        self.restarts = self.restarts.take().or(restarts);
         self.totals = self.totals.take().or(totals);
         self.cores = self.cores.or(cores);
     }
 
     pub(super) fn into_measured(self) -> Measured {
-        let Self { readings, faults, facts, top, sections, totals, kept, .. } = self;
-        Measured { readings, faults, facts, top, sections, totals, processes: kept }
+        let Self { readings, faults, facts, top, sections, totals, kept, restarts, .. } = self;
+        Measured { readings, faults, facts, top, sections, totals, processes: kept, restarts }
     }
 }
 

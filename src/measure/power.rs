@@ -3,9 +3,11 @@
 use super::folder::{Folder, names, shown};
 use super::out::Out;
 use super::root::Root;
+use super::text::whole;
 use crate::model::sample::FaultKind;
 
 const SUPPLIES: &str = "/sys/class/power_supply";
+const METERS: &str = "/sys/class/powercap";
 const MAX_SUPPLIES: usize = 32;
 
 #[allow(clippy::cast_precision_loss, reason = "shares of five digits")]
@@ -40,9 +42,43 @@ pub(super) fn collect(root: &Root, out: &mut Out) {
             }
         }
     }
+    found += energy(root, out);
     if found == 0 {
         out.fault("", FaultKind::Absent, "no power supplies that a driver knows");
     }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "joules over 2^53 lose what nobody sees")]
+/// What the processors' own meters (RAPL) counted; how many there are.
+fn energy(root: &Root, out: &mut Out) -> usize {
+    let mut denied = None;
+    let mut found = 0;
+    let mut buffer = [0; 4096];
+    for zone in names(root, METERS).iter().take(MAX_SUPPLIES) {
+        let path = format!("{METERS}/{}", shown(zone));
+        let Ok(folder) = Folder::open(root, &path) else { continue };
+        // `intel-rapl:0:2` is a part of `intel-rapl:0`; the kinds of meters are folders too, and have no name.
+        let Some(name) = folder.text("name") else { continue };
+        let above = zone.iter().filter(|&&b| b == b':').count() > 1;
+        let whole_of = zone.iter().rposition(|&b| b == b':').and_then(|at| zone.get(..at)).filter(|_| above);
+        let whole_of =
+            whole_of.and_then(|zone| Folder::open(root, format!("{METERS}/{}", shown(zone))).ok()?.text("name"));
+        let item = whole_of.map_or(name.clone(), |whole| format!("{whole}/{name}"));
+        found += 1;
+        match folder.read(b"energy_uj", &mut buffer) {
+            Ok(text) => match whole(text) {
+                Some(micro) => out.put("power.energy", &item, micro as f64 / 1e6),
+                None => out.malformed(&item, format!("{path}/energy_uj: not a number")),
+            },
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => denied = Some(path),
+            Err(error) => out.unread(&item, &format!("{path}/energy_uj"), &error),
+        }
+    }
+    if let Some(path) = denied {
+        let text = format!("{path}/energy_uj: since Linux 5.10 for root only, because it can betray keys");
+        out.fault("energy", FaultKind::Denied, text);
+    }
+    found
 }
 
 #[cfg(test)]
@@ -70,5 +106,23 @@ mod tests {
             got.readings.iter().map(|r| (r.metric.as_str(), r.item.as_str(), r.value)).collect();
         let expected = [("power.online", "AC", 0.0), ("battery.charge", "BAT0", 0.37), ("battery.health", "BAT0", 0.8)];
         assert_eq!((values, got.faults.len()), (expected.to_vec(), 0));
+    }
+
+    #[test]
+    fn meters_of_energy_by_package_and_part() {
+        let (_folder, root) = machine(
+            "== /sys/class/powercap/intel-rapl/enabled\n1\n== /sys/class/powercap/intel-rapl:0/name\npackage-0\n\
+             == /sys/class/powercap/intel-rapl:0/energy_uj\n262143328850\n\
+             == /sys/class/powercap/intel-rapl:0:0/name\ndram\n== /sys/class/powercap/intel-rapl:0:0/energy_uj\nx\n",
+        );
+        let mut out = Out::default();
+        collect(&root, &mut out);
+        let got = out.into_measured();
+        let values: Vec<(&str, f64)> = got.readings.iter().map(|r| (r.item.as_str(), r.value)).collect();
+        let faults: Vec<_> = got.faults.iter().map(|fault| (fault.item.as_str(), fault.kind)).collect();
+        assert_eq!(
+            (values, faults),
+            (vec![("package-0", 262_143.328_85)], vec![("package-0/dram", FaultKind::Malformed)])
+        );
     }
 }

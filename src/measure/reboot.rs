@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 
+use super::asked;
 use super::folder::{self, shown};
 use super::out::Out;
 use super::root::Root;
@@ -25,6 +26,11 @@ pub(super) fn collect(root: &Root, out: &mut Out) {
         out.whole("reboot.required", "", u64::from(mark.is_some()));
         let since = mark.as_ref().map_or(0, |(_, meta)| out.past.now.saturating_sub(meta.mtime()).max(0));
         out.whole("reboot.required.seconds", "", since.unsigned_abs());
+    } else if let Some((since, packages)) = asked::newer_packages(out) {
+        out.whole("reboot.required", "", u64::from(since > 0));
+        let age = if since > 0 { out.past.now.saturating_sub(since).max(0) } else { 0 };
+        out.whole("reboot.required.seconds", "", age.unsigned_abs());
+        out.fact("reboot.packages", "", &packages);
     } else {
         let text = "no package here leaves a mark when a reboot is required (unattended-upgrades would)";
         out.fault("", FaultKind::Unsupported, text);

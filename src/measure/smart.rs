@@ -8,13 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::command;
 use super::folder::{Folder, names, shown};
 use super::out::Out;
+use super::privileged::{self, Right};
 use super::root::Root;
 use crate::model::sample::FaultKind;
 
 const PROGRAMS: [&str; 3] = ["/usr/sbin/smartctl", "/usr/local/sbin/smartctl", "/usr/bin/smartctl"];
-const SUDO: &str = "/usr/bin/sudo";
-/// Where the line lies that lets a plain user ask. Without it sudo is not tried: its refusals are mailed to root.
-const ALLOWED: &str = "/etc/sudoers.d/fleet-health";
 const QUESTION: [&str; 5] = ["-j", "-n", "standby", "-H", "-A"];
 const PATIENCE: Duration = Duration::from_secs(15);
 /// All disks together end within the time of the process that asks.
@@ -49,6 +47,10 @@ struct Health {
     power_on_hours: Option<u64>,
     /// In percent; over 100 past the expected life.
     wear: Option<u64>,
+    /// Transfers between disk and controller that went wrong.
+    crc_errors: Option<u64>,
+    /// In degrees Celsius.
+    celsius: Option<f64>,
     /// Fewer spare blocks than the disk's own limit.
     spare_low: Option<bool>,
 }
@@ -63,25 +65,26 @@ pub(super) fn collect(root: &Root, out: &mut Out) {
         };
         return out.fault("", FaultKind::Absent, text);
     };
-    match out.past.smart.clone() {
+    let smart = out.past.smart.clone();
+    // Sudo compares arguments as they are, so that each disk needs its own line.
+    let refuse = |out: &mut Out| {
+        for disk in &disks {
+            let device = format!("/dev/{disk}");
+            let question: Vec<&str> = QUESTION.into_iter().chain([device.as_str()]).collect();
+            out.fault(disk, FaultKind::Denied, privileged::denied(program, &question));
+        }
+    };
+    match smart {
         Some(smart) => {
             let age = out.past.now.saturating_sub(smart.at);
             smart.put(age, out);
             if smart.denied {
-                let disk = disks.first().map_or("", String::as_str);
-                out.fault("", FaultKind::Denied, denied(program, disk, rustix::process::geteuid().as_raw()));
+                refuse(out);
             }
         }
-        None => out.fault("", FaultKind::Absent, "smartctl takes long; it is asked after a sample was handed over"),
+        None if privileged::right(root) == Right::None => refuse(out),
+        None => out.fault("", FaultKind::Absent, "smartctl: asked now and then, after a visit of the collector"),
     }
-}
-
-/// The line, for the first disk; sudo compares arguments as they are, so that each disk needs its own.
-fn denied(program: &str, disk: &str, uid: u32) -> String {
-    let question = QUESTION.join(" ");
-    format!(
-        "it needs root; in {ALLOWED}, a line for each disk: #{uid} ALL=(root) NOPASSWD: {program} {question} /dev/{disk}"
-    )
 }
 
 /// Whole disks of kinds that can be asked.
@@ -104,31 +107,18 @@ pub fn ask_disks(root: &Root, last: Option<&Smart>, now: i64) -> Option<Smart> {
     let program = command::find(root, &PROGRAMS).filter(|_| disks_wait(root, last, now))?;
     let begin = std::time::Instant::now();
     let mut smart = Smart { at: now, ..Smart::default() };
-    let is_root = rustix::process::geteuid().is_root();
-    // Where the folder of sudo's lines is closed to us, only trying can tell.
-    let allowed = match std::fs::symlink_metadata(root.path(ALLOWED)) {
-        Ok(_) => true,
-        Err(error) => error.kind() == std::io::ErrorKind::PermissionDenied,
-    };
-    if !is_root && !allowed {
+    let right = privileged::right(root);
+    if right == Right::None {
         return Some(Smart { denied: true, ..smart });
     }
     for disk in disks(root) {
         let device = format!("/dev/{disk}");
-        let mut words = vec![program];
-        words.extend(QUESTION);
-        words.push(&device);
-        let said = match is_root {
-            true => command::run(root, program, &words[1..], PATIENCE),
-            false => {
-                words.insert(0, "-n");
-                command::run(root, SUDO, &words, PATIENCE)
-            }
-        };
+        let question: Vec<&str> = QUESTION.into_iter().chain([device.as_str()]).collect();
+        let said = privileged::run(root, program, &question, PATIENCE);
         // A disk that sleeps or does not answer keeps what it said before.
         let health = said.ok().and_then(|said| parse(&said.output));
         let kept = || last?.disks.iter().find(|(name, _)| *name == disk).map(|(_, health)| health.clone());
-        smart.denied |= !is_root && health.is_none();
+        smart.denied |= right != Right::Root && health.is_none();
         if let Some(health) = health.or_else(kept) {
             smart.disks.push((disk, health));
         }
@@ -171,12 +161,16 @@ impl Smart {
                 ("disk.smart.reallocated", health.reallocated),
                 ("disk.smart.pending", health.pending),
                 ("disk.smart.media-errors", health.media_errors),
+                ("disk.smart.crc-errors", health.crc_errors),
                 ("disk.smart.power-on", health.power_on_hours.map(|hours| hours.saturating_mul(3600))),
                 ("disk.spare.alarm", health.spare_low.map(|low| if low { 2 } else { 0 })),
             ] {
                 if let Some(value) = value {
                     out.whole(metric, disk, value);
                 }
+            }
+            if let Some(celsius) = health.celsius {
+                out.put("temperature", &format!("smart/{disk}"), celsius);
             }
             if let Some(percent) = health.wear {
                 out.share("disk.wear", disk, percent as f64 / 100.0);
@@ -193,6 +187,7 @@ struct Answer {
     ata_smart_attributes: Option<Table>,
     nvme_smart_health_information_log: Option<Nvme>,
     power_on_time: Option<Hours>,
+    temperature: Option<Temperature>,
     scsi_grown_defect_list: Option<u64>,
     /// Since smartmontools 7.5, for disks of every kind.
     endurance_used: Option<Percent>,
@@ -237,6 +232,11 @@ struct Hours {
 }
 
 #[derive(Deserialize)]
+struct Temperature {
+    current: f64,
+}
+
+#[derive(Deserialize)]
 struct Percent {
     current_percent: u64,
 }
@@ -247,6 +247,7 @@ fn parse(bytes: &[u8]) -> Option<Health> {
     let mut health = Health {
         failed: answer.smart_status.map(|status| !status.passed),
         reallocated: answer.scsi_grown_defect_list,
+        celsius: answer.temperature.map(|temperature| temperature.current),
         power_on_hours: answer.power_on_time.map(|time| time.hours),
         wear: answer.endurance_used.map(|percent| percent.current_percent),
         ..Health::default()
@@ -265,6 +266,7 @@ fn parse(bytes: &[u8]) -> Option<Health> {
             5 => health.reallocated = count,
             197 => health.pending = count,
             198 => health.media_errors = count,
+            199 => health.crc_errors = count,
             // Life left, in percent, under the numbers that makers of flash give it.
             169 | 202 | 231 | 233 if attribute.value <= 100 => {
                 health.wear = health.wear.or(Some(100 - attribute.value));
@@ -295,6 +297,8 @@ mod tests {
             reallocated: Some(8),
             pending: Some(2),
             media_errors: Some(1),
+            crc_errors: Some(4),
+            celsius: Some(36.0),
             power_on_hours: Some(27_561),
             wear: Some(11),
             ..Health::default()
@@ -305,6 +309,7 @@ mod tests {
             failed: Some(false),
             critical: Some(0),
             media_errors: Some(0),
+            celsius: Some(34.0),
             power_on_hours: Some(1211),
             wear: Some(3),
             spare_low: Some(false),
@@ -361,8 +366,9 @@ mod tests {
 
     #[test]
     fn the_line_that_would_allow_it_is_told_whole() {
-        let text = denied("/usr/sbin/smartctl", "nvme0n1", 1000);
-        assert!(text.ends_with("#1000 ALL=(root) NOPASSWD: /usr/sbin/smartctl -j -n standby -H -A /dev/nvme0n1"));
+        let question: Vec<&str> = QUESTION.into_iter().chain(["/dev/nvme0n1"]).collect();
+        let text = privileged::denied("/usr/sbin/smartctl", &question);
+        assert!(text.ends_with(" ALL=(root) NOPASSWD: /usr/sbin/smartctl -j -n standby -H -A /dev/nvme0n1"));
         assert!(text.len() < crate::model::clean::MAX_TEXT);
     }
 

@@ -36,7 +36,10 @@ pub(super) fn collect(root: &Root, out: &mut Out) {
 
 #[allow(clippy::cast_precision_loss, reason = "a share of five digits")]
 fn devices(bytes: &[u8], out: &mut Out) {
-    // One line of headings; without swap it is the only one, and swap.total says so.
+    // One line of headings; without swap it is the only one.
+    if lines(bytes).nth(1).is_none() {
+        return out.fault("", FaultKind::Absent, "/proc/swaps: no swap");
+    }
     for (at, line) in lines(bytes).skip(1).enumerate() {
         if at == MAX_DEVICES {
             return out.fault("", FaultKind::Cut, format!("/proc/swaps: more than {MAX_DEVICES} devices"));

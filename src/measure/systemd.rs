@@ -61,13 +61,16 @@ pub(super) fn collect(root: &Root, out: &mut Out) {
     asked.sort_unstable();
     asked.dedup();
     if asked.is_empty() {
-        return;
+        return lately(Vec::new(), root, out);
     }
     let mut arguments =
         vec!["show", "--no-pager", "--property=Id,ActiveState,NRestarts,StateChangeTimestampMonotonic", "--"];
     arguments.extend(asked.iter().map(String::as_str));
     match ask(&arguments) {
-        Ok(said) => particulars(&said.output, uptime_millis(root), out),
+        Ok(said) => {
+            let counts = particulars(&said.output, uptime_millis(root), out);
+            lately(counts, root, out);
+        }
         Err(error) => told(out, "systemctl show", &error),
     }
 }
@@ -114,8 +117,18 @@ fn started_late(root: &Root, now: i64, uptime_millis: u64) -> Vec<String> {
     late.into_iter().map(|(_, unit)| unit).collect()
 }
 
-/// Blocks of `Key=value`, parted by empty lines.
-fn particulars(text: &[u8], uptime_millis: u64, out: &mut Out) {
+/// Sets the counts of restarts beside those of earlier measurements.
+fn lately(counts: Vec<(String, u64)>, root: &Root, out: &mut Out) {
+    let mut restarts = out.past.restarts.clone();
+    for (unit, count) in restarts.look(uptime_millis(root), counts) {
+        out.whole("systemd.unit.restarts.recent", &unit, count);
+    }
+    out.restarts = Some(restarts);
+}
+
+/// Blocks of `Key=value`, parted by empty lines; returns how often services were restarted.
+fn particulars(text: &[u8], uptime_millis: u64, out: &mut Out) -> Vec<(String, u64)> {
+    let mut counts = Vec::new();
     let text = String::from_utf8_lossy(text);
     for block in text.split("\n\n") {
         let value = |key: &str| block.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
@@ -123,6 +136,7 @@ fn particulars(text: &[u8], uptime_millis: u64, out: &mut Out) {
         let number = |key: &str| value(key).and_then(|value| whole(value.as_bytes()));
         if let Some(restarts) = number("NRestarts").filter(|restarts| *restarts > 0) {
             out.whole("systemd.unit.restarts", unit, restarts);
+            counts.push((unit.to_owned(), restarts));
         }
         let lingers = matches!(value("ActiveState"), Some("activating" | "deactivating" | "reloading"));
         if let Some(since) = number("StateChangeTimestampMonotonic").filter(|_| lingers) {
@@ -130,6 +144,7 @@ fn particulars(text: &[u8], uptime_millis: u64, out: &mut Out) {
             out.seconds("systemd.unit.activating", unit, uptime_millis.saturating_sub(since / 1000) as f64 / 1000.0);
         }
     }
+    counts
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ fn every_metric_of_the_catalogue_but_the_reckoned_ones_has_a_source() {
         .filter(|metric| !metric.is_of_service())
         .map(|metric| metric.name)
         // Reckoned elsewhere, and that of a machine that is a container.
-        .filter(|name| !["host.silent", "probe.cpu", "memory.limit"].contains(name))
+        .filter(|name| !["host.silent", "probe.cpu", "probe.seconds", "memory.limit"].contains(name))
         .filter(|name| !got.readings.iter().any(|r| r.metric == *name))
         .collect();
     assert!(missing.is_empty(), "{missing:?} {:?}", got.faults);
@@ -74,21 +74,36 @@ fn without_a_boot_id_the_time_of_boot_stands_for_it() {
 /// What an earlier sample left, at this time after boot in milliseconds.
 fn past(at: u64) -> Past {
     let processes = Processes::parse(format!("{at}\n").as_bytes());
-    let updates = Updates::parse(b"1700000000 5 1\n");
+    let updates = Updates::parse(b"1700000000 5 1 vim\n");
+    let answers = Answers::parse(ANSWERS.as_bytes());
+    let mut restarts = Restarts::default();
+    restarts.look(at, Vec::new());
     Past {
         now: 1_700_000_100,
         totals: Some(Totals::kept([0; 8], at)),
         processes,
         updates,
         smart: smart(),
+        answers,
+        restarts,
         command_lines: false,
     }
 }
 
+/// Of a machine with all that can be asked; the values are those of the questions' own tests.
+const ANSWERS: &str = r#"[
+    {"of": "pool.lvm", "at": 1700000000, "values": [["lvm.alarm", "v/p", 0], ["lvm.used", "v/p", 0.5], ["lvm.metadata.used", "v/p", 0.1]]},
+    {"of": "ipmi", "at": 1700000000, "values": [["ipmi.alarm", "ipmi/Fan1", 0], ["power.draw", "ipmi/Pwr", 168]]},
+    {"of": "kernel.log", "at": 1700000000, "values": [["kernel.crashes", "", 0]]},
+    {"of": "port", "at": 1700000000, "facts": [["port.process", "tcp/22", "sshd"]]},
+    {"of": "reboot.services", "at": 1700000000, "values": [["reboot.services.outdated", "", 0]]},
+    {"of": "security.firewall", "at": 1700000000, "values": [["security.firewall.rules", "", 9]]},
+    {"of": "security.sshd", "at": 1700000000, "values": [["security.sshd.root-password", "", 0]]}
+]"#;
+
 /// Of a disk that says everything that any kind of disk says.
 fn smart() -> Option<Smart> {
-    let health =
-        r#""failed":false,"critical":0,"reallocated":0,"pending":0,"media_errors":0,"power_on_hours":7,"wear":3"#;
+    let health = r#""failed":false,"critical":0,"reallocated":0,"pending":0,"media_errors":0,"crc_errors":0,"power_on_hours":7,"wear":3"#;
     Smart::parse(format!(r#"{{"at":1700000000,"disks":[["sda",{{{health}}}]]}}"#).as_bytes())
 }
 
@@ -130,12 +145,36 @@ fn surroundings(folder: &std::path::Path, write: &dyn Fn(&str, &str)) {
     write("proc/sys/net/netfilter/nf_conntrack_max", "10\n");
     write("etc/kernel/postinst.d/unattended-upgrades", "");
     write("lib/modules/6.1.0-18-amd64/modules.dep", "");
-    write("run/utmp", "");
+    write("run/systemd/sessions/3", "USER=ada\nTTY=pts/0\nCLASS=user\nSTATE=active\n");
+    write("dev/pts/0", "");
+    write("var/log/btmp", "");
+    container::tests::docker(folder);
     write("var/lib/apt/lists/lock", "");
     write("etc/nginx/ssl/a.pem", include_str!("certificate/fleet.pem"));
     write("run/systemd/system/x", "");
     std::fs::create_dir_all(folder.join("run/systemd/units")).unwrap();
     std::os::unix::fs::symlink("0", folder.join("run/systemd/units/invocation:a.service")).unwrap();
+    for (file, text) in [
+        ("random/entropy_avail", "256"),
+        ("sem", "32000 1024000000 500 8"),
+        ("shmmni", "4096"),
+        ("msgmni", "32000"),
+        ("pty/nr", "3"),
+        ("pty/max", "4096"),
+    ] {
+        write(&format!("proc/sys/kernel/{file}"), text);
+    }
+    for list in ["sem", "shm", "msg"] {
+        write(&format!("proc/sysvipc/{list}"), "key\n");
+    }
+    write("proc/key-users", "0: 75 74/74 72/1000000 1474/25000000\n");
+    write("dev/ipmi0", "");
+    for program in ["lvs", "nft", "sshd"] {
+        write(&format!("usr/sbin/{program}"), "");
+    }
+    for program in ["ipmitool", "dmesg", "ss"] {
+        write(&format!("usr/bin/{program}"), "");
+    }
     let clock = "echo A,10.0.0.1,2,0.0,0.001,0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,Normal";
     let units = "case $1 in list-units) echo a.service loaded failed failed A;; show) echo Id=a.service;
         echo NRestarts=3; echo ActiveState=activating; echo StateChangeTimestampMonotonic=1;; esac";
@@ -194,6 +233,43 @@ fn a_container_without_parts_of_proc_says_what_it_lacks_and_is_measured_against_
     for prefix in ["pressure.", "disk.", "raid.", "temperature", "vm."] {
         assert!(!got.readings.iter().any(|r| r.metric.starts_with(prefix)), "{prefix}");
     }
+}
+
+/// In the shapes of CentOS 7 (Linux 3.10): cgroup v1, no pressure, no OOM kills, direct reclaim by zone.
+#[test]
+fn an_old_kernel_gives_what_it_has_and_no_zeros_for_the_rest() {
+    let (_folder, root) = fixture::machine(include_str!("fixtures/linux-3.10.txt"));
+    let got = measure(&root, past(4_000_000));
+    let value =
+        |metric: &str, item: &str| got.readings.iter().find(|r| r.metric == metric && r.item == item).map(|r| r.value);
+    for (metric, item, expected) in [
+        ("memory.used", "", 0.25),
+        ("vm.major-faults", "", 1093.0),
+        ("vm.allocation-stalls", "", 5.0),
+        ("vm.direct-scans", "", 10.0),
+        ("swap.in", "", 7.0),
+        ("disk.reads", "sda", 9521.0),
+        ("disk.queue.seconds", "sda", 40.42),
+        ("network.receive.bytes", "eth0", 64_107_236.0),
+        ("softnet.squeezes", "", 2.0),
+        ("tcp.segments.repeated", "", 12.0),
+        ("port.exposed", "", 1.0),
+        ("process.count", "", 1.0),
+        ("limit.entropy", "", 162.0),
+        ("cgroup.memory", "sshd.service", 1_048_576.0),
+        ("cgroup.cpu.seconds", "sshd.service", 7.25),
+    ] {
+        assert_eq!(value(metric, item).map(|value| (value * 1000.0).round() / 1000.0), Some(expected), "{metric}");
+    }
+    for metric in
+        ["disk.discards", "disk.flushes", "pressure.some", "vm.oom-kills", "cgroup.oom-kills", "cgroup.pressure"]
+    {
+        assert!(!got.readings.iter().any(|r| r.metric == metric), "{metric}");
+    }
+    let end = got.facts.iter().find(|fact| fact.name == "host.support.end").map(|fact| fact.text.as_str());
+    assert_eq!(end, Some("2024-06-30"));
+    let vm = got.faults.iter().find(|fault| fault.section == "vm");
+    assert_eq!(vm.map(|fault| fault.kind), Some(FaultKind::Unsupported), "{:?}", got.faults);
 }
 
 proptest! {

@@ -1,6 +1,8 @@
 //! Pending updates, by what the package manager already knows: nothing is ever fetched. Asking takes long, so a sample
 //! shows the last answer with its age, and the next is asked for after the sample was handed over.
 
+mod held;
+
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
@@ -15,6 +17,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// An answer serves this long, in seconds.
 const FRESH: i64 = 6 * 3600;
 
+/// dpkg keeps all that it knows of all packages in one file.
+const MAX_STATUS: usize = 32 << 20;
+/// The most held packages that are counted.
+const MAX_HELD: usize = 128;
+/// The most bytes of the file of the last answer.
+pub const MAX_UPDATES_FILE: u64 = 16 * 1024;
+
 /// The last answer of the package manager.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Updates {
@@ -22,6 +31,8 @@ pub struct Updates {
     pub at: i64,
     /// What it said; `None` where it could not say.
     pub counts: Option<Counts>,
+    /// Packages that somebody told it to leave as they are.
+    pub held: Vec<String>,
 }
 
 /// Packages for which something newer is known.
@@ -36,6 +47,9 @@ pub struct Counts {
 /// What is asked, and how the answer is counted.
 type Second = (&'static [&'static str], fn(&[u8]) -> u64);
 
+/// A file and how held packages are read from it.
+type HeldFile = (&'static str, fn(&[u8]) -> Vec<String>);
+
 /// A package manager: its program, what it is asked, how its answer is read, and where its lists lie.
 struct Manager {
     program: &'static str,
@@ -46,6 +60,8 @@ struct Manager {
     /// A second question, for those that mend a security problem.
     security: Option<Second>,
     lists: &'static [&'static str],
+    /// The files that say which packages are held, and how they are read.
+    held: &'static [HeldFile],
 }
 
 const MANAGERS: &[Manager] = &[
@@ -57,6 +73,7 @@ const MANAGERS: &[Manager] = &[
         read: apt,
         security: None,
         lists: &["/var/lib/apt/periodic/update-success-stamp", "/var/lib/apt/lists"],
+        held: &[("/var/lib/dpkg/status", held::dpkg)],
     },
     Manager {
         program: "/usr/bin/dnf",
@@ -65,6 +82,11 @@ const MANAGERS: &[Manager] = &[
         read: dnf,
         security: Some((&["-C", "-q", "updateinfo", "list", "--security"], dnf_security)),
         lists: &["/var/cache/dnf/last_makecache", "/var/cache/dnf", "/var/cache/libdnf5"],
+        held: &[
+            ("/etc/dnf/plugins/versionlock.list", held::listed),
+            ("/etc/yum/pluginconf.d/versionlock.list", held::listed),
+            ("/etc/dnf/versionlock.toml", held::toml),
+        ],
     },
     Manager {
         program: "/usr/bin/zypper",
@@ -76,6 +98,7 @@ const MANAGERS: &[Manager] = &[
             rows,
         )),
         lists: &["/var/cache/zypp/raw"],
+        held: &[("/etc/zypp/locks", held::zypp)],
     },
     Manager {
         program: "/sbin/apk",
@@ -84,6 +107,7 @@ const MANAGERS: &[Manager] = &[
         read: apk,
         security: None,
         lists: &["/var/cache/apk", "/lib/apk/db"],
+        held: &[("/etc/apk/world", held::apk)],
     },
     Manager {
         program: "/usr/bin/pacman",
@@ -92,6 +116,7 @@ const MANAGERS: &[Manager] = &[
         read: pacman,
         security: None,
         lists: &["/var/lib/pacman/sync"],
+        held: &[("/etc/pacman.conf", held::pacman)],
     },
 ];
 
@@ -110,18 +135,20 @@ pub(super) fn collect(root: &Root, out: &mut Out) {
         out.whole("update.lists.age", "", age(lists.mtime()));
     }
     match out.past.updates.clone() {
-        Some(Updates { at, counts: Some(counts) }) => {
+        Some(Updates { at, counts: Some(counts), held }) => {
             out.whole("update.pending", "", counts.pending);
             if let Some(security) = counts.security {
                 out.whole("update.security", "", security);
             }
+            out.whole("update.held", "", held.len() as u64);
+            out.fact("update.held", "", &held.join(", "));
             out.whole("update.age", "", age(at));
         }
         Some(Updates { counts: None, .. }) => {
             out.malformed("", format!("{} did not say which updates there are", manager.program));
         }
         None => {
-            let text = format!("{} takes long; it is asked after a sample was handed over", manager.program);
+            let text = format!("{}: asked now and then, after a visit of the collector", manager.program);
             out.fault("", FaultKind::Absent, text);
         }
     }
@@ -140,7 +167,8 @@ impl Updates {
         let word = |count: Option<u64>| count.map_or_else(|| "-".to_owned(), |count| count.to_string());
         let pending = word(self.counts.map(|counts| counts.pending));
         let security = word(self.counts.and_then(|counts| counts.security));
-        format!("{} {pending} {security}\n", self.at).into_bytes()
+        let held: String = self.held.iter().map(|name| format!(" {name}")).collect();
+        format!("{} {pending} {security}{held}\n", self.at).into_bytes()
     }
 
     /// From the file's bytes; a damaged file is as none.
@@ -153,7 +181,8 @@ impl Updates {
             Some(if word == b"-" { None } else { Some(whole(word)?) })
         };
         let (pending, security) = (count()?, count()?);
-        Some(Self { at, counts: pending.map(|pending| Counts { pending, security }) })
+        let held = words.take(MAX_HELD).map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+        Some(Self { at, counts: pending.map(|pending| Counts { pending, security }), held })
     }
 }
 
@@ -169,7 +198,16 @@ pub fn ask_for_updates(root: &Root, now: i64) -> Option<Updates> {
     let manager = manager(root)?;
     // Nothing else is done after this.
     let _ = rustix::process::nice(19);
-    Some(Updates { at: now, counts: ask(root, manager).ok() })
+    let mut held: Vec<String> = Vec::new();
+    for (path, read) in manager.held {
+        held.extend(read(&root.read_at_most(path, MAX_STATUS).unwrap_or_default()));
+    }
+    // A name is a word, and the file of answers has an end.
+    held.retain(|name| !name.is_empty() && name.len() <= 64 && !name.contains(char::is_whitespace));
+    held.sort_unstable();
+    held.dedup();
+    held.truncate(MAX_HELD);
+    Some(Updates { at: now, counts: ask(root, manager).ok(), held })
 }
 
 fn ask(root: &Root, manager: &Manager) -> io::Result<Counts> {
@@ -275,13 +313,13 @@ mod tests {
         for counts in
             [None, Some(Counts { pending: 5, security: None }), Some(Counts { pending: 5, security: Some(2) })]
         {
-            let updates = Updates { at: 1000, counts };
+            let updates = Updates { at: 1000, counts, held: vec!["linux".to_owned(), "vim".to_owned()] };
             assert_eq!(Updates::parse(&updates.bytes()), Some(updates));
         }
         for bad in [&b""[..], b"5", b"5 x -", b"-5 1 1", b"\xff"] {
             assert_eq!(Updates::parse(bad), None);
         }
-        let updates = Updates { at: 1000, counts: None };
+        let updates = Updates { at: 1000, counts: None, held: vec![] };
         assert!(updates.is_fresh(1000) && updates.is_fresh(1000 + FRESH - 1));
         assert!(!updates.is_fresh(1000 + FRESH) && !updates.is_fresh(999), "nor after a clock that went back");
     }
@@ -300,12 +338,14 @@ mod tests {
         };
         script("case \"$*\" in *update*) exit 9;; *'-s '*NoLocking=true*' upgrade') echo 'Inst a [1] (2 x)';; esac");
         let counts = Some(Counts { pending: 1, security: Some(0) });
-        let answer = Updates { at: 5, counts };
+        let answer = Updates { at: 5, counts, held: vec!["vim".to_owned()] };
         assert!(updates_wait(&root, None, 5) && !updates_wait(&root, Some(&answer), 5));
-        assert_eq!(ask_for_updates(&root, 5), Some(Updates { at: 5, counts }));
+        std::fs::create_dir_all(folder.path().join("var/lib/dpkg")).unwrap();
+        std::fs::write(folder.path().join("var/lib/dpkg/status"), "Package: vim\nStatus: hold ok installed\n").unwrap();
+        assert_eq!(ask_for_updates(&root, 5), Some(answer.clone()));
         script("echo 'Inst a [1] (2 x)'; exit 100");
         let failed = ask_for_updates(&root, 6);
-        assert_eq!(failed, Some(Updates { at: 6, counts: None }));
+        assert_eq!(failed, Some(Updates { at: 6, counts: None, held: vec!["vim".to_owned()] }));
         let run = |updates: Option<Updates>| {
             let past = super::super::Past { now: 100, updates, ..Default::default() };
             let mut out = Out::beside(None, &std::sync::Arc::new(past));
@@ -314,9 +354,9 @@ mod tests {
             let found: Vec<_> = got.readings.iter().map(|r| (r.metric.clone(), r.value)).collect();
             (found, got.faults.first().map(|fault| fault.kind))
         };
-        let shown =
-            [("update.pending", 1.0), ("update.security", 0.0), ("update.age", 95.0)].map(|(m, v)| (m.to_owned(), v));
-        assert_eq!(run(Some(Updates { at: 5, counts })), (shown.to_vec(), None));
+        let shown = [("update.pending", 1.0), ("update.security", 0.0), ("update.held", 1.0), ("update.age", 95.0)]
+            .map(|(m, v)| (m.to_owned(), v));
+        assert_eq!(run(Some(answer)), (shown.to_vec(), None));
         assert_eq!(run(failed), (vec![], Some(FaultKind::Malformed)));
         assert_eq!(run(None), (vec![], Some(FaultKind::Absent)));
     }
@@ -326,6 +366,7 @@ mod tests {
         fn any_answer_is_counted(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             for manager in MANAGERS {
                 (manager.read)(&bytes);
+                manager.held.iter().for_each(|(_, read)| drop(read(&bytes)));
             }
             let _ = (Updates::parse(&bytes), dnf_security(&bytes), rows(&bytes));
         }

@@ -80,6 +80,14 @@ fn seconds(text: &str) -> Result<f64, Wrong> {
     wrong(format!("\"{text}\" is not a length of time"), mend)
 }
 
+/// A plain number over 0 and up to 1.
+pub fn share(text: &str) -> Result<f64, Wrong> {
+    match number(text.trim()) {
+        Some((value, "")) if text == text.trim() && value > 0.0 && value <= 1.0 => Ok(value),
+        _ => wrong(format!("\"{text}\" is not a number over 0 and up to 1"), "write it as 0.8; 1 is no scaling"),
+    }
+}
+
 /// A level for what is named, in a base unit.
 ///
 /// # Errors

@@ -18,7 +18,7 @@ pub enum Shape {
     Address,
     /// An absolute path on the host.
     Path,
-    /// An absolute path on the host, wildcards in its last part.
+    /// An absolute path on the host, with wildcards in any of its parts.
     Glob,
     /// A name, or a pattern with `*` and `?`.
     Pattern,
@@ -26,6 +26,8 @@ pub enum Shape {
     Statuses,
     /// Series of a Prometheus endpoint: `up`, `http_requests_total{code="200"}`, separated by spaces.
     Series,
+    /// The SHA-256 of a certificate: 64 hexadecimal digits, colons between them or not.
+    Fingerprint,
     /// One of these words.
     OneOf(&'static [&'static str]),
     /// A file beside the configuration; what it holds travels to the host.
@@ -75,6 +77,12 @@ const fn a(name: &'static str, shape: Shape, help: &'static str) -> Attribute {
 
 const USER: Attribute = a("user", Shape::Text, "Login name");
 const PASSWORD: Attribute = a("password", Shape::Secret, "Login password");
+const TLS: Attribute = a("tls", Shape::OneOf(&["true", "false"]), "Speak TLS 1.3 over an address; false unless given");
+const FINGERPRINT: Attribute = a(
+    "fingerprint",
+    Shape::Fingerprint,
+    "SHA-256 of the only certificate that is right, which the server must hold the key of; brings tls=\"true\"",
+);
 const SOCKET: Attribute = a("socket", Shape::Path, "Unix socket on the host");
 const ADDRESS: Attribute = a("address", Shape::Address, "Where it listens, as the host sees it");
 
@@ -100,13 +108,14 @@ pub const KINDS: &[CheckKind] = &[
             a("method", Shape::OneOf(&["GET", "HEAD"]), "GET unless given"),
             a("expect", Shape::Statuses, "Statuses that are right; 200-399 unless given"),
             a("contains", Shape::Text, "A text that the page must hold"),
+            a("fingerprint", Shape::Fingerprint, "SHA-256 of the only certificate of https that is right"),
         ],
         one_of: &[&["url"]],
     },
     CheckKind {
         name: "redis",
         help: "Redis and its kin: memory, hits, clients, persistence, replication",
-        attributes: &[ADDRESS, SOCKET, USER, PASSWORD],
+        attributes: &[ADDRESS, SOCKET, USER, PASSWORD, TLS, FINGERPRINT],
         one_of: &[&["address", "socket"]],
     },
     CheckKind {
@@ -118,6 +127,8 @@ pub const KINDS: &[CheckKind] = &[
             a("database", Shape::Text, "The database to connect to; postgres unless given"),
             USER,
             PASSWORD,
+            TLS,
+            FINGERPRINT,
         ],
         one_of: &[&["address", "socket"]],
     },
@@ -175,6 +186,16 @@ pub const KINDS: &[CheckKind] = &[
             ),
         ],
         one_of: &[&["path"]],
+    },
+    CheckKind {
+        name: "certificate",
+        help: "How long certificates still last, of files or of a server that speaks TLS",
+        attributes: &[
+            a("files", Shape::Glob, "Absolute path on the host, such as /etc/letsencrypt/live/*/cert.pem"),
+            ADDRESS,
+            a("server", Shape::Text, "The name that the server is asked for; that of the address unless given"),
+        ],
+        one_of: &[&["files", "address"]],
     },
 ];
 

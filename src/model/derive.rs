@@ -11,6 +11,13 @@ use super::sample::{Sample, SampleKey};
 
 /// The metric by which the time between two samples is told: no change of the host's clock moves it.
 pub const UPTIME: &str = "uptime";
+/// The metric that tells how old the readings of a check with an interval of its own are: they travel again until it runs
+/// anew, and are of the time when it ran.
+pub const AGE: &str = "check.age";
+/// What has to be known besides the totals.
+pub const BESIDE: [&str; 2] = [UPTIME, AGE];
+/// Ages are whole seconds by the host's clock: two readings that are nearer to each other by them are one.
+const SAME: f64 = 2.0;
 /// Two samples that are nearer to each other, in seconds, say nothing of a rate.
 const NEAREST: f64 = 1.0;
 
@@ -102,6 +109,8 @@ pub struct Totals {
     pub taken: DateTime<Utc>,
     /// Time since boot, in seconds.
     pub up: Option<f64>,
+    /// Check, as `service/check` -> age of its readings in seconds; none of those that run with every sample.
+    pub ages: BTreeMap<String, f64>,
     /// Metric -> item -> total.
     pub values: BTreeMap<&'static str, BTreeMap<String, f64>>,
 }
@@ -111,17 +120,34 @@ impl Totals {
     #[must_use]
     pub fn of(sample: &Sample, inputs: &[&'static str]) -> Self {
         let mut values: BTreeMap<&'static str, BTreeMap<String, f64>> = BTreeMap::new();
-        let mut up = None;
+        let (mut up, mut ages) = (None, BTreeMap::new());
         for reading in &sample.readings {
             if reading.metric == UPTIME && reading.item.is_empty() {
                 up = up.or(Some(reading.value));
+            }
+            if reading.metric == AGE {
+                ages.entry(reading.item.clone()).or_insert(reading.value);
             }
             if let Some(input) = inputs.iter().find(|input| **input == reading.metric) {
                 // Of what is there twice, the first counts, as in a series.
                 values.entry(input).or_default().entry(reading.item.clone()).or_insert(reading.value);
             }
         }
-        Self { key: sample.key.clone(), taken: sample.taken, up, values }
+        Self { key: sample.key.clone(), taken: sample.taken, up, ages, values }
+    }
+
+    /// The age of a check's reading; 0 where it was read for this sample.
+    fn age(&self, metric: &Metric, item: &str) -> f64 {
+        if self.ages.is_empty() {
+            return 0.0;
+        }
+        // Behind the service stands the check's name, where it has one, and last a part of what is checked, where the metric
+        // has parts.
+        let mut words = item.splitn(3, '/');
+        let (service, second, third) = (words.next().unwrap_or_default(), words.next(), words.next());
+        let name = second.filter(|_| third.is_some() || !metric.item.contains('/'));
+        let check = name.or_else(|| metric.name.split('.').next()).unwrap_or_default();
+        self.ages.get(&format!("{service}/{check}")).copied().unwrap_or(0.0)
     }
 
     fn get(&self, metric: &str, item: &str) -> Option<f64> {
@@ -136,22 +162,34 @@ pub fn between(derived: &Derived, before: &Totals, after: &Totals) -> Vec<(Strin
     let Some(seconds) = apart(before, after) else { return Vec::new() };
     let Some(first) = derived.formula.inputs().next() else { return Vec::new() };
     let Some(items) = after.values.get(first) else { return Vec::new() };
+    // Readings of services may be older than their sample: then it is the time between these that counts.
+    let service = super::catalogue::measured(first).filter(|metric| metric.is_of_service());
+    let seconds = |item: &str| -> Option<f64> {
+        let Some((then, now)) = service.map(|metric| (before.age(metric, item), after.age(metric, item))) else {
+            return Some(seconds);
+        };
+        let own = seconds + then - now;
+        (now == 0.0 && then == 0.0 || own >= SAME).then_some(own)
+    };
     let grown = |all: &[&str], item: &str| -> Option<f64> {
         all.iter().try_fold(0.0, |sum, metric| {
             let step = after.get(metric, item)? - before.get(metric, item)?;
             (step >= 0.0).then_some(sum + step)
         })
     };
-    let value = |item: &str| match derived.formula {
-        Formula::Rate(all) | Formula::Parallel(all) => Some(grown(all, item)? / seconds),
-        Formula::Increase(all) => grown(all, item),
-        Formula::Busy(all) => Some((grown(all, item)? / seconds).min(1.0)),
-        Formula::Over { part, whole, least } => over(grown(part, item)?, grown(whole, item)?.max(least)),
-        Formula::Share(all) => {
-            let sum = items.keys().try_fold(0.0, |sum, other| Some(sum + grown(all, other)?))?;
-            over(grown(all, item)?, sum)
+    let value = |item: &str| {
+        let seconds = seconds(item)?;
+        match derived.formula {
+            Formula::Rate(all) | Formula::Parallel(all) => Some(grown(all, item)? / seconds),
+            Formula::Increase(all) => grown(all, item),
+            Formula::Busy(all) => Some((grown(all, item)? / seconds).min(1.0)),
+            Formula::Over { part, whole, least } => over(grown(part, item)?, grown(whole, item)?.max(least)),
+            Formula::Share(all) => {
+                let sum = items.keys().try_fold(0.0, |sum, other| Some(sum + grown(all, other)?))?;
+                over(grown(all, item)?, sum)
+            }
+            Formula::Forecast(_) => None,
         }
-        Formula::Forecast(_) => None,
     };
     items.keys().filter_map(|item| Some((item.clone(), value(item)?))).filter(|(_, value)| value.is_finite()).collect()
 }
@@ -241,6 +279,36 @@ mod tests {
         assert_eq!(rate(&before, &later), [("eth0".to_owned(), 10.0)]);
     }
 
+    /// A check with an interval of its own was read at once what six hours had brought, as if in five minutes.
+    #[test]
+    fn an_old_reading_is_of_the_time_when_it_was_made() {
+        let list = |total: f64, age: f64| {
+            [
+                ("redis.evicted", "s", total),
+                ("redis.evicted", "s/b", total),
+                ("postgres.commits", "s/orders", total),
+                ("postgres.commits", "s/b/orders", total),
+                ("check.age", "s/redis", age),
+                ("check.age", "s/orders", 7777.0),
+                ("check.age", "s/postgres", age),
+            ]
+        };
+        let of = |metric: &'static str, before: &Sample, after: &Sample| {
+            let derived = rate_of(catalogue::find(metric).unwrap()).unwrap();
+            between(&derived, &Totals::of(before, &[metric]), &Totals::of(after, &[metric]))
+        };
+        let first = sample("a", 1, 0, Some(1e5), &list(1000.0, 21_000.0));
+        let kept = sample("a", 2, 300, Some(1e5 + 300.4), &list(1000.0, 21_301.0));
+        let fresh = sample("a", 3, 600, Some(1e5 + 600.0), &list(3160.0, 0.0));
+        // What runs with every sample is as ever; of what was not read anew nothing is known.
+        assert_eq!(of("redis.evicted", &first, &kept), [("s/b".to_owned(), 0.0)]);
+        let found = of("redis.evicted", &kept, &fresh);
+        assert!((found[0].1 - 0.1).abs() < 1e-3 && found[1].1 > 7.0, "{found:?}");
+        let found = of("postgres.commits", &kept, &fresh);
+        assert_eq!((found[0].0.as_str(), found[1].0.as_str()), ("s/b/orders", "s/orders"));
+        assert!(found[0].1 > 7.0 && (found[1].1 - 0.1).abs() < 1e-3, "{found:?}");
+    }
+
     #[test]
     fn a_reboot_a_reset_and_a_wrap_make_no_value() {
         let before = sample("a", 8, 0, Some(900.0), &[(BYTES, "eth0", 4_294_967_000.0)]);
@@ -286,6 +354,36 @@ mod tests {
     }
 
     proptest! {
+        // However seldom a check runs and however unevenly sweeps come, a steady growth is a steady rate, and adds up.
+        #[test]
+        fn no_interval_of_a_check_makes_a_spike(
+            every in 1i64..30_000, speed in 0.1..1e6, gaps in prop::collection::vec(1.0..4000.0, 2..60),
+        ) {
+            let evicted = rate_of(catalogue::find("redis.evicted").unwrap()).unwrap();
+            let (mut now, mut run, mut last): (f64, f64, Option<(Totals, f64)>) = (0.25, f64::MIN, None);
+            for (n, gap) in gaps.into_iter().enumerate() {
+                now += gap;
+                // As the probe: whole seconds of its clock.
+                if now.floor() - run.floor() >= every as f64 {
+                    run = now;
+                }
+                let (total, age) = (run * speed, now.floor() - run.floor());
+                let list = [("redis.evicted", "s", total), (AGE, "s/redis", age)];
+                let next = Totals::of(&sample("a", n as u64, now as i64, Some(now), &list), &["redis.evicted"]);
+                if let Some((last, earlier)) = &last {
+                    let found = between(&evicted, last, &next);
+                    // A second more or less, for that is how exact ages are.
+                    let apart = run - earlier;
+                    prop_assert!(found.len() == 1 || apart < 4.0, "{found:?} after {apart}");
+                    for (_, rate) in found {
+                        let wrong: f64 = rate - speed;
+                        prop_assert!(wrong.abs() <= speed * 2.0 / (apart - 2.0).max(2.0) + 1e-6, "{rate} after {apart}");
+                    }
+                }
+                last = Some((next, run));
+            }
+        }
+
         // Whatever a host counts, resets and reboots, no rate is greater than what it truly did in a step.
         #[test]
         fn no_history_of_reboots_and_resets_makes_a_spike(

@@ -243,14 +243,6 @@ pub const DERIVED: &[Derived] = &[
         "Errors reported by the hardware since the sample before",
     ),
     d(
-        "systemd.unit.restarts.increase",
-        Count,
-        HighIsBad,
-        "unit",
-        Increase(&["systemd.unit.restarts"]),
-        "Times that systemd restarted a service by itself since the sample before",
-    ),
-    d(
         "redis.rejected.increase",
         Count,
         HighIsBad,

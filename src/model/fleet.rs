@@ -99,6 +99,24 @@ impl Point {
     }
 }
 
+/// How finely the past is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grain {
+    /// Samples as long as they are whole, and hours before that.
+    Whole,
+    /// Hours as soon as they are rolled up: many times quicker over weeks.
+    Hours,
+}
+
+impl Grain {
+    /// What serves a chart of at most `most` points over a span: hours, if they give at least half as many.
+    #[must_use]
+    pub fn of(span: chrono::TimeDelta, most: usize) -> Self {
+        let hours = usize::try_from(span.num_hours()).unwrap_or_default();
+        if hours.saturating_mul(2) >= most { Self::Hours } else { Self::Whole }
+    }
+}
+
 /// The values of one metric and item over time, oldest first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Series {

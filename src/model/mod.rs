@@ -8,6 +8,7 @@ pub mod check;
 pub mod clean;
 pub mod derive;
 pub mod derived;
+pub mod figure;
 pub mod filter;
 pub mod fleet;
 pub mod forecast;

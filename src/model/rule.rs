@@ -145,6 +145,13 @@ pub struct Condition {
     pub threshold: f64,
 }
 
+/// The metric of the size of an item, in bytes, where levels of a kind of rule can follow it.
+#[must_use]
+pub fn size_of(metric: &str, kind: RuleKind) -> Option<&'static str> {
+    const SIZES: &[(&str, &str)] = &[("filesystem.used", "filesystem.size")];
+    SIZES.iter().find(|(used, _)| *used == metric && kind == RuleKind::Above).map(|(_, size)| *size)
+}
+
 /// The metric of what is free, in bytes, where a metric tells a share of what is used.
 #[must_use]
 pub fn free_of(metric: &str) -> Option<&'static str> {

@@ -291,6 +291,13 @@ impl Snapshot {
         self.hosts.iter().find(|host| host.name == name)
     }
 
+    /// How many hosts are critical, at warning, not known yet, and well.
+    #[must_use]
+    pub fn counts(&self) -> [usize; 4] {
+        let count = |wanted: u8| self.hosts.iter().filter(|host| rank(host.level) == wanted).count();
+        [count(3), count(2), count(1), count(0)]
+    }
+
     /// The services of these hosts, the worst first, then by name.
     #[must_use]
     pub fn services<'a>(hosts: impl IntoIterator<Item = &'a HostRow>) -> Vec<Service<'a>> {

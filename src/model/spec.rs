@@ -1,6 +1,7 @@
 //! The resolved configuration: what each service is told, with every default and inheritance already applied.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ pub struct FleetSpec {
     pub silences: Vec<Silence>,
     /// `<consent require="true"/>`: hosts without a recorded consent are not collected.
     pub consent_required: bool,
+    /// How the dashboard is served.
+    pub web: WebSpec,
 }
 
 impl FleetSpec {
@@ -102,6 +105,8 @@ pub struct HostSpec {
     /// What it cannot be reached without, in the order of the way from here: hosts of the configuration, and bastions by
     /// whatever name the way to them has. While one of them fails, nothing of this one is told.
     pub parents: Vec<String>,
+    /// Whether the processes that take most are told with their command lines, which may hold secrets; off by default.
+    pub command_lines: bool,
     /// What it is judged by, defaults and inheritance applied; `off` rules are gone.
     pub rules: Vec<RuleSpec>,
     /// What runs on it and how that is looked at, in the order of the file.
@@ -205,6 +210,8 @@ pub struct RuleSpec {
     pub of: u32,
     /// Samples beyond the clear threshold that close it; default 2.
     pub fall: u32,
+    /// How levels rise with the size of the item, over 0 and under 1 (see `rule::sized`); `None`: they do not.
+    pub scale: Option<f64>,
     /// What else must be so.
     pub conditions: Vec<Condition>,
     /// For each attribute that was typed, where: `warning` -> config.xml:12.
@@ -228,6 +235,7 @@ impl RuleSpec {
             raise: 2,
             of: 3,
             fall: 2,
+            scale: None,
             conditions: Vec::new(),
             origins: BTreeMap::new(),
         }
@@ -367,4 +375,88 @@ pub struct RouteSpec {
     pub unless_acked: bool,
     /// Go on with the next route after a match.
     pub goes_on: bool,
+}
+
+/// `<web>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebSpec {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// Names by which browsers reach it, besides `localhost` and bare addresses; lower case, without port.
+    pub names: Vec<String>,
+    /// Certificate chain and private key, PEM.
+    pub tls: Option<TlsFiles>,
+    /// A proxy in front of it speaks TLS and names the client in `X-Forwarded-For`.
+    pub behind_proxy: bool,
+    /// Who may sign in. With none and no tokens whoever reaches the address reads, and nobody acts.
+    pub users: Vec<UserSpec>,
+    /// Programs that read.
+    pub tokens: Vec<TokenSpec>,
+}
+
+/// Where a dashboard with TLS of its own has it from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Certificates, the server's first.
+    pub cert: PathBuf,
+    /// Its private key; readable by its owner only.
+    pub key: PathBuf,
+}
+
+/// `<user>` of `<web>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserSpec {
+    /// As it is typed, and as acknowledgements carry it.
+    pub name: String,
+    /// Argon2 in the PHC form, `$argon2id$v=19$...`.
+    pub hash: SecretSource,
+}
+
+/// `<token>` of `<web>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenSpec {
+    /// As acknowledgements carry it.
+    pub name: String,
+    /// Sent as `Authorization: Bearer`.
+    pub token: SecretSource,
+    /// Whether it may acknowledge and silence too.
+    pub acts: bool,
+}
+
+impl Default for WebSpec {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8980)),
+            names: Vec::new(),
+            tls: None,
+            behind_proxy: false,
+            users: Vec::new(),
+            tokens: Vec::new(),
+        }
+    }
+}
+
+impl WebSpec {
+    /// Why it must not listen where it should: others could reach it, and nothing keeps them out or their words secret.
+    /// What is wrong, and what to do about it.
+    #[must_use]
+    pub fn too_open(&self) -> Option<(String, &'static str)> {
+        if self.listen.ip().is_loopback() {
+            return None;
+        }
+        let at = self.listen;
+        if self.users.is_empty() && self.tokens.is_empty() {
+            return Some((
+                format!("{at} is open to other machines, and nobody would have to sign in"),
+                "add <user name=\"...\" password-hash-file=\"...\"/> to <web>; fleet serve hash-password makes the hash",
+            ));
+        }
+        if self.tls.is_none() && !self.behind_proxy {
+            return Some((
+                format!("{at} is open to other machines, and passwords would cross the network in the clear"),
+                "give tls-cert= and tls-key=, or behind-proxy=\"true\" where a proxy speaks TLS",
+            ));
+        }
+        None
+    }
 }

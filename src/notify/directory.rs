@@ -27,6 +27,20 @@ impl Channel for Directory {
     fn open(&self, _setup: &Setup<'_>, _say: Say<'_>) -> Result<Box<dyn Session>, Refusal> {
         Ok(Box::new(Writer))
     }
+
+    fn reach(&self, setup: &Setup<'_>, _say: Say<'_>) -> Result<(), Refusal> {
+        let ChannelSpec::Directory(path) = setup.channel else { return Ok(()) };
+        // It is made with the first mail, in what is there already.
+        let there = path.ancestors().find(|place| place.exists()).unwrap_or(path);
+        let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+        let error = match rustix::fs::access(there, access) {
+            _ if !there.is_dir() => rustix::io::Errno::NOTDIR,
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        let text = format!("{}: {error}; make it a directory that this user may write to", there.display());
+        Err(Refusal { class: Class::Configuration, stage: "write", text })
+    }
 }
 
 fn write(folder: &Path, parcel: &Parcel<'_>) -> std::io::Result<()> {

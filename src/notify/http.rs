@@ -113,8 +113,7 @@ pub fn get(url: &str, timeout: Duration) -> Result<(), String> {
 pub fn ask(request: &Request<'_>) -> Result<Answer, Lost> {
     let it = parse(request.url).map_err(|text| Lost { maybe: false, text })?;
     let lost = |maybe| move |text: String| Lost { maybe, text: format!("{}:{}: {}", it.host, it.port, clean(&text)) };
-    let stream = Stream::connect(it.host, it.port, request.timeout).map_err(|error| lost(false)(error.to_string()))?;
-    let mut stream = if it.tls { stream.secure(it.host, request.authorities).map_err(lost(false))? } else { stream };
+    let mut stream = line(&it, request.authorities, request.timeout).map_err(|text| Lost { maybe: false, text })?;
     stream.allow(request.timeout);
     let (path, slash) = (it.path, if it.path.starts_with('/') { "" } else { "/" });
     let method = if request.body.is_some() { "POST" } else { "GET" };
@@ -135,6 +134,20 @@ pub fn ask(request: &Request<'_>) -> Result<Answer, Lost> {
         (Err(_), Err(error)) => Err(lost(false)(error.to_string())),
         (Err(text), Ok(())) => Err(lost(true)(text)),
     }
+}
+
+/// A line to where a url leads, with TLS where it says so; nothing is asked.
+///
+/// # Errors
+/// For people; without the path.
+pub fn connect(url: &str, authorities: Option<&Path>, timeout: Duration) -> Result<(), String> {
+    line(&parse(url)?, authorities, timeout).map(drop)
+}
+
+fn line(it: &Url<'_>, authorities: Option<&Path>, timeout: Duration) -> Result<Stream, String> {
+    let lost = |text: String| format!("{}:{}: {}", it.host, it.port, clean(&text));
+    let stream = Stream::connect(it.host, it.port, timeout).map_err(|error| lost(error.to_string()))?;
+    if it.tls { stream.secure(it.host, authorities).map_err(lost) } else { Ok(stream) }
 }
 
 /// Reads until the head is whole; what a server says while it still thinks (1xx) is passed over.

@@ -93,6 +93,14 @@ pub trait Channel: Sync {
     /// # Errors
     /// [`Refusal`].
     fn open(&self, setup: &Setup<'_>, say: Say<'_>) -> Result<Box<dyn Session>, Refusal>;
+    /// Goes as far as it can be gone without telling anybody anything.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    fn reach(&self, setup: &Setup<'_>, say: Say<'_>) -> Result<(), Refusal> {
+        self.open(setup, say)?.close(say);
+        Ok(())
+    }
 }
 
 /// Every channel.

@@ -46,6 +46,13 @@ impl Channel for Sendmail {
         let from = address(&it.from).to_owned();
         Ok(Box::new(Runner { program: it.program.clone(), from, timeout: setup.timeout * 2 }))
     }
+
+    fn reach(&self, setup: &Setup<'_>, say: Say<'_>) -> Result<(), Refusal> {
+        let ChannelSpec::Sendmail(it) = setup.channel else { return self.open(setup, say).map(drop) };
+        rustix::fs::access(&it.program, rustix::fs::Access::EXEC_OK).map_err(|error| {
+            refuse(Class::Configuration, format!("{}: {error}; mend sendmail= of <to>", it.program.display()))
+        })
+    }
 }
 
 fn refuse(class: Class, text: String) -> Refusal {

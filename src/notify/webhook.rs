@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::http::{Answer, Lost, Request, ask, origin};
+use super::http::{Answer, Lost, Request, ask, connect, origin};
 use super::{Channel, Class, Parcel, Refusal, Say, Session, Setup};
 use crate::model::clean::clean;
 use crate::model::spec::ChannelSpec;
@@ -45,6 +45,16 @@ impl Channel for Webhook {
             proof: setup.password.map(|token| format!("Authorization: Bearer {}", token.expose())),
             timeout: setup.timeout,
         }))
+    }
+
+    fn reach(&self, setup: &Setup<'_>, say: Say<'_>) -> Result<(), Refusal> {
+        let ChannelSpec::Webhook(hook) = setup.channel else { return self.open(setup, say).map(drop) };
+        say(&format!("connect {}", origin(&hook.url)));
+        connect(&hook.url, hook.ca_file.as_deref(), setup.timeout).map_err(|text| Refusal {
+            class: Class::Transport,
+            stage: "connect",
+            text,
+        })
     }
 }
 

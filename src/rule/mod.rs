@@ -17,6 +17,9 @@ mod average;
 mod below;
 mod forecast;
 mod rate;
+mod size;
+
+pub use size::sized;
 
 /// A kind of rule.
 pub trait Rule: Sync {

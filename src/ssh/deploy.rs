@@ -19,7 +19,7 @@ use super::{SshError, Stream};
 use crate::model::cause::Cause;
 
 /// The largest probe that is shipped.
-const MAX_PROBE: u64 = 32 * 1024 * 1024;
+pub const MAX_PROBE: u64 = 64 * 1024 * 1024;
 
 /// What may come before the probe's or the script's first line.
 const MAX_NOISE: usize = 64 * 1024;

@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 
 use super::memory::Memory;
 use super::sqlite::Sqlite;
-use super::{Result, Store};
+use super::{Place, Result, Store};
 use crate::model::alert::{
     Ack, Ending, Evaluation, Event, Incident, Mail, MailState, Pause, Plan, RuleState, Subject, Tells, Told,
 };
 use crate::model::cause::Cause;
-use crate::model::fleet::{Attempt, Consent, Heartbeat, Outcome};
+use crate::model::fleet::{Attempt, Consent, Grain, Heartbeat, Outcome, Point};
 use crate::model::job::Traffic;
 use crate::model::level::Level;
 use crate::model::sample::{By, Fact, Fault, FaultKind, Process, Reading, Sample, SampleKey};
@@ -170,7 +170,7 @@ fn a_boot_between_two_points_is_known_also_once_they_are_hours() {
             store.record(sweep, &attempt("a", taken + 1, None), &[it]).unwrap();
         }
         let boots = |store: &dyn Store| -> Vec<bool> {
-            let found = store.series("a", "network.receive.bytes", at(-hour), at(9 * hour)).unwrap();
+            let found = store.series("a", "network.receive.bytes", (at(-hour), at(9 * hour)), Grain::Whole).unwrap();
             assert_eq!(found.len(), 1);
             found[0].points.iter().map(|point| point.boot).collect()
         };
@@ -179,7 +179,7 @@ fn a_boot_between_two_points_is_known_also_once_they_are_hours() {
         store.prune(at(9 * hour), span(1), span(400 * 86_400)).unwrap();
         // The third hour may hold two boots, and the newest sample stays whole: neither step can be told.
         assert_eq!(boots(store), [false, false, true, true, false, true]);
-        assert!(store.series("a", "cpu.used", at(-hour), at(9 * hour)).unwrap()[0].points[2].boot);
+        assert!(store.series("a", "cpu.used", (at(-hour), at(9 * hour)), Grain::Whole).unwrap()[0].points[2].boot);
     });
 }
 
@@ -199,6 +199,8 @@ fn a_sample_is_stored_once_and_comes_back_whole() {
         let now = store.now().unwrap();
         assert_eq!(now[0].attempt, Some(attempt("a", 40, Some(Cause::Deadline))));
         assert_eq!(now[0].sample, Some((at(30), kept(sample("b", 2, 20, 1e-9)))));
+        assert_eq!(store.newest(&now[0].host).unwrap().as_ref(), Some(&now[0]));
+        assert_eq!(store.newest("nobody").unwrap(), None);
         let latest = store.latest(&["filesystem.used"]).unwrap();
         let (received, small) = latest[0].sample.clone().unwrap();
         let items: Vec<&str> = small.readings.iter().map(|reading| reading.item.as_str()).collect();
@@ -236,6 +238,9 @@ fn facts_are_kept_when_they_change_and_their_history_until_it_is_pruned() {
         visit(store, 30, with(3, 30, &[]));
         assert_eq!(said(store), [row("arch", "x", 10), row("kernel", "6.1", 10)]);
         visit(store, 40, with(5, 40, &[("kernel", "6.2")]));
+        let held = store.facts_now(&["kernel", "none"]).unwrap();
+        let held: Vec<(&str, &str)> = held.iter().map(|(host, fact)| (host.as_str(), fact.text.as_str())).collect();
+        assert_eq!(held, [("a", "6.2")]);
         visit(store, 50, with(4, 35, &[("kernel", "late"), ("arch", "late")]));
         let told = [row("arch", "x", 10), row("arch", "", 40), row("kernel", "6.1", 10), row("kernel", "6.2", 40)];
         assert_eq!(said(store), told, "what arrives after a newer one of its boot says nothing new");
@@ -302,7 +307,7 @@ fn a_clock_ahead_neither_leaves_the_series_nor_stays_the_newest() {
     each(|store| {
         store.record(1, &attempt("a", 100, None), &[sample("b", 1, 400_000_000, 0.5)]).unwrap();
         store.record(1, &attempt("a", 200, None), &[sample("c", 1, 150, 0.6)]).unwrap();
-        let series = store.series("a", "cpu.used", at(0), at(1000)).unwrap();
+        let series = store.series("a", "cpu.used", (at(0), at(1000)), Grain::Whole).unwrap();
         assert_eq!(series[0].points.iter().map(|p| p.at).collect::<Vec<_>>(), [at(100), at(150)]);
         assert_eq!(store.now().unwrap()[0].sample.as_ref().unwrap().1.key.boot, "c");
         assert_eq!(store.rows_after(0, 1).unwrap()[0].samples[0].taken, at(400_000_000));
@@ -339,6 +344,7 @@ fn pruned_samples_become_hours_and_never_come_back() {
             store.record(1, &attempt("a", taken, None), &[sample("b", n as u64, taken, n as f64)]).unwrap();
         }
         let untreated = store.prune(at(10 * day), span(60), span(400 * 86_400)).unwrap();
+        let hours = untreated.hours_written;
         assert_eq!(untreated.samples, 0, "rows that the alerter has not treated stay");
         store.commit_evaluation(&evaluation(40)).unwrap();
         let expected = store.would_prune(at(10 * day), span(60), span(400 * 86_400)).unwrap();
@@ -346,15 +352,70 @@ fn pruned_samples_become_hours_and_never_come_back() {
         let done = store.prune(at(10 * day), span(60), span(400 * 86_400)).unwrap();
         assert_eq!(done, expected);
         assert_eq!((done.samples, done.attempts), (39, 39), "the newest stays");
-        let series = store.series("a", "cpu.used", at(-day), at(day)).unwrap();
+        let series = store.series("a", "cpu.used", (at(-day), at(day)), Grain::Whole).unwrap();
         let whole: usize = series[0].points.len();
-        assert_eq!(whole as u64 - 1, done.hours_written / 3);
+        assert_eq!((whole as u64, done.hours_written), (hours / 3, 0), "the hours were there before");
         assert!(series[0].points.iter().any(|p| p.min < p.mean && p.mean < p.max));
         let again = store.prune(at(10 * day), span(60), span(400 * 86_400)).unwrap();
         assert_eq!((again.samples, again.hours_written), (0, 0));
         assert_eq!(store.record(1, &attempt("a", 50_000, None), &[sample("b", 3, 1800, 3.0)]).unwrap(), 0, "a replay");
         let late = store.prune(at(900 * day), span(60), span(60)).unwrap();
-        assert_eq!(late.hours_removed, done.hours_written);
+        assert_eq!(late.hours_removed, hours);
+    });
+}
+
+/// Hours are there as soon as they are over, samples beside them; whichever is read, each sample counts once.
+#[test]
+fn hours_are_read_long_before_samples_go_and_hold_what_came_late() {
+    each(|store| {
+        let value = |n: i64| ((n * 7919) % 101) as f64;
+        let minute = 60;
+        for n in 0..60i64 {
+            let taken = n * 10 * minute;
+            let late = if n % 9 == 4 { 100_000 } else { taken };
+            if late == taken {
+                store.record(1, &attempt("a", taken, None), &[sample("b", n as u64, taken, value(n))]).unwrap();
+            }
+        }
+        store.commit_evaluation(&evaluation(1000)).unwrap();
+        let keep = span(30 * 86_400);
+        let span_of_all = (at(-4000), at(200_000));
+        let read =
+            |store: &dyn Store, grain| store.series("a", "cpu.used", span_of_all, grain).unwrap().remove(0).points;
+        assert_eq!(store.edge("a", Grain::Hours).unwrap(), None);
+        let whole = read(store, Grain::Whole);
+        assert_eq!(read(store, Grain::Hours), whole, "nothing was rolled up");
+        // BASE is 800 s after a full hour: nine hours are over.
+        let done = store.prune(at(9 * 3600), keep, span(400 * 86_400)).unwrap();
+        assert_eq!((done.samples, done.hours_written), (0, 9 * 3));
+        assert_eq!(read(store, Grain::Whole), whole, "samples are still whole");
+        for n in (0..60i64).filter(|n| n % 9 == 4) {
+            let taken = n * 10 * minute;
+            store.record(1, &attempt("a", 100_000, None), &[sample("b", n as u64, taken, value(n))]).unwrap();
+        }
+        let edge = store.edge("a", Grain::Hours).unwrap().unwrap();
+        let (whole, mixed) = (read(store, Grain::Whole), read(store, Grain::Hours));
+        assert_eq!(whole.len(), 60);
+        let (hours, rest): (Vec<Point>, Vec<Point>) = mixed.iter().partition(|point| point.at < edge);
+        assert_eq!((hours.len(), rest.len()), (9, whole.iter().filter(|point| point.at >= edge).count()));
+        for hour in hours {
+            let of: Vec<f64> = whole
+                .iter()
+                .filter(|point| point.at >= hour.at && point.at < hour.at + TimeDelta::hours(1))
+                .map(|point| point.mean)
+                .collect();
+            let mean = of.iter().sum::<f64>() / of.len() as f64;
+            assert_eq!(hour.min, of.iter().copied().fold(f64::INFINITY, f64::min));
+            assert_eq!(hour.max, of.iter().copied().fold(f64::NEG_INFINITY, f64::max));
+            assert!((hour.mean - mean).abs() < 1e-9, "{hour:?} {mean}");
+        }
+        // Now samples go: what the hours say does not change.
+        let before = read(store, Grain::Hours);
+        store.prune(at(9 * 3600), span(5 * 3600), span(400 * 86_400)).unwrap();
+        assert_eq!(read(store, Grain::Hours), before);
+        assert!(read(store, Grain::Whole).len() < 60);
+        store.prune(at(9 * 3600), keep, span(0)).unwrap();
+        assert_eq!(store.edge("a", Grain::Hours).unwrap(), None, "no hours are kept any more");
     });
 }
 
@@ -588,11 +649,42 @@ fn play(store: &mut dyn Store, step: &Step) -> Result<String> {
     })
 }
 
+/// All that is exported of a host, in an order of its own.
+fn exported(store: &dyn Store, host: &str, wanted: &dyn Fn(&str) -> bool) -> Vec<String> {
+    let (mut found, mut place) = (Vec::new(), Place::default());
+    let mut each = |metric: &str, item: &str, point: Point| {
+        // Both zeros are one value.
+        found.push(format!("{metric} {item} {point:?}").replace("-0.0,", "0.0,"));
+    };
+    while store.part(host, (at(-20_000), at(200_000)), wanted, &mut place, &mut each).unwrap() {}
+    found.sort();
+    found
+}
+
+#[test]
+fn an_export_is_whole_part_by_part() {
+    each(|store| {
+        for n in 0..200_u32 {
+            store
+                .record(1, &attempt("a", 1, None), &[sample("b", u64::from(n), i64::from(n / 3), f64::from(n))])
+                .unwrap();
+        }
+        let all = exported(store, "a", &|_| true);
+        let series = store.series("a", "cpu.used", (at(-20_000), at(200_000)), Grain::Whole).unwrap();
+        assert_eq!((all.len(), series[0].points.len()), (600, 200));
+        assert_eq!(exported(store, "a", &|metric| metric == "cpu.used").len(), 200);
+        assert!(exported(store, "a", &|_| false).is_empty() && exported(store, "nobody", &|_| true).is_empty());
+    });
+}
+
 fn all(store: &dyn Store) -> String {
     let mut series = Vec::new();
+    let exports: Vec<_> = ["h0", "h1", "h2"].iter().map(|host| exported(store, host, &|_| true)).collect();
     for host in ["h0", "h1", "h2"] {
         for metric in ["cpu.used", "filesystem.used"] {
-            series.push(store.series(host, metric, at(-20_000), at(200_000)).unwrap());
+            for grain in [Grain::Whole, Grain::Hours] {
+                series.push(store.series(host, metric, (at(-20_000), at(200_000)), grain).unwrap());
+            }
         }
     }
     let facts: Vec<_> = ["h0", "h1", "h2"].iter().map(|host| store.facts(host).unwrap()).collect();
@@ -602,7 +694,7 @@ fn all(store: &dyn Store) -> String {
     let before = store.before("h1", &key, &["filesystem.used"]).unwrap();
     let events: Vec<_> = (1..6).map(|id| store.events(id).unwrap()).collect();
     format!(
-        "{:?}\n{:?}\n{series:?}\n{some:?}\n{before:?}\n{:?}\n{events:?}\n{facts:?}\n{top:?}\n{:?}\n{:?}\n{:?}",
+        "{:?}\n{:?}\n{series:?}\n{exports:?}\n{some:?}\n{before:?}\n{:?}\n{events:?}\n{facts:?}\n{top:?}\n{:?}\n{:?}\n{:?}",
         store.rows_after(0, 1000).unwrap(),
         store.now().unwrap(),
         store.incidents(99).unwrap(),

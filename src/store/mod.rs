@@ -1,12 +1,12 @@
 //! Where samples, incidents and mail are kept: one trait, several backends, one contract suite for all.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 use crate::model::alert::{Ack, Evaluation, Event, Incident, Mail, Pause, Plan, RuleState, Subject, Told};
-use crate::model::fleet::{Attempt, Consent, Heartbeat, HostFact, HostNow, Pruned, Row, Series, Sweep};
+use crate::model::fleet::{Attempt, Consent, Grain, Heartbeat, HostFact, HostNow, Point, Pruned, Row, Series, Sweep};
 use crate::model::sample::{Process, Sample, SampleKey};
 use crate::model::silence::Silence;
 use crate::model::spec::StoreSpec;
@@ -68,6 +68,8 @@ pub enum StoreError {
 
 /// The result of every call.
 pub type Result<T> = std::result::Result<T, StoreError>;
+/// From a moment on, and until just before another.
+pub type Span = (DateTime<Utc>, DateTime<Utc>);
 
 /// A backend. Several processes may have it open at once; each call is one transaction.
 pub trait Store: Send {
@@ -91,12 +93,30 @@ pub trait Store: Send {
     /// As [`Store::now`], each sample with its readings of these metrics only and without faults and processes: what a
     /// view of thousands of hosts can afford.
     fn latest(&self, metrics: &[&str]) -> Result<Vec<HostNow>>;
+    /// As [`Store::now`], of one host; `None` where nothing is known of it.
+    fn newest(&self, host: &str) -> Result<Option<HostNow>>;
     /// The last attempt of every host that was tried, by the host's name.
     fn tried(&self) -> Result<Vec<Attempt>>;
     /// The last attempts of a host, newest first.
     fn attempts(&self, host: &str, limit: usize) -> Result<Vec<Attempt>>;
-    /// A metric of a host in `[since, until)`, a series for each item; hourly points where whole samples are gone.
-    fn series(&self, host: &str, metric: &str, since: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<Series>>;
+    /// A metric of a host in `[since, until)`, a series for each item: hourly points before [`Store::edge`], samples from
+    /// there on.
+    fn series(&self, host: &str, metric: &str, span: Span, grain: Grain) -> Result<Vec<Series>>;
+    /// The moment before which a host's past is read from hours, and from which on from whole samples; `None` where nothing
+    /// was rolled up.
+    fn edge(&self, host: &str, grain: Grain) -> Result<Option<DateTime<Utc>>>;
+
+    /// The next part of all that is kept of a host in `[since, until)`, of the metrics that are wanted: metric, item and
+    /// point. Hours come before whole samples; inside of both a metric and item comes in the order of time. False after
+    /// the last part.
+    fn part(
+        &self,
+        host: &str,
+        span: Span,
+        wanted: &dyn Fn(&str) -> bool,
+        place: &mut Place,
+        each: &mut dyn FnMut(&str, &str, Point),
+    ) -> Result<bool>;
 
     /// The samples of a host in `[since, until)` that are still whole, in the order of the time by which they stand in a
     /// series, each with its readings of these metrics only and without its faults.
@@ -111,6 +131,8 @@ pub trait Store: Send {
     fn before(&self, host: &str, key: &SampleKey, metrics: &[&str]) -> Result<Option<Sample>>;
     /// What a host is: the last of a name and item holds, those before are its history. By name, item and time.
     fn facts(&self, host: &str) -> Result<Vec<HostFact>>;
+    /// What holds now of every host, of the facts of these names: host and fact, by host.
+    fn facts_now(&self, names: &[&str]) -> Result<Vec<(String, HostFact)>>;
     /// The processes that took most in the host's last sample at or before a time, with that sample's time; none where
     /// there is no such sample.
     fn top(&self, host: &str, at: DateTime<Utc>) -> Result<Option<(DateTime<Utc>, Vec<Process>)>>;
@@ -171,6 +193,12 @@ pub trait Store: Send {
     /// All silences, ended ones too, by number.
     fn silences(&self) -> Result<Vec<Silence>>;
 
+    /// A number that is another one once another program has written: whoever shows the store reads it again then.
+    ///
+    /// # Errors
+    /// Another file stands in the store's place: it must be opened anew.
+    fn changes(&self) -> Result<i64>;
+
     /// Writes down that a program ran.
     fn beat(&mut self, beat: &Heartbeat) -> Result<()>;
     /// The last run of each program.
@@ -198,14 +226,75 @@ pub trait Store: Send {
     fn backup(&self, target: &Path) -> Result<()>;
 }
 
+/// How far [`Store::part`] came; it begins with the default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The hour from which on samples are handed over, as it was when the export began.
+    edge: Option<i64>,
+    hours_are_done: bool,
+    name: i64,
+    sample: Option<(i64, i64)>,
+}
+
+/// The condition of a store, as far as it can be told without changing it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// Its schema number.
+    pub schema: i64,
+    /// The schema number that this program brings.
+    pub known: i64,
+    /// Size of the file.
+    pub bytes: u64,
+    /// Size of the log that is not yet part of it.
+    pub log_bytes: u64,
+    /// Whether it is small enough to be checked whole, and set aside where it is damaged, at each opening.
+    pub is_checked: bool,
+    /// Damaged files that were set aside and are still there.
+    pub set_aside: Vec<PathBuf>,
+}
+
+/// A value of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// None.
+    Null,
+    /// A whole number.
+    Integer(i64),
+    /// A number.
+    Real(f64),
+    /// A text, possibly from a host.
+    Text(String),
+    /// So many bytes that are no text.
+    Blob(usize),
+}
+
+/// The answer to a query.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// Names of the columns.
+    pub columns: Vec<String>,
+    /// Each as long as `columns`.
+    pub rows: Vec<Vec<Value>>,
+}
+
 /// A backend by name.
 pub struct Backend {
     /// The scheme in `<store url="...">`.
     pub name: &'static str,
     /// Opens it, creating and migrating as needed.
     pub open: fn(&StoreSpec) -> Result<Box<dyn Store>>,
+    /// Opens it for reading only: nothing is created, migrated or set aside, and every write fails.
+    pub open_reading: fn(&StoreSpec) -> Result<Box<dyn Store>>,
     /// Gives up what it keeps back for a full disk; false where there is nothing.
     pub release: fn(&StoreSpec) -> bool,
+    /// Tells its condition; quick.
+    pub condition: fn(&StoreSpec) -> Result<Condition>,
+    /// Reads all of it and tells what is damaged.
+    pub faults: fn(&StoreSpec) -> Result<Vec<String>>,
+    /// Answers a query in its own language that changes nothing.
+    pub query: fn(&StoreSpec, &str) -> Result<Answer>,
+    /// Whether there is something to open; otherwise opening begins it.
+    pub begun: fn(&StoreSpec) -> bool,
 }
 
 /// Every backend.
@@ -218,17 +307,36 @@ pub fn release(spec: &StoreSpec) -> bool {
     STORES.iter().find(|backend| backend.name == spec.backend).is_some_and(|backend| (backend.release)(spec))
 }
 
+/// Whether the store of a configuration was begun; an unknown backend is left to [`open`] to complain of.
+#[must_use]
+pub fn begun(spec: &StoreSpec) -> bool {
+    STORES.iter().find(|backend| backend.name == spec.backend).is_none_or(|backend| (backend.begun)(spec))
+}
+
 /// Opens the store of a configuration.
 ///
 /// # Errors
 /// [`StoreError`]; an unknown backend is `Other` with the list of known ones.
 pub fn open(spec: &StoreSpec) -> Result<Box<dyn Store>> {
-    match STORES.iter().find(|backend| backend.name == spec.backend) {
-        Some(backend) => (backend.open)(spec),
-        None => {
-            let known: Vec<&str> = STORES.iter().map(|backend| backend.name).collect();
-            let text = format!("no such backend; this program has: {}", known.join(", "));
-            Err(StoreError::Other { location: spec.backend.clone(), text })
-        }
-    }
+    (backend(spec)?.open)(spec)
+}
+
+/// Opens the store of a configuration for reading only; there must be one.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_reading(spec: &StoreSpec) -> Result<Box<dyn Store>> {
+    (backend(spec)?.open_reading)(spec)
+}
+
+/// The backend of a configuration.
+///
+/// # Errors
+/// `Other` with the list of known ones.
+pub fn backend(spec: &StoreSpec) -> Result<&'static Backend> {
+    STORES.iter().find(|backend| backend.name == spec.backend).ok_or_else(|| {
+        let known: Vec<&str> = STORES.iter().map(|backend| backend.name).collect();
+        let text = format!("no such backend; this program has: {}", known.join(", "));
+        StoreError::Other { location: spec.backend.clone(), text }
+    })
 }

@@ -38,6 +38,14 @@ pub(super) fn first_hour(ms: i64) -> i64 {
     ms.saturating_add(HOUR_MS - 1).div_euclid(HOUR_MS)
 }
 
+/// The hour before which pruning rolls up: hours that are over, and whatever it takes away, which may bear a time somewhat
+/// after that of its receipt.
+pub(super) fn rolled_until(now: DateTime<Utc>, keep: Duration) -> i64 {
+    let over = ms(now).div_euclid(HOUR_MS);
+    let goes = before(now, keep).saturating_add(AHEAD_MS).div_euclid(HOUR_MS).saturating_add(1);
+    over.max(goes)
+}
+
 /// The samples of one visit in the order in which they were taken: boots by their earliest sample, inside a boot by
 /// sequence. Each key once. A sequence over 2^63 was never counted by anybody: it is left out.
 pub(super) fn arrange(samples: &[Sample]) -> Vec<&Sample> {

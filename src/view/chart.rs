@@ -10,7 +10,7 @@ use super::history::usual;
 use super::table;
 use super::units::cell;
 
-/// Lines between the axes.
+/// Lines between the axes, unless somebody wants more.
 const ROWS: usize = 8;
 /// Between two labels of the lower axis.
 const APART: usize = 12;
@@ -22,6 +22,28 @@ const STEPS: &[i64] = &[
     1_048_320,
 ];
 
+/// A chart, line by line, for whoever puts it together.
+#[derive(Clone, Debug)]
+pub struct Chart {
+    /// From the top: the value at the left, as wide as all of them, and the curve.
+    pub lines: Vec<ChartLine>,
+    /// The lower axis and its times, without what stands at the left.
+    pub axis: [String; 2],
+    /// How wide values are.
+    pub margin: usize,
+}
+
+/// A line of a [`Chart`].
+#[derive(Clone, Debug)]
+pub struct ChartLine {
+    /// The value, or nothing.
+    pub label: String,
+    /// The curve here; shorter than the chart is wide where nothing follows.
+    pub curve: String,
+    /// The mark that lies in this line, by its place in the list.
+    pub mark: Option<usize>,
+}
+
 /// The points of `[since, until)` as lines of at most `width` characters; ends with a line break. Ratios are drawn from 0
 /// to 100%, so that two hosts can be compared by eye. From the least to the greatest value of a point is a bar.
 #[must_use]
@@ -32,20 +54,53 @@ pub fn draw(
     until: DateTime<Utc>,
     width: usize,
 ) -> String {
+    let chart = lines(metric, points, (since, until), (width, ROWS), &[]);
+    let margin = chart.margin;
+    let mut out = String::new();
+    for ChartLine { label, curve, .. } in &chart.lines {
+        let mark = if label.is_empty() { '│' } else { '┤' };
+        let gap = " ".repeat(margin.saturating_sub(label.width()));
+        out.push_str(&format!("{gap}{label} {mark}{curve}\n"));
+    }
+    let gap = " ".repeat(margin + 1);
+    let [axis, times] = chart.axis;
+    out.push_str(&format!("{gap}└{axis}\n{gap} {times}\n"));
+    out
+}
+
+/// As [`draw`], with so many characters and lines, and values that are marked with a text at the left.
+#[must_use]
+pub fn lines(
+    metric: Option<&Metric>,
+    points: &[Point],
+    (since, until): (DateTime<Utc>, DateTime<Utc>),
+    (width, rows): (usize, usize),
+    marks: &[(f64, String)],
+) -> Chart {
+    let rows = rows.max(1);
     let label = |value: f64| table::text(&cell(metric, value));
-    let (low, high) = scale(metric, points);
-    let labels = [label(high), label(low + (high - low) / 2.0), label(low)];
-    let margin = labels.iter().map(|text| text.width()).max().unwrap_or(0) + 2;
-    let columns = width.saturating_sub(margin).max(8);
-    let mut canvas = Canvas::new(columns);
+    let (low, high) = scale(metric, points, marks);
+    let y = |value: f64| {
+        let share = ((value - low) / (high - low)).clamp(0.0, 1.0);
+        ((1.0 - share) * (rows * 4 - 1) as f64).round() as usize
+    };
+    let mark_of = |n: usize| marks.iter().position(|(value, _)| (low..=high).contains(value) && y(*value) / 4 == n);
+    let half = low + (high - low) / 2.0;
+    let text = |n: usize| match mark_of(n) {
+        Some(mark) => marks.get(mark).map(|(_, text)| text.clone()).unwrap_or_default(),
+        None if n == 0 => label(high),
+        None if n == rows / 2 && rows > 2 => label(half),
+        None if n + 1 == rows => label(low),
+        None => String::new(),
+    };
+    let labels: Vec<String> = (0..rows).map(text).collect();
+    let margin = labels.iter().map(|text| text.width()).max().unwrap_or(0);
+    let columns = width.saturating_sub(margin + 2).max(8);
+    let mut canvas = Canvas::new(columns, rows);
     let span = (until - since).as_seconds_f64().max(1.0);
     let x = |at: DateTime<Utc>| {
         let share = (at - since).as_seconds_f64() / span;
         (share * (columns * 2) as f64).clamp(0.0, (columns * 2 - 1) as f64) as usize
-    };
-    let y = |value: f64| {
-        let share = ((value - low) / (high - low)).clamp(0.0, 1.0);
-        ((1.0 - share) * (ROWS * 4 - 1) as f64).round() as usize
     };
     let longest = usual(points).as_seconds_f64() * GAP;
     let mut before: Option<&Point> = None;
@@ -56,28 +111,17 @@ pub fn draw(
         }
         before = Some(point);
     }
-    let mut out = String::new();
-    for (n, line) in canvas.lines().enumerate() {
-        let text = match n {
-            0 => &labels[0],
-            n if n == ROWS / 2 => &labels[1],
-            n if n == ROWS - 1 => &labels[2],
-            _ => "",
-        };
-        let mark = if text.is_empty() { '│' } else { '┤' };
-        let gap = " ".repeat((margin - 2).saturating_sub(text.width()));
-        out.push_str(&format!("{gap}{text} {mark}{line}\n"));
-    }
+    let drawn = canvas.lines().zip(labels).enumerate();
+    let lines = drawn.map(|(n, (curve, label))| ChartLine { label, curve, mark: mark_of(n) }).collect();
     let (axis, times) = axis(since, until, columns);
-    let gap = " ".repeat(margin - 1);
-    out.push_str(&format!("{gap}└{axis}\n{gap} {times}\n"));
-    out
+    Chart { lines, axis: [axis, times], margin }
 }
 
-/// From where to where the other axis goes.
-fn scale(metric: Option<&Metric>, points: &[Point]) -> (f64, f64) {
+/// From where to where the other axis goes. A mark that lies far above would press the curve flat.
+fn scale(metric: Option<&Metric>, points: &[Point], marks: &[(f64, String)]) -> (f64, f64) {
     let low = points.iter().map(|point| point.min).filter(|it| it.is_finite()).fold(0.0, f64::min);
     let high = points.iter().map(|point| point.max).filter(|it| it.is_finite()).fold(low, f64::max);
+    let high = marks.iter().map(|(value, _)| *value).filter(|value| *value <= high * 2.0).fold(high, f64::max);
     let ratio =
         metric.is_some_and(|metric| metric.unit == Unit::Ratio && table::text(&cell(Some(metric), 1.0)) == "100%");
     match high {
@@ -122,8 +166,8 @@ struct Canvas {
 }
 
 impl Canvas {
-    fn new(columns: usize) -> Self {
-        Self { columns, cells: vec![0; columns * ROWS] }
+    fn new(columns: usize, rows: usize) -> Self {
+        Self { columns, cells: vec![0; columns * rows] }
     }
 
     fn dot(&mut self, x: usize, y: usize) {

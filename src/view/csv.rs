@@ -13,9 +13,16 @@ pub fn render(page: &Page) -> String {
     let mut out = page.columns.iter().map(|column| column.name).collect::<Vec<_>>().join(",");
     out.push_str("\r\n");
     for row in &page.rows {
-        out.push_str(&row.iter().map(field).collect::<Vec<_>>().join(","));
-        out.push_str("\r\n");
+        out.push_str(&line(row));
     }
+    out
+}
+
+/// One row with its line end, for what is too long to be a page.
+#[must_use]
+pub fn line(row: &[Cell]) -> String {
+    let mut out = row.iter().map(field).collect::<Vec<_>>().join(",");
+    out.push_str("\r\n");
     out
 }
 

@@ -19,6 +19,7 @@ pub mod json;
 pub mod markdown;
 pub mod metrics;
 pub mod moment;
+pub mod screen;
 pub mod services;
 pub mod sort;
 pub mod status;

@@ -119,7 +119,7 @@ fn paint(cell: &Cell) -> Option<u8> {
 
 /// The beginning of a text that is at most `width` columns wide, with a mark where something is left out. What has no
 /// width (an accent) stays with the letter before it.
-fn cut(text: &str, width: usize) -> String {
+pub fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
     }

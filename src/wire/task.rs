@@ -31,6 +31,9 @@ pub struct Task {
     pub spool_bytes: u64,
     /// The probe ends itself after this many seconds, 1 to 3600.
     pub deadline_secs: u32,
+    /// Whether the processes that take most come with their command lines, which may hold secrets.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub command_lines: bool,
     /// Checks of this host's services, at most [`MAX_CHECKS`]; their secrets stand here and nowhere else.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "orders")]
     pub checks: Vec<Order>,
@@ -105,6 +108,7 @@ mod tests {
             pull_files: 64,
             spool_bytes: 4 << 20,
             deadline_secs: 20,
+            command_lines: false,
             checks: Vec::new(),
         }
     }
@@ -122,6 +126,18 @@ mod tests {
         assert_eq!(Task::decode(&more), Ok(task()));
         let other = task().encode().replace("\"v\":1", "\"v\":2");
         assert_eq!(Task::decode(&other), Err(WireError::Version { found: 2, known: 1 }));
+    }
+
+    /// What a collector and a probe of different age make of each other's tasks.
+    #[test]
+    fn command_lines_are_wanted_only_where_both_know_of_them() {
+        let wanted = Task { command_lines: true, ..task() };
+        assert_eq!(Task::decode(&wanted.encode()), Ok(wanted.clone()));
+        // An older collector says nothing of them, and nor does a newer one that does not want them.
+        assert!(!task().encode().contains("command_lines"));
+        // An older probe reads the same line without the field.
+        let older = wanted.encode().replace("\"command_lines\":true", "\"unheard_of\":true");
+        assert_eq!(Task::decode(&older), Ok(task()));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Real servers for the checks, each on free ports of its own, ended with its owner. None of the system's own is used.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -23,13 +24,30 @@ fn spawn(program: &str, args: &[&str]) -> Owned {
     Owned(command.spawn().unwrap_or_else(|error| panic!("{program}: {error}; install it with: make deps")))
 }
 
+/// A certificate for 30 days and its key in a folder, as cert.pem and key.pem; its fingerprint. `kind` as openssl has it.
+fn certificate(folder: &Path, kind: &[&str]) -> String {
+    let (key, certificate) = (folder.join("key.pem"), folder.join("cert.pem"));
+    let (key, certificate) = (key.to_str().unwrap(), certificate.to_str().unwrap());
+    let mut args = vec!["req", "-x509", "-nodes", "-subj", "/CN=localhost", "-days", "30"];
+    args.extend(["-keyout", key, "-out", certificate]);
+    args.extend(kind);
+    must("openssl", &args);
+    let shown = must("openssl", &["x509", "-noout", "-fingerprint", "-sha256", "-in", certificate]);
+    shown.trim().rsplit('=').next().unwrap().to_owned()
+}
+
+const RSA: &[&str] = &["-newkey", "rsa:2048"];
+const P256: &[&str] = &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
+
 fn answers(port: u16) -> bool {
     std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
 }
 
-/// A Redis with a password, on TCP and on a unix socket.
+/// A Redis with a password, on TCP, on TCP with TLS (P-256) and on a unix socket.
 pub struct Redis {
     pub port: u16,
+    pub tls_port: u16,
+    pub fingerprint: String,
     pub socket: PathBuf,
     pub password: &'static str,
     _server: Owned,
@@ -38,12 +56,21 @@ pub struct Redis {
 
 impl Redis {
     pub fn start(password: &'static str) -> Self {
+        Self::with(password, "")
+    }
+
+    /// With more lines of configuration.
+    pub fn with(password: &'static str, more: &str) -> Self {
         let folder = open_folder("redis");
-        let (port, socket) = (free_port(), folder.path().join("redis.sock"));
+        let (port, tls_port, socket) = (free_port(), free_port(), folder.path().join("redis.sock"));
+        let fingerprint = certificate(folder.path(), P256);
+        let place = folder.path().display();
         // The password is the server's own: it reads it from its file, as a real one does.
         let config = format!(
             "bind 127.0.0.1\nport {port}\nunixsocket {}\nunixsocketperm 700\nrequirepass {password}\nsave \"\"\ndir {}\n\
-             maxmemory 64mb\nmaxclients 100\nenable-debug-command local\n",
+             maxmemory 64mb\nmaxclients 100\nenable-debug-command local\n\
+             tls-port {tls_port}\ntls-cert-file {place}/cert.pem\ntls-key-file {place}/key.pem\n\
+             tls-ca-cert-file {place}/cert.pem\ntls-auth-clients no\n{more}",
             socket.display(),
             folder.path().display()
         );
@@ -51,8 +78,8 @@ impl Redis {
         fs::write(&file, config).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
         let server = spawn("redis-server", &[&file.display().to_string()]);
-        until("redis answers", START, || answers(port) && socket.exists());
-        Self { port, socket, password, _server: server, _folder: folder }
+        until("redis answers", START, || answers(port) && answers(tls_port) && socket.exists());
+        Self { port, tls_port, fingerprint, socket, password, _server: server, _folder: folder }
     }
 
     pub fn cli(&self, words: &[&str]) -> String {
@@ -69,6 +96,7 @@ pub struct Nginx {
     pub tls_port: u16,
     /// Speaks TLS 1.2 only.
     pub old_tls_port: u16,
+    pub fingerprint: String,
     pub socket: PathBuf,
     pub log: PathBuf,
     server: Owned,
@@ -80,12 +108,8 @@ impl Nginx {
         let folder = open_folder("nginx");
         let place = folder.path().display().to_string();
         let (port, tls_port, old_tls_port) = (free_port(), free_port(), free_port());
-        let key = format!("{place}/key.pem");
-        let certificate = format!("{place}/cert.pem");
-        let subject = ["-subj", "/CN=localhost", "-days", "30", "-nodes", "-newkey", "rsa:2048"];
-        let mut args = vec!["req", "-x509", "-keyout", &key, "-out", &certificate];
-        args.extend(subject);
-        must("openssl", &args);
+        let fingerprint = certificate(folder.path(), RSA);
+        let (key, certificate) = (format!("{place}/key.pem"), format!("{place}/cert.pem"));
         let config = format!(
             "pid {place}/pid;\nerror_log {place}/error.log;\ndaemon off;\nworker_processes 1;\nuser root;\n\
              events {{ worker_connections 64; }}\n\
@@ -117,6 +141,7 @@ impl Nginx {
             port,
             tls_port,
             old_tls_port,
+            fingerprint,
             socket: path.join("web.sock"),
             log: path.join("access.log"),
             server,
@@ -130,12 +155,22 @@ impl Nginx {
 
     /// Asks for a page, over connections of their own.
     pub fn ask(&self, page: &str, times: usize) {
-        use std::io::{Read, Write};
+        use std::io::Read;
         for _ in 0..times {
             let mut link = std::net::TcpStream::connect(("127.0.0.1", self.port)).unwrap();
             write!(link, "GET {page} HTTP/1.0\r\n\r\n").unwrap();
             link.read_to_string(&mut String::new()).unwrap();
         }
+    }
+
+    /// As [`Nginx::ask`], by a client that needs so long to say what it wants: the server's time of the request.
+    pub fn ask_slowly(&self, page: &str, pause: Duration) {
+        use std::io::Read;
+        let mut link = std::net::TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        write!(link, "GET {page} HTTP/1.0\r\n").unwrap();
+        std::thread::sleep(pause);
+        write!(link, "\r\n").unwrap();
+        link.read_to_string(&mut String::new()).unwrap();
     }
 
     /// As logrotate does: renamed, then the server opens a new one.
@@ -155,15 +190,22 @@ impl Drop for Nginx {
     }
 }
 
-/// A PostgreSQL cluster of the user postgres: SCRAM over TCP, peer over its socket, and one role with md5.
+/// A PostgreSQL cluster of the user postgres: SCRAM over TCP, peer over its socket, one role with md5, and one that is let
+/// in over TLS (RSA) only.
 pub struct Postgres {
     pub port: u16,
+    pub fingerprint: String,
     pub folder: tempfile::TempDir,
     server: Owned,
 }
 
 impl Postgres {
     pub fn start(password: &str) -> Self {
+        Self::with(password, "")
+    }
+
+    /// With more lines of configuration.
+    pub fn with(password: &str, more: &str) -> Self {
         let folder = open_folder("postgres");
         let place = folder.path().display().to_string();
         must("chown", &["postgres:", &place]);
@@ -171,9 +213,16 @@ impl Postgres {
         let initdb = bin.join("initdb").display().to_string();
         let data = format!("{place}/data");
         as_postgres(&[&initdb, "-D", &data, "--no-sync", "-A", "peer", "-E", "UTF8", "--locale=C"]);
-        let hba =
-            "local all all peer map=all\nhost all old 127.0.0.1/32 md5\nhost all all 127.0.0.1/32 scram-sha-256\n";
+        let fingerprint = certificate(folder.path(), RSA);
+        must("chown", &["postgres:", &format!("{place}/key.pem"), &format!("{place}/cert.pem")]);
+        must("chmod", &["0600", &format!("{place}/key.pem")]);
+        let hba = "local all all peer map=all\nhost all old 127.0.0.1/32 md5\nhostnossl all secure all reject\n\
+             host replication all 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
         fs::write(format!("{data}/pg_hba.conf"), hba).unwrap();
+        // Not on the command line, so that a test may change it.
+        let own = format!("ssl = on\nssl_cert_file = '{place}/cert.pem'\nssl_key_file = '{place}/key.pem'\n{more}");
+        let written = fs::OpenOptions::new().append(true).open(format!("{data}/postgresql.conf"));
+        written.unwrap().write_all(own.as_bytes()).unwrap();
         fs::write(format!("{data}/pg_ident.conf"), "all root postgres\nall postgres postgres\n").unwrap();
         let port = free_port();
         let server = bin.join("postgres").display().to_string();
@@ -200,10 +249,11 @@ impl Postgres {
             "track_io_timing=on",
         ];
         let server = spawn("setpriv", &args);
-        let cluster = Self { port, folder, server };
+        let cluster = Self { port, fingerprint, folder, server };
         until("postgres answers", START, || cluster.psql_said("postgres", "select 1").code == Some(0));
         cluster.psql("create database orders");
         cluster.psql(&format!("create role fleet login password '{password}' in role pg_monitor"));
+        cluster.psql(&format!("create role secure login password '{password}' in role pg_monitor"));
         cluster.psql("set password_encryption = 'md5'; create role old login password 'altespasswort'");
         cluster
     }
@@ -242,11 +292,55 @@ impl Postgres {
         must("psql", &args).trim().parse().unwrap()
     }
 
+    /// A standby that streams from this one; its replication slotless and its sockets its own.
+    pub fn standby(&self) -> Standby {
+        let folder = open_folder("standby");
+        let place = folder.path().display().to_string();
+        must("chown", &["postgres:", &place]);
+        let bin = Self::bin();
+        let copy = bin.join("pg_basebackup").display().to_string();
+        let (data, port) = (format!("{place}/data"), self.port.to_string());
+        let from =
+            ["-h", "127.0.0.1", "-p", &port, "-U", "postgres", "-D", &data, "-R", "--checkpoint=fast", "--no-sync"];
+        as_postgres(&[&[copy.as_str()], &from[..]].concat());
+        let port = free_port();
+        let server = bin.join("postgres").display().to_string();
+        let (port_arg, socket_arg) = (format!("port={port}"), format!("unix_socket_directories={place}"));
+        let own = ["-D", &data, "-c", "listen_addresses=127.0.0.1", "-c", &port_arg, "-c", &socket_arg];
+        let more = ["-c", "max_connections=20", "-c", "fsync=off"];
+        let user = ["--reuid=postgres", "--regid=postgres", "--clear-groups", &server];
+        let server = spawn("setpriv", &[&user[..], &own, &more].concat());
+        let standby = Standby { port, folder, server };
+        until("the standby answers", START, || standby.said("select 1").code == Some(0));
+        standby
+    }
+
     /// A session that sits in a transaction and holds a lock until it is dropped.
     pub fn blocker(&self, sql: &str) -> Owned {
         let (place, port) = (self.socket().display().to_string(), self.port.to_string());
         let args = ["-X", "-q", "-h", &place, "-p", &port, "-U", "postgres", "-d", "orders", "-c", sql];
         spawn("psql", &args)
+    }
+}
+
+/// A standby of a [`Postgres`], with its roles and its peers.
+pub struct Standby {
+    pub port: u16,
+    pub folder: tempfile::TempDir,
+    server: Owned,
+}
+
+impl Standby {
+    pub fn said(&self, sql: &str) -> super::run::Said {
+        let (place, port) = (self.folder.path().display().to_string(), self.port.to_string());
+        super::run::system("psql", &["-X", "-q", "-h", &place, "-p", &port, "-U", "postgres", "-c", sql])
+    }
+}
+
+impl Drop for Standby {
+    fn drop(&mut self) {
+        let _ = super::run::system("kill", &["-QUIT", &self.server.id().to_string()]);
+        until("the standby has ended", START, || self.server.0.try_wait().is_ok_and(|ended| ended.is_some()));
     }
 }
 

@@ -13,6 +13,11 @@ pub struct Terminal {
 impl Terminal {
     /// Starts a shell command in a folder; once it ends, its exit code is shown as `ENDED 0`.
     pub fn start(folder: &Path, home: &Path, command: &str) -> Self {
+        Self::sized(folder, home, command, (80, 60))
+    }
+
+    /// As [`Terminal::start`], with so many columns and rows.
+    pub fn sized(folder: &Path, home: &Path, command: &str, (columns, rows): (u16, u16)) -> Self {
         static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         // A socket's path has room for a hundred letters only.
@@ -20,7 +25,8 @@ impl Terminal {
         let terminal = Self { socket };
         // Ctrl-C is for the program, not for the shell around it.
         let script = format!("trap : INT; cd '{}'; {command}; echo ENDED $?; exec sleep 600", folder.display());
-        let mut tmux = terminal.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "60"]);
+        let (columns, rows) = (columns.to_string(), rows.to_string());
+        let mut tmux = terminal.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", &columns, "-y", &rows]);
         tmux.arg(script).env("HOME", home).env("LC_ALL", "C.UTF-8").env("SHELL", "/bin/sh");
         tmux.env_remove("TMUX").env_remove("FLEET_CONFIG").env_remove("XDG_CACHE_HOME").env_remove("SSH_AUTH_SOCK");
         let done = tmux.output().expect("tmux is needed; install it with: make deps");
@@ -53,8 +59,9 @@ impl Terminal {
         self.until(text, |screen| screen.contains(text));
     }
 
+    /// Waits until the screen is as somebody wants it.
     #[track_caller]
-    fn until(&self, what: &str, found: impl Fn(&str) -> bool) {
+    pub fn until(&self, what: &str, found: impl Fn(&str) -> bool) {
         let start = Instant::now();
         loop {
             let screen = self.screen();
@@ -72,6 +79,29 @@ impl Terminal {
             assert!(self.tmux(&["send-keys", "-l", line]).status().expect("tmux").success());
         }
         self.presses("Enter");
+    }
+
+    /// Gives the window another size, as somebody who pulls at its corner does.
+    pub fn resize(&self, columns: u16, rows: u16) {
+        let (columns, rows) = (columns.to_string(), rows.to_string());
+        assert!(self.tmux(&["resize-window", "-x", &columns, "-y", &rows]).status().expect("tmux").success());
+    }
+
+    /// The window goes away, as when a line breaks.
+    pub fn hangs_up(&self) {
+        let _ = self.tmux(&["kill-server"]).output();
+    }
+
+    /// Asks tmux, in its own words for formats: `#{cursor_flag}`.
+    pub fn told(&self, format: &str) -> String {
+        let done = self.tmux(&["display-message", "-p", format]).output().expect("tmux");
+        String::from_utf8_lossy(&done.stdout).trim().to_owned()
+    }
+
+    /// The screen with its colours, as sequences of a terminal.
+    pub fn colored(&self) -> String {
+        let done = self.tmux(&["capture-pane", "-p", "-e"]).output().expect("tmux");
+        String::from_utf8_lossy(&done.stdout).into_owned()
     }
 
     /// Presses a key: `C-c`, `C-d`.

@@ -54,6 +54,7 @@ pub fn visit_with(transport: Transport, probes: &Path, timeout: Duration) -> See
         pull_files: 64,
         spool_bytes: 16 << 20,
         deadline_secs: 20,
+        command_lines: false,
         checks: Vec::new(),
     };
     let job = Job {

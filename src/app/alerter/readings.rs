@@ -7,8 +7,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::app::past;
 use crate::model::alert::{Subject, Verdict};
-use crate::model::derive::{self, Derived, Formula, Totals, UPTIME};
-use crate::model::fleet::Row;
+use crate::model::derive::{self, BESIDE, Derived, Formula, Totals};
+use crate::model::fleet::{Grain, Row};
 use crate::model::pattern::matches;
 use crate::model::rule::{Condition, Role, RuleKind};
 use crate::model::sample::Sample;
@@ -103,7 +103,7 @@ impl Past {
     pub fn recall(&mut self, store: &dyn Store, host: &HostSpec, row: &Row) -> Result<()> {
         let Some(first) = row.samples.first() else { return Ok(()) };
         if !self.asked && !self.inputs.is_empty() {
-            let metrics: Vec<&str> = self.inputs.iter().copied().chain([UPTIME]).collect();
+            let metrics: Vec<&str> = self.inputs.iter().copied().chain(BESIDE).collect();
             let before = store.before(&host.name, &first.key, &metrics)?;
             self.last = before.map(|sample| Totals::of(&sample, &self.inputs));
         }
@@ -114,7 +114,7 @@ impl Past {
             }
             let span = TimeDelta::milliseconds((forecast::SPAN * 1000.0) as i64);
             let since = first.taken.checked_sub_signed(span).unwrap_or(first.taken);
-            let series = store.series(&host.name, left, since, first.taken)?.into_iter();
+            let series = store.series(&host.name, left, (since, first.taken), Grain::Whole)?.into_iter();
             let points = series.map(|series| {
                 let points = series.points.iter().map(|point| (seconds(point.at), point.mean));
                 (series.item, points.collect())

@@ -39,6 +39,7 @@ pub(super) fn spec(port: u16, addresses: &[&str]) -> FleetSpec {
     let metric = catalogue::find("filesystem.used").unwrap();
     let rule = RuleSpec { warning: Some(0.8), critical: Some(0.9), ..RuleSpec::new(metric, RuleKind::Above) };
     let host = |name: &str| HostSpec {
+        command_lines: false,
         name: name.into(),
         groups: Vec::new(),
         labels: BTreeMap::new(),
@@ -82,6 +83,7 @@ pub(super) fn spec(port: u16, addresses: &[&str]) -> FleetSpec {
         },
         silences: Vec::new(),
         consent_required: false,
+        web: crate::model::spec::WebSpec::default(),
     }
 }
 
@@ -467,6 +469,30 @@ fn a_filesystem_that_fills_up_is_told_before_it_is_full() {
     }
     go(&mut store, &spec, 925);
     assert_eq!((open(&store).len(), store.incidents(1).unwrap()[0].text.as_str()), (0, "/var will not be full soon"));
+}
+
+#[test]
+fn the_level_that_results_from_the_size_is_the_one_that_is_told() {
+    let spec = with_rule("filesystem.used", RuleKind::Above, |rule| {
+        (rule.warning, rule.critical, rule.scale) = (Some(0.8), Some(0.9), Some(0.8));
+    });
+    let mut store = empty();
+    let tib = 1024f64.powi(4);
+    for step in 0..4 {
+        let list = [
+            ("filesystem.size", "/srv", 20.0 * tib),
+            ("filesystem.used", "/srv", 0.97),
+            ("filesystem.size", "/new", 20.0 * tib),
+            ("filesystem.used", "/new", 0.94),
+            ("filesystem.used", "/old", 0.94),
+        ];
+        sample(&mut store, step * 5, "a", &list);
+    }
+    go(&mut store, &spec, 21);
+    // /old does not tell its size: its level is as written.
+    let told =
+        ["filesystem.used of /srv is 97 % (warning from 95 %)", "filesystem.used of /old is 94 % (critical from 90 %)"];
+    assert_eq!(open(&store), told);
 }
 
 #[test]

@@ -22,7 +22,7 @@ use crate::ssh::deploy;
 use crate::store::{Store, StoreError};
 
 mod aside;
-mod back_off;
+pub(super) mod back_off;
 mod dry;
 mod keeper;
 pub(super) mod plan;

@@ -107,6 +107,7 @@ pub fn job(
         spool_bytes: SPOOL_BYTES,
         // The dialer keeps the host's own time, which may be longer than what a probe accepts.
         deadline_secs: u32::try_from(spec.collector.timeout.as_secs()).unwrap_or(u32::MAX).clamp(1, MAX_DEADLINE),
+        command_lines: host.command_lines,
         checks: orders.of(host),
     };
     Ok(Job {

@@ -52,3 +52,21 @@ pub fn yes(question: &str, default: bool) -> Result<bool, Failure> {
         _ => Err("type y or n".to_owned()),
     })
 }
+
+/// An answer that the terminal does not show.
+///
+/// # Errors
+/// As [`once`], and where the terminal cannot be told to hide it.
+pub fn hidden(question: &str) -> Result<String, Failure> {
+    use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+    let broken = |error: rustix::io::Errno| Failure::new(Exit::Failed, format!("terminal: {error}"));
+    let stdin = std::io::stdin();
+    let before = tcgetattr(&stdin).map_err(broken)?;
+    let mut silent = before.clone();
+    silent.local_modes.remove(LocalModes::ECHO);
+    tcsetattr(&stdin, OptionalActions::Flush, &silent).map_err(broken)?;
+    let answer = once(question, "");
+    let back = tcsetattr(&stdin, OptionalActions::Now, &before).map_err(broken);
+    exit::complain("");
+    back.and(answer)
+}

@@ -10,11 +10,13 @@ use super::show::sentence;
 use crate::alert::words;
 use crate::app::context::{Common, open_store};
 use crate::app::exit::{self, Exit, Failure, Outcome};
+use crate::app::past;
 use crate::config::suggest;
 use crate::model::clean::clean;
 use crate::model::fleet::{Attempt, Outcome as Ended};
 use crate::model::level::Level;
 use crate::model::spec::HostSpec;
+use crate::rule;
 use crate::view::json;
 
 mod sentences;
@@ -61,6 +63,9 @@ pub fn run(common: &Common, args: Args) -> Outcome {
         if !wanted(&subject.rule) {
             continue;
         }
+        let beside = |metric: &str| past::newest(store.as_ref(), &host.name, metric, &subject.item, present.now);
+        let sized = rule.map(|rule| rule::sized(rule, beside));
+        let rule = sized.as_deref();
         let incident = state.incident.and_then(|id| present.world.incidents.get(&id));
         let mut sentences = sentences::judged(subject, state, rule, incident);
         let mut title = words::name(subject);

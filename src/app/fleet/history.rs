@@ -8,7 +8,7 @@ use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::app::{clock, past};
 use crate::config;
 use crate::model::catalogue;
-use crate::model::fleet::{Point, Series};
+use crate::model::fleet::{Grain, Point, Series};
 use crate::model::metric::{Kind, Metric};
 use crate::model::pattern;
 use crate::view::{chart, history, table, units};
@@ -51,7 +51,7 @@ pub fn run(common: &Common, args: Args) -> Outcome {
         return Err(Failure::new(Exit::Usage, "--since is not before --until; give an earlier one"));
     }
     let metric = catalogue::find(&args.metric);
-    let mut series = past::series(store.as_ref(), &args.host, &args.metric, since, until)?;
+    let mut series = past::series(store.as_ref(), &args.host, &args.metric, (since, until), Grain::Whole)?;
     if metric.is_none() && series.is_empty() {
         let known = catalogue::METRICS.iter().map(|metric| metric.name);
         let mend = config::did_you_mean(&args.metric, known, "see which there are: fleet metrics");

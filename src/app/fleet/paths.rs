@@ -1,12 +1,14 @@
 //! `fleet paths`: the files that are used, and why.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::show;
+use super::{schedule, show};
 use crate::app::collector::plan;
 use crate::app::context::Common;
 use crate::app::exit::{Exit, Failure, Outcome};
 use crate::config;
+use crate::model::spec::{ChannelSpec, Transport};
 use crate::view::{Cell, Column, Page, Place, column};
 
 /// Flags.
@@ -46,6 +48,32 @@ pub fn run(common: &Common, args: Args) -> Outcome {
     let why = if spec.collector.probe_dir.is_some() { "<collector probe-dir=>" } else { "beside this program" };
     let probes = plan::probe_folder(&spec.collector).ok().or_else(|| spec.collector.probe_dir.clone());
     row("probes", &probes.unwrap_or_else(|| PathBuf::from("probes")), why.to_owned());
+    let ssh = || {
+        spec.hosts.iter().filter_map(|host| match &host.transport {
+            Transport::Ssh(ssh) => Some(ssh),
+            Transport::Local => None,
+        })
+    };
+    for file in ssh().flat_map(|ssh| &ssh.key_files).collect::<BTreeSet<_>>() {
+        row("ssh key", file, "key-file= of <ssh>, a group or a host".to_owned());
+    }
+    for file in ssh().flat_map(|ssh| &ssh.known_hosts).collect::<BTreeSet<_>>() {
+        row("host keys", file, of("known-hosts= of <ssh>"));
+    }
+    for to in &spec.alerts.destinations {
+        if let ChannelSpec::Directory(path) = &to.channel {
+            row("mail", path, format!("<to name=\"{}\" directory=>", to.name));
+        }
+    }
+    if let Ok(us) = std::env::current_exe() {
+        for name in ["fleet", "fleet-collector", "fleet-alerter"] {
+            row("program", &us.with_file_name(name), "beside this program".to_owned());
+        }
+    }
+    for found in schedule::installed(&absolute(&file)) {
+        let cell = |text: &str| Cell::Text(text.to_owned());
+        rows.push(vec![cell("schedule"), Cell::Text(found), Cell::Flag(true), cell("starts the collector")]);
+    }
     show::page(common, args.format.format(), &Page { columns: COLUMNS, rows })
 }
 

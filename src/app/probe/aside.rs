@@ -9,7 +9,7 @@ use super::guard::Alarm;
 use super::spool;
 use crate::app::clock;
 use crate::app::exit::{Exit, Failure, Outcome};
-use crate::measure::{self, MAX_SMART_FILE, Root, Smart, Updates};
+use crate::measure::{self, Answers, MAX_ANSWERS_FILE, MAX_SMART_FILE, MAX_UPDATES_FILE, Root, Smart, Updates};
 
 /// The argument that makes the probe the other process.
 pub const REFRESH: &str = "--refresh";
@@ -17,8 +17,11 @@ pub const REFRESH: &str = "--refresh";
 pub const UPDATES: &str = "updates";
 /// The disks' last answers, in the spool.
 pub const SMART: &str = "smart";
-/// In seconds: two questions of a minute to the package manager, one and a half to the disks, and some.
-const DEADLINE: u64 = 240;
+/// The last answers to all else, in the spool.
+pub const ANSWERS: &str = "answers";
+/// In seconds: two questions of a minute to the package manager, one and a half to the disks, one
+/// and a half to all else, and some.
+const DEADLINE: u64 = 330;
 
 /// Starts the other process; where that fails, the next visit tries again.
 pub fn start(dir: &Path) {
@@ -40,6 +43,9 @@ pub fn refresh(root: &Root, dir: &Path) -> Outcome {
     if let Some(smart) = measure::ask_disks(root, last_smart(&dir).as_ref(), now) {
         spool::keep(&dir, SMART, &smart.bytes());
     }
+    if let Some(answers) = measure::ask_questions(root, last_answers(&dir).as_ref(), now) {
+        spool::keep(&dir, ANSWERS, &answers.bytes());
+    }
     if measure::updates_wait(root, last_updates(&dir).as_ref(), now)
         && let Some(updates) = measure::ask_for_updates(root, now)
     {
@@ -55,5 +61,10 @@ pub fn last_smart(dir: &Path) -> Option<Smart> {
 
 /// What the package manager said last.
 pub fn last_updates(dir: &Path) -> Option<Updates> {
-    Updates::parse(&spool::kept(dir, UPDATES, 256)?)
+    Updates::parse(&spool::kept(dir, UPDATES, MAX_UPDATES_FILE)?)
+}
+
+/// What was answered last to all else.
+pub fn last_answers(dir: &Path) -> Option<Answers> {
+    Answers::parse(&spool::kept(dir, ANSWERS, MAX_ANSWERS_FILE)?)
 }

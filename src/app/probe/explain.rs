@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use sha2::{Digest, Sha256};
 
 use super::show::{fault, wrapped};
-use crate::measure::{COLLECTORS, Measured};
+use crate::measure::{COLLECTORS, Measured, escaped};
 use crate::model::sample::{Fault, FaultKind};
 
 /// Who asks, and the program that would need the right.
@@ -32,7 +32,7 @@ pub fn digest(bytes: &[u8]) -> String {
 /// The whole text, at 80 columns.
 pub fn text(measured: &Measured, asker: &Asker) -> String {
     let mut text = format!("As {} (uid {}):\n\n", asker.user, asker.uid);
-    text.push_str("SECTION       MEASURED VALUES  WHAT\n");
+    text.push_str("SECTION           MEASURED VALUES  WHAT\n");
     for collector in COLLECTORS {
         let values = measured.sections.iter().find(|(name, _)| *name == collector.name).map_or(0, |(_, count)| *count);
         let lacks = faults_of(measured, collector.name).next().is_some();
@@ -41,10 +41,10 @@ pub fn text(measured: &Measured, asker: &Asker) -> String {
             (true, true) => "in part",
             (false, _) => "no",
         };
-        let _ = write!(text, "{:<14}{answer:<9}{values:>6}", collector.name);
+        let _ = write!(text, "{:<18}{answer:<9}{values:>6}", collector.name);
         let mut help = String::new();
-        wrapped(collector.help, &" ".repeat(31), &mut help);
-        text.push_str(help.get(29..).unwrap_or_default());
+        wrapped(collector.help, &" ".repeat(35), &mut help);
+        text.push_str(help.get(33..).unwrap_or_default());
     }
     for (title, wanted) in [
         ("Denied to this user", &[FaultKind::Denied][..]),
@@ -64,11 +64,12 @@ pub fn text(measured: &Measured, asker: &Asker) -> String {
     text
 }
 
-/// A section may name parts of itself: `memory.ecc`.
+/// A section may name parts of itself: `memory.ecc`. What is a section by its own is no part.
 fn faults_of<'a>(measured: &'a Measured, section: &'a str) -> impl Iterator<Item = &'a Fault> {
     measured.faults.iter().filter(move |fault| {
         let rest = fault.section.strip_prefix(section);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        let own = || COLLECTORS.iter().any(|collector| collector.name == fault.section);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.') && !own())
     })
 }
 
@@ -97,15 +98,6 @@ fn line_in(text: &str) -> Option<&str> {
 }
 
 fn sudoers(asker: &Asker) -> String {
-    let escaped = |word: &str| {
-        word.chars().fold(String::new(), |mut out, c| {
-            if matches!(c, ',' | ':' | '=' | '\\' | ' ' | '#' | '!' | '*' | '?' | '[' | ']' | '"') {
-                out.push('\\');
-            }
-            out.push(c);
-            out
-        })
-    };
     let program = escaped(&asker.program);
     let once = |mode: &str| format!("sha256:{} {program} {mode}", asker.digest);
     format!("{} ALL=(root) NOPASSWD: {}, {}", escaped(&asker.user), once("--print"), once("--json"))

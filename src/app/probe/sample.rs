@@ -6,7 +6,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::app::clock;
 use crate::check::{self, Done, Memory};
-use crate::measure::{self, Past, Processes, Root, Totals};
+use crate::measure::{self, Past, Processes, Restarts, Root, Totals};
 use crate::model::check::Order;
 use crate::model::clean::clean_bytes;
 use crate::model::sample::{Reading, Sample, SampleKey};
@@ -19,6 +19,8 @@ pub struct Taken {
     pub totals: Option<Totals>,
     /// What its processes had used by then.
     pub processes: Option<Processes>,
+    /// How often services were restarted by then.
+    pub restarts: Option<Restarts>,
     /// What checks want to remember.
     pub memory: Memory,
 }
@@ -42,6 +44,7 @@ pub fn measured(root: &Root) -> measure::Measured {
 /// Measures, checks beside it; what `past` holds is of the same boot, but for its time, which is set here.
 pub fn take(root: &Root, past: Past, sequence: u64, checks: Checks) -> Taken {
     let taken = clock::now();
+    let begin = Instant::now();
     let ordered = !checks.orders.is_empty();
     let until = Instant::now() + checks.time;
     let running = ordered.then(|| check::start(checks.orders, checks.memory, taken.timestamp(), until));
@@ -49,6 +52,8 @@ pub fn take(root: &Root, past: Past, sequence: u64, checks: Checks) -> Taken {
     let Done { readings, faults, memory } = running.map(check::Running::finish).unwrap_or_default();
     measured.readings.extend(readings);
     measured.faults.extend(faults);
+    let wall = (begin.elapsed().as_secs_f64() * 1e4).round() / 1e4;
+    measured.readings.push(Reading { metric: "probe.seconds".into(), item: String::new(), value: wall });
     #[allow(clippy::cast_precision_loss, reason = "seconds of this process are few")]
     let cpu = {
         let spent = clock_gettime(ClockId::ProcessCPUTime);
@@ -65,5 +70,6 @@ pub fn take(root: &Root, past: Past, sequence: u64, checks: Checks) -> Taken {
         facts: measured.facts,
         top: measured.top,
     };
-    Taken { sample, totals: measured.totals, processes: measured.processes, memory }
+    let measure::Measured { totals, processes, restarts, .. } = measured;
+    Taken { sample, totals, processes, restarts, memory }
 }

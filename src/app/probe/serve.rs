@@ -101,8 +101,8 @@ fn pull(root: &Root, dir: &Path, task: &Task, input: &mut impl BufRead, out: &mu
     let time = Duration::from_secs(u64::from(task.deadline_secs)).saturating_sub(RESERVE).max(LEAST);
     let memory = own.as_ref().map(Spool::memory).unwrap_or_default();
     let checks = Checks { orders: task.checks.clone(), memory, time };
-    let fresh =
-        measure_into(root, own.as_ref(), (Some(&task.nonce), &task.recipients), task.spool_bytes, checks, false)?;
+    let recipients = (Some(task.nonce.as_str()), &task.recipients[..]);
+    let fresh = measure_into(root, own.as_ref(), recipients, task.spool_bytes, checks, task.command_lines)?;
     // A spool that cannot be opened on a full or read-only disk keeps what it has; the new sample goes without it.
     let mut spools: Vec<Spool> = own.into_iter().collect();
     spools.extend(places::elsewhere(dir));
@@ -173,6 +173,9 @@ fn measure_into(
     if let Some(totals) = &taken.totals {
         state.keep(totals);
     }
+    if let Some(restarts) = taken.restarts {
+        state.restarts = restarts;
+    }
     let mut sample = taken.sample;
     let name = format!("{}-{:010}.age", boot.get(..8).unwrap_or("00000000"), state.sequence);
     let sealed = sealed(nonce, &sample, recipients)?;
@@ -204,10 +207,15 @@ fn remembered(root: &Root, spool: &Spool, totals: Option<Totals>, state: &State,
     let processes = totals.as_ref().and_then(|_| spool.kept(PROCESSES, MAX_PROCESSES_FILE));
     let processes = processes.and_then(|bytes| Processes::parse(&bytes));
     let (updates, smart) = (spool.aside(aside::last_updates), spool.aside(aside::last_smart));
+    let answers = spool.aside(aside::last_answers);
     let now = crate::app::clock::now().timestamp();
     let old = !updates.as_ref().is_some_and(|updates| updates.is_fresh(now))
-        || measure::disks_wait(root, smart.as_ref(), now);
-    (Past { totals, processes, updates, smart, ..Past::default() }, state.is_visited_again(uptime) && old)
+        || measure::disks_wait(root, smart.as_ref(), now)
+        || measure::questions_wait(root, answers.as_ref(), now);
+    (
+        Past { totals, processes, restarts: state.restarts.clone(), updates, smart, answers, ..Past::default() },
+        state.is_visited_again(uptime) && old,
+    )
 }
 
 fn sealed(nonce: Option<&str>, sample: &Sample, recipients: &[String]) -> Result<Vec<u8>, Fail> {

@@ -19,8 +19,8 @@ use crate::wire::frame::is_file_name;
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 /// A sealed file is its plain text and at most 5 KiB.
 const MAX_SEALED: u64 = MAX_FILE as u64 + 5 * 1024;
-/// 256 processors, three numbers of at most twenty digits each, and the rest.
-const MAX_STATE: u64 = 32 * 1024;
+/// 256 processors, three numbers of at most twenty digits each, restarts of 32 services, and the rest.
+const MAX_STATE: u64 = 256 * 1024;
 const TEMPORARY: &str = ".new";
 /// Where checks remember.
 const MEMORY: &str = "checks";

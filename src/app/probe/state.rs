@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::measure::Totals;
+use crate::measure::{Restarts, Totals};
 
 /// The file `state` of a spool.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,8 @@ pub struct State {
     at_millis: u64,
     /// Number, ticks used and all ticks of each core.
     cores: Vec<[u64; 3]>,
+    /// How often services were restarted by earlier samples.
+    pub restarts: Restarts,
 }
 
 impl State {
@@ -46,6 +48,7 @@ impl State {
         self.boot = boot.to_owned();
         self.sequence = age;
         self.at_millis = 0;
+        self.restarts = Restarts::default();
         None
     }
 

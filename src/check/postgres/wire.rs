@@ -29,6 +29,19 @@ pub(super) struct Message {
     pub body: Vec<u8>,
 }
 
+/// Asks whether TLS may follow. One byte is read and no more: what an intruder put behind it in clear is no TLS.
+pub(super) fn ask_for_tls(link: &mut (impl Read + Write)) -> io::Result<bool> {
+    link.write_all(&[0, 0, 0, 8, 4, 210, 22, 47])?;
+    let mut answer = [0];
+    link.read_exact(&mut answer)?;
+    match &answer {
+        b"S" => Ok(true),
+        // Refused, or by a server that does not know the question.
+        b"N" | b"E" => Ok(false),
+        _ => Err(io::Error::new(ErrorKind::InvalidData, "the answer is no PostgreSQL")),
+    }
+}
+
 impl<'a, L: Read + Write> Session<'a, L> {
     /// Starts a session and logs in.
     pub fn begin(

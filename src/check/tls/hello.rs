@@ -2,10 +2,13 @@
 
 use std::io::{self, ErrorKind};
 
+use super::keys::Share;
+
 pub(super) const SERVER_HELLO: u8 = 2;
 pub(super) const TICKET: u8 = 4;
 pub(super) const CERTIFICATE: u8 = 11;
 pub(super) const CERTIFICATE_REQUEST: u8 = 13;
+pub(super) const CERTIFICATE_VERIFY: u8 = 15;
 pub(super) const SERVER_HELLO_DONE: u8 = 14;
 pub(super) const FINISHED: u8 = 20;
 
@@ -16,8 +19,11 @@ const SUITE: [u8; 2] = [0x13, 0x01];
 /// Suites of TLS 1.2, only so that a server of that age shows its certificate.
 const OLDER_SUITES: [u8; 16] =
     [0xc0, 0x2b, 0xc0, 0x2f, 0xc0, 0x2c, 0xc0, 0x30, 0xcc, 0xa9, 0xcc, 0xa8, 0x00, 0x9c, 0x00, 0x9d];
-const SIGNATURES: [u8; 18] = [4, 3, 5, 3, 6, 3, 8, 4, 8, 5, 8, 6, 8, 7, 4, 1, 5, 1];
+/// Ways of signing, first those that [`super::pin`] can tell; 4 1 is of certificates only.
+const SIGNATURES: [u8; 18] = [4, 3, 8, 4, 4, 1, 5, 3, 6, 3, 8, 5, 8, 6, 8, 7, 5, 1];
+const TOLD: usize = 6;
 const X25519: [u8; 2] = [0, 0x1d];
+const SECP256R1: [u8; 2] = [0, 0x17];
 
 /// A text with its length before it, in as many bytes as are usual there.
 fn sized<const N: usize>(body: &[u8]) -> Vec<u8> {
@@ -29,20 +35,21 @@ fn extension(kind: u8, body: &[u8]) -> Vec<u8> {
     [&[0, kind], &sized::<2>(body)[..]].concat()
 }
 
-/// The client's hello.
-pub(super) fn client(random: &[u8], session: &[u8], public: &[u8; 32], name: &str) -> Vec<u8> {
+/// The client's hello; `told`: the server signs so that it can be told whether it holds its key.
+pub(super) fn client(random: &[u8], session: &[u8], shares: &([u8; 32], Vec<u8>), name: &str, told: bool) -> Vec<u8> {
     let mut extensions = Vec::new();
     // An address is no name.
     if name.parse::<std::net::IpAddr>().is_err() && !name.is_empty() {
         let entry = [&[0], &sized::<2>(name.as_bytes())[..]].concat();
         extensions.extend(extension(0, &sized::<2>(&entry)));
     }
-    extensions.extend(extension(10, &sized::<2>(&X25519)));
+    extensions.extend(extension(10, &sized::<2>(&[X25519, SECP256R1].concat())));
     extensions.extend(extension(11, &[1, 0]));
-    extensions.extend(extension(13, &sized::<2>(&SIGNATURES)));
+    let signatures = if told { &SIGNATURES[..TOLD] } else { &SIGNATURES };
+    extensions.extend(extension(13, &sized::<2>(signatures)));
     extensions.extend(extension(43, &[4, 3, 4, 3, 3]));
-    let share = [&X25519[..], &sized::<2>(public)].concat();
-    extensions.extend(extension(51, &sized::<2>(&share)));
+    let shares = [&X25519[..], &sized::<2>(&shares.0), &SECP256R1, &sized::<2>(&shares.1)].concat();
+    extensions.extend(extension(51, &sized::<2>(&shares)));
     let suites = sized::<2>(&[&SUITE[..], &OLDER_SUITES].concat());
     let body = [&[3, 3], random, &sized::<1>(session)[..], &suites, &[1, 0], &sized::<2>(&extensions)].concat();
     [&[1], &sized::<3>(&body)[..]].concat()
@@ -51,7 +58,7 @@ pub(super) fn client(random: &[u8], session: &[u8], public: &[u8; 32], name: &st
 /// What a server's hello says.
 pub(super) enum Hello {
     /// TLS 1.3 with what we speak; the server's key.
-    New { share: [u8; 32] },
+    New { share: Share },
     /// TLS 1.2 or older.
     Older,
     /// TLS 1.3 otherwise.
@@ -93,7 +100,15 @@ impl Hello {
             match kind {
                 43 => newer = body == [3, 4],
                 // A server that asks for another try names a group and gives no key.
-                51 if body.get(..2)? == X25519 && body.len() == 36 => share = body.get(4..)?.try_into().ok(),
+                51 => {
+                    let mut body = Reader(body);
+                    let group = body.take(2)?;
+                    share = match body.sized(2) {
+                        Some(key) if group == X25519 => key.try_into().ok().map(Share::Curve),
+                        Some(key) if group == SECP256R1 => Some(Share::P256(key.to_vec())),
+                        _ => None,
+                    };
+                }
                 _ => {}
             }
         }
@@ -113,6 +128,13 @@ pub(super) fn certificate(message: &[u8], newer: bool) -> Option<Vec<u8>> {
     }
     let mut list = Reader(body.sized(3)?);
     list.sized(3).map(<[u8]>::to_vec)
+}
+
+/// How the server signs its part of the handshake, and the signature.
+pub(super) fn signature(message: &[u8]) -> Option<([u8; 2], &[u8])> {
+    let mut body = Reader(message.get(4..)?);
+    let scheme = body.take(2)?.try_into().ok()?;
+    body.sized(2).map(|signature| (scheme, signature))
 }
 
 /// Puts messages together that may come in several records, or several in one.
@@ -165,14 +187,16 @@ mod tests {
 
     #[test]
     fn an_address_is_no_name() {
-        let asks = |name: &str| client(&[0; 32], &[0; 32], &[0; 32], name).windows(8).any(|part| part == b"shop.lan");
+        let asks = |name: &str| {
+            client(&[0; 32], &[0; 32], &([0; 32], vec![4; 65]), name, false).windows(8).any(|part| part == b"shop.lan")
+        };
         assert!(asks("shop.lan") && !asks("127.0.0.1"));
     }
 
     proptest::proptest! {
         #[test]
         fn any_message_is_read(message: Vec<u8>) {
-            let _ = (Hello::parse(&message), certificate(&message, true), certificate(&message, false));
+            let _ = (Hello::parse(&message), certificate(&message, true), certificate(&message, false), signature(&message));
         }
     }
 }

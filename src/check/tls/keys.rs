@@ -4,22 +4,54 @@ use std::io::{self, ErrorKind};
 
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes128Gcm, Nonce};
+use p256::elliptic_curve::sec1::ToEncodedPoint;
 use sha2::{Digest, Sha256};
 use x25519_dalek::{PublicKey, StaticSecret};
 
 use super::super::mac::mac;
 
-/// Our secret and what the server is shown of it; from 32 random bytes.
-pub(super) fn pair(random: &[u8]) -> (StaticSecret, [u8; 32]) {
-    let secret = StaticSecret::from(<[u8; 32]>::try_from(random).unwrap_or_default());
-    let public = PublicKey::from(&secret).to_bytes();
-    (secret, public)
+/// Our secrets for either group that a server may choose: X25519 is what most prefer, P-256 is all that PostgreSQL up to
+/// 17 offers.
+pub(super) struct Secrets {
+    curve: StaticSecret,
+    p256: p256::SecretKey,
 }
 
-/// The shared secret; none where the other's key gives everybody the same.
-pub(super) fn agree(secret: &StaticSecret, share: [u8; 32]) -> Option<[u8; 32]> {
-    let shared = secret.diffie_hellman(&PublicKey::from(share));
-    shared.was_contributory().then(|| shared.to_bytes())
+/// What the server answers with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Share {
+    Curve([u8; 32]),
+    P256(Vec<u8>),
+}
+
+impl Secrets {
+    /// From 64 random bytes; `None` for such as are no key of P-256: one draw in four billion.
+    pub fn new(random: &[u8; 64]) -> Option<Self> {
+        let (one, other) = random.split_at(32);
+        let curve = StaticSecret::from(<[u8; 32]>::try_from(one).ok()?);
+        Some(Self { curve, p256: p256::SecretKey::from_slice(other).ok()? })
+    }
+
+    /// What the server is shown of them.
+    pub fn shares(&self) -> ([u8; 32], Vec<u8>) {
+        let point = self.p256.public_key().to_encoded_point(false);
+        (PublicKey::from(&self.curve).to_bytes(), point.as_bytes().to_vec())
+    }
+
+    /// The shared secret; none where the other's key is no key, or gives everybody the same.
+    pub fn agree(&self, share: &Share) -> Option<[u8; 32]> {
+        match share {
+            Share::Curve(key) => {
+                let shared = self.curve.diffie_hellman(&PublicKey::from(*key));
+                shared.was_contributory().then(|| shared.to_bytes())
+            }
+            Share::P256(point) => {
+                let key = p256::PublicKey::from_sec1_bytes(point).ok()?;
+                let shared = p256::ecdh::diffie_hellman(self.p256.to_nonzero_scalar(), key.as_affine());
+                Some((*shared.raw_secret_bytes()).into())
+            }
+        }
+    }
 }
 
 /// HKDF-Expand-Label, at most 32 bytes, so that one round is all.
@@ -152,6 +184,22 @@ mod tests {
 
     #[test]
     fn a_worthless_key_is_refused() {
-        assert_eq!(agree(&pair(&[9; 32]).0, [0; 32]), None);
+        let ours = Secrets::new(&[9; 64]).unwrap();
+        assert_eq!(ours.agree(&Share::Curve([0; 32])), None);
+        let off = [&[4][..], &[7; 64]].concat();
+        for point in [&[][..], &[0], &[4; 64], &off] {
+            assert_eq!(ours.agree(&Share::P256(point.to_vec())), None);
+        }
+    }
+
+    #[test]
+    fn both_sides_come_to_the_same_secret_in_either_group() {
+        let (ours, theirs) = (Secrets::new(&[9; 64]).unwrap(), Secrets::new(&[7; 64]).unwrap());
+        let ((our_curve, our_point), (their_curve, their_point)) = (ours.shares(), theirs.shares());
+        let curve = ours.agree(&Share::Curve(their_curve)).unwrap();
+        assert_eq!(theirs.agree(&Share::Curve(our_curve)), Some(curve));
+        let p256 = ours.agree(&Share::P256(their_point)).unwrap();
+        assert_eq!(theirs.agree(&Share::P256(our_point)), Some(p256));
+        assert_ne!(curve, p256);
     }
 }

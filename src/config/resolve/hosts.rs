@@ -27,13 +27,14 @@ pub(super) struct Around {
     groups: Vec<String>,
     labels: BTreeMap<String, Typed<String>>,
     ssh: Ssh,
+    command_lines: Option<Typed<bool>>,
     stack: Stack,
     services: Services,
 }
 
 impl Around {
-    pub fn top(ssh: Ssh, stack: Stack, services: Services) -> Self {
-        Self { groups: Vec::new(), labels: BTreeMap::new(), ssh, stack, services }
+    pub fn top(ssh: Ssh, command_lines: Option<Typed<bool>>, stack: Stack, services: Services) -> Self {
+        Self { groups: Vec::new(), labels: BTreeMap::new(), ssh, command_lines, stack, services }
     }
 }
 
@@ -134,6 +135,7 @@ impl<'a> Walk<'a> {
             groups,
             labels: self.labels(node, &around.labels),
             ssh,
+            command_lines: raw::command_lines(node, self.report).or_else(|| around.command_lines.clone()),
             stack: around.stack.with(&rules),
             services: around.services.with(&near_services),
         };
@@ -188,6 +190,8 @@ impl<'a> Walk<'a> {
             names if names.is_empty() => wrong("parent= is empty", "name a host or remove it"),
             names => Ok(names),
         });
+        let command_lines = raw::command_lines(node, self.report).or_else(|| around.command_lines.clone());
+        let command_lines = command_lines.unwrap_or_else(|| Typed::built_in(false));
         let Some((name_at, pairs)) = self.names(node, &reach) else { return };
         let origin = self.report.origin(node.at);
         for (name, address) in pairs {
@@ -223,6 +227,8 @@ impl<'a> Walk<'a> {
                 let value = format!("{key}={}", typed.value);
                 shown.push(connection::shown("label", value, typed.at, self.report));
             }
+            let value = command_lines.value.to_string();
+            shown.push(connection::shown("command-lines", value, command_lines.at, self.report));
             self.origins.insert(name.clone(), shown);
             self.hosts.push(HostSpec {
                 name,
@@ -230,6 +236,7 @@ impl<'a> Walk<'a> {
                 labels: labels.iter().map(|(key, typed)| (key.clone(), typed.value.clone())).collect(),
                 transport,
                 parents: parents.as_ref().map(|typed| typed.value.clone()).unwrap_or_default(),
+                command_lines: command_lines.value,
                 rules: rules.clone(),
                 services: services.clone(),
                 origin: origin.clone(),

@@ -9,11 +9,14 @@ mod jumps;
 mod rules;
 mod services;
 mod silences;
+mod web;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::report::Report;
+pub(super) use web::address;
+
+use super::report::{At, Report};
 use super::services::services as typed_services;
 use super::tree::Node;
 use super::ssh_config::SshConfig;
@@ -32,6 +35,7 @@ pub(super) fn resolve(main: &Path, nodes: &[Node], report: &mut Report) -> Loade
     let mut typed = defaults.map(|node| raw::rules(node, report)).unwrap_or_default();
     let (everywhere, more) = defaults.map(|node| typed_services(node, report)).unwrap_or_default();
     typed.extend(more);
+    let command_lines = defaults.and_then(|node| raw::command_lines(node, report));
     let services = services::Services::default().with(&everywhere);
     let shipped = rules::Stack::default().with(&super::defaults::rules(collector.interval));
     let stack = shipped.with(&typed);
@@ -39,12 +43,20 @@ pub(super) fn resolve(main: &Path, nodes: &[Node], report: &mut Report) -> Loade
     let _ = stack.finish(report);
     let ssh = raw::only(nodes, "ssh", report).map(|node| raw::Ssh::read(node, report)).unwrap_or_default();
     let mut walk = hosts::Walk::new(folder, SshConfig::new(&collector.state_dir), collector.timeout, report);
-    walk.children(nodes, &hosts::Around::top(ssh, stack, services));
-    let hosts::Found { hosts, groups, origins } = walk.done();
+    walk.children(nodes, &hosts::Around::top(ssh, command_lines, stack, services));
+    let hosts::Found { hosts, groups, mut origins } = walk.done();
+    let node = raw::only(nodes, "collector", &mut Report::default());
+    let swept = [("interval", collector.interval), ("timeout", collector.timeout)].map(|(name, value)| {
+        let at = node.and_then(|node| node.attr(name)).map_or(At::BUILT_IN, |attr| attr.value_at);
+        connection::shown(name, super::show_duration(value), at, report)
+    });
+    origins.values_mut().for_each(|shown| shown.extend(swept.iter().cloned()));
     let alerts = alerts::alerts(raw::only(nodes, "alerts", report), &hosts, &groups, report);
     let silences = nodes.iter().filter(|node| node.name == "silence");
     let silences = silences.filter_map(|node| silences::silence(node, &hosts, &groups, report)).collect();
-    let spec = FleetSpec { file: main.to_owned(), collector, keys, store, hosts, alerts, silences, consent_required };
+    let web = web::web(raw::only(nodes, "web", report), report);
+    let spec =
+        FleetSpec { file: main.to_owned(), collector, keys, store, hosts, alerts, silences, consent_required, web };
     Loaded { spec, origins, files: report.files().map(Path::to_owned).collect(), warnings: None }
 }
 

@@ -74,6 +74,7 @@ impl Stack {
                 nearer(&mut far.raise, &rule.raise);
                 nearer(&mut far.of, &rule.of);
                 nearer(&mut far.fall, &rule.fall);
+                nearer(&mut far.scale, &rule.scale);
                 for (far, near) in far.conditions.iter_mut().zip(&rule.conditions) {
                     nearer(far, near);
                 }
@@ -104,6 +105,7 @@ impl Stack {
             farther(&mut rule.raise, &general.raise);
             farther(&mut rule.of, &general.of);
             farther(&mut rule.fall, &general.fall);
+            farther(&mut rule.scale, &general.scale);
             for (near, far) in rule.conditions.iter_mut().zip(&general.conditions) {
                 farther(near, far);
             }
@@ -135,6 +137,9 @@ impl Stack {
 fn meant(mut rule: Rule) -> Rule {
     let typed = |level: &Option<Typed<f64>>| level.as_ref().is_some_and(|level| !level.at.is_built_in());
     let (any, critical) = (typed(&rule.warning) || typed(&rule.critical), typed(&rule.critical));
+    if any && rule.scale.as_ref().is_some_and(|scale| scale.at.is_built_in()) {
+        rule.scale = None;
+    }
     for (place, (_, role)) in rule.conditions.iter_mut().zip(CONDITIONS) {
         let ships = place.as_ref().is_some_and(|condition| condition.at.is_built_in());
         let over = (role == Role::And && any) || (role == Role::AndCritical && critical);
@@ -169,6 +174,7 @@ fn spec(rule: &Rule, report: &Report) -> RuleSpec {
     note("not-item", rule.not_items.as_ref().map(|typed| typed.at));
     note("raise", rule.raise.as_ref().map(|typed| typed.at));
     note("of", rule.of.as_ref().map(|typed| typed.at));
+    note("scale", rule.scale.as_ref().map(|typed| typed.at));
     note("fall", rule.fall.as_ref().map(|typed| typed.at));
     for (typed, (name, _)) in rule.conditions.iter().zip(CONDITIONS) {
         note(name, typed.as_ref().map(|typed| typed.at));
@@ -185,6 +191,7 @@ fn spec(rule: &Rule, report: &Report) -> RuleSpec {
         raise: raise.unwrap_or(2),
         of: rule.of.as_ref().map_or_else(|| raise.unwrap_or(2).max(3), |typed| typed.value),
         fall: rule.fall.as_ref().map_or(2, |typed| typed.value),
+        scale: value(&rule.scale).filter(|scale| *scale < 1.0),
         conditions: rule.conditions.iter().flatten().filter_map(|typed| typed.value.clone()).collect(),
         origins,
         ..RuleSpec::new(rule.metric, rule.kind)

@@ -21,27 +21,35 @@ pub(super) enum Trees {
     /// One tree for all.
     V2(Folder),
     /// One for each controller; what is not mounted is not measured.
-    V1 { memory: Option<Folder>, cpu: Option<Folder>, cpuacct: Option<Folder>, pids: Option<Folder> },
+    V1 {
+        memory: Option<Folder>,
+        cpu: Option<Folder>,
+        cpuacct: Option<Folder>,
+        pids: Option<Folder>,
+        blkio: Option<Folder>,
+    },
 }
 
 impl Trees {
     pub(super) fn open(root: &Root) -> Option<Self> {
         let base = Folder::open(root, "/sys/fs/cgroup").ok()?;
-        if base.text("cgroup.controllers").is_some() {
+        // The file is empty where all controllers are in the trees of v1.
+        if base.stat(b"cgroup.controllers").is_ok() {
             return Some(Self::V2(base));
         }
         // Controllers share a tree under both names, `cpu,cpuacct`, and systemd links each to it.
         let tree = |name: &str| base.folder(name.as_bytes()).ok();
         let (memory, cpu, cpuacct, pids) = (tree("memory"), tree("cpu"), tree("cpuacct"), tree("pids"));
+        let blkio = tree("blkio");
         let any = memory.is_some() || cpu.is_some() || cpuacct.is_some() || pids.is_some();
-        any.then_some(Self::V1 { memory, cpu, cpuacct, pids })
+        any.then_some(Self::V1 { memory, cpu, cpuacct, pids, blkio })
     }
 
     /// The tree whose folders are the groups.
     fn walked(&self) -> Option<&Folder> {
         match self {
             Self::V2(tree) => Some(tree),
-            Self::V1 { memory, cpu, cpuacct, pids } => {
+            Self::V1 { memory, cpu, cpuacct, pids, .. } => {
                 memory.as_ref().or(cpu.as_ref()).or(cpuacct.as_ref()).or(pids.as_ref())
             }
         }
@@ -65,8 +73,8 @@ pub(super) fn collect(root: &Root, out: &mut Out) {
     for group in &groups {
         match trees {
             Trees::V2(tree) => values::v2(tree, group, out),
-            Trees::V1 { memory, cpu, cpuacct, pids } => {
-                values::v1([memory, cpu, cpuacct, pids].map(Option::as_ref), group, out);
+            Trees::V1 { memory, cpu, cpuacct, pids, blkio } => {
+                values::v1([memory, cpu, cpuacct, pids, blkio].map(Option::as_ref), group, out);
             }
         }
     }

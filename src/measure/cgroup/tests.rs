@@ -55,6 +55,12 @@ fn slices_services_and_containers_of_the_second_version() {
         ("cgroup.cpu.seconds", 861.0),
         ("cgroup.tasks", 214.0),
         ("cgroup.pressure", 0.025),
+        ("cgroup.pressure.io", 0.06),
+        ("cgroup.pressure.cpu", 0.09),
+        ("cgroup.read.bytes", 9192.0),
+        ("cgroup.written.bytes", 4596.0),
+        ("cgroup.reads", 5.0),
+        ("cgroup.writes", 5.0),
     ];
     assert_eq!(of(&got, "system.slice"), named(&system));
     assert_eq!((of(&got, "docker").len(), of(&got, "podman")), (1, named(&[("container.count", 1.0)])));
@@ -71,6 +77,10 @@ fn the_trees_of_the_first_version() {
         ("cgroup.cpu.seconds", 7.25),
         ("cgroup.cpu.throttled.seconds", 1.5),
         ("cgroup.tasks", 9.0),
+        ("cgroup.read.bytes", 1_114_112.0),
+        ("cgroup.written.bytes", 4096.0),
+        ("cgroup.reads", 29.0),
+        ("cgroup.writes", 1.0),
     ];
     assert_eq!(of(&got, "docker/0123456789ab"), named(&docker));
     let cron = [("cgroup.memory", 1_048_576.0), ("cgroup.memory.used", 0.1), ("cgroup.oom-kills", 2.0)];

@@ -14,6 +14,7 @@ pub use known::Processes;
 use scan::Place;
 pub(super) use scan::Scan;
 pub(super) use top::finish;
+pub(super) use who::unit as unit_of;
 
 use super::out::Out;
 use super::root::Root;

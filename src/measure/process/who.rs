@@ -17,7 +17,7 @@ pub(super) fn user(passwd: &[u8], uid: u32) -> String {
 }
 
 /// The unit, container or slice of /proc/PID/cgroup, in few words: `nginx.service`, `docker-0123456789ab`.
-pub(super) fn unit(cgroup: &[u8]) -> String {
+pub(in super::super) fn unit(cgroup: &[u8]) -> String {
     // The unified tree, else systemd's own, else whatever says more than the root.
     let path = |want: &dyn Fn(&str) -> bool| {
         lines(cgroup).find_map(|line| {

@@ -7,18 +7,34 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::series::{Gathered, UPTIME, boot_hours};
-use super::shape::{Hour, arrange, before, event_ms, fact_changes, first_hour, ms, only, time};
-use super::{Backend, Result, Store, StoreError};
+use super::shape::{HOUR_MS, Hour, arrange, before, event_ms, fact_changes, first_hour, ms, only, rolled_until, time};
+use super::{Backend, Place, Result, Span, Store, StoreError};
 use crate::model::alert::{Ack, Evaluation, Event, Incident, Mail, MailState, Pause, Plan, RuleState, Subject, Told};
-use crate::model::fleet::{Attempt, Consent, Heartbeat, HostFact, HostNow, Pruned, Row, Series, Sweep};
+use crate::model::fleet::{Attempt, Consent, Grain, Heartbeat, HostFact, HostNow, Point, Pruned, Row, Series, Sweep};
 use crate::model::level::Level;
 use crate::model::sample::{Fact, Process, Sample, SampleKey};
 use crate::model::silence::{Silence, When};
 
+mod export;
 mod upkeep;
 
 /// The backend `memory:`; each opening is a store of its own.
-pub const BACKEND: Backend = Backend { name: "memory", open: |_| Ok(Box::new(Memory::default())), release: |_| false };
+pub const BACKEND: Backend = Backend {
+    name: "memory",
+    open: |_| Ok(Box::new(Memory::default())),
+    open_reading: |_| Ok(Box::new(Memory::default())),
+    release: |_| false,
+    begun: |_| true,
+    condition: |_| Err(nothing()),
+    faults: |_| Err(nothing()),
+    query: |_, _| Err(nothing()),
+};
+
+/// What can be said of a store that ended with the program that filled it.
+fn nothing() -> StoreError {
+    let text = "is gone with the program that filled it; set url=\"sqlite:fleet.db\" of <store>".to_owned();
+    StoreError::Other { location: "memory:".to_owned(), text }
+}
 
 #[derive(Clone, Debug)]
 struct Kept {
@@ -49,6 +65,9 @@ pub struct Memory {
     hosts: BTreeMap<String, Newest>,
     boots: BTreeMap<(String, String), Boot>,
     hours: BTreeMap<(String, String, String, i64), Hour>,
+    /// By host: the hour before which all is counted in hours, and the hour before which samples are gone.
+    rolled: BTreeMap<String, i64>,
+    gone: BTreeMap<String, i64>,
     facts: BTreeMap<(String, String, String), Vec<HostFact>>,
     last_sweep: i64,
     last_attempt: i64,
@@ -154,7 +173,11 @@ impl Store for Memory {
             sample.top.sort_by_key(|process| process.by);
             let facts = std::mem::take(&mut sample.facts);
             let at = event_ms(ms(sample.taken), received);
-            self.samples.insert(self.last_sample, Kept { attempt: row, host: host.clone(), at, sample });
+            let kept = Kept { attempt: row, host: host.clone(), at, sample };
+            if self.rolled.get(&host).is_some_and(|rolled| at.div_euclid(HOUR_MS) < *rolled) {
+                self.count(&kept);
+            }
+            self.samples.insert(self.last_sample, kept);
             if newer {
                 self.note(&host, at, &facts);
                 self.hosts.entry(host.clone()).or_default().sample = Some(self.last_sample);
@@ -208,6 +231,10 @@ impl Store for Memory {
         Ok(self.now()?.into_iter().map(small).collect())
     }
 
+    fn newest(&self, host: &str) -> Result<Option<HostNow>> {
+        Ok(self.now()?.into_iter().find(|known| known.host == host))
+    }
+
     fn tried(&self) -> Result<Vec<Attempt>> {
         let last = self.hosts.values().filter_map(|newest| self.attempts.get(&newest.attempt?));
         Ok(last.map(|(_, attempt)| attempt.clone()).collect())
@@ -218,9 +245,19 @@ impl Store for Memory {
         Ok(list.filter(|attempt| attempt.host == host).take(limit).cloned().collect())
     }
 
-    fn series(&self, host: &str, metric: &str, since: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<Series>> {
+    fn edge(&self, host: &str, grain: Grain) -> Result<Option<DateTime<Utc>>> {
+        let known = match grain {
+            Grain::Whole => &self.gone,
+            Grain::Hours => &self.rolled,
+        };
+        Ok(known.get(host).map(|hour| time(hour.saturating_mul(HOUR_MS))))
+    }
+
+    fn series(&self, host: &str, metric: &str, (since, until): Span, grain: Grain) -> Result<Vec<Series>> {
         let mut found = Gathered::default();
-        let (first, end) = (first_hour(ms(since)), first_hour(ms(until)));
+        let edge = self.edge(host, grain)?.map_or(i64::MIN, ms);
+        let (first, end) = (first_hour(ms(since)), first_hour(ms(until)).min(edge.div_euclid(HOUR_MS)));
+        let whole = ms(since).max(edge);
         let hours = |wanted: &str| -> Vec<(&String, i64, &Hour)> {
             let of = |(h, m, _, hour): &(String, String, String, i64)| {
                 h == host && m == wanted && *hour >= first && *hour < end
@@ -232,7 +269,7 @@ impl Store for Memory {
             found.hour(item.clone(), hour, (it.min, it.mean, it.max), &boots);
         }
         let mut names: Vec<&str> = Vec::new();
-        for kept in self.samples.values().filter(|k| k.host == host && k.at >= ms(since) && k.at < ms(until)) {
+        for kept in self.samples.values().filter(|k| k.host == host && k.at >= whole && k.at < ms(until)) {
             let name = kept.sample.key.boot.as_str();
             let boot = names.iter().position(|known| *known == name).unwrap_or(names.len());
             if boot == names.len() {
@@ -248,6 +285,18 @@ impl Store for Memory {
             }
         }
         Ok(found.series())
+    }
+
+    fn part(
+        &self,
+        host: &str,
+        (since, until): (DateTime<Utc>, DateTime<Utc>),
+        wanted: &dyn Fn(&str) -> bool,
+        _place: &mut Place,
+        each: &mut dyn FnMut(&str, &str, Point),
+    ) -> Result<bool> {
+        self.each_value(host, (since, until), wanted, each);
+        Ok(false)
     }
 
     fn samples(
@@ -270,6 +319,12 @@ impl Store for Memory {
         };
         let last = self.samples.values().filter(earlier).max_by_key(|kept| kept.sample.key.sequence);
         Ok(last.map(|kept| only(kept.sample.clone(), metrics)))
+    }
+
+    fn facts_now(&self, names: &[&str]) -> Result<Vec<(String, HostFact)>> {
+        let known = self.facts.iter().filter(|(key, _)| names.contains(&key.1.as_str()));
+        let last = known.filter_map(|(key, list)| Some((key.0.clone(), list.last()?.clone())));
+        Ok(last.filter(|(_, fact)| !fact.text.is_empty()).collect())
     }
 
     fn facts(&self, host: &str) -> Result<Vec<HostFact>> {
@@ -491,6 +546,11 @@ impl Store for Memory {
         Ok(self.silences.values().cloned().collect())
     }
 
+    /// Nobody else can write.
+    fn changes(&self) -> Result<i64> {
+        Ok(0)
+    }
+
     fn beat(&mut self, beat: &Heartbeat) -> Result<()> {
         self.beats.insert(beat.role.clone(), Heartbeat { at: cut(beat.at), ..beat.clone() });
         Ok(())
@@ -527,6 +587,8 @@ impl Store for Memory {
         self.hosts.remove(host);
         self.boots.retain(|(h, _), _| h != host);
         self.hours.retain(|(h, ..), _| h != host);
+        self.rolled.remove(host);
+        self.gone.remove(host);
         self.facts.retain(|(h, ..), _| h != host);
         self.states.retain(|subject, _| subject.host != host);
         let gone: Vec<i64> = self.incidents.values().filter(|i| i.subject.host == host).map(|i| i.id).collect();
@@ -549,8 +611,16 @@ impl Store for Memory {
         let mut done = Pruned { untreated, ..Pruned::default() };
         let first = (!keep_hourly.is_zero()).then(|| first_hour(before(now, keep_hourly)));
         let hosts: Vec<String> = self.hosts.keys().cloned().collect();
+        let until = rolled_until(now, keep);
         for host in hosts {
-            self.roll(&host, bound, first, &mut done);
+            match first {
+                Some(first) => done.hours_written += self.roll_up(&host, first, until),
+                None => {
+                    self.rolled.remove(&host);
+                    self.gone.remove(&host);
+                }
+            }
+            self.drop_old(&host, bound, first.is_some(), &mut done);
         }
         let had = self.hours.len();
         self.hours.retain(|key, _| first.is_some_and(|first| key.3 >= first));

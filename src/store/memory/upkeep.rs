@@ -1,6 +1,6 @@
 //! What gets old, in memory: the plain form of what `sqlite/upkeep.rs` does in batches.
 
-use super::Memory;
+use super::{Kept, Memory};
 use crate::model::alert::MailState;
 use crate::model::fleet::Pruned;
 use crate::model::level::Level;
@@ -8,7 +8,35 @@ use crate::model::silence::When;
 use crate::store::shape::{HOUR_MS, Hour, ms};
 
 impl Memory {
-    pub(super) fn roll(&mut self, host: &str, bound: i64, hours: Option<i64>, done: &mut Pruned) {
+    /// Counts what was not counted yet in its hours, up to the hour `until`; returns how many hours are new.
+    pub(super) fn roll_up(&mut self, host: &str, kept: i64, until: i64) -> u64 {
+        let from = self.rolled.get(host).copied().unwrap_or(i64::MIN);
+        let hour = |at: i64| at.div_euclid(HOUR_MS);
+        let counts = |it: &&Kept| it.host == host && hour(it.at) >= from.max(kept) && hour(it.at) < until;
+        let mut fresh: Vec<Kept> = self.samples.values().filter(counts).cloned().collect();
+        fresh.sort_by_key(|it| it.at);
+        let new = fresh.iter().map(|it| self.count(it)).sum();
+        self.rolled.insert(host.to_string(), from.max(until));
+        new
+    }
+
+    /// Counts a sample in its hours; returns how many of them are new.
+    pub(super) fn count(&mut self, it: &Kept) -> u64 {
+        let mut new = 0;
+        for reading in &it.sample.readings {
+            let key = (it.host.clone(), reading.metric.clone(), reading.item.clone(), it.at.div_euclid(HOUR_MS));
+            match self.hours.get_mut(&key) {
+                Some(known) => known.add(reading.value),
+                None => {
+                    new += 1;
+                    self.hours.insert(key, Hour::new(reading.value));
+                }
+            }
+        }
+        new
+    }
+
+    pub(super) fn drop_old(&mut self, host: &str, bound: i64, hourly: bool, done: &mut Pruned) {
         let newest = self.hosts.get(host).cloned().unwrap_or_default();
         let mut old: Vec<(i64, i64)> = self
             .attempts
@@ -29,19 +57,9 @@ impl Memory {
                 done.samples += 1;
                 let boot = self.boots.entry((host.to_string(), kept.sample.key.boot.clone())).or_default();
                 boot.pruned = boot.pruned.max(Some(kept.sample.key.sequence));
-                let hour = kept.at.div_euclid(HOUR_MS);
-                if hours.is_none_or(|first| hour < first) {
-                    continue;
-                }
-                for reading in kept.sample.readings {
-                    let key = (host.to_string(), reading.metric, reading.item, hour);
-                    match self.hours.get_mut(&key) {
-                        Some(known) => known.add(reading.value),
-                        None => {
-                            done.hours_written += 1;
-                            self.hours.insert(key, Hour::new(reading.value));
-                        }
-                    }
+                if hourly {
+                    let gone = self.gone.entry(host.to_string()).or_insert(i64::MIN);
+                    *gone = (*gone).max(kept.at.div_euclid(HOUR_MS) + 1);
                 }
             }
             if !stays {

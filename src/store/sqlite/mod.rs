@@ -11,8 +11,9 @@
 //! clock is more than five minutes ahead stands in series at the time of its receipt (`at`), with its own time beside
 //! it (`taken`). Keeping goes by the time of receipt, so that no host's clock makes its rows stay or vanish.
 //!
-//! `hourly` is what remains of pruned samples. A batch of pruning adds samples to their hours and removes them in one
-//! transaction: each sample counts once, wherever the program is killed.
+//! `hourly` is made of samples when their hour is over, by pruning or, of what comes later, as it arrives: of a host, every
+//! sample of an hour before `host.rolled` counts in its hour once, wherever the program is killed. Before `host.gone` only
+//! the hours are complete, from there on all samples are whole.
 //!
 //! **Replays.** `sample_key` makes a key one row. When samples are pruned, their boot remembers the highest sequence
 //! (`boot.pruned`): nothing at or under it is taken as new. A boot is forgotten when nothing of it came for longer than
@@ -38,9 +39,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{Backend, Result, Store, StoreError};
+use super::{Backend, Place, Result, Span, Store, StoreError};
 use crate::model::alert::{Ack, Evaluation, Event, Incident, Mail, Pause, Plan, RuleState, Subject, Told};
-use crate::model::fleet::{Attempt, Consent, Heartbeat, HostFact, HostNow, Pruned, Row, Series, Sweep};
+use crate::model::fleet::{Attempt, Consent, Grain, Heartbeat, HostFact, HostNow, Point, Pruned, Row, Series, Sweep};
 use crate::model::sample::{Process, Sample, SampleKey};
 use crate::model::silence::Silence;
 use crate::model::spec::StoreSpec;
@@ -50,10 +51,13 @@ mod care;
 mod codec;
 mod copy;
 mod error;
+mod export;
+mod look;
 mod migrate;
 mod open;
 mod outbox;
 mod people;
+mod roll;
 mod samples;
 mod texts;
 mod truth;
@@ -63,7 +67,16 @@ mod upkeep;
 pub const BACKEND: Backend = Backend {
     name: "sqlite",
     open: |spec: &StoreSpec| Ok(Box::new(Sqlite::open(Path::new(&spec.location))?)),
+    open_reading: |spec: &StoreSpec| {
+        let path = Path::new(&spec.location);
+        let conn = open::open_reading(path)?;
+        Ok(Box::new(Sqlite { conn, path: path.to_path_buf(), file: open::identity(path) }))
+    },
     release: |spec: &StoreSpec| ballast::release(Path::new(&spec.location)),
+    condition: |spec: &StoreSpec| look::condition(Path::new(&spec.location)),
+    faults: |spec: &StoreSpec| look::faults(Path::new(&spec.location)),
+    query: |spec: &StoreSpec, sql: &str| look::query(Path::new(&spec.location), sql),
+    begun: |spec: &StoreSpec| Path::new(&spec.location).exists(),
 };
 
 /// An open database.
@@ -71,6 +84,7 @@ pub const BACKEND: Backend = Backend {
 pub struct Sqlite {
     conn: Connection,
     path: PathBuf,
+    file: Option<(u64, u64)>,
 }
 
 impl Sqlite {
@@ -81,7 +95,7 @@ impl Sqlite {
     pub fn open(path: &Path) -> Result<Self> {
         let conn = open::open(path)?;
         ballast::hold(path);
-        Ok(Self { conn, path: path.to_path_buf() })
+        Ok(Self { conn, path: path.to_path_buf(), file: open::identity(path) })
     }
 
     fn fail(&self, error: &rusqlite::Error) -> StoreError {
@@ -137,10 +151,13 @@ impl Store for Sqlite {
         self.read(|c| samples::rows_after(c, after, limit))
     }
     fn now(&self) -> Result<Vec<HostNow>> {
-        self.read(|c| samples::now(c, None))
+        self.read(|c| samples::now(c, None, None))
     }
     fn latest(&self, metrics: &[&str]) -> Result<Vec<HostNow>> {
-        self.read(|c| samples::now(c, Some(metrics)))
+        self.read(|c| samples::now(c, Some(metrics), None))
+    }
+    fn newest(&self, host: &str) -> Result<Option<HostNow>> {
+        Ok(self.read(|c| samples::now(c, None, Some(host)))?.pop())
     }
     fn tried(&self) -> Result<Vec<Attempt>> {
         self.read(samples::tried)
@@ -148,8 +165,21 @@ impl Store for Sqlite {
     fn attempts(&self, host: &str, limit: usize) -> Result<Vec<Attempt>> {
         self.read(|c| samples::attempts(c, host, limit))
     }
-    fn series(&self, host: &str, metric: &str, since: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<Series>> {
-        self.read(|c| samples::series(c, host, metric, since, until))
+    fn series(&self, host: &str, metric: &str, span: Span, grain: Grain) -> Result<Vec<Series>> {
+        self.read(|c| samples::series(c, host, metric, span, grain))
+    }
+    fn edge(&self, host: &str, grain: Grain) -> Result<Option<DateTime<Utc>>> {
+        self.read(|c| samples::edge(c, host, grain))
+    }
+    fn part(
+        &self,
+        host: &str,
+        span: (DateTime<Utc>, DateTime<Utc>),
+        wanted: &dyn Fn(&str) -> bool,
+        place: &mut Place,
+        each: &mut dyn FnMut(&str, &str, Point),
+    ) -> Result<bool> {
+        self.read(|c| export::part(c, host, span, wanted, place, each))
     }
     fn samples(
         &self,
@@ -165,6 +195,9 @@ impl Store for Sqlite {
     }
     fn facts(&self, host: &str) -> Result<Vec<HostFact>> {
         self.read(|c| texts::facts(c, host))
+    }
+    fn facts_now(&self, names: &[&str]) -> Result<Vec<(String, HostFact)>> {
+        self.read(|c| texts::facts_now(c, names))
     }
     fn at(&self, host: &str, at: DateTime<Utc>) -> Result<Option<(DateTime<Utc>, Sample)>> {
         self.read(|c| samples::at(c, host, at))
@@ -247,6 +280,13 @@ impl Store for Sqlite {
     fn silences(&self) -> Result<Vec<Silence>> {
         self.read(care::silences)
     }
+    fn changes(&self) -> Result<i64> {
+        if open::identity(&self.path) != self.file {
+            let text = "another file took its place; it is opened anew".to_owned();
+            return Err(StoreError::Other { location: self.path.display().to_string(), text });
+        }
+        self.read(|c| c.query_row("PRAGMA data_version", [], |row| row.get(0)))
+    }
     fn beat(&mut self, beat: &Heartbeat) -> Result<()> {
         self.write(|c| people::beat(c, beat))
     }
@@ -291,6 +331,19 @@ impl Store for Sqlite {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn what_others_write_is_noticed_and_so_is_another_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("fleet.db");
+        let (mut writes, reads) = (Sqlite::open(&path).unwrap(), Sqlite::open(&path).unwrap());
+        let before = reads.changes().unwrap();
+        assert_eq!(reads.changes().unwrap(), before);
+        writes.begin_sweep(DateTime::UNIX_EPOCH, 1).unwrap();
+        assert_ne!(reads.changes().unwrap(), before);
+        std::fs::rename(&path, dir.path().join("old.db")).unwrap();
+        assert!(reads.changes().unwrap_err().to_string().contains("another file"));
+    }
 
     #[test]
     fn the_mark_of_a_suspect_is_its_owners_alone_and_goes_with_the_next_opening() {

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::Read;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ use crate::store::{Result, StoreError};
 /// SQLite before this one can lose rows of a WAL that is reset while it is written.
 const OLDEST: i32 = 3_051_003;
 /// A file up to this size is checked whole at each opening; a greater one when a call found damage in it.
-const CHECKED: u64 = 8 << 20;
+pub(super) const CHECKED: u64 = 8 << 20;
 /// How an SQLite file begins.
 const MAGIC: &[u8] = b"SQLite format 3\0";
 /// The application id that the first migration sets.
@@ -81,7 +81,7 @@ fn not_ours(path: &Path, why: &str) -> StoreError {
 /// The news of a damaged store is over when a person has taken the damaged files away.
 fn old_news(conn: &Connection, path: &Path) {
     let told = conn.query_row("SELECT 1 FROM heartbeat WHERE role = 'store' AND ok = 0", [], |_| Ok(()));
-    if told.is_err() || !matches!(aside_is_left(path), Ok(false)) {
+    if told.is_err() || !aside(path).is_ok_and(|left| left.is_empty()) {
         return;
     }
     // Where others write now, the next opening does it.
@@ -90,15 +90,18 @@ fn old_news(conn: &Connection, path: &Path) {
     }
 }
 
-fn aside_is_left(path: &Path) -> std::io::Result<bool> {
+/// The damaged files that were set aside and are still there.
+pub(super) fn aside(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     let start = beside(Path::new(path.file_name().unwrap_or_default()), ASIDE);
     let start = start.as_os_str().as_encoded_bytes();
+    let mut found = Vec::new();
     for entry in std::fs::read_dir(folder(path))? {
-        if entry?.file_name().as_encoded_bytes().starts_with(start) {
-            return Ok(true);
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().starts_with(start) {
+            found.push(entry.path());
         }
     }
-    Ok(false)
+    Ok(found)
 }
 
 fn folder(path: &Path) -> &Path {
@@ -112,6 +115,11 @@ fn refuse_old(number: i32, path: &Path) -> Result<()> {
     let text =
         format!("SQLite {number} is linked; before {OLDEST} it can lose rows (WAL reset); build with the bundled");
     Err(StoreError::Other { location: path.display().to_string(), text })
+}
+
+/// Which file stands at a path now, by device and number.
+pub(super) fn identity(path: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
 }
 
 /// The name of a file beside the database.
@@ -176,6 +184,27 @@ fn connect(path: &Path, alone: bool) -> Result<Connection> {
     look_through(&conn, path)?;
     migrate(&mut conn, path, MIGRATIONS)?;
     Ok(conn)
+}
+
+/// Opens what is there for reading only; a damaged file stays where it is.
+pub(super) fn open_reading(path: &Path) -> Result<Connection> {
+    let sql = |error: rusqlite::Error| translate(path, &error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags).map_err(sql)?;
+    conn.busy_timeout(WAIT).map_err(sql)?;
+    conn.pragma_update(None, "query_only", true).map_err(sql)?;
+    conn.pragma_update(None, "trusted_schema", false).map_err(sql)?;
+    let (found, known) = (version(&conn).map_err(sql)?, MIGRATIONS.len() as i64);
+    let location = path.display().to_string();
+    match found {
+        found if found > known => Err(StoreError::Newer { location, found, known }),
+        found if found < known => {
+            let text =
+                format!("has schema {found}, this program wants {known}; the next fleet-collector brings it there");
+            Err(StoreError::Other { location, text })
+        }
+        _ => Ok(conn),
+    }
 }
 
 /// Two programs that open a new file at once get "busy" here without SQLite waiting.

@@ -7,13 +7,14 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 
 use super::codec::{self, COLUMNS, Decoder};
-use super::texts;
+use super::{roll, texts};
 use crate::model::cause::Cause;
-use crate::model::fleet::{Attempt, HostNow, Outcome, Row, Series, Sweep};
+use crate::model::fleet::{Attempt, Grain, HostNow, Outcome, Row, Series, Sweep};
 use crate::model::job::Traffic;
 use crate::model::sample::{Sample, SampleKey};
+use crate::store::Span;
 use crate::store::series::{Gathered, UPTIME, boot_hours};
-use crate::store::shape::{arrange, event_ms, first_hour, ms, time};
+use crate::store::shape::{HOUR_MS, arrange, event_ms, first_hour, ms, time};
 
 const ATTEMPT: &str = "h.name, a.at, a.took, a.cause, a.text, a.sent, a.received, a.round_trips, a.shipped";
 
@@ -109,15 +110,20 @@ pub(super) fn record(conn: &Connection, sweep: i64, it: &Attempt, samples: &[Sam
     ])?;
     let row = conn.last_insert_rowid();
     conn.prepare_cached("UPDATE host SET attempt = ?2 WHERE id = ?1")?.execute([host, row])?;
-    let mut newest: Option<(i64, i64)> = conn
-        .prepare_cached("SELECT s.boot, s.sequence FROM host AS h JOIN sample AS s ON s.id = h.sample WHERE h.id = ?1")?
-        .query_row([host], |r| Ok((r.get(0)?, r.get(1)?)))
-        .optional()?;
+    let (mut newest, rolled) = conn
+        .prepare_cached(
+            "SELECT h.rolled, s.boot, s.sequence FROM host AS h LEFT JOIN sample AS s ON s.id = h.sample
+             WHERE h.id = ?1",
+        )?
+        .query_row([host], |r| {
+            let newest: Option<i64> = r.get(1)?;
+            Ok((newest.map(|boot| Ok::<_, rusqlite::Error>((boot, r.get::<_, i64>(2)?))).transpose()?, r.get(0)?))
+        })?;
     let mut added = 0;
     for sample in arrange(samples) {
         let sequence = whole(sample.key.sequence);
         let Some(boot) = boot(conn, host, &sample.key.boot, sequence, ms(it.at))? else { continue };
-        let id = insert(conn, host, boot, sequence, row, ms(it.at), sample)?;
+        let id = insert(conn, Place { host, boot, sequence, attempt: row, received: ms(it.at), rolled }, sample)?;
         added += 1;
         if newest.is_none_or(|(b, s)| b != boot || s < sequence) {
             conn.prepare_cached("UPDATE host SET sample = ?2 WHERE id = ?1")?.execute([host, id])?;
@@ -151,15 +157,19 @@ fn boot(conn: &Connection, host: i64, name: &str, sequence: i64, seen: i64) -> r
     Ok(Some(id))
 }
 
-fn insert(
-    conn: &Connection,
+/// Where a sample belongs.
+struct Place {
     host: i64,
     boot: i64,
     sequence: i64,
     attempt: i64,
     received: i64,
-    sample: &Sample,
-) -> rusqlite::Result<i64> {
+    /// What `host.rolled` says.
+    rolled: Option<i64>,
+}
+
+fn insert(conn: &Connection, place: Place, sample: &Sample) -> rusqlite::Result<i64> {
+    let Place { host, boot, sequence, attempt, received, rolled } = place;
     let (readings, names) = codec::encode(&sample.readings);
     let layout = codec::layout(conn, &names)?;
     let fault = codec::faults(conn, &sample.faults)?;
@@ -183,6 +193,10 @@ fn insert(
         readings
     ])?;
     let id = conn.last_insert_rowid();
+    let hour = at.div_euclid(HOUR_MS);
+    if rolled.is_some_and(|rolled| hour < rolled) {
+        roll::late(conn, host, hour, layout, &readings)?;
+    }
     texts::put_top(conn, host, id, at, &sample.top)?;
     Ok(id)
 }
@@ -226,18 +240,19 @@ pub(super) fn rows_after(conn: &Connection, after: i64, limit: usize) -> rusqlit
     Ok(rows)
 }
 
-/// Whole samples, or only their readings of these metrics.
-pub(super) fn now(conn: &Connection, metrics: Option<&[&str]>) -> rusqlite::Result<Vec<HostNow>> {
+/// Whole samples, or only their readings of these metrics; of every host, or only of one.
+pub(super) fn now(conn: &Connection, metrics: Option<&[&str]>, host: Option<&str>) -> rusqlite::Result<Vec<HostNow>> {
     let sql = format!(
         "SELECT h.name, a.id, r.at, s.id, {ATTEMPT}, {COLUMNS} FROM host AS h
          LEFT JOIN attempt AS a ON a.id = h.attempt
          LEFT JOIN sample AS s ON s.id = h.sample
          LEFT JOIN attempt AS r ON r.id = s.attempt
+         WHERE ?1 IS NULL OR h.name = ?1
          ORDER BY h.name"
     );
     let mut decoder = metrics.map_or_else(|| Decoder::new(conn), |metrics| Decoder::only(conn, metrics));
     conn.prepare_cached(&sql)?
-        .query_map([], |row| {
+        .query_map([host], |row| {
             let tried = row.get::<_, Option<i64>>(1)?.is_some();
             let arrived = row.get::<_, Option<i64>>(3)?.is_some();
             Ok(HostNow {
@@ -270,12 +285,14 @@ pub(super) fn series(
     conn: &Connection,
     host: &str,
     metric: &str,
-    since: DateTime<Utc>,
-    until: DateTime<Utc>,
+    (since, until): Span,
+    grain: Grain,
 ) -> rusqlite::Result<Vec<Series>> {
     let Some(host) = host_id(conn, host)? else { return Ok(Vec::new()) };
     let mut found = Gathered::default();
-    let (first, end) = (first_hour(ms(since)), first_hour(ms(until)));
+    let hours = hours_before(conn, host, grain)?;
+    let (first, end) = (first_hour(ms(since)), first_hour(ms(until)).min(hours));
+    let whole_since = ms(since).max(hours.saturating_mul(HOUR_MS));
     let sql = "SELECT n.item, h.hour, h.min, h.mean, h.max FROM name AS n JOIN hourly AS h ON h.name = n.id
                  WHERE n.metric = ?1 AND h.host = ?2 AND h.hour >= ?3 AND h.hour < ?4 ORDER BY n.item, h.hour";
     let mut statement = conn.prepare_cached(sql)?;
@@ -291,7 +308,7 @@ pub(super) fn series(
     let whole = "SELECT s.at, s.layout, s.readings, s.boot FROM sample AS s
                  WHERE s.host = ?1 AND s.at >= ?2 AND s.at < ?3 ORDER BY s.at, s.id";
     let mut statement = conn.prepare_cached(whole)?;
-    let mut rows = statement.query([host, ms(since), ms(until)])?;
+    let mut rows = statement.query([host, whole_since, ms(until)])?;
     while let Some(row) = rows.next()? {
         let layout: i64 = row.get(1)?;
         let wanted = match positions.entry(layout) {
@@ -308,6 +325,22 @@ pub(super) fn series(
         }
     }
     Ok(found.series())
+}
+
+pub(super) fn edge(conn: &Connection, host: &str, grain: Grain) -> rusqlite::Result<Option<DateTime<Utc>>> {
+    let Some(host) = host_id(conn, host)? else { return Ok(None) };
+    let hour = hours_before(conn, host, grain)?;
+    Ok((hour > i64::MIN).then(|| time(hour.saturating_mul(HOUR_MS))))
+}
+
+/// The hour before which hours are read, and from which on whole samples.
+pub(super) fn hours_before(conn: &Connection, host: i64, grain: Grain) -> rusqlite::Result<i64> {
+    let sql = match grain {
+        Grain::Whole => "SELECT gone FROM host WHERE id = ?1",
+        Grain::Hours => "SELECT rolled FROM host WHERE id = ?1",
+    };
+    let found: Option<i64> = conn.prepare_cached(sql)?.query_row([host], |row| row.get(0))?;
+    Ok(found.unwrap_or(i64::MIN))
 }
 
 pub(super) fn samples(

@@ -45,6 +45,27 @@ pub(super) fn facts(conn: &Connection, host: &str) -> rusqlite::Result<Vec<HostF
         .collect()
 }
 
+/// The last of each of these facts of every host, by host; what is no longer said is left out.
+pub(super) fn facts_now(conn: &Connection, names: &[&str]) -> rusqlite::Result<Vec<(String, HostFact)>> {
+    // Of the columns beside max() SQLite gives those of the row that has it.
+    let sql = "SELECT h.name, f.item, f.text, max(f.since) FROM host AS h JOIN fact AS f ON f.host = h.id
+               WHERE f.name = ?1 GROUP BY h.id, f.item";
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut found: Vec<(String, HostFact)> = Vec::new();
+    for &name in names {
+        let rows = statement.query_map([name], |row| {
+            let (item, text, since) = (row.get(1)?, row.get(2)?, time(row.get(3)?));
+            Ok((row.get(0)?, HostFact { name: name.to_owned(), item, text, since }))
+        })?;
+        for row in rows {
+            found.push(row?);
+        }
+    }
+    found.retain(|(_, fact)| !fact.text.is_empty());
+    found.sort_by(|a, b| (&a.0, &a.1.name, &a.1.item).cmp(&(&b.0, &b.1.name, &b.1.item)));
+    Ok(found)
+}
+
 /// Stores the processes of a sample.
 pub(super) fn put_top(conn: &Connection, host: i64, sample: i64, at: i64, top: &[Process]) -> rusqlite::Result<()> {
     if top.is_empty() {

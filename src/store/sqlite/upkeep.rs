@@ -1,15 +1,14 @@
-//! What gets old: samples become hours, hours go. A batch is one transaction, so that others get their turn and a run
-//! that is killed leaves each sample either whole or in its hours, never in both.
+//! What gets old: samples that are counted in their hours go, and later the hours. A batch is one transaction, so that
+//! others get their turn.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
-use super::codec;
+use super::roll;
 use crate::model::fleet::Pruned;
-use crate::store::shape::{HOUR_MS, Hour, before, first_hour};
+use crate::store::shape::{HOUR_MS, before, first_hour, rolled_until};
 
 /// Attempts in one transaction: a day of one host.
 const BATCH: i64 = 288;
@@ -39,11 +38,16 @@ pub(super) fn prune(
     };
     let hosts: Vec<i64> =
         conn.prepare("SELECT id FROM host ORDER BY id")?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let until = rolled_until(now, keep);
     let mut done = Pruned { untreated: untreated(conn, bounds.samples)?, ..Pruned::default() };
     for host in hosts {
+        if bounds.hourly {
+            done.hours_written += roll::up(conn, host, bounds.hours, until, dry)?;
+        } else if !dry {
+            conn.execute("UPDATE host SET rolled = NULL, gone = NULL WHERE id = ?1", [host])?;
+        }
         let mut place = (i64::MIN, 0);
-        let mut counted = HashSet::new();
-        while let Some(next) = batch(conn, host, place, bounds, &mut counted, &mut done)? {
+        while let Some(next) = batch(conn, host, place, bounds, &mut done)? {
             place = next;
         }
         done.hours_removed += old_hours(conn, host, bounds)?;
@@ -123,7 +127,6 @@ fn batch(
     host: i64,
     after: Place,
     bounds: Bounds,
-    counted: &mut HashSet<(usize, i64)>,
     done: &mut Pruned,
 ) -> rusqlite::Result<Option<Place>> {
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -141,12 +144,11 @@ fn batch(
         .query_map(params![host, bounds.samples, cursor, after.0, after.1, BATCH], |r| Ok((r.get(0)?, r.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
     let Some(&last) = rows.last() else { return Ok(None) };
-    let mut work = Work { names: Vec::new(), places: HashMap::new(), layouts: HashMap::new(), hours: BTreeMap::new() };
+    let mut gone = i64::MIN;
     for (_, attempt) in rows {
         let mut stays = newest_attempt == Some(attempt);
-        let mut statement = tx.prepare_cached(
-            "SELECT id, boot, sequence, at, layout, readings FROM sample WHERE attempt = ?1 ORDER BY id",
-        )?;
+        let mut statement =
+            tx.prepare_cached("SELECT id, boot, sequence, at FROM sample WHERE attempt = ?1 ORDER BY id")?;
         let mut samples = statement.query([attempt])?;
         while let Some(row) = samples.next()? {
             let id: i64 = row.get(0)?;
@@ -154,10 +156,7 @@ fn batch(
                 stays = true;
                 continue;
             }
-            let hour = row.get::<_, i64>(3)?.div_euclid(HOUR_MS);
-            if bounds.hourly && hour >= bounds.hours {
-                work.add(&tx, host, hour, row.get(4)?, row.get_ref(5)?.as_str()?)?;
-            }
+            gone = gone.max(row.get::<_, i64>(3)?.div_euclid(HOUR_MS) + 1);
             done.samples += 1;
             if !bounds.dry {
                 tx.prepare_cached("UPDATE boot SET pruned = max(coalesce(pruned, -1), ?2) WHERE id = ?1")?
@@ -172,93 +171,11 @@ fn batch(
             }
         }
     }
-    done.hours_written += work.write(&tx, host, bounds.dry, counted)?;
+    if bounds.hourly && !bounds.dry && gone > i64::MIN {
+        tx.prepare_cached("UPDATE host SET gone = max(coalesce(gone, ?2), ?2) WHERE id = ?1")?.execute([host, gone])?;
+    }
     tx.commit()?;
     Ok(Some(last))
-}
-
-/// The hours that a batch touches.
-struct Work {
-    names: Vec<i64>,
-    places: HashMap<(String, String), usize>,
-    layouts: HashMap<i64, Vec<usize>>,
-    /// By position in `names` and hour: the hour, and whether it is new.
-    hours: BTreeMap<(usize, i64), (Hour, bool)>,
-}
-
-impl Work {
-    fn add(&mut self, conn: &Connection, host: i64, hour: i64, layout: i64, readings: &str) -> rusqlite::Result<()> {
-        if !self.layouts.contains_key(&layout) {
-            let mut places = Vec::new();
-            for pair in codec::names(conn, layout)? {
-                places.push(self.place(conn, pair)?);
-            }
-            self.layouts.insert(layout, places);
-        }
-        let places = self.layouts.get(&layout).map(Vec::as_slice).unwrap_or_default();
-        for (value, &place) in codec::values(readings).zip(places) {
-            let value = value?;
-            match self.hours.get_mut(&(place, hour)) {
-                Some((known, _)) => known.add(value),
-                None => {
-                    let name = self.names.get(place).copied().unwrap_or_default();
-                    let entry = match stored(conn, host, name, hour)? {
-                        Some(mut known) => {
-                            known.add(value);
-                            (known, false)
-                        }
-                        None => (Hour::new(value), true),
-                    };
-                    self.hours.insert((place, hour), entry);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The position of a metric and item in `names`.
-    fn place(&mut self, conn: &Connection, pair: (String, String)) -> rusqlite::Result<usize> {
-        if let Some(&place) = self.places.get(&pair) {
-            return Ok(place);
-        }
-        conn.prepare_cached("INSERT OR IGNORE INTO name (metric, item) VALUES (?1, ?2)")?
-            .execute([&pair.0, &pair.1])?;
-        let id = conn
-            .prepare_cached("SELECT id FROM name WHERE metric = ?1 AND item = ?2")?
-            .query_row([&pair.0, &pair.1], |row| row.get(0))?;
-        self.names.push(id);
-        self.places.insert(pair, self.names.len() - 1);
-        Ok(self.names.len() - 1)
-    }
-
-    fn write(
-        self,
-        conn: &Connection,
-        host: i64,
-        dry: bool,
-        counted: &mut HashSet<(usize, i64)>,
-    ) -> rusqlite::Result<u64> {
-        let mut new = 0;
-        for ((place, hour), (it, fresh)) in self.hours {
-            let name = self.names.get(place).copied().unwrap_or_default();
-            let key = (usize::try_from(name).unwrap_or_default(), hour);
-            // A dry run writes nothing, so an hour over two batches would look new twice.
-            new += u64::from(fresh && counted.insert(key));
-            if !dry {
-                conn.prepare_cached("INSERT OR REPLACE INTO hourly VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
-                    .execute(params![host, name, hour, it.min, it.mean, it.max, it.count])?;
-            }
-        }
-        Ok(new)
-    }
-}
-
-fn stored(conn: &Connection, host: i64, name: i64, hour: i64) -> rusqlite::Result<Option<Hour>> {
-    conn.prepare_cached("SELECT min, mean, max, count FROM hourly WHERE host = ?1 AND name = ?2 AND hour = ?3")?
-        .query_row([host, name, hour], |r| {
-            Ok(Hour { min: r.get(0)?, mean: r.get(1)?, max: r.get(2)?, count: r.get(3)? })
-        })
-        .optional()
 }
 
 /// Removes (or counts) the hours of a host that are too old, name by name along the primary key.

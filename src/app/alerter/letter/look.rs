@@ -8,6 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::alert::words;
 use crate::app::past;
 use crate::model::alert::{Incident, Mail, MailState, Subject};
+use crate::model::fleet::Grain;
 use crate::model::rule::{self, RuleKind};
 use crate::model::sample::Process;
 use crate::store::Store;
@@ -28,6 +29,8 @@ pub type Points = Vec<(DateTime<Utc>, f64)>;
 pub trait Look {
     /// The points of an incident's metric.
     fn history(&self, incident: &Incident) -> Points;
+    /// The newest value of another metric of what an incident is about.
+    fn beside(&self, subject: &Subject, metric: &str) -> Option<f64>;
     /// What took most on a host at or before a moment, and when that was.
     fn top(&self, host: &str, at: DateTime<Utc>) -> Option<(DateTime<Utc>, Vec<Process>)>;
     /// Things that are not as they should be on a host, a line each, without those that are told already.
@@ -62,12 +65,16 @@ impl Look for Shelf<'_> {
         // What is absent has no values to show.
         let judged = rule::parse(&subject.rule).filter(|(_, kind)| *kind != RuleKind::Absent);
         let metric = judged.map_or(subject.rule.as_str(), |(metric, _)| metric.name);
-        let found = past::series(self.store, &subject.host, metric, since, until).unwrap_or_default();
+        let found = past::series(self.store, &subject.host, metric, (since, until), Grain::Whole).unwrap_or_default();
         let found = found.into_iter().find(|series| series.item == subject.item);
         let points = found.map(|series| series.points).unwrap_or_default();
         let points: Points = points.iter().map(|point| (point.at, point.mean)).collect();
         self.known.borrow_mut().insert(incident.id, points.clone());
         points
+    }
+
+    fn beside(&self, subject: &Subject, metric: &str) -> Option<f64> {
+        past::newest(self.store, &subject.host, metric, &subject.item, self.now)
     }
 
     fn top(&self, host: &str, at: DateTime<Utc>) -> Option<(DateTime<Utc>, Vec<Process>)> {

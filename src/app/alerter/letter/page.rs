@@ -15,6 +15,7 @@ use crate::model::rule::{self as rules, RuleKind};
 use crate::model::sample::{By, Process};
 use crate::model::spec::FleetSpec;
 use crate::notify::picture::Chart;
+use crate::rule::sized;
 
 /// Lines of one mail.
 pub const MAX_LINES: usize = 200;
@@ -236,6 +237,8 @@ impl Writer<'_> {
         }
         let subject = &incident.subject;
         let rule = self.spec.host(&subject.host).and_then(|host| governing(host, &subject.rule, &subject.item));
+        let rule = rule.map(|rule| sized(rule, |metric| self.look.beside(subject, metric)));
+        let rule = rule.as_deref();
         let values: Vec<f64> = points.iter().map(|(_, value)| *value).collect();
         let low_is_bad = rule.is_some_and(|rule| rule.kind == RuleKind::Below);
         let amount = |value: f64| words::amount(&subject.rule, value);

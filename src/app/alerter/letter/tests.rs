@@ -28,6 +28,10 @@ impl Look for Shelf {
         (0..72).map(|n| (at(n * 5 - 355), value(n))).collect()
     }
 
+    fn beside(&self, _subject: &Subject, _metric: &str) -> Option<f64> {
+        None
+    }
+
     fn top(&self, _host: &str, at: DateTime<Utc>) -> Option<(DateTime<Utc>, Vec<Process>)> {
         let process = |by, value, comm: &str, user: &str, unit: &str| Process {
             by,

@@ -11,12 +11,12 @@ use chrono::{DateTime, Utc};
 
 use super::super::lines::Post;
 use crate::model::alert::*;
-use crate::model::fleet::{Attempt, Consent, Heartbeat, HostFact, HostNow, Pruned, Row, Series, Sweep};
+use crate::model::fleet::{Attempt, Consent, Grain, Heartbeat, HostFact, HostNow, Point, Pruned, Row, Series, Sweep};
 use crate::model::sample::{Process, Sample, SampleKey};
 use crate::model::silence::Silence;
 use crate::notify::{Class, Refusal};
 use crate::store::memory::Memory;
-use crate::store::{Result, Store, StoreError};
+use crate::store::{Place, Result, Span, Store, StoreError};
 
 /// Steps until the process dies; every write has one before and one after it.
 #[derive(Default)]
@@ -83,6 +83,12 @@ impl Size for i64 {
     }
 }
 
+impl Size for bool {
+    fn size(&self) -> usize {
+        1
+    }
+}
+
 impl Size for () {
     fn size(&self) -> usize {
         0
@@ -124,12 +130,17 @@ mortal! {
         rows_after(after: i64, limit: usize) -> Vec<Row>;
         now() -> Vec<HostNow>;
         latest(metrics: &[&str]) -> Vec<HostNow>;
+        newest(host: &str) -> Option<HostNow>;
+        changes() -> i64;
         tried() -> Vec<Attempt>;
         attempts(host: &str, limit: usize) -> Vec<Attempt>;
-        series(host: &str, metric: &str, since: DateTime<Utc>, until: DateTime<Utc>) -> Vec<Series>;
+        series(host: &str, metric: &str, span: Span, grain: Grain) -> Vec<Series>;
+        edge(host: &str, grain: Grain) -> Option<DateTime<Utc>>;
         samples(host: &str, metrics: &[&str], since: DateTime<Utc>, until: DateTime<Utc>) -> Vec<(DateTime<Utc>, Sample)>;
+        part(host: &str, span: Span, wanted: &dyn Fn(&str) -> bool, place: &mut Place, each: &mut dyn FnMut(&str, &str, Point)) -> bool;
         before(host: &str, key: &SampleKey, metrics: &[&str]) -> Option<Sample>;
         facts(host: &str) -> Vec<HostFact>;
+        facts_now(names: &[&str]) -> Vec<(String, HostFact)>;
         top(host: &str, at: DateTime<Utc>) -> Option<(DateTime<Utc>, Vec<Process>)>;
         at(host: &str, at: DateTime<Utc>) -> Option<(DateTime<Utc>, Sample)>;
         cursor() -> i64;

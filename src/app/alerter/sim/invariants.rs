@@ -12,6 +12,7 @@ use crate::alert::flap;
 use crate::alert::reconcile::interval;
 use crate::alert::words::UNREACHABLE;
 use crate::model::alert::{Ending, Mail, RuleState, Subject};
+use crate::model::fleet::Grain;
 use crate::model::level::Level;
 use crate::store::Store;
 use crate::store::memory::Memory;
@@ -173,7 +174,8 @@ impl Story {
         for incident in self.store.inner.incidents(1000).unwrap() {
             let recovered = incident.ending == Some(Ending::Recovered) && incident.subject.rule == DISK;
             let Some(closed) = incident.closed.filter(|_| recovered) else { continue };
-            let points = self.store.inner.series(&incident.subject.host, DISK, closed, closed + TimeDelta::seconds(1));
+            let span = (closed, closed + TimeDelta::seconds(1));
+            let points = self.store.inner.series(&incident.subject.host, DISK, span, Grain::Whole);
             let values: Vec<f64> =
                 points.unwrap().iter().filter(|s| s.item == "/").flat_map(|s| &s.points).map(|p| p.mean).collect();
             prop_assert!(values.iter().any(|value| *value < 0.75), "I11: {incident:?} {values:?}");

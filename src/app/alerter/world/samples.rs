@@ -1,5 +1,6 @@
 //! Samples: each reading to its slot, and what is missing.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
@@ -16,7 +17,7 @@ use crate::model::level::Level;
 use crate::model::rule::RuleKind;
 use crate::model::sample::{FaultKind, Sample};
 use crate::model::spec::{HostSpec, RuleSpec};
-use crate::rule;
+use crate::rule::{self, Judge};
 
 /// A clock that is further ahead than this is not believed.
 const SKEW: TimeDelta = TimeDelta::minutes(5);
@@ -73,9 +74,11 @@ impl<'a> World<'a> {
             if young && it.rate {
                 continue;
             }
-            let verdict = beyond.verdict(&judge, rule, sample, &reading.item, reading.value);
+            let sized = rule::sized(rule, |metric| sample.value(metric, &reading.item));
+            let judge = if matches!(sized, Cow::Owned(_)) { Judge::new(&sized) } else { judge };
+            let verdict = beyond.verdict(&judge, &sized, sample, &reading.item, reading.value);
             let seen = Observation { at, value: reading.value, verdict };
-            self.observe(track, slot, &windows, &seen, |_, level| said(rule, &reading.item, seen.value, level));
+            self.observe(track, slot, &windows, &seen, |_, level| said(&sized, &reading.item, seen.value, level));
         }
         let mut seen = BTreeSet::new();
         for Judged { rule, item, value, verdict } in beyond.judged {

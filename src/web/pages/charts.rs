@@ -1,0 +1,310 @@
+//! The charts of a host: which there are, and their points for the time that is looked at, as many as pixels.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+
+use super::parts::{Address, Choice};
+use crate::model::metric::Unit;
+use crate::model::sample::Sample;
+use crate::model::{amount, derive};
+use crate::web::request::{Params, Request};
+use crate::web::response::{Answer, Response, Trouble};
+use crate::web::site::Site;
+use crate::web::source::{Source, Stretch, Told, Which};
+
+/// What is looked at where the address says nothing.
+const USUAL: &str = "24h";
+const SPANS: &[&str] = &["1h", "6h", "24h", "7d", "30d", "90d"];
+/// Lines in a chart: more cannot be told apart.
+const LINES: usize = 6;
+/// Incidents that are marked.
+const MARKS: usize = 500;
+
+/// A chart.
+#[derive(Debug)]
+pub struct Chart {
+    /// As the page and the answer name it.
+    pub id: &'static str,
+    /// Its heading.
+    pub title: &'static str,
+    unit: Unit,
+    /// Where the axis ends, unless values go beyond.
+    most: Option<f64>,
+    /// Metrics, and how their lines are called; what has items is called by them, with the name behind.
+    lines: &'static [(&'static str, &'static str)],
+}
+
+const fn chart(
+    id: &'static str,
+    title: &'static str,
+    unit: Unit,
+    most: Option<f64>,
+    lines: &'static [(&'static str, &'static str)],
+) -> Chart {
+    Chart { id, title, unit, most, lines }
+}
+
+/// Every chart, in the order of the page; a host has those whose metrics it measures.
+pub const CHARTS: &[Chart] = &[
+    chart(
+        "cpu",
+        "Processor",
+        Unit::Ratio,
+        Some(1.0),
+        &[("cpu.used", "used"), ("cpu.iowait", "waits for disks"), ("cpu.steal", "stolen")],
+    ),
+    chart("load", "Load", Unit::Count, None, &[("load.1m", "1 min"), ("load.5m", "5 min"), ("load.15m", "15 min")]),
+    chart("memory", "Memory", Unit::Ratio, Some(1.0), &[("memory.used", "used"), ("swap.used", "swap")]),
+    chart("pressure", "Pressure: share of time that something waited", Unit::Ratio, None, &[("pressure.some", "")]),
+    chart("filesystem", "Filesystems", Unit::Ratio, Some(1.0), &[("filesystem.used", "")]),
+    chart("disk", "Disks: share of time busy", Unit::Ratio, Some(1.0), &[("disk.utilization", "")]),
+    chart(
+        "traffic",
+        "Disk traffic",
+        Unit::BytesPerSecond,
+        None,
+        &[("disk.read.rate", "read"), ("disk.write.rate", "written")],
+    ),
+    chart(
+        "network",
+        "Network",
+        Unit::BytesPerSecond,
+        None,
+        &[("network.receive.rate", "in"), ("network.transmit.rate", "out")],
+    ),
+    chart(
+        "latency",
+        "Answer times of services",
+        Unit::Seconds,
+        None,
+        &[("http.latency", ""), ("tcp.latency", ""), ("redis.latency", ""), ("postgres.latency", "")],
+    ),
+    chart("temperature", "Temperature", Unit::Celsius, None, &[("temperature", "")]),
+];
+
+/// The charts of a host: one whose metrics its newest sample does not have would be empty for ever.
+pub fn of(sample: &Sample) -> impl Iterator<Item = &'static Chart> {
+    let known: BTreeSet<&str> = sample.readings.iter().map(|reading| reading.metric.as_str()).collect();
+    let measured = move |metric: &str| match derive::find(metric) {
+        Some(derived) => derived.formula.inputs().any(|input| known.contains(input)),
+        None => known.contains(metric),
+    };
+    CHARTS.iter().filter(move |chart| chart.lines.iter().any(|(metric, _)| measured(metric)))
+}
+
+/// The time that is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// Its begin.
+    pub from: DateTime<Utc>,
+    /// Its end.
+    pub to: DateTime<Utc>,
+}
+
+impl Range {
+    /// `from=` and `to=`, or `span=` up to `to=` or now.
+    ///
+    /// # Errors
+    /// 400 with what is wrong.
+    pub fn read(query: &Params, now: DateTime<Utc>) -> Result<Self, Trouble> {
+        let to = query.moment("to")?.unwrap_or(now);
+        let from = match query.moment("from")? {
+            Some(from) => from,
+            None => {
+                let span = query.get("span").filter(|span| !span.is_empty()).unwrap_or(USUAL);
+                let length = amount::duration(span)
+                    .map_err(|wrong| Trouble::bad(format!("span= is wrong: {}; {}", wrong.text, wrong.mend)))?;
+                let length = TimeDelta::from_std(length).unwrap_or(TimeDelta::days(1));
+                to.checked_sub_signed(length).unwrap_or(to)
+            }
+        };
+        if from >= to {
+            return Err(Trouble::bad("from= is not before to=; exchange them"));
+        }
+        Ok(Self { from, to })
+    }
+
+    /// Links to the usual lengths of time, up to now.
+    #[must_use]
+    pub fn choices(query: &Params, address: &Address) -> Vec<Choice> {
+        let free = query.get("from").is_some_and(|from| !from.is_empty());
+        let shown = if free { "" } else { query.get("span").filter(|span| !span.is_empty()).unwrap_or(USUAL) };
+        let link = |span: &&str| Choice {
+            href: address.with(&[
+                ("from", ""),
+                ("to", ""),
+                ("at", ""),
+                ("span", if *span == USUAL { "" } else { span }),
+            ]),
+            text: (*span).to_owned(),
+            here: *span == shown,
+        };
+        SPANS.iter().map(link).collect()
+    }
+}
+
+/// The points of every chart of a host, and its incidents in that time: what `charts.js` draws.
+///
+/// # Errors
+/// 404 for an unknown host, 400 for a time that is none, and the source's.
+pub fn charts(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {
+    let name = request.capture("name");
+    let range = Range::read(&request.query, request.now)?;
+    let points = request.query.number("points", 10, 4000)?.unwrap_or(600);
+    let most = usize::try_from(points).unwrap_or(600);
+    let host = source.host(name)?.ok_or_else(|| super::host::missing(name))?;
+    let mut drawn = Vec::new();
+    for chart in host.sample.iter().flat_map(of) {
+        drawn.push(draw(chart, name, range, most, source)?);
+    }
+    let which = Which { host: Some(name), ended: true, most: MARKS };
+    let marks = source.incidents(which)?;
+    let marks = marks
+        .iter()
+        .map(|it| &it.incident)
+        .filter(|it| it.opened < range.to && it.closed.is_none_or(|closed| closed >= range.from));
+    let marks: Vec<Value> = marks
+        .map(|it| {
+            json!({"id": it.id, "rule": it.subject.rule, "level": it.worst.word(), "text": it.text,
+                "opened": it.opened.timestamp(), "closed": it.closed.map(|at| at.timestamp())})
+        })
+        .collect();
+    let body = json!({"from": range.from.timestamp(), "to": range.to.timestamp(), "charts": drawn, "incidents": marks});
+    Ok(Response::json(200, &body))
+}
+
+struct Drawn {
+    name: String,
+    at: Vec<i64>,
+    values: Vec<Option<f64>>,
+    min: f64,
+    max: f64,
+}
+
+fn draw(chart: &Chart, host: &str, range: Range, most: usize, source: &mut dyn Source) -> Told<Value> {
+    let mut lines: Vec<Drawn> = Vec::new();
+    for (metric, name) in chart.lines {
+        let stretch = Stretch { host, metric, item: None, since: range.from, until: range.to, most };
+        for series in source.series(&stretch)? {
+            if series.points.is_empty() {
+                continue;
+            }
+            let name = match (series.item.as_str(), *name) {
+                ("", "") => (*metric).to_owned(),
+                (item, "") => item.to_owned(),
+                ("", name) => name.to_owned(),
+                (item, name) => format!("{item} {name}"),
+            };
+            let (mut min, mut max) = (f64::INFINITY, f64::NEG_INFINITY);
+            let mut points: Vec<(i64, f64)> = Vec::with_capacity(series.points.len());
+            for point in &series.points {
+                (min, max) = (min.min(point.min), max.max(point.max));
+                points.push((point.at.timestamp(), few(point.mean)));
+            }
+            let (at, values) = gaps(&points);
+            lines.push(Drawn { name, at, values, min: few(min), max: few(max) });
+        }
+    }
+    // The lines that go highest are those that somebody looks for.
+    let left = lines.len().saturating_sub(LINES);
+    if left > 0 {
+        let mut tops: Vec<f64> = lines.iter().map(|line| line.max).collect();
+        tops.sort_by(|a, b| b.total_cmp(a));
+        let least = tops.get(LINES - 1).copied().unwrap_or(f64::NEG_INFINITY);
+        lines.retain(|line| line.max >= least);
+        lines.truncate(LINES);
+    }
+    // Lines of one host mostly share their moments: those are sent once.
+    let first = lines.first().map(|line| line.at.clone()).unwrap_or_default();
+    let series: Vec<Value> = lines
+        .into_iter()
+        .map(|line| {
+            let at = (line.at != first).then_some(line.at);
+            json!({"name": line.name, "at": at, "values": line.values, "min": line.min, "max": line.max})
+        })
+        .collect();
+    let metrics: Vec<&str> = chart.lines.iter().map(|(metric, _)| *metric).collect();
+    Ok(json!({"id": chart.id, "unit": chart.unit.word(), "most": chart.most, "metrics": metrics, "at": first,
+        "series": series, "left": left}))
+}
+
+/// Four digits: more are not seen, and weigh.
+fn few(value: f64) -> f64 {
+    if value == 0.0 || !value.is_finite() {
+        return 0.0;
+    }
+    let scale = 10f64.powi(3 - value.abs().log10().floor() as i32);
+    // At the ends of what a number holds, rounding leads out of it.
+    Some((value * scale).round() / scale).filter(|few| few.is_finite()).unwrap_or(value)
+}
+
+/// Where points are missing the line is broken: nothing was measured there, and a line would say otherwise.
+fn gaps(points: &[(i64, f64)]) -> (Vec<i64>, Vec<Option<f64>>) {
+    let mut steps: Vec<i64> = points.windows(2).filter_map(|pair| Some(pair.get(1)?.0 - pair.first()?.0)).collect();
+    steps.sort_unstable();
+    let usual = steps.get(steps.len() / 2).copied().unwrap_or(i64::MAX / 4).max(1);
+    let (mut at, mut values) = (Vec::with_capacity(points.len()), Vec::with_capacity(points.len()));
+    let mut before: Option<i64> = None;
+    for (moment, value) in points {
+        if let Some(last) = before.filter(|last| (moment - last) * 2 > usual.saturating_mul(5)) {
+            at.push(last + usual);
+            values.push(None);
+        }
+        at.push(*moment);
+        values.push(Some(*value));
+        before = Some(*moment);
+    }
+    (at, values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::catalogue;
+    use crate::model::metric::Kind;
+
+    fn unit(metric: &str) -> Option<Unit> {
+        let metric = catalogue::find(metric)?;
+        Some(if metric.kind == Kind::Counter { metric.unit.per_second() } else { metric.unit })
+    }
+
+    #[test]
+    fn every_line_is_a_metric_in_the_unit_of_its_chart() {
+        for chart in CHARTS {
+            for (metric, _) in chart.lines {
+                assert_eq!(unit(metric), Some(chart.unit), "{metric} in {}", chart.id);
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_is_broken_where_nothing_was_measured() {
+        let points = [(0, 1.0), (300, 2.0), (600, 3.0), (3600, 4.0), (3900, 5.0)];
+        let (at, values) = gaps(&points);
+        assert_eq!(at, [0, 300, 600, 900, 3600, 3900]);
+        assert_eq!(values, [Some(1.0), Some(2.0), Some(3.0), None, Some(4.0), Some(5.0)]);
+        assert_eq!(gaps(&[(7, 1.0)]), (vec![7], vec![Some(1.0)]));
+        assert_eq!(gaps(&[]), (vec![], vec![]));
+    }
+
+    #[test]
+    fn four_digits_are_kept() {
+        assert_eq!([0.123456, 98765.4, -0.00012345, 0.0].map(few), [0.1235, 98770.0, -0.0001235, 0.0]);
+        assert_eq!([f64::MAX, f64::MIN_POSITIVE, f64::INFINITY].map(few).map(f64::is_finite), [true; 3]);
+    }
+
+    #[test]
+    fn the_address_says_which_time_is_seen() {
+        let now = DateTime::from_timestamp(1_795_291_200, 0).unwrap();
+        let read = |text: &str| Range::read(&Params::read(text).unwrap(), now);
+        assert_eq!(read("").unwrap(), Range { from: now - TimeDelta::days(1), to: now });
+        assert_eq!(read("span=7d").unwrap().from, now - TimeDelta::days(7));
+        let both = read("from=2026-11-20T00:00:00Z&to=1795291100&span=nonsense").unwrap();
+        assert_eq!((both.from.timestamp(), both.to.timestamp()), (1_795_132_800, 1_795_291_100));
+        for wrong in ["span=soon", "from=x", "from=1795291200", "from=2026-11-22T00:00:00Z&to=2026-11-21T00:00:00Z"] {
+            assert_eq!(read(wrong).unwrap_err().status, 400, "{wrong}");
+        }
+    }
+}

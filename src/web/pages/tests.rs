@@ -1,0 +1,146 @@
+use std::collections::BTreeMap;
+
+use crate::model::alert::{Incident, Subject};
+use crate::model::level::Level;
+use crate::model::sample::Reading;
+use crate::model::snapshot::{HostRow, Problem, State};
+use crate::web::fake::{Fake, ask, now};
+use crate::web::response::Response;
+use crate::web::site::{Rules, Site};
+
+fn reading(metric: &str, item: &str, value: f64) -> Reading {
+    Reading { metric: metric.to_owned(), item: item.to_owned(), value }
+}
+
+fn host(n: u32) -> HostRow {
+    let name = format!("node{n:04}");
+    let bad = n % 50 == 3;
+    let problem = Problem {
+        incident: Incident {
+            id: i64::from(n),
+            subject: Subject { host: name.clone(), rule: "filesystem.used".to_owned(), item: "/".to_owned() },
+            level: Level::Critical,
+            worst: Level::Critical,
+            opened: now(),
+            changed: now(),
+            closed: None,
+            ending: None,
+            value: 0.99,
+            text: "/ is 99% full, over 90%".to_owned(),
+        },
+        ack: None,
+        silenced: None,
+    };
+    HostRow {
+        name,
+        groups: vec![format!("rack-{:02}", n / 50)],
+        labels: BTreeMap::new(),
+        level: Some(if bad { Level::Critical } else { Level::Ok }),
+        state: State::Fresh,
+        attempt: None,
+        received: Some(now()),
+        age: Some(f64::from(n % 300)),
+        hostname: String::new(),
+        readings: vec![
+            reading("cpu.used", "", f64::from(n % 97) / 100.0),
+            reading("memory.used", "", f64::from(n % 89) / 100.0),
+            reading("load.1m", "", f64::from(n % 13)),
+            reading("filesystem.used", "/", if bad { 0.99 } else { 0.4 }),
+            reading("filesystem.used", "/var", 0.5),
+        ],
+        problems: if bad { vec![problem] } else { Vec::new() },
+        services: Vec::new(),
+    }
+}
+
+fn fleet(hosts: u32) -> Fake {
+    let mut hosts: Vec<HostRow> = (0..hosts).map(host).collect();
+    hosts.sort_by(|a, b| a.order().cmp(&b.order()));
+    Fake { hosts, ..Fake::default() }
+}
+
+fn get(site: &Site, source: &mut Fake, target: &str) -> Response {
+    site.answer(&ask("GET", target, &[("accept", "text/html"), ("accept-encoding", "gzip")], ""), source)
+}
+
+fn text(site: &Site, source: &mut Fake, target: &str) -> String {
+    let packed = get(site, source, target);
+    assert_eq!(packed.status, 200, "{target}");
+    let mut read = String::new();
+    let body = packed.body.as_slice();
+    if packed.header("content-encoding").is_none() {
+        return String::from_utf8(body.to_vec()).unwrap();
+    }
+    std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(body), &mut read).unwrap();
+    read
+}
+
+#[test]
+fn five_thousand_hosts_are_a_page_that_is_light() {
+    let (site, mut source) = (Site::new(Rules::default()), fleet(5000));
+    let page = get(&site, &mut source, "/");
+    assert_eq!(page.header("content-encoding"), Some("gzip"));
+    let weight = page.body.len() + site.assets.weight();
+    assert!(weight < 150_000, "{weight} bytes");
+    let text = text(&site, &mut source, "/");
+    assert_eq!(text.matches("<a class=\"c ").count(), 5000, "the heat map has every host");
+    assert_eq!(text.matches("<tr").count(), 101, "the table a page of them");
+    assert!(text.contains("page 1 of 50"));
+}
+
+#[test]
+fn the_table_is_sorted_and_turned_over_all_hosts() {
+    let (site, mut source) = (Site::new(Rules::default()), fleet(300));
+    let mut names = |target: &str| -> Vec<String> {
+        let text = text(&site, &mut source, target);
+        let table = text.split("<tbody>").nth(1).unwrap().to_owned();
+        table.split("<bdi>node").skip(1).map(|rest| rest[..4].to_owned()).collect()
+    };
+    assert_eq!(names("/")[..2], ["0003", "0053"], "worst first");
+    assert_eq!(names("/?sort=host")[..2], ["0000", "0001"]);
+    assert_eq!(names("/?sort=-host")[..2], ["0299", "0298"]);
+    assert_eq!(names("/?sort=cpu")[0], "0096");
+    assert_eq!(names("/?sort=-host&page=3").last().unwrap(), "0000");
+    // Pages that are not there, and columns that nobody knows, are no errors: links grow old.
+    assert_eq!(names("/?sort=-host&page=99").last().unwrap(), "0000");
+    assert_eq!(names("/?sort=nonsense&page=-1")[0], "0003");
+    assert_eq!(names("/group/rack-01?filter=level%3Dok&sort=host")[0], "0050");
+}
+
+#[test]
+fn what_is_not_there_is_told() {
+    let (site, mut source) = (Site::new(Rules::default()), fleet(2));
+    for (target, status) in [
+        ("/group/nobody", 404),
+        ("/service/nobody", 404),
+        ("/host/nobody", 404),
+        ("/incident/77", 404),
+        ("/incident/x", 404),
+        ("/incidents?from=soon", 400),
+        ("/?host=node0001&from=2026-11-21T20:00:00Z", 303),
+    ] {
+        assert_eq!(get(&site, &mut source, target).status, status, "{target}");
+    }
+    let wrong = text(&site, &mut source, "/?filter=cpu.usd%3E80%25%3Cscript%3E");
+    assert!(wrong.contains("id=\"wrong\"") && !wrong.contains("<script>"), "{wrong}");
+    let led = get(&site, &mut source, "/?host=a%2Fb%22&from=2026-11-21T20:00:00Z&evil=1");
+    assert_eq!(led.header("location"), Some("/host/a%2Fb%22?from=2026-11-21T20%3A00%3A00Z"));
+}
+
+#[test]
+fn every_template_is_understood() {
+    let site = Site::new(Rules::default());
+    for (name, _) in super::TEMPLATES {
+        assert!(site.pages.0.get_template(name).is_ok(), "{name}");
+    }
+    for file in super::FILES {
+        assert!(site.assets.url(file.name).is_some());
+    }
+    // What the templates name is there: an unknown file would be an empty address.
+    for (name, text) in super::TEMPLATES {
+        for part in text.split("asset('").skip(1) {
+            let file = part.split('\'').next().unwrap();
+            assert!(site.assets.url(file).is_some(), "{file} in {name}");
+        }
+    }
+}
