@@ -89,7 +89,8 @@ fn host_keys_are_verified_before_login() {
 fn key_exchange_and_ciphers_are_modern_and_strict() {
     let sshd = Sshd::start(&Options { lines: vec!["LogLevel DEBUG3".into()], ..Options::default() });
     let deadline = Instant::now() + Duration::from_secs(20);
-    let session = fleet_health::ssh::connect(&spec(&sshd), &Secrets::default(), &Bastions::default(), deadline).unwrap();
+    let session =
+        fleet_health::ssh::connect(&spec(&sshd), &Secrets::default(), &Bastions::default(), deadline).unwrap();
     let agreed = session.agreed();
     let kex = agreed.split(' ').next().unwrap();
     assert!(["mlkem768x25519-sha256", "curve25519-sha256"].contains(&kex), "{agreed}");

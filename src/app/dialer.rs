@@ -103,7 +103,8 @@ fn converse(
         }
         Transport::Ssh(spec) => {
             let probes = deploy::probes(&job.probes)?;
-            let secrets = secrets_of(spec, &run.secrets, deadline).map_err(|text| SshError::new(Cause::LocalSetup, text))?;
+            let secrets =
+                secrets_of(spec, &run.secrets, deadline).map_err(|text| SshError::new(Cause::LocalSetup, text))?;
             let mut session = ssh::connect(spec, &secrets, &run.bastions, deadline)?;
             session.exec(&deploy::command(&job.nonce, &probes))?;
             session.bound(deadline, allowance);

@@ -237,7 +237,9 @@ fn run(question: &Question<'_>) -> Result<Output, String> {
         ssh.args(["-p", &port.to_string()]);
     }
     let child = ssh.args(["--", question.host]).spawn().map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => "the program ssh is not there; install it: apt-get install openssh-client".to_owned(),
+        io::ErrorKind::NotFound => {
+            "the program ssh is not there; install it: apt-get install openssh-client".to_owned()
+        }
         _ => format!("ssh cannot be started: {error}"),
     })?;
     let id = child.id();

@@ -49,7 +49,9 @@ fn blame(hop: &Hop, error: SshError) -> SshError {
         Cause::Jump => error,
         // This side's matter: no bastion is to be mended.
         Cause::LocalSetup => SshError { text: format!("for bastion {}: {}", hop.name, error.text), ..error },
-        cause => SshError { cause: Cause::Jump, text: format!("bastion {}: {cause}: {}", hop.name, error.text), ..error },
+        cause => {
+            SshError { cause: Cause::Jump, text: format!("bastion {}: {cause}: {}", hop.name, error.text), ..error }
+        }
     }
 }
 
@@ -84,7 +86,8 @@ fn unopened(name: &str, session: &Session, to: &SshSpec, problem: Problem) -> Ss
             session.fail(Cause::ConnectTimeout, text)
         }
         Problem::Ssh(error) if error.message().contains("prohibited") => {
-            let text = format!("bastion {name} does not forward to {there}: see AllowTcpForwarding and PermitOpen there");
+            let text =
+                format!("bastion {name} does not forward to {there}: see AllowTcpForwarding and PermitOpen there");
             session.fail(Cause::Jump, text)
         }
         Problem::Ssh(error) => {

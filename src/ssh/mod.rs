@@ -12,6 +12,7 @@ mod agent;
 mod auth;
 mod bastions;
 mod carrier;
+pub mod certificate;
 mod connect;
 pub mod deploy;
 pub mod erase;

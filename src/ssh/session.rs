@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use ssh2::{BlockDirections, ErrorCode, MethodType};
 
-use super::hostkey::HostKey;
-use super::known_hosts::{self, Verdict};
-use super::link::{Break, Link};
 use super::bastions::Bastions;
 use super::carrier::Carrier;
+use super::hostkey::Shown;
+use super::known_hosts::{self, Verdict};
+use super::link::{Break, Link};
 use super::{MAX_COMPLAINT, Secrets, SshError, Stream, auth, jump};
 use crate::model::cause::Cause;
 use crate::model::job::Traffic;
@@ -18,7 +18,7 @@ use crate::model::spec::{SshSpec, UnknownHosts};
 /// What may arrive before login: an honest server sends about 5 kB.
 pub(super) const BEFORE_LOGIN: u64 = 512 * 1024;
 
-/// Types of host keys in the order in which we ask for them when none is known; never SHA-1, DSA or certificates.
+/// Types of host keys in the order in which we ask for them when none is known; never SHA-1 or DSA.
 const HOST_KEYS: &[&str] = &[
     "ssh-ed25519",
     "ecdsa-sha2-nistp256",
@@ -27,6 +27,11 @@ const HOST_KEYS: &[&str] = &[
     "rsa-sha2-512",
     "rsa-sha2-256",
 ];
+
+/// Asked for before those where known_hosts names an authority for the host.
+const CERTIFICATES: &str = "ssh-ed25519-cert-v01@openssh.com,ecdsa-sha2-nistp256-cert-v01@openssh.com,\
+                            ecdsa-sha2-nistp384-cert-v01@openssh.com,ecdsa-sha2-nistp521-cert-v01@openssh.com,\
+                            rsa-sha2-512-cert-v01@openssh.com,rsa-sha2-256-cert-v01@openssh.com,";
 
 /// Key exchanges, best first; no SHA-1 (group1, group14-sha1). libssh2 adds strict-kex and extension negotiation.
 const KEXES: &str = "mlkem768x25519-sha256,curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256,\
@@ -76,12 +81,7 @@ impl Drop for Session {
 ///
 /// # Errors
 /// [`SshError`] with the cause of the stage at which it ended.
-pub fn connect(
-    spec: &SshSpec,
-    secrets: &Secrets,
-    bastions: &Bastions,
-    deadline: Instant,
-) -> Result<Session, SshError> {
+pub fn connect(spec: &SshSpec, secrets: &Secrets, bastions: &Bastions, deadline: Instant) -> Result<Session, SshError> {
     log_in_over(jump::travel(spec, secrets, bastions, deadline)?, spec, secrets, deadline)
 }
 
@@ -93,8 +93,7 @@ pub(super) fn log_in_over(
     deadline: Instant,
 ) -> Result<Session, SshError> {
     let known = known_hosts::read(&spec.known_hosts).map_err(|text| SshError::new(Cause::LocalSetup, text))?;
-    let (host, port) = spec.known_name();
-    let (mut session, key) = begin(carrier, &known.kinds(host, port), deadline)?;
+    let (mut session, key) = begin(carrier, &wanted_keys(spec, &known), deadline)?;
     if let Err((cause, text)) = verify(spec, &known, &key) {
         return Err(session.fail(cause, text));
     }
@@ -106,24 +105,22 @@ pub(super) fn log_in_over(
 ///
 /// # Errors
 /// [`SshError`] when it cannot be reached or does not speak SSH.
-pub fn scan(spec: &SshSpec, secrets: &Secrets, bastions: &Bastions, deadline: Instant) -> Result<HostKey, SshError> {
+pub fn scan(spec: &SshSpec, secrets: &Secrets, bastions: &Bastions, deadline: Instant) -> Result<Shown, SshError> {
     let known = known_hosts::read(&spec.known_hosts).map_err(|text| SshError::new(Cause::LocalSetup, text))?;
-    let (host, port) = spec.known_name();
     let carrier = jump::travel(spec, secrets, bastions, deadline)?;
-    begin(carrier, &known.kinds(host, port), deadline).map(|(_, key)| key)
+    begin(carrier, &wanted_keys(spec, &known), deadline).map(|(_, key)| key)
 }
 
 /// Up to the point where the host has proved its key and libssh2 asks for the login service.
-fn begin(carrier: Carrier, kinds: &[&str], deadline: Instant) -> Result<(Session, HostKey), SshError> {
+fn begin(carrier: Carrier, wanted: &str, deadline: Instant) -> Result<(Session, Shown), SshError> {
     let local = |error: &dyn std::fmt::Display| SshError::new(Cause::LocalSetup, format!("no session: {error}"));
     let (link, far) = Link::new(carrier, deadline, BEFORE_LOGIN).map_err(|error| local(&error))?;
     let mut ssh = ssh2::Session::new().map_err(|error| local(&error))?;
     ssh.set_blocking(false);
     ssh.set_tcp_stream(far);
-    let wanted = wanted_keys(kinds);
     for (method, list) in [
         (MethodType::Kex, KEXES),
-        (MethodType::HostKey, wanted.as_str()),
+        (MethodType::HostKey, wanted),
         (MethodType::CryptCs, CIPHERS),
         (MethodType::CryptSc, CIPHERS),
         (MethodType::MacCs, MACS),
@@ -135,7 +132,7 @@ fn begin(carrier: Carrier, kinds: &[&str], deadline: Instant) -> Result<(Session
     if let Err(problem) = session.exchange_keys() {
         return Err(session.error(Cause::Handshake, "during the SSH handshake", problem));
     }
-    let key = session.ssh.host_key().and_then(|(blob, _)| HostKey::from_blob(blob));
+    let key = session.ssh.host_key().and_then(|(blob, _)| Shown::from_blob(blob));
     match key {
         Some(key) => Ok((session, key)),
         None => Err(session.fail(Cause::Handshake, "the host shows a key of a type that is not supported")),
@@ -143,24 +140,34 @@ fn begin(carrier: Carrier, kinds: &[&str], deadline: Instant) -> Result<(Session
 }
 
 /// The types of known keys first, so that a host with a known key is not taken for changed because of another one.
-fn wanted_keys(kinds: &[&str]) -> String {
+fn wanted_keys(spec: &SshSpec, known: &known_hosts::KnownHosts) -> String {
+    let (host, port) = spec.known_name();
+    let kinds = known.kinds(host, port);
     let is_known = |name: &str| {
         let kind = if name.starts_with("rsa-") { "ssh-rsa" } else { name };
         kinds.contains(&kind)
     };
     let (mut first, rest): (Vec<&str>, Vec<&str>) = HOST_KEYS.iter().partition(|name| is_known(name));
     first.extend(rest);
-    first.join(",")
+    let certificates = if known.has_authority(host, port) { CERTIFICATES } else { "" };
+    format!("{certificates}{}", first.join(","))
 }
 
-fn verify(spec: &SshSpec, known: &known_hosts::KnownHosts, key: &HostKey) -> Result<(), (Cause, String)> {
+/// Seconds since 1970, for the validity of certificates.
+fn now() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+    u64::try_from(time.tv_sec).unwrap_or(0)
+}
+
+fn verify(spec: &SshSpec, known: &known_hosts::KnownHosts, seen: &Shown) -> Result<(), (Cause, String)> {
     let (host, port) = spec.known_name();
     let at = known_hosts::name(host, port);
+    let key = &seen.key;
     let shown = format!("{} {}", key.kind(), key.fingerprint());
     if let Some(weakness) = key.weakness() {
         return Err((Cause::Handshake, format!("{at} shows {weakness}: refused; give the host an ed25519 key")));
     }
-    let verdict = known.check(host, port, key);
+    let verdict = known.judge(host, port, seen, now());
     if verdict == Verdict::Revoked {
         return Err((Cause::HostKeyRevoked, format!("{at} shows the key {shown}, which is marked @revoked")));
     }
@@ -173,6 +180,9 @@ fn verify(spec: &SshSpec, known: &known_hosts::KnownHosts, key: &HostKey) -> Res
     }
     match verdict {
         Verdict::Known => Ok(()),
+        Verdict::Unproven(why) => {
+            Err((Cause::HostKeyUnknown, format!("{at} shows {shown} with a certificate that proves nothing: {why}")))
+        }
         Verdict::Changed(old) => {
             let old: Vec<String> = old.iter().take(4).map(|k| format!("{} {}", k.kind(), k.fingerprint())).collect();
             Err((Cause::HostKeyChanged, format!("{at} shows {shown}, but known is {}", old.join(", "))))
@@ -181,8 +191,7 @@ fn verify(spec: &SshSpec, known: &known_hosts::KnownHosts, key: &HostKey) -> Res
             let Some(file) = spec.known_hosts.first() else {
                 return Err((Cause::LocalSetup, "accept-new needs a known-hosts file to write to".to_owned()));
             };
-            known_hosts::change(file, host, port, key, false)
-                .map_err(|text| (Cause::LocalSetup, text))?;
+            known_hosts::change(file, host, port, key, false).map_err(|text| (Cause::LocalSetup, text))?;
             log::warn!("{at}: first seen, accepted its key {shown}");
             Ok(())
         }

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::super::raw::{self, Ssh, Typed, parsed};
-use super::super::ssh_config::Answer;
+use super::super::raw::{self, Ssh, Typed, UseSshConfig, parsed};
 use super::super::report::{At, Report};
+use super::super::ssh_config::Answer;
 use super::super::tree::Node;
 use super::super::{Shown, describe};
 use crate::model::amount::{Wrong, wrong};
@@ -40,7 +40,8 @@ impl Reach {
         }
         let fingerprint = parsed(node, "fingerprint", report, fingerprint);
         let reach = Self { address: raw::text(node, "address", report), local, fingerprint, ssh };
-        if local.is_none() && reach.ssh.user.is_none() && login_name().is_none() {
+        let by_ssh = reach.ssh.use_ssh_config.as_ref().is_some_and(|typed| typed.value != UseSshConfig::No);
+        if local.is_none() && reach.ssh.user.is_none() && !by_ssh && login_name().is_none() {
             report.error(node.at, "no login name for this host", "give user= here or in <ssh>");
         }
         reach
@@ -109,14 +110,9 @@ pub(super) fn ssh_spec(
         Some((name, origin)) if name != address.value.to_lowercase() => (name, origin.clone()),
         _ => (address.value.clone(), typed_at),
     };
-    let (port, port_at) = choose(
-        ssh.port.as_ref(),
-        said("port").and_then(|(port, at)| Some((port.parse().ok()?, at))),
-        || 22,
-        report,
-    );
-    let (user, user_at) =
-        choose(ssh.user.as_ref(), said("user"), || login_name().unwrap_or_default(), report);
+    let (port, port_at) =
+        choose(ssh.port.as_ref(), said("port").and_then(|(port, at)| Some((port.parse().ok()?, at))), || 22, report);
+    let (user, user_at) = choose(ssh.user.as_ref(), said("user"), || login_name().unwrap_or_default(), report);
     let files = |word| answer.map(|answer| (answer.files(word), &asked));
     let (key_files, keys_at) = choose(ssh.key_files.as_ref(), files("identityfile"), Vec::new, report);
     let certificate_files = answer.map(|answer| answer.files("certificatefile")).unwrap_or_default();
@@ -138,8 +134,7 @@ pub(super) fn ssh_spec(
     let accepts = said("stricthostkeychecking")
         .filter(|(value, _)| value == "accept-new")
         .map(|(_, origin)| (UnknownHosts::AcceptNew, origin));
-    let (unknown_hosts, unknown_at) =
-        choose(ssh.unknown_hosts.as_ref(), accepts, || UnknownHosts::Refuse, report);
+    let (unknown_hosts, unknown_at) = choose(ssh.unknown_hosts.as_ref(), accepts, || UnknownHosts::Refuse, report);
     let known_as = said("hostkeyalias").map(|(name, _)| name);
     let seconds = said("connecttimeout").and_then(|(value, _)| value.parse().ok()).filter(|seconds| *seconds > 0);
 

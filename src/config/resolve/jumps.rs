@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::super::Shown;
 use super::super::raw::{Ssh, Typed, UseSshConfig};
 use super::super::report::{At, Report};
 use super::super::ssh_config::{Answer, Question, SshConfig};
-use super::super::Shown;
 use super::Origins;
 use super::connection::{self, Reach};
 use crate::model::spec::{Hop, HostSpec, Origin, SshSpec, Transport};
@@ -129,7 +129,11 @@ fn hops(
     for (number, word) in way.words.iter().enumerate() {
         if word == name {
             if way.own && !way.by_ssh {
-                return inn.wrong(way.at, format!("the way to \"{name}\" leads over itself"), "name the host before it");
+                return inn.wrong(
+                    way.at,
+                    format!("the way to \"{name}\" leads over itself"),
+                    "name the host before it",
+                );
             }
             // The bastion of a group stands in the group, and in `Host *`: it is reached by what comes before it.
             return Some(all);
@@ -223,7 +227,9 @@ fn destination(word: &str) -> Option<(Option<String>, String, Option<u16>)> {
             let (address, rest) = rest.split_once(']')?;
             (address, if rest.is_empty() { None } else { Some(rest.strip_prefix(':')?) })
         }
-        None if place.matches(':').count() == 1 => place.split_once(':').map(|(address, port)| (address, Some(port)))?,
+        None if place.matches(':').count() == 1 => {
+            place.split_once(':').map(|(address, port)| (address, Some(port)))?
+        }
         None => (place, None),
     };
     let good = |user: &&str| !user.is_empty() && !user.starts_with('-') && !user.contains(char::is_whitespace);

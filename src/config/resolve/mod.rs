@@ -18,8 +18,8 @@ pub(super) use web::address;
 
 use super::report::{At, Report};
 use super::services::services as typed_services;
-use super::tree::Node;
 use super::ssh_config::SshConfig;
+use super::tree::Node;
 use super::{Loaded, defaults, raw};
 use crate::model::spec::{FleetSpec, RuleSpec};
 

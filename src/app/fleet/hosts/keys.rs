@@ -4,15 +4,16 @@ use std::time::{Duration, Instant};
 
 use super::each::each;
 use super::{FleetSpec, HostSpec, SshSpec, Transport, chosen, unknown};
+use crate::app::clock;
 use crate::app::context::Common;
 use crate::app::dialer::{self, Run};
 use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::app::fleet::{ask, show};
 use crate::model::cause::Cause;
 use crate::model::clean::clean;
-use crate::ssh::{self, Secrets, SshError};
 use crate::ssh::hostkey::HostKey;
 use crate::ssh::known_hosts::{self, Verdict};
+use crate::ssh::{self, Secrets, SshError};
 use crate::view::{Cell, Column, Page, Place, column};
 
 /// For the look at one host's key.
@@ -37,14 +38,15 @@ pub fn look(ssh: &SshSpec, run: &Run) -> Result<(HostKey, Verdict), Failure> {
         true => Ok(Secrets::default()),
         false => dialer::secrets_of(ssh, &run.secrets, until),
     };
-    let key = secrets
+    let shown = secrets
         .map_err(|text| SshError::new(Cause::LocalSetup, text))
         .and_then(|secrets| ssh::scan(ssh, &secrets, &run.bastions, until))
         .map_err(|error| Failure::new(Exit::Failed, format!("{}: {}", error.cause, clean(&error.text))))?;
     let known = known_hosts::read(&ssh.known_hosts).map_err(|text| Failure::new(Exit::Failed, text))?;
     let (host, port) = ssh.known_name();
-    let verdict = known.check(host, port, &key);
-    Ok((key, verdict))
+    let now = u64::try_from(clock::now().timestamp()).unwrap_or(0);
+    let verdict = known.judge(host, port, &shown, now);
+    Ok((shown.key, verdict))
 }
 
 const COLUMNS: &[Column] = &[
@@ -73,6 +75,7 @@ pub fn scan(common: &Common, spec: &FleetSpec, glob: &str, format: show::Format)
                     Verdict::Revoked => ("revoked", Cell::Empty),
                     _ if pinned => ("pinned", Cell::Empty),
                     Verdict::Known => ("known", Cell::Empty),
+                    Verdict::Unproven(why) => ("unproven", Cell::Text(format!("its certificate: {why}"))),
                     Verdict::Unknown => ("unknown", accept()),
                     Verdict::Changed(_) => ("CHANGED", accept()),
                 };
@@ -133,6 +136,7 @@ pub fn confirm(
     match verdict {
         Verdict::Known => return exit::print(&format!("{name}: {shown} is known already\n")).map(drop),
         Verdict::Revoked => return Err(failed(format!("{name} shows {shown}, which is marked @revoked"))),
+        Verdict::Unproven(why) => return Err(failed(format!("{name} shows a certificate that proves nothing: {why}"))),
         Verdict::Unknown => text.push_str(&format!("{name} shows the key {shown}\n")),
         Verdict::Changed(old) => {
             for key in old {
