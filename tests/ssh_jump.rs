@@ -240,7 +240,7 @@ fn the_way_that_ssh_knows() {
         "ssh_config",
         &format!(
             "Include {}\nHost far\n  HostName 10.66.2.2\n  User {}\n  HostKeyAlias the-far-one\n  ConnectTimeout 9\n  \
-             IdentityFile {}\n  UserKnownHostsFile {}\n  ProxyJump gate\nMatch host far exec \"true\"\n  Port 2222\n\
+             IdentityFile {}\n  UserKnownHostsFile {}\n  ProxyJump gate\nMatch originalhost far exec \"true\"\n  Port 2222\n\
              Host *\n  IdentitiesOnly yes\n  Port 9\n",
             shown(&more),
             far.user,

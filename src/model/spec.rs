@@ -117,6 +117,7 @@ pub struct HostSpec {
 
 /// How a host is reached.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a fleet has one local machine, and thousands over SSH")]
 pub enum Transport {
     /// The monitoring machine itself, without SSH.
     Local,

@@ -74,10 +74,9 @@ impl Pass<'_> {
         self.bastions.doors()[self.number].open = true;
     }
 
-    pub(super) fn refused(self, error: &SshError) {
+    /// After a failure that may pass, those who know it open go on; one that let nobody in yet is not asked again.
+    pub(super) fn refused(self, error: &SshError, passing: bool) {
         let door = &mut self.bastions.doors()[self.number];
-        // One that is full drops a connection now and then; one that let nobody in yet is not asked again.
-        let passing = error.cause == Cause::Jump && error.text.contains(&format!(": {}: ", Cause::Handshake));
         if !(door.open && passing) {
             door.shut = Some((error.cause, error.text.clone()));
         }
@@ -88,5 +87,31 @@ impl Drop for Pass<'_> {
     fn drop(&mut self) {
         self.bastions.doors()[self.number].inside -= 1;
         self.bastions.news.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_first_goes_alone_then_a_few_and_nobody_after_a_refusal() {
+        let bastions = Bastions::default();
+        let late =
+            |wait| bastions.enter(&[], Instant::now() + Duration::from_millis(wait)).err().map(|error| error.cause);
+        let full = |error: &str| SshError::new(Cause::Jump, error);
+        let first = bastions.enter(&[], Instant::now()).ok().unwrap();
+        assert_eq!(late(20), Some(Cause::Jump), "the first is still at the door");
+        first.let_in();
+        let several: Vec<Pass<'_>> = (0..AT_ONCE).map(|_| bastions.enter(&[], Instant::now()).ok().unwrap()).collect();
+        assert_eq!(late(20), Some(Cause::Jump), "more than a few");
+        drop(several);
+        bastions.enter(&[], Instant::now()).ok().unwrap().refused(&full("full"), true);
+        assert_eq!(late(0), None, "it was open, and full for a moment");
+        bastions.enter(&[], Instant::now()).ok().unwrap().refused(&full("dead"), false);
+        let error = bastions.enter(&[], Instant::now()).err().unwrap();
+        assert_eq!((error.cause, error.text.as_str()), (Cause::Jump, "dead"));
     }
 }

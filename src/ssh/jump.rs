@@ -33,8 +33,10 @@ pub(super) fn travel(
                 here = Some((hop.name.clone(), session));
             }
             Err(error) => {
+                // One that is full drops a connection now and then.
+                let passing = error.cause == Cause::Handshake;
                 let error = blame(hop, error);
-                pass.refused(&error);
+                pass.refused(&error, passing);
                 return Err(error);
             }
         }
