@@ -16,7 +16,7 @@ use fleet_health::model::cause::Cause;
 use fleet_health::model::spec::{SshSpec, Transport, UnknownHosts};
 use fleet_health::ssh::hostkey::HostKey;
 use fleet_health::ssh::known_hosts::{KnownHosts, Verdict};
-use fleet_health::ssh::{Secrets, local};
+use fleet_health::ssh::{Bastions, Secrets, local};
 use fleet_health::wire::{seal, task::Task};
 use sshd::{Options, Sshd, sh};
 use visit::{cause, folder, spec, visit, visit_with};
@@ -89,7 +89,8 @@ fn host_keys_are_verified_before_login() {
 fn key_exchange_and_ciphers_are_modern_and_strict() {
     let sshd = Sshd::start(&Options { lines: vec!["LogLevel DEBUG3".into()], ..Options::default() });
     let deadline = Instant::now() + Duration::from_secs(20);
-    let session = fleet_health::ssh::connect(&spec(&sshd), &Secrets::default(), deadline).unwrap();
+    let session =
+        fleet_health::ssh::connect(&spec(&sshd), &Secrets::default(), &Bastions::default(), deadline).unwrap();
     let agreed = session.agreed();
     let kex = agreed.split(' ').next().unwrap();
     assert!(["mlkem768x25519-sha256", "curve25519-sha256"].contains(&kex), "{agreed}");
@@ -301,6 +302,10 @@ fn odd_server(act: impl Fn(&mut std::net::TcpStream) -> std::io::Result<()> + Se
         known_hosts: Vec::new(),
         unknown_hosts: UnknownHosts::Refuse,
         fingerprint: None,
+        certificate_files: Vec::new(),
+        known_as: None,
+        connect_timeout: None,
+        jumps: Vec::new(),
     }
 }
 

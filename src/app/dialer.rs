@@ -11,7 +11,7 @@ use crate::model::cause::Cause;
 use crate::model::clean::is_hostile;
 use crate::model::job::{FromDialer, Job, ToDialer, Traffic};
 use crate::model::spec::{SshSpec, Transport};
-use crate::ssh::{self, Secrets, SshError, Stream, deploy, local};
+use crate::ssh::{self, Bastions, Secrets, SshError, Stream, deploy, local};
 use crate::wire::frame::{self, FrameError, Item, Limits, Reader};
 
 /// The longest text of a cause, in bytes (design/trust.md, A15).
@@ -23,12 +23,21 @@ const OVERHEAD: u64 = 1024 * 1024;
 /// How long it may take to hand over the answer; that the probe deletes by it is not waited for.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// What the visits of one run share.
+#[derive(Default)]
+pub struct Run {
+    /// Each is read once.
+    pub secrets: secrets::Secrets,
+    /// Each is tried until it fails.
+    pub bastions: Bastions,
+}
+
 /// Visits one host. Says [`FromDialer::Sealed`] for each file, then `Pulled`, waits for the answer, then `Finished`;
 /// or `Failed` at any point before `Pulled`. Exactly one of `Finished` and `Failed` is said, whatever happens, and no
 /// later than a second after the job's timeout.
-pub fn visit(job: &Job, secrets: &secrets::Secrets, say: &mut dyn FnMut(FromDialer), answer: &Receiver<ToDialer>) {
+pub fn visit(job: &Job, run: &Run, say: &mut dyn FnMut(FromDialer), answer: &Receiver<ToDialer>) {
     let mut pulled = false;
-    let outcome = catch_unwind(AssertUnwindSafe(|| converse(job, secrets, say, answer, &mut pulled)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| converse(job, run, say, answer, &mut pulled)));
     let host = job.host.clone();
     let last = match outcome {
         Ok(Ok(traffic)) => FromDialer::Finished { host, traffic },
@@ -59,13 +68,14 @@ fn one_line(text: &str) -> String {
     out.trim().to_owned()
 }
 
-/// The secrets of a host, read where its configuration says they are, before the deadline.
+/// The secrets of a host and of the bastions before it, read where its configuration says they are, before the deadline.
 ///
 /// # Errors
 /// A text that names the source.
 pub fn secrets_of(spec: &SshSpec, secrets: &secrets::Secrets, deadline: Instant) -> Result<Secrets, String> {
     let read = |source: &Option<_>| source.as_ref().map(|source| secrets.get(source, deadline)).transpose();
-    Ok(Secrets { password: read(&spec.password)?, passphrase: read(&spec.passphrase)? })
+    let hops = spec.jumps.iter().map(|hop| secrets_of(&hop.ssh, secrets, deadline)).collect::<Result<_, _>>()?;
+    Ok(Secrets { password: read(&spec.password)?, passphrase: read(&spec.passphrase)?, hops })
 }
 
 /// A host that gives more than was asked for is not listened to.
@@ -75,7 +85,7 @@ fn limits(job: &Job) -> Limits {
 
 fn converse(
     job: &Job,
-    known: &secrets::Secrets,
+    run: &Run,
     say: &mut dyn FnMut(FromDialer),
     answer: &Receiver<ToDialer>,
     pulled: &mut bool,
@@ -93,8 +103,9 @@ fn converse(
         }
         Transport::Ssh(spec) => {
             let probes = deploy::probes(&job.probes)?;
-            let secrets = secrets_of(spec, known, deadline).map_err(|text| SshError::new(Cause::LocalSetup, text))?;
-            let mut session = ssh::connect(spec, &secrets, deadline)?;
+            let secrets =
+                secrets_of(spec, &run.secrets, deadline).map_err(|text| SshError::new(Cause::LocalSetup, text))?;
+            let mut session = ssh::connect(spec, &secrets, &run.bastions, deadline)?;
             session.exec(&deploy::command(&job.nonce, &probes))?;
             session.bound(deadline, allowance);
             log::debug!("{}: {}", job.host, session.agreed());
@@ -144,6 +155,7 @@ fn talk(
 fn broken(stream: &dyn Stream, shipped: bool, error: &io::Error) -> SshError {
     let (cause, text) = match error.kind() {
         ErrorKind::TimedOut => (Cause::Deadline, "the host did not finish before the deadline".to_owned()),
+        ErrorKind::NetworkDown => (Cause::Jump, error.to_string()),
         ErrorKind::FileTooLarge => (Cause::Oversize, error.to_string()),
         ErrorKind::InvalidData => (Cause::BadEnvelope, error.to_string()),
         _ => (Cause::Disconnected, format!("the connection broke: {error}")),

@@ -13,6 +13,7 @@ mod resolve;
 mod rule;
 mod schema;
 mod services;
+mod ssh_config;
 mod tree;
 
 use std::collections::BTreeMap;

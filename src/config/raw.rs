@@ -152,6 +152,18 @@ pub(super) struct Ssh {
     pub agent: Option<Typed<bool>>,
     pub known_hosts: Option<Typed<Vec<PathBuf>>>,
     pub unknown_hosts: Option<Typed<UnknownHosts>>,
+    pub use_ssh_config: Option<Typed<UseSshConfig>>,
+    pub jump: Option<Typed<Vec<String>>>,
+}
+
+/// Whether ssh's own configuration holds for hosts too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum UseSshConfig {
+    No,
+    /// The user's and the system's.
+    Usual,
+    /// This file and no other, as `ssh -F`.
+    File(PathBuf),
 }
 
 impl Ssh {
@@ -182,6 +194,8 @@ impl Ssh {
                     "write refuse or accept-new; there is no \"accept any\"",
                 ),
             }),
+            use_ssh_config: use_ssh_config(node, report),
+            jump: jump(node, report),
         }
     }
 
@@ -196,8 +210,32 @@ impl Ssh {
             agent: near.agent.clone().or_else(|| self.agent.clone()),
             known_hosts: near.known_hosts.clone().or_else(|| self.known_hosts.clone()),
             unknown_hosts: near.unknown_hosts.clone().or_else(|| self.unknown_hosts.clone()),
+            use_ssh_config: near.use_ssh_config.clone().or_else(|| self.use_ssh_config.clone()),
+            jump: near.jump.clone().or_else(|| self.jump.clone()),
         }
     }
+}
+
+fn use_ssh_config(node: &Node, report: &mut Report) -> Option<Typed<UseSshConfig>> {
+    let folder = folder(node.attr("use-ssh-config")?, report);
+    parsed(node, "use-ssh-config", report, |value| match value {
+        "" => wrong("use-ssh-config= is empty", "write true, false or the path of a file"),
+        _ if value.contains('/') => resolve_path(&folder, value).map(UseSshConfig::File),
+        _ => amount::flag(value).map(|yes| if yes { UseSshConfig::Usual } else { UseSshConfig::No }),
+    })
+}
+
+/// Bastions, the nearest to us first; `none` for none.
+pub(super) fn jump(node: &Node, report: &mut Report) -> Option<Typed<Vec<String>>> {
+    parsed(node, "jump", report, |value| {
+        let words: Vec<String> =
+            value.split([',', ' ', '\t', '\n']).filter(|word| !word.is_empty()).map(str::to_owned).collect();
+        match words.as_slice() {
+            [] => wrong("jump= is empty", "name a host, write user@address:port, or none"),
+            [only] if only == "none" => Ok(Vec::new()),
+            _ => Ok(words),
+        }
+    })
 }
 
 /// Whether command lines of processes are wanted, as `<defaults>`, a group or a host says it.

@@ -56,6 +56,8 @@ const LOGIN: &[&str] = &[
     "agent",
     "known-hosts",
     "unknown-hosts",
+    "use-ssh-config",
+    "jump",
     "password",
     "password-file",
     "password-env",
@@ -91,20 +93,20 @@ const ELEMENTS: &[Element] = &[
     element("collector", &["jobs", "timeout", "deadline", "interval", "state-dir", "probe-dir"], &[], &[]),
     element("keys", &["recipient-file", "identity-file"], &[], &[]),
     element("store", &["url", "keep", "keep-hourly"], &[], &[]),
-    element("ssh", &[], &[], &["use-ssh-config", "jump"]).with(LOGIN),
+    element("ssh", &[], &[], &[]).with(LOGIN),
     with_checks("defaults", &["command-lines"], &["rule", "service"], &[]),
     with_checks(
         "group",
-        &["name", "description", "labels", "command-lines"],
+        &["name", "description", "labels", "command-lines", "jump"],
         &["ssh", "rule", "service", "group", "host"],
-        &["jump"],
+        &[],
     ),
     with_checks("service", &["name", "description", "min-healthy", "unit", "off"], &["rule"], &[]),
     with_checks(
         "host",
         &["name", "address", "transport", "labels", "fingerprint", "parent", "command-lines"],
         &["ssh", "rule", "service"],
-        &["jump", "use-ssh-config"],
+        &[],
     )
     .with(LOGIN),
     element(

@@ -17,7 +17,7 @@ use super::silence::{Calendar, Silence};
 pub struct Origin {
     /// The file, or empty for a default that ships with the program.
     pub file: PathBuf,
-    /// Line, from 1; 0 for a default that ships.
+    /// Line, from 1; 0 for a default that ships, and for what another program says: then `file` is its command.
     pub line: usize,
 }
 
@@ -117,6 +117,7 @@ pub struct HostSpec {
 
 /// How a host is reached.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a fleet has one local machine, and thousands over SSH")]
 pub enum Transport {
     /// The monitoring machine itself, without SSH.
     Local,
@@ -125,7 +126,7 @@ pub enum Transport {
 }
 
 /// What a connection to one host needs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SshSpec {
     /// Name or IP address, without port.
     pub address: String,
@@ -147,6 +148,31 @@ pub struct SshSpec {
     pub unknown_hosts: UnknownHosts,
     /// `SHA256:...` of the only key that is right for this host, if pinned.
     pub fingerprint: Option<String>,
+    /// Certificates for the keys, besides those that lie beside them (`KEY-cert.pub`).
+    pub certificate_files: Vec<PathBuf>,
+    /// The name under which known_hosts has it, where that is not its address (ssh's `HostKeyAlias`).
+    pub known_as: Option<String>,
+    /// For resolving and connecting; `None`: 5 s.
+    pub connect_timeout: Option<Duration>,
+    /// The bastions on the way to it, the nearest to us first; these have none of their own here.
+    pub jumps: Vec<Hop>,
+}
+
+impl SshSpec {
+    /// Name and port by which known_hosts has its key. An alias stands for itself, whatever the port, as ssh has it.
+    #[must_use]
+    pub fn known_name(&self) -> (&str, u16) {
+        self.known_as.as_deref().map_or((&self.address, self.port), |alias| (alias, 22))
+    }
+}
+
+/// A bastion on the way to a host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hop {
+    /// The name that people know it by: a host of the configuration, or as the way has it.
+    pub name: String,
+    /// Its own identity, its own host key.
+    pub ssh: SshSpec,
 }
 
 /// What happens with a host whose key is not known. There is no "accept any".

@@ -4,13 +4,14 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ssh2::{KeyboardInteractivePrompt, Prompt};
 
 use super::agent::{self, Agent};
+use super::certificate::Certificate;
 use super::hostkey::field;
 use super::session::{Problem, Session};
 use super::{Secrets, SshError};
@@ -20,6 +21,9 @@ use crate::model::spec::SshSpec;
 
 /// The largest key file that is read.
 const MAX_KEY: u64 = 64 * 1024;
+
+/// What the types of certificates have in their names.
+const CERTIFICATE: &str = "-cert-v01@openssh.com";
 
 /// Logs in with the key files in their order, then the agent, then the password, whichever are configured.
 pub(super) fn log_in(session: &mut Session, spec: &SshSpec, secrets: &Secrets) -> Result<(), SshError> {
@@ -35,25 +39,27 @@ pub(super) fn log_in(session: &mut Session, spec: &SshSpec, secrets: &Secrets) -
         };
         let passphrase = secrets.passphrase.as_ref().map(|secret| secret.expose());
         let public = public_half(&text);
-        let step =
-            |ssh: &mut ssh2::Session| ssh.userauth_pubkey_memory(&spec.user, public.as_deref(), &text, passphrase);
-        // An RSA key waits for the server's word: it says whether SHA-2 may be used.
-        let outcome = if public.as_ref().is_some_and(|public| !public.starts_with("ssh-rsa")) {
-            session.drive_early(step)
-        } else {
-            session.open().and_then(|()| session.drive(step))
-        };
-        match outcome {
-            Ok(()) => return Ok(()),
-            Err(Problem::Ssh(error)) if refusal(&error) && !unsigned(&error) => {
-                refused.push(format!("key {}", file.display()))
+        // What a certificate proves is tried before the bare key, as ssh does.
+        let halves = certificates(spec, file, public.as_deref()).into_iter().map(Some).chain([public]);
+        for public in halves {
+            match offer(session, spec, &text, public.as_deref(), passphrase) {
+                Ok(()) => return Ok(()),
+                Err(Problem::Ssh(error)) if refusal(&error) && !unsigned(&error) => {
+                    let what =
+                        if public.is_some_and(|public| public.contains(CERTIFICATE)) { "certificate of " } else { "" };
+                    refused.push(format!("{what}key {}", file.display()));
+                }
+                Err(Problem::Ssh(error)) if key_trouble(&error) || unsigned(&error) => {
+                    unusable.push(format!(
+                        "{}: not a private key that can be used ({}); if it is encrypted, give its passphrase",
+                        file.display(),
+                        error.message()
+                    ));
+                    // The same private half would not sign another time either.
+                    break;
+                }
+                Err(problem) => return Err(session.error(Cause::Authentication, "while logging in", problem)),
             }
-            Err(Problem::Ssh(error)) if key_trouble(&error) || unsigned(&error) => unusable.push(format!(
-                "{}: not a private key that can be used ({}); if it is encrypted, give its passphrase",
-                file.display(),
-                error.message()
-            )),
-            Err(problem) => return Err(session.error(Cause::Authentication, "while logging in", problem)),
         }
     }
     if (spec.agent || secrets.password.is_some())
@@ -87,6 +93,46 @@ pub(super) fn log_in(session: &mut Session, spec: &SshSpec, secrets: &Secrets) -
         text.push_str(&format!("; not tried: {}", unusable.join("; ")));
     }
     Err(session.fail(Cause::Authentication, text))
+}
+
+/// Offers one key, or the certificate for it, which is then its public half.
+fn offer(
+    session: &mut Session,
+    spec: &SshSpec,
+    text: &str,
+    public: Option<&str>,
+    passphrase: Option<&str>,
+) -> Result<(), Problem> {
+    let step = |ssh: &mut ssh2::Session| ssh.userauth_pubkey_memory(&spec.user, public, text, passphrase);
+    // An RSA key waits for the server's word: it says whether SHA-2 may be used.
+    if public.is_some_and(|public| !public.starts_with("ssh-rsa")) {
+        return session.drive_early(step);
+    }
+    session.open()?;
+    session.drive(step)
+}
+
+/// Certificates for a key: the one beside its file, and those that are named. As in their files, `TYPE BASE64`.
+fn certificates(spec: &SshSpec, key: &Path, public: Option<&str>) -> Vec<String> {
+    let Some(public) = public else { return Vec::new() };
+    let mut beside = key.as_os_str().to_owned();
+    beside.push("-cert.pub");
+    let mut found: Vec<String> = Vec::new();
+    for file in spec.certificate_files.iter().map(PathBuf::as_path).chain([Path::new(&beside)]) {
+        let mut text = String::new();
+        let read = File::open(file).and_then(|file| file.take(MAX_KEY).read_to_string(&mut text));
+        let mut words = text.split_ascii_whitespace();
+        let (Ok(_), Some(kind), Some(base64)) = (read, words.next(), words.next()) else { continue };
+        let certificate = STANDARD.decode(base64).ok().and_then(|blob| Certificate::from_blob(&blob));
+        let line = format!("{kind} {base64}");
+        if certificate.is_some_and(|it| it.key.words() == public)
+            && kind.contains(CERTIFICATE)
+            && !found.contains(&line)
+        {
+            found.push(line);
+        }
+    }
+    found
 }
 
 /// libssh2's code for "the server says no" (LIBSSH2_ERROR_AUTHENTICATION_FAILED), and for a key that the server refuses.

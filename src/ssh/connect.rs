@@ -22,7 +22,6 @@ pub(super) const CONNECT: Duration = Duration::from_secs(5);
 
 /// Connects to the first address that answers.
 pub(super) fn connect(address: &str, port: u16, deadline: Instant) -> Result<TcpStream, SshError> {
-    let deadline = deadline.min(Instant::now() + CONNECT);
     let addresses = resolve(address, port, deadline)?;
     let mut last = None;
     for (number, target) in addresses.iter().enumerate() {

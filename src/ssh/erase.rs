@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::time::Instant;
 
-use super::{Secrets, SshError, Stream, connect};
+use super::{Bastions, Secrets, SshError, Stream, connect};
 use crate::model::cause::Cause;
 use crate::model::spec::SshSpec;
 
@@ -24,7 +24,7 @@ pub struct Erased {
 /// # Errors
 /// As [`connect`], and where the command does not come to its end.
 pub fn remote(spec: &SshSpec, secrets: &Secrets, nonce: &str, deadline: Instant) -> Result<Erased, SshError> {
-    let mut session = connect(spec, secrets, deadline)?;
+    let mut session = connect(spec, secrets, &Bastions::default(), deadline)?;
     session.exec(&command(nonce))?;
     session.bound(deadline, MAX_ANSWER);
     let mut answer = Vec::new();

@@ -4,6 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use sha2::{Digest, Sha256};
 
+use super::certificate::Certificate;
+
 /// The least length of an RSA key, in bits.
 pub const MIN_RSA_BITS: usize = 2048;
 
@@ -12,6 +14,27 @@ pub const MIN_RSA_BITS: usize = 2048;
 pub struct HostKey {
     kind: String,
     blob: Vec<u8>,
+}
+
+/// What a host shows: its key, and a certificate for it where it has one and was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// The key that it proved to hold.
+    pub key: HostKey,
+    /// Not verified.
+    pub certificate: Option<Certificate>,
+}
+
+impl Shown {
+    /// Reads SSH's wire form of a key or a certificate.
+    #[must_use]
+    pub fn from_blob(blob: &[u8]) -> Option<Self> {
+        match HostKey::from_blob(blob) {
+            Some(key) => Some(Self { key, certificate: None }),
+            None => Certificate::from_blob(blob)
+                .map(|certificate| Self { key: certificate.key.clone(), certificate: Some(certificate) }),
+        }
+    }
 }
 
 /// Types whose lines in known_hosts count, with the number of fields after the type's name.
@@ -87,6 +110,18 @@ impl HostKey {
             }
             _ => None,
         }
+    }
+
+    /// The fields after the type's name.
+    pub(super) fn parts(&self) -> Option<Vec<&[u8]>> {
+        let (_, mut rest) = field(&self.blob)?;
+        let mut all = Vec::new();
+        while !rest.is_empty() {
+            let (part, after) = field(rest)?;
+            all.push(part);
+            rest = after;
+        }
+        Some(all)
     }
 
     fn rsa_bits(&self) -> usize {

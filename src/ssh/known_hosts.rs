@@ -1,7 +1,5 @@
 //! known_hosts with OpenSSH's semantics, pure but for [`read`] and [`change`]: libssh2's own matcher says yes to revoked
 //! keys, ignores wildcards and negation, and refuses a file for one bad line (design/trust.md, point 4).
-//!
-//! `@cert-authority` lines are left out: the dialer does not ask servers for certificates.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -13,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
 
-use super::hostkey::HostKey;
+use super::hostkey::{HostKey, Shown};
 
 /// The largest file that is read.
 const MAX_FILE: u64 = 4 * 1024 * 1024;
@@ -29,11 +27,21 @@ pub enum Verdict {
     Changed(Vec<HostKey>),
     /// A line says that this key must never be trusted.
     Revoked,
+    /// A line names the authority that signed its certificate, but that does not prove the key: why.
+    Unproven(String),
+}
+
+/// What stands before the names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mark {
+    None,
+    Revoked,
+    Authority,
 }
 
 #[derive(Clone, Debug)]
 struct Line {
-    revoked: bool,
+    mark: Mark,
     hosts: String,
     key: HostKey,
 }
@@ -70,15 +78,41 @@ impl KnownHosts {
         }
     }
 
+    /// Judges what a host shows, at a time in seconds since 1970. As ssh does: a certificate whose authority no line
+    /// names counts for nothing, and the key in it is judged by itself.
+    #[must_use]
+    pub fn judge(&self, host: &str, port: u16, shown: &Shown, now: u64) -> Verdict {
+        let plain = self.check(host, port, &shown.key);
+        let Some(certificate) = shown.certificate.as_ref().filter(|_| plain != Verdict::Revoked) else { return plain };
+        let marked = |mark| self.marked(host, port, mark).any(|line| line.key == certificate.authority);
+        match (marked(Mark::Revoked), marked(Mark::Authority)) {
+            (true, _) => Verdict::Revoked,
+            (false, true) => certificate.proves(host, now).map_or_else(Verdict::Unproven, |()| Verdict::Known),
+            (false, false) => plain,
+        }
+    }
+
+    /// Whether a line names an authority for a host, so that the server is asked for a certificate.
+    #[must_use]
+    pub fn has_authority(&self, host: &str, port: u16) -> bool {
+        self.marked(host, port, Mark::Authority).next().is_some()
+    }
+
+    fn marked(&self, host: &str, port: u16, mark: Mark) -> impl Iterator<Item = &Line> {
+        let names = [name(host, port), name(host, 22)];
+        let fits = move |line: &&Line| line.mark == mark && names.iter().any(|name| matches(&line.hosts, name));
+        self.lines.iter().filter(fits)
+    }
+
     fn check_name(&self, name: &str, key: &HostKey) -> Verdict {
         let mut others = Vec::new();
         let mut known = false;
         for line in self.lines.iter().filter(|line| matches(&line.hosts, name)) {
-            match (line.revoked, line.key == *key) {
-                (true, true) => return Verdict::Revoked,
-                (true, false) => {}
-                (false, true) => known = true,
-                (false, false) => others.push(line.key.clone()),
+            match (line.mark, line.key == *key) {
+                (Mark::Revoked, true) => return Verdict::Revoked,
+                (Mark::Revoked, false) | (Mark::Authority, _) => {}
+                (Mark::None, true) => known = true,
+                (Mark::None, false) => others.push(line.key.clone()),
             }
         }
         match (known, others.is_empty()) {
@@ -95,7 +129,7 @@ impl KnownHosts {
         let bare = name(host, 22);
         let of = |name: &str| -> Vec<&str> {
             let mut kinds: Vec<&str> = Vec::new();
-            for line in self.lines.iter().filter(|line| !line.revoked && matches(&line.hosts, name)) {
+            for line in self.lines.iter().filter(|line| line.mark == Mark::None && matches(&line.hosts, name)) {
                 if !kinds.contains(&line.key.kind()) {
                     kinds.push(line.key.kind());
                 }
@@ -114,16 +148,17 @@ fn parse(line: &str) -> Option<Line> {
     }
     let mut words = line.split([' ', '\t']).filter(|word| !word.is_empty());
     let mut hosts = words.next()?;
-    let mut revoked = false;
+    let mut mark = Mark::None;
     if hosts.starts_with('@') {
-        if hosts != "@revoked" {
-            return None;
-        }
-        revoked = true;
+        mark = match hosts {
+            "@revoked" => Mark::Revoked,
+            "@cert-authority" => Mark::Authority,
+            _ => return None,
+        };
         hosts = words.next()?;
     }
     let key = HostKey::from_words(words.next()?, words.next()?)?;
-    Some(Line { revoked, hosts: hosts.to_owned(), key })
+    Some(Line { mark, hosts: hosts.to_owned(), key })
 }
 
 /// Whether the hosts field of a line holds for a name, which is in lower case.

@@ -1,21 +1,17 @@
-//! The line between libssh2 and the network: a socket pair on libssh2's side, TCP on the other, moved by hand.
+//! The line between libssh2 and the network: a socket pair on libssh2's side, a carrier on the other, moved by hand.
 //!
 //! libssh2 never sees the network's socket. That is what makes the deadline absolute (`Session::set_timeout` bounds one
 //! call, and a peer that drips a byte a second keeps one call running for ever), what makes dropping a session
 //! unable to block, and what makes the counts of bytes and round trips exact.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use rustix::net::sockopt;
-
+use super::carrier::Carrier;
 use super::opening::Opening;
 use crate::model::job::Traffic;
-
-/// The longest single wait for the network. The deadline is looked at after each.
-const GLANCE: Duration = Duration::from_millis(500);
 
 /// Why the line ended.
 #[derive(Debug)]
@@ -26,20 +22,20 @@ pub(super) enum Break {
     Closed,
     /// More bytes came than were allowed.
     Oversize,
+    /// The bastion that carries the line, or one before it, is gone.
+    Bastion(String),
     /// Something else happened to the connection.
     Io(io::Error),
 }
 
 pub(super) struct Link {
-    tcp: TcpStream,
+    carrier: Carrier,
     near: UnixStream,
     deadline: Instant,
     allowance: u64,
     traffic: Traffic,
     /// Something was sent since the last wait, so that the next wait is a round trip.
     owed: bool,
-    /// The timeouts that the socket has: setting them for each call would cost as much as the call.
-    patience: [Option<Duration>; 2],
     /// What libssh2 has written and was not sent yet.
     outbox: Vec<u8>,
     opening: Opening,
@@ -49,21 +45,20 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Wraps a connected socket; returns the end that libssh2 is given.
-    pub(super) fn new(tcp: TcpStream, deadline: Instant, allowance: u64) -> io::Result<(Self, UnixStream)> {
+    /// Wraps what is connected; returns the end that libssh2 is given.
+    pub(super) fn new(carrier: Carrier, deadline: Instant, allowance: u64) -> io::Result<(Self, UnixStream)> {
         let (near, far) = UnixStream::pair()?;
         near.set_nonblocking(true)?;
         far.set_nonblocking(true)?;
         let traffic = Traffic { round_trips: 1, ..Traffic::default() };
         let buffer = vec![0; 32 * 1024].into_boxed_slice();
         let link = Self {
-            tcp,
+            carrier,
             near,
             deadline,
             allowance,
             traffic,
             owed: false,
-            patience: [None, None],
             outbox: Vec::new(),
             opening: Opening::new(),
             pending: Vec::new(),
@@ -75,10 +70,12 @@ impl Link {
     pub(super) fn bound(&mut self, deadline: Instant, allowance: u64) {
         self.deadline = deadline;
         self.allowance = allowance;
+        self.carrier.bound(deadline, allowance);
     }
 
+    /// What it cost on the network.
     pub(super) fn traffic(&self) -> Traffic {
-        self.traffic
+        self.carrier.traffic().unwrap_or(self.traffic)
     }
 
     /// The time until the deadline.
@@ -90,18 +87,6 @@ impl Link {
         let left = self.left();
         // A timeout of zero would mean none at all.
         if left < Duration::from_millis(1) { Err(Break::Deadline) } else { Ok(left) }
-    }
-
-    /// Lets the next read or write wait until the deadline, but not much over [`GLANCE`] at once.
-    fn set_patience(&mut self, writing: bool) -> Result<(), Break> {
-        let wanted = Some(self.remaining()?.min(GLANCE));
-        let known = &mut self.patience[usize::from(writing)];
-        if *known != wanted {
-            *known = wanted;
-            let set = if writing { self.tcp.set_write_timeout(wanted) } else { self.tcp.set_read_timeout(wanted) };
-            set.map_err(Break::Io)?;
-        }
-        Ok(())
     }
 
     /// Sends what libssh2 has written; true if there was anything.
@@ -119,16 +104,15 @@ impl Link {
         self.gather()?;
         let mut done = 0;
         while done < self.outbox.len() {
-            self.set_patience(true)?;
-            match self.tcp.write(&self.outbox[done..]) {
-                Ok(written) => {
-                    done += written;
-                    self.traffic.sent += written as u64;
-                }
-                Err(error) => passing(error)?,
-            }
+            let wait = self.remaining()?;
+            let written = self.carrier.write(&self.outbox[done..], wait)?;
+            done += written;
+            self.traffic.sent += written as u64;
         }
         self.outbox.clear();
+        if done > 0 {
+            self.carrier.flush()?;
+        }
         Ok(done > 0)
     }
 
@@ -174,19 +158,11 @@ impl Link {
         if std::mem::take(&mut self.owed) {
             self.traffic.round_trips += 1;
         }
-        self.set_patience(false)?;
-        match self.tcp.read(&mut self.buffer) {
-            Ok(0) => return Err(Break::Closed),
-            Ok(count) => {
-                self.traffic.received += count as u64;
-                // The kernel takes this back by itself; without it, acknowledgements wait up to 40 ms for company, and a
-                // server that holds back small packets until then (Nagle) makes us wait as long.
-                let _ = sockopt::set_tcp_quickack(&self.tcp, true);
-                self.allowance = self.allowance.checked_sub(count as u64).ok_or(Break::Oversize)?;
-                self.pending.extend_from_slice(&self.buffer[..count]);
-            }
-            Err(error) => return passing(error),
-        }
+        let wait = self.remaining()?;
+        let count = self.carrier.read(&mut self.buffer, wait)?;
+        self.traffic.received += count as u64;
+        self.allowance = self.allowance.checked_sub(count as u64).ok_or(Break::Oversize)?;
+        self.pending.extend_from_slice(&self.buffer[..count]);
         self.deliver().map(|_| ())
     }
 
@@ -208,32 +184,13 @@ impl Link {
     /// Sends what is left and says that nothing more comes, without cutting off what is under way.
     pub(super) fn part(&mut self) -> Result<(), Break> {
         self.flush()?;
-        self.tcp.shutdown(Shutdown::Write).map_err(Break::Io)
+        self.carrier.part()
     }
 
     /// Ends the line for both sides without waiting; what libssh2 wrote last goes if there is room for it.
     pub(super) fn close(&mut self) {
-        if self.tcp.set_nonblocking(true).is_ok()
-            && self.gather().is_ok()
-            && let Ok(sent) = self.tcp.write(&self.outbox)
-        {
-            self.traffic.sent += sent as u64;
-        }
-        let _ = self.tcp.shutdown(Shutdown::Both);
+        let left = if self.gather().is_ok() { self.outbox.as_slice() } else { &[] };
+        self.traffic.sent += self.carrier.close(left) as u64;
         let _ = self.near.shutdown(Shutdown::Both);
-    }
-}
-
-/// Errors after which one tries again, until the deadline says no.
-fn passing(error: io::Error) -> Result<(), Break> {
-    match error.kind() {
-        // A socket's timeout shows as WouldBlock on Linux; the caller's next look at the deadline ends it.
-        ErrorKind::WouldBlock | ErrorKind::Interrupted => Ok(()),
-        // TCP itself gave up. The kind would read as our own deadline.
-        ErrorKind::TimedOut => {
-            Err(Break::Io(io::Error::new(ErrorKind::ConnectionAborted, "the host is not there any more")))
-        }
-        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted => Err(Break::Closed),
-        _ => Err(Break::Io(error)),
     }
 }

@@ -10,10 +10,14 @@ use crate::model::secret::Secret;
 
 mod agent;
 mod auth;
+mod bastions;
+mod carrier;
+pub mod certificate;
 mod connect;
 pub mod deploy;
 pub mod erase;
 pub mod hostkey;
+mod jump;
 pub mod known_hosts;
 mod link;
 
@@ -22,6 +26,7 @@ mod manifest;
 mod opening;
 mod session;
 
+pub use bastions::Bastions;
 pub use session::{Session, connect, scan};
 
 /// Secrets for one host, read by `app` where the configuration says they are.
@@ -31,6 +36,8 @@ pub struct Secrets {
     pub password: Option<Secret>,
     /// For encrypted key files.
     pub passphrase: Option<Secret>,
+    /// Those for the bastions on the way to it, in their order.
+    pub hops: Vec<Secrets>,
 }
 
 /// Why a host could not be reached, logged into, or talked to.

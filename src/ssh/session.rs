@@ -5,18 +5,20 @@ use std::time::{Duration, Instant};
 
 use ssh2::{BlockDirections, ErrorCode, MethodType};
 
-use super::hostkey::HostKey;
+use super::bastions::Bastions;
+use super::carrier::Carrier;
+use super::hostkey::Shown;
 use super::known_hosts::{self, Verdict};
 use super::link::{Break, Link};
-use super::{MAX_COMPLAINT, Secrets, SshError, Stream, auth, connect as tcp};
+use super::{MAX_COMPLAINT, Secrets, SshError, Stream, auth, jump};
 use crate::model::cause::Cause;
 use crate::model::job::Traffic;
 use crate::model::spec::{SshSpec, UnknownHosts};
 
 /// What may arrive before login: an honest server sends about 5 kB.
-const BEFORE_LOGIN: u64 = 512 * 1024;
+pub(super) const BEFORE_LOGIN: u64 = 512 * 1024;
 
-/// Types of host keys in the order in which we ask for them when none is known; never SHA-1, DSA or certificates.
+/// Types of host keys in the order in which we ask for them when none is known; never SHA-1 or DSA.
 const HOST_KEYS: &[&str] = &[
     "ssh-ed25519",
     "ecdsa-sha2-nistp256",
@@ -25,6 +27,11 @@ const HOST_KEYS: &[&str] = &[
     "rsa-sha2-512",
     "rsa-sha2-256",
 ];
+
+/// Asked for before those where known_hosts names an authority for the host.
+const CERTIFICATES: &str = "ssh-ed25519-cert-v01@openssh.com,ecdsa-sha2-nistp256-cert-v01@openssh.com,\
+                            ecdsa-sha2-nistp384-cert-v01@openssh.com,ecdsa-sha2-nistp521-cert-v01@openssh.com,\
+                            rsa-sha2-512-cert-v01@openssh.com,rsa-sha2-256-cert-v01@openssh.com,";
 
 /// Key exchanges, best first; no SHA-1 (group1, group14-sha1). libssh2 adds strict-kex and extension negotiation.
 const KEXES: &str = "mlkem768x25519-sha256,curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256,\
@@ -70,13 +77,23 @@ impl Drop for Session {
     }
 }
 
-/// Connects, verifies the host key, and only then logs in.
+/// Connects, over its bastions where it has some, verifies the host key, and only then logs in.
 ///
 /// # Errors
 /// [`SshError`] with the cause of the stage at which it ended.
-pub fn connect(spec: &SshSpec, secrets: &Secrets, deadline: Instant) -> Result<Session, SshError> {
+pub fn connect(spec: &SshSpec, secrets: &Secrets, bastions: &Bastions, deadline: Instant) -> Result<Session, SshError> {
+    log_in_over(jump::travel(spec, secrets, bastions, deadline)?, spec, secrets, deadline)
+}
+
+/// [`connect`] from where the host can be spoken to.
+pub(super) fn log_in_over(
+    carrier: Carrier,
+    spec: &SshSpec,
+    secrets: &Secrets,
+    deadline: Instant,
+) -> Result<Session, SshError> {
     let known = known_hosts::read(&spec.known_hosts).map_err(|text| SshError::new(Cause::LocalSetup, text))?;
-    let (mut session, key) = begin(spec, &known.kinds(&spec.address, spec.port), deadline)?;
+    let (mut session, key) = begin(carrier, &wanted_keys(spec, &known), deadline)?;
     if let Err((cause, text)) = verify(spec, &known, &key) {
         return Err(session.fail(cause, text));
     }
@@ -84,27 +101,26 @@ pub fn connect(spec: &SshSpec, secrets: &Secrets, deadline: Instant) -> Result<S
     Ok(session)
 }
 
-/// Looks at the key that a host shows, without logging in.
+/// Looks at the key that a host shows, without logging in but at the bastions before it.
 ///
 /// # Errors
 /// [`SshError`] when it cannot be reached or does not speak SSH.
-pub fn scan(spec: &SshSpec, deadline: Instant) -> Result<HostKey, SshError> {
+pub fn scan(spec: &SshSpec, secrets: &Secrets, bastions: &Bastions, deadline: Instant) -> Result<Shown, SshError> {
     let known = known_hosts::read(&spec.known_hosts).map_err(|text| SshError::new(Cause::LocalSetup, text))?;
-    begin(spec, &known.kinds(&spec.address, spec.port), deadline).map(|(_, key)| key)
+    let carrier = jump::travel(spec, secrets, bastions, deadline)?;
+    begin(carrier, &wanted_keys(spec, &known), deadline).map(|(_, key)| key)
 }
 
 /// Up to the point where the host has proved its key and libssh2 asks for the login service.
-fn begin(spec: &SshSpec, kinds: &[&str], deadline: Instant) -> Result<(Session, HostKey), SshError> {
+fn begin(carrier: Carrier, wanted: &str, deadline: Instant) -> Result<(Session, Shown), SshError> {
     let local = |error: &dyn std::fmt::Display| SshError::new(Cause::LocalSetup, format!("no session: {error}"));
-    let stream = tcp::connect(&spec.address, spec.port, deadline)?;
-    let (link, far) = Link::new(stream, deadline, BEFORE_LOGIN).map_err(|error| local(&error))?;
+    let (link, far) = Link::new(carrier, deadline, BEFORE_LOGIN).map_err(|error| local(&error))?;
     let mut ssh = ssh2::Session::new().map_err(|error| local(&error))?;
     ssh.set_blocking(false);
     ssh.set_tcp_stream(far);
-    let wanted = wanted_keys(kinds);
     for (method, list) in [
         (MethodType::Kex, KEXES),
-        (MethodType::HostKey, wanted.as_str()),
+        (MethodType::HostKey, wanted),
         (MethodType::CryptCs, CIPHERS),
         (MethodType::CryptSc, CIPHERS),
         (MethodType::MacCs, MACS),
@@ -116,7 +132,7 @@ fn begin(spec: &SshSpec, kinds: &[&str], deadline: Instant) -> Result<(Session, 
     if let Err(problem) = session.exchange_keys() {
         return Err(session.error(Cause::Handshake, "during the SSH handshake", problem));
     }
-    let key = session.ssh.host_key().and_then(|(blob, _)| HostKey::from_blob(blob));
+    let key = session.ssh.host_key().and_then(|(blob, _)| Shown::from_blob(blob));
     match key {
         Some(key) => Ok((session, key)),
         None => Err(session.fail(Cause::Handshake, "the host shows a key of a type that is not supported")),
@@ -124,23 +140,34 @@ fn begin(spec: &SshSpec, kinds: &[&str], deadline: Instant) -> Result<(Session, 
 }
 
 /// The types of known keys first, so that a host with a known key is not taken for changed because of another one.
-fn wanted_keys(kinds: &[&str]) -> String {
+fn wanted_keys(spec: &SshSpec, known: &known_hosts::KnownHosts) -> String {
+    let (host, port) = spec.known_name();
+    let kinds = known.kinds(host, port);
     let is_known = |name: &str| {
         let kind = if name.starts_with("rsa-") { "ssh-rsa" } else { name };
         kinds.contains(&kind)
     };
     let (mut first, rest): (Vec<&str>, Vec<&str>) = HOST_KEYS.iter().partition(|name| is_known(name));
     first.extend(rest);
-    first.join(",")
+    let certificates = if known.has_authority(host, port) { CERTIFICATES } else { "" };
+    format!("{certificates}{}", first.join(","))
 }
 
-fn verify(spec: &SshSpec, known: &known_hosts::KnownHosts, key: &HostKey) -> Result<(), (Cause, String)> {
-    let at = known_hosts::name(&spec.address, spec.port);
+/// Seconds since 1970, for the validity of certificates.
+fn now() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+    u64::try_from(time.tv_sec).unwrap_or(0)
+}
+
+fn verify(spec: &SshSpec, known: &known_hosts::KnownHosts, seen: &Shown) -> Result<(), (Cause, String)> {
+    let (host, port) = spec.known_name();
+    let at = known_hosts::name(host, port);
+    let key = &seen.key;
     let shown = format!("{} {}", key.kind(), key.fingerprint());
     if let Some(weakness) = key.weakness() {
         return Err((Cause::Handshake, format!("{at} shows {weakness}: refused; give the host an ed25519 key")));
     }
-    let verdict = known.check(&spec.address, spec.port, key);
+    let verdict = known.judge(host, port, seen, now());
     if verdict == Verdict::Revoked {
         return Err((Cause::HostKeyRevoked, format!("{at} shows the key {shown}, which is marked @revoked")));
     }
@@ -153,6 +180,9 @@ fn verify(spec: &SshSpec, known: &known_hosts::KnownHosts, key: &HostKey) -> Res
     }
     match verdict {
         Verdict::Known => Ok(()),
+        Verdict::Unproven(why) => {
+            Err((Cause::HostKeyUnknown, format!("{at} shows {shown} with a certificate that proves nothing: {why}")))
+        }
         Verdict::Changed(old) => {
             let old: Vec<String> = old.iter().take(4).map(|k| format!("{} {}", k.kind(), k.fingerprint())).collect();
             Err((Cause::HostKeyChanged, format!("{at} shows {shown}, but known is {}", old.join(", "))))
@@ -161,8 +191,7 @@ fn verify(spec: &SshSpec, known: &known_hosts::KnownHosts, key: &HostKey) -> Res
             let Some(file) = spec.known_hosts.first() else {
                 return Err((Cause::LocalSetup, "accept-new needs a known-hosts file to write to".to_owned()));
             };
-            known_hosts::change(file, &spec.address, spec.port, key, false)
-                .map_err(|text| (Cause::LocalSetup, text))?;
+            known_hosts::change(file, host, port, key, false).map_err(|text| (Cause::LocalSetup, text))?;
             log::warn!("{at}: first seen, accepted its key {shown}");
             Ok(())
         }
@@ -262,6 +291,7 @@ impl Session {
                 (cause, format!("no progress {stage} until the deadline"))
             }
             Problem::Line(Break::Closed) => (cause, format!("the server closed the connection {stage}")),
+            Problem::Line(Break::Bastion(text)) => (Cause::Jump, text),
             Problem::Line(Break::Oversize) => (Cause::Oversize, format!("far too many bytes {stage}")),
             Problem::Line(Break::Io(error)) => (cause, format!("the connection broke {stage}: {error}")),
             Problem::Ssh(error) => (cause, format!("{} {stage}", error.message())),
@@ -292,6 +322,45 @@ impl Session {
             return Err(self.error(Cause::Exec, "while the command was started", problem));
         }
         self.channel = Some(channel);
+        Ok(())
+    }
+
+    /// Opens a channel from the host on to another machine.
+    pub(super) fn open_to(&mut self, address: &str, port: u16) -> Result<(), Problem> {
+        let channel = self.drive(|ssh| ssh.channel_direct_tcpip(address, port, None))?;
+        self.channel = Some(channel);
+        Ok(())
+    }
+
+    /// Bounds the line, whatever runs over it.
+    pub(super) fn bound_line(&mut self, deadline: Instant, receive: u64) {
+        self.link.bound(deadline, receive);
+    }
+
+    /// What it cost so far on the network.
+    pub(super) fn cost(&self) -> Traffic {
+        self.link.traffic()
+    }
+
+    /// Writes without waiting; how much of it went.
+    pub(super) fn offer(&mut self, bytes: &[u8]) -> usize {
+        self.channel.as_mut().and_then(|channel| channel.write(bytes).ok()).unwrap_or(0)
+    }
+
+    /// Says over the channel that nothing more comes, and waits until the other end has done the same: a bastion that is
+    /// left before that does not hand on the last words.
+    pub(super) fn end_channel(&mut self) -> io::Result<()> {
+        let Some(mut channel) = self.channel.take() else { return Ok(()) };
+        let ended = self.drive(|_| channel.send_eof());
+        self.channel = Some(channel);
+        match ended {
+            Ok(()) => {}
+            Err(Problem::Line(problem)) => return Err(plain(problem)),
+            Err(Problem::Ssh(error)) => return Err(error.into()),
+        }
+        self.flush()?;
+        let mut rest = [0; 4096];
+        while self.read(&mut rest)? > 0 {}
         Ok(())
     }
 
@@ -332,6 +401,7 @@ fn plain(problem: Break) -> io::Error {
     match problem {
         Break::Deadline => ErrorKind::TimedOut.into(),
         Break::Closed => ErrorKind::ConnectionReset.into(),
+        Break::Bastion(text) => io::Error::new(ErrorKind::NetworkDown, text),
         Break::Oversize => io::Error::new(ErrorKind::FileTooLarge, "more bytes than allowed"),
         Break::Io(error) => error,
     }

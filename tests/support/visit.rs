@@ -6,7 +6,6 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use fleet_health::app::dialer;
-use fleet_health::app::secrets::Secrets;
 use fleet_health::model::cause::Cause;
 use fleet_health::model::job::{FromDialer, Job, ToDialer, Traffic};
 use fleet_health::model::secret::Secret;
@@ -28,6 +27,10 @@ pub fn spec(sshd: &Sshd) -> SshSpec {
         known_hosts: vec![sshd.known_hosts.clone()],
         unknown_hosts: UnknownHosts::Refuse,
         fingerprint: None,
+        certificate_files: Vec::new(),
+        known_as: None,
+        connect_timeout: None,
+        jumps: Vec::new(),
     }
 }
 
@@ -71,7 +74,7 @@ pub fn visit_with(transport: Transport, probes: &Path, timeout: Duration) -> See
     let begun = Instant::now();
     dialer::visit(
         &job,
-        &Secrets::default(),
+        &dialer::Run::default(),
         &mut |said| match said {
             FromDialer::Sealed { name, bytes, .. } => seen.files.push((name, bytes)),
             FromDialer::Pulled { .. } => {

@@ -13,7 +13,6 @@ use clap::Parser;
 
 use super::context::{self, Common};
 use super::exit::{self, Exit, Failure, Outcome};
-use super::secrets::Secrets;
 use super::{clock, dialer, harden, keyring, lock, logging, state};
 use crate::model::fleet::Heartbeat;
 use crate::model::job::{FromDialer, Job, ToDialer};
@@ -90,9 +89,9 @@ fn run(args: &Args) -> Outcome {
         // Read and hashed before the first host's time begins; what is wrong with them is said for each host.
         let _ = deploy::probes(&probes);
     }
-    let secrets = Secrets::default();
+    let run = dialer::Run::default();
     let dial = Box::new(move |job: &Job, say: &mut dyn FnMut(FromDialer), answer: &Receiver<ToDialer>| {
-        dialer::visit(job, &secrets, say, answer);
+        dialer::visit(job, &run, say, answer);
     });
     let mut progress = report::Progress::new(&args.common, hosts.len());
 

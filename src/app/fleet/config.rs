@@ -42,7 +42,12 @@ pub fn run(common: &Common, args: Args) -> Outcome {
 }
 
 fn place(origin: &Origin) -> String {
-    if origin.line == 0 { "built in".to_owned() } else { format!("{}:{}", origin.file.display(), origin.line) }
+    match origin.line {
+        0 if origin.file.as_os_str().is_empty() => "built in".to_owned(),
+        // Not a file of ours: what ssh says.
+        0 => origin.file.display().to_string(),
+        line => format!("{}:{line}", origin.file.display()),
+    }
 }
 
 fn origin_of(rule: &RuleSpec, name: &str) -> String {

@@ -8,8 +8,10 @@ use super::super::range::{self, MAX_HOSTS};
 use super::super::raw::{self, Ssh, Typed, parsed};
 use super::super::report::{At, Report};
 use super::super::services::services;
+use super::super::ssh_config::SshConfig;
 use super::super::tree::Node;
 use super::Origins;
+use super::jumps::{self, Way};
 use super::rules::Stack;
 use super::services::Services;
 use super::{connection, connection::Reach};
@@ -56,15 +58,20 @@ pub(super) struct Walk<'a> {
     seen: HashMap<String, At>,
     groups: HashMap<String, At>,
     origins: Origins,
+    ssh: SshConfig,
+    /// Over which bastions each host is reached.
+    ways: BTreeMap<String, Way>,
     /// Host, parent, and where that was typed.
     parents: Vec<(String, String, At)>,
     full: bool,
 }
 
 impl<'a> Walk<'a> {
-    pub fn new(folder: &Path, timeout: Duration, report: &'a mut Report) -> Self {
+    pub fn new(folder: &Path, ssh: SshConfig, timeout: Duration, report: &'a mut Report) -> Self {
         Self {
             folder: folder.to_owned(),
+            ssh,
+            ways: BTreeMap::new(),
             timeout,
             report,
             hosts: Vec::new(),
@@ -76,7 +83,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    pub fn done(self) -> Found {
+    pub fn done(mut self) -> Found {
         for (host, parent, at) in &self.parents {
             if parent == host {
                 self.report.error(*at, format!("\"{host}\" is its own parent"), "name the host in front of it");
@@ -85,6 +92,8 @@ impl<'a> Walk<'a> {
                 self.report.error(*at, format!("there is no host \"{parent}\""), mend);
             }
         }
+        let mut inn = jumps::Inn { ssh: &mut self.ssh, folder: &self.folder, report: self.report };
+        jumps::lead(&mut self.hosts, &self.ways, &mut self.origins, &mut inn);
         Found { hosts: self.hosts, groups: self.groups.into_keys().collect(), origins: self.origins }
     }
 
@@ -117,13 +126,15 @@ impl<'a> Walk<'a> {
             groups.push(name.value);
         }
         let near = raw::only(&node.children, "ssh", self.report).map(|ssh| Ssh::read(ssh, self.report));
+        let own = Ssh { jump: raw::jump(node, self.report), ..Ssh::default() };
+        let ssh = near.map_or_else(|| around.ssh.clone(), |near| around.ssh.under(&near)).under(&own);
         let mut rules = raw::rules(node, self.report);
         let (near_services, more) = services(node, self.report);
         rules.extend(more);
         let inside = Around {
             groups,
             labels: self.labels(node, &around.labels),
-            ssh: near.map_or_else(|| around.ssh.clone(), |near| around.ssh.under(&near)),
+            ssh,
             command_lines: raw::command_lines(node, self.report).or_else(|| around.command_lines.clone()),
             stack: around.stack.with(&rules),
             services: around.services.with(&near_services),
@@ -200,7 +211,18 @@ impl<'a> Walk<'a> {
             if let Some(typed) = &parents {
                 self.parents.extend(typed.value.iter().map(|parent| (name.clone(), parent.clone(), typed.at)));
             }
-            let (transport, mut shown) = connection::resolve(&reach, address, &self.folder, self.report);
+            let answer = match reach.local {
+                Some(_) => None,
+                None => {
+                    let mut inn = jumps::Inn { ssh: &mut self.ssh, folder: &self.folder, report: self.report };
+                    inn.ask(&reach.ssh, &address)
+                }
+            };
+            let (transport, mut shown) =
+                connection::resolve(&reach, &address, answer.as_ref(), &self.folder, self.report);
+            if let Some(way) = Way::new(&reach, answer.as_ref(), own.jump.is_some()) {
+                self.ways.insert(name.clone(), way);
+            }
             for (key, typed) in &labels {
                 let value = format!("{key}={}", typed.value);
                 shown.push(connection::shown("label", value, typed.at, self.report));

@@ -5,6 +5,7 @@ mod connection;
 mod destination;
 mod globals;
 mod hosts;
+mod jumps;
 mod rules;
 mod services;
 mod silences;
@@ -17,6 +18,7 @@ pub(super) use web::address;
 
 use super::report::{At, Report};
 use super::services::services as typed_services;
+use super::ssh_config::SshConfig;
 use super::tree::Node;
 use super::{Loaded, defaults, raw};
 use crate::model::spec::{FleetSpec, RuleSpec};
@@ -40,7 +42,7 @@ pub(super) fn resolve(main: &Path, nodes: &[Node], report: &mut Report) -> Loade
     // Read even where no host uses it: its mistakes are mistakes.
     let _ = stack.finish(report);
     let ssh = raw::only(nodes, "ssh", report).map(|node| raw::Ssh::read(node, report)).unwrap_or_default();
-    let mut walk = hosts::Walk::new(folder, collector.timeout, report);
+    let mut walk = hosts::Walk::new(folder, SshConfig::new(&collector.state_dir), collector.timeout, report);
     walk.children(nodes, &hosts::Around::top(ssh, command_lines, stack, services));
     let hosts::Found { hosts, groups, mut origins } = walk.done();
     let node = raw::only(nodes, "collector", &mut Report::default());

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::target::{Target, fits};
 use super::{keys, test};
 use crate::app::context::Common;
+use crate::app::dialer::Run;
 use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::app::files;
 use crate::app::fleet::ask;
@@ -81,7 +82,7 @@ pub fn add(common: &Common, args: &AddArgs) -> Outcome {
     };
     let asks = ask::somebody() && !args.silent;
     if ssh.fingerprint.is_none() {
-        let (key, verdict) = keys::look(ssh)?;
+        let (key, verdict) = keys::look(ssh, &Run::default())?;
         keys::confirm(&name, ssh, &key, &verdict, args.fingerprint.as_deref(), asks)?;
     }
     let allowed = test::may(&loaded.spec, host)?;

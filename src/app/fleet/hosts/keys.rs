@@ -4,13 +4,16 @@ use std::time::{Duration, Instant};
 
 use super::each::each;
 use super::{FleetSpec, HostSpec, SshSpec, Transport, chosen, unknown};
+use crate::app::clock;
 use crate::app::context::Common;
+use crate::app::dialer::{self, Run};
 use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::app::fleet::{ask, show};
+use crate::model::cause::Cause;
 use crate::model::clean::clean;
-use crate::ssh;
 use crate::ssh::hostkey::HostKey;
 use crate::ssh::known_hosts::{self, Verdict};
+use crate::ssh::{self, Secrets, SshError};
 use crate::view::{Cell, Column, Page, Place, column};
 
 /// For the look at one host's key.
@@ -28,12 +31,22 @@ pub struct AcceptArgs {
 }
 
 /// What is known of a host's key, and what it shows now.
-pub fn look(ssh: &SshSpec) -> Result<(HostKey, Verdict), Failure> {
-    let key = ssh::scan(ssh, Instant::now() + LOOK)
+pub fn look(ssh: &SshSpec, run: &Run) -> Result<(HostKey, Verdict), Failure> {
+    let until = Instant::now() + LOOK;
+    // The host's own are not needed; those of the bastions before it are.
+    let secrets = match ssh.jumps.is_empty() {
+        true => Ok(Secrets::default()),
+        false => dialer::secrets_of(ssh, &run.secrets, until),
+    };
+    let shown = secrets
+        .map_err(|text| SshError::new(Cause::LocalSetup, text))
+        .and_then(|secrets| ssh::scan(ssh, &secrets, &run.bastions, until))
         .map_err(|error| Failure::new(Exit::Failed, format!("{}: {}", error.cause, clean(&error.text))))?;
     let known = known_hosts::read(&ssh.known_hosts).map_err(|text| Failure::new(Exit::Failed, text))?;
-    let verdict = known.check(&ssh.address, ssh.port, &key);
-    Ok((key, verdict))
+    let (host, port) = ssh.known_name();
+    let now = u64::try_from(clock::now().timestamp()).unwrap_or(0);
+    let verdict = known.judge(host, port, &shown, now);
+    Ok((shown.key, verdict))
 }
 
 const COLUMNS: &[Column] = &[
@@ -62,6 +75,7 @@ pub fn scan(common: &Common, spec: &FleetSpec, glob: &str, format: show::Format)
                     Verdict::Revoked => ("revoked", Cell::Empty),
                     _ if pinned => ("pinned", Cell::Empty),
                     Verdict::Known => ("known", Cell::Empty),
+                    Verdict::Unproven(why) => ("unproven", Cell::Text(format!("its certificate: {why}"))),
                     Verdict::Unknown => ("unknown", accept()),
                     Verdict::Changed(_) => ("CHANGED", accept()),
                 };
@@ -82,7 +96,8 @@ pub fn scan(common: &Common, spec: &FleetSpec, glob: &str, format: show::Format)
         ]);
         Ok(())
     };
-    each(&hosts, spec.collector.jobs, |(_, ssh)| look(ssh), done)?;
+    let run = Run::default();
+    each(&hosts, spec.collector.jobs, |(_, ssh)| look(ssh, &run), done)?;
     show::page(common, format, &Page { columns: COLUMNS, rows })?;
     Ok(exit)
 }
@@ -98,7 +113,7 @@ pub fn accept(spec: &FleetSpec, args: &AcceptArgs) -> Outcome {
         let text = format!("{name} is pinned to {pin} in the configuration; change it there");
         return Err(Failure::new(Exit::Config, text));
     }
-    let (key, verdict) = look(ssh)?;
+    let (key, verdict) = look(ssh, &Run::default())?;
     confirm(name, ssh, &key, &verdict, args.fingerprint.as_deref(), ask::somebody())?;
     Ok(Exit::Done)
 }
@@ -121,6 +136,7 @@ pub fn confirm(
     match verdict {
         Verdict::Known => return exit::print(&format!("{name}: {shown} is known already\n")).map(drop),
         Verdict::Revoked => return Err(failed(format!("{name} shows {shown}, which is marked @revoked"))),
+        Verdict::Unproven(why) => return Err(failed(format!("{name} shows a certificate that proves nothing: {why}"))),
         Verdict::Unknown => text.push_str(&format!("{name} shows the key {shown}\n")),
         Verdict::Changed(old) => {
             for key in old {
@@ -151,7 +167,8 @@ pub fn confirm(
     let Some(file) = ssh.known_hosts.first() else {
         return Err(Failure::new(Exit::Config, "no known-hosts file is configured; set known-hosts= of <ssh>"));
     };
-    known_hosts::change(file, &ssh.address, ssh.port, key, true).map_err(failed)?;
+    let (host, port) = ssh.known_name();
+    known_hosts::change(file, host, port, key, true).map_err(failed)?;
     exit::print(&format!("{name}: accepted, written to {}\n", file.display())).map(drop)
 }
 

@@ -11,7 +11,6 @@ use crate::app::context::{Common, open_store};
 use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::app::fleet::show;
 use crate::app::orders::Orders;
-use crate::app::secrets::Secrets;
 use crate::app::{dialer, keyring};
 use crate::model::cause::Cause;
 use crate::model::job::{FromDialer, Job, ToDialer, Traffic};
@@ -107,7 +106,7 @@ pub struct Visits<'a> {
     recipients: Vec<String>,
     identities: Vec<String>,
     probes: PathBuf,
-    secrets: Secrets,
+    run: dialer::Run,
 }
 
 impl<'a> Visits<'a> {
@@ -124,7 +123,7 @@ impl<'a> Visits<'a> {
             recipients: keyring::recipients(&spec.keys)?,
             identities: keyring::identities(&spec.keys)?,
             probes: plan::probe_folder(&spec.collector)?,
-            secrets: Secrets::default(),
+            run: dialer::Run::default(),
         })
     }
 
@@ -134,17 +133,17 @@ impl<'a> Visits<'a> {
             return Ok(Err((Cause::NoConsent, "no consent of the owner is recorded".to_owned())));
         }
         let job = plan::job(self.spec, host, &mut Orders::default(), &self.recipients, &self.probes)?;
-        Ok(visit(&job, &self.identities, &self.secrets))
+        Ok(visit(&job, &self.identities, &self.run))
     }
 }
 
-fn visit(job: &Job, identities: &[String], secrets: &Secrets) -> Visited {
+fn visit(job: &Job, identities: &[String], run: &dialer::Run) -> Visited {
     let (sender, answer) = mpsc::channel();
     let mut newest = None;
     let mut seen: Result<Traffic, (Cause, String)> = Err((Cause::Internal, "the visit said nothing".to_owned()));
     dialer::visit(
         job,
-        secrets,
+        run,
         &mut |said| match said {
             FromDialer::Sealed { bytes, .. } => {
                 let opened = seal::open(identities, &bytes).ok().and_then(|plain| v1::decode(&plain).ok());
