@@ -142,6 +142,11 @@ fn what_is_asked_for_is_all_that_comes() {
     assert_eq!(rows(&["--metric", "cpu.*", "--since", "1d", "--host", "w1"]), SAMPLES);
     assert_eq!(rows(&["--metric", "cpu.used", "--metric", "zz*", "--since", "1d"]), 2 * (SAMPLES + 1));
     assert_eq!(rows(&["--metric", "nothing"]), 0);
+    let hours = (Utc::now() - TimeDelta::days(1)).format("%Y-%m-%d %H:%M").to_string();
+    assert_eq!(rows(&["--metric", "cpu.used", "--since", &hours, "--filter", "w1 cpu.used<100%"]), SAMPLES);
+    assert!(fleet(dir.path(), &["export", "--filter", "cpu.used>100%"]).ends_with(2).err.contains("fits"));
+    assert!(fleet(dir.path(), &["export", "--filter", "grop=x"]).ends_with(2).err.contains("group"));
+    assert!(fleet(dir.path(), &["export", "--group", "x"]).ends_with(2).err.contains("fleet hosts list"));
     assert!(fleet(dir.path(), &["export", "--host", "x"]).ends_with(2).err.contains("fleet hosts list"));
     assert!(fleet(dir.path(), &["export", "--format", "xml"]).ends_with(2).err.contains("openmetrics"));
 }

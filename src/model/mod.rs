@@ -15,6 +15,7 @@ pub mod forecast;
 pub mod job;
 pub mod level;
 pub mod metric;
+pub mod natural;
 pub mod order;
 pub mod own_rule;
 pub mod pattern;

@@ -10,6 +10,8 @@ use super::alert::{Ack, Incident};
 use super::cause::Cause;
 use super::fleet::{Attempt, Outcome};
 use super::level::Level;
+use super::natural::Natural;
+use super::own_rule::UNREACHABLE;
 use super::sample::Reading;
 
 /// What every view shows of a host, so that a snapshot always has it; a filter may ask for more.
@@ -196,13 +198,21 @@ impl HostRow {
         }
     }
 
+    /// As [`HostRow::failure`], unless an open problem says the same in its text already.
+    #[must_use]
+    pub fn untold(&self) -> Option<(Cause, &str)> {
+        let says =
+            |it: &Problem, text: &str| it.incident.subject.rule == UNREACHABLE && it.incident.text.contains(text);
+        self.failure().filter(|(_, text)| text.is_empty() || !self.problems.iter().any(|it| says(it, text)))
+    }
+
     /// What is wrong with it, a sentence each; the first says most.
     #[must_use]
     pub fn sentences(&self) -> Vec<String> {
         let mut all = Vec::new();
-        if let Some((cause, text)) = self.failure() {
+        if let Some((cause, text)) = self.untold() {
             let said = if text.is_empty() { String::new() } else { format!("{text}; ") };
-            all.push(format!("{}: {said}{}.", cause.word(), cause.remedy().replace("HOST", &self.name)));
+            all.push(format!("{}: {said}{}", cause.word(), cause.remedy().replace("HOST", &self.name)));
         }
         all.extend(self.problems.iter().map(Problem::sentence));
         match self.state {
@@ -215,8 +225,8 @@ impl HostRow {
 
     /// Worst first, then by name: what was never collected stands before what is well, somebody is waiting for it.
     #[must_use]
-    pub fn order(&self) -> (Reverse<u8>, &str) {
-        (Reverse(rank(self.level)), &self.name)
+    pub fn order(&self) -> (Reverse<u8>, Natural<'_>) {
+        (Reverse(rank(self.level)), Natural(&self.name))
     }
 }
 
@@ -308,7 +318,7 @@ impl Snapshot {
             }
         }
         let mut list: Vec<Service<'a>> = found.into_iter().map(|(name, servers)| summed(name, servers)).collect();
-        list.sort_by_key(|service| (Reverse(service.level()), service.name));
+        list.sort_by_key(|service| (Reverse(service.level()), Natural(service.name)));
         list
     }
 }

@@ -39,6 +39,7 @@ fn field(cell: &Cell) -> String {
         Cell::Rate(inner) => field(inner),
         Cell::Flag(flag) => flag.to_string(),
         Cell::List(list) => quoted(&list.join(" ")),
+        Cell::Sentences(list) => quoted(&list.join("; ")),
     }
 }
 

@@ -1,6 +1,6 @@
 //! JSON for programs: versioned, base units, and it only ever grows.
 
-use chrono::SecondsFormat;
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
 use crate::model::clean::is_hostile;
@@ -47,13 +47,19 @@ pub fn text(value: &Value) -> String {
     out
 }
 
+/// A moment as JSON has it everywhere: `2026-11-21T03:12:00Z`.
+#[must_use]
+pub fn moment(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}
+
 fn value(cell: &Cell) -> Value {
     match cell {
         Cell::Empty => Value::Null,
         Cell::Text(text) => json!(text),
         Cell::Level(level) => json!(level.map_or("unknown", Level::word)),
         Cell::Health(health) => json!(health.word()),
-        Cell::Time(at) => json!(at.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
+        Cell::Time(at) => json!(moment(*at)),
         // What is counted is whole: no process has the number 812.0.
         #[allow(clippy::cast_possible_truncation, reason = "a whole number below 2^53")]
         Cell::Number(value) if value.fract() == 0.0 && value.abs() < 9e15 => json!(*value as i64),
@@ -63,6 +69,7 @@ fn value(cell: &Cell) -> Value {
         Cell::Rate(inner) => value(inner),
         Cell::Flag(flag) => json!(flag),
         Cell::List(list) => json!(list),
+        Cell::Sentences(list) => json!(list.join("; ")),
     }
 }
 

@@ -57,6 +57,8 @@ pub enum Cell {
     Flag(bool),
     /// Several texts; an array in JSON.
     List(Vec<String>),
+    /// What there is to say, each on lines of its own under a row; one text in JSON and CSV, with `; ` between.
+    Sentences(Vec<String>),
 }
 
 /// A column of a view.

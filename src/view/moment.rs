@@ -88,6 +88,7 @@ const TABLES: &[(&str, &[Column])] = &[
             column("", "CHECK", Place::Left),
             column("check.ok", "OK", Place::Right),
             column("check.seconds", "TOOK", Place::Right),
+            column("check.age", "AGE", Place::Right),
         ],
     ),
 ];
@@ -132,7 +133,9 @@ pub fn people(known: &Known<'_>, width: usize, color: bool) -> String {
     }
     let value = |metric: &str, item: &str| {
         let found = known.readings.iter().find(|it| it.metric == metric && it.item == item)?;
-        Some(cell(catalogue::find(metric), found.value))
+        // A check's answer is no amount.
+        let flag = || Cell::Flag(found.value > 0.0);
+        Some(if metric == "check.ok" { flag() } else { cell(catalogue::find(metric), found.value) })
     };
     const PAIR: &[Column] = &[column("metric", "METRIC", Place::Left), column("value", "VALUE", Place::Right)];
     let first = FIRST.iter().filter_map(|metric| Some(vec![Cell::Text((*metric).to_owned()), value(metric, "")?]));

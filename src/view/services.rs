@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 
 use crate::model::filter::Chosen;
+use crate::model::natural::Natural;
 use crate::model::snapshot::{Health, HostRow, ServiceRow};
 
 use super::{Cell, Column, Facts, Needs, Place, View, column};
@@ -46,7 +47,7 @@ fn chosen<'a>(facts: &Facts<'a>) -> Vec<(&'a HostRow, &'a ServiceRow)> {
 
 fn rows(facts: &Facts) -> Vec<Vec<Cell>> {
     let mut all = chosen(facts);
-    all.sort_by_key(|(host, service)| (Reverse(service.health), service.name.as_str(), host.order()));
+    all.sort_by_key(|(host, service)| (Reverse(service.health), Natural(&service.name), host.order()));
     all.into_iter().map(|(host, service)| row(host, service)).collect()
 }
 

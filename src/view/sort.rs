@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use crate::model::natural::Natural;
 use crate::model::snapshot::rank;
 use crate::model::suggest::did_you_mean;
 
@@ -51,8 +52,8 @@ fn compare(a: &Cell, b: &Cell) -> Ordering {
         (Cell::Health(a), Cell::Health(b)) => a.cmp(b),
         (Cell::Time(a), Cell::Time(b)) => a.cmp(b),
         (Cell::Flag(a), Cell::Flag(b)) => a.cmp(b),
-        (Cell::Text(a), Cell::Text(b)) => natural(a, b),
-        (Cell::List(a), Cell::List(b)) => natural(&a.join(" "), &b.join(" ")),
+        (Cell::Text(a), Cell::Text(b)) => Natural(a).cmp(&Natural(b)),
+        (Cell::List(a), Cell::List(b)) => Natural(&a.join(" ")).cmp(&Natural(&b.join(" "))),
         _ => number(a).total_cmp(&number(b)),
     }
 }
@@ -65,28 +66,6 @@ fn number(cell: &Cell) -> f64 {
         Cell::Rate(inner) => number(inner),
         _ => 0.0,
     }
-}
-
-/// Digits count as numbers: `web2` stands before `web10`.
-fn natural(a: &str, b: &str) -> Ordering {
-    let (mut left, mut right) = (a, b);
-    while let (Some(one), Some(other)) = (left.chars().next(), right.chars().next()) {
-        let step = if one.is_ascii_digit() && other.is_ascii_digit() {
-            let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
-            let ((own, rest), (their, after)) = (left.split_at(digits(left)), right.split_at(digits(right)));
-            (left, right) = (rest, after);
-            let (own, their) = (own.trim_start_matches('0'), their.trim_start_matches('0'));
-            own.len().cmp(&their.len()).then_with(|| own.cmp(their))
-        } else {
-            left = left.get(one.len_utf8()..).unwrap_or_default();
-            right = right.get(other.len_utf8()..).unwrap_or_default();
-            one.cmp(&other)
-        };
-        if step.is_ne() {
-            return step;
-        }
-    }
-    left.len().cmp(&right.len()).then_with(|| a.cmp(b))
 }
 
 #[cfg(test)]
@@ -130,16 +109,5 @@ mod tests {
     fn an_unknown_column_is_told_with_those_there_are() {
         assert!(sorted(&["memry"]).unwrap_err().contains("did you mean \"memory\"?"));
         assert!(sorted(&["-zzz"]).unwrap_err().contains("there are: host, level, memory"));
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn the_natural_order_is_one(a in "[a0-2]{0,5}", b in "[a0-2]{0,5}", c in "[a0-2]{0,5}") {
-            proptest::prop_assert_eq!(natural(&a, &b), natural(&b, &a).reverse());
-            proptest::prop_assert_eq!(natural(&a, &b).is_eq(), a == b);
-            if natural(&a, &b).is_lt() && natural(&b, &c).is_lt() {
-                proptest::prop_assert!(natural(&a, &c).is_lt());
-            }
-        }
     }
 }

@@ -56,7 +56,7 @@ fn row(host: &HostRow) -> Vec<Cell> {
         or_empty(fullest.map(|(mount, _)| Cell::Text(mount.to_owned()))),
         or_empty(fullest.map(|(_, used)| Cell::Ratio(used))),
         value("uptime", Cell::Seconds),
-        if said.is_empty() { Cell::Empty } else { Cell::Text(said.join(" ")) },
+        if said.is_empty() { Cell::Empty } else { Cell::Sentences(said) },
         or_empty(host.received.map(Cell::Time)),
         or_empty(host.attempt.as_ref().map(|attempt| Cell::Time(attempt.at))),
         or_empty(host.failure().map(|(cause, _)| Cell::Text(cause.word().to_owned()))),

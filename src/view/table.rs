@@ -23,8 +23,12 @@ pub fn render(page: &Page, width: usize, color: bool) -> String {
     for (row, texts) in page.rows.iter().zip(&texts) {
         line(&mut out, page, &shown, &widths, texts, color.then_some(row));
         for (i, column) in page.columns.iter().enumerate() {
-            if column.place == Place::Below && !column.title.is_empty() && !texts[i].is_empty() {
-                below(&mut out, &texts[i], width);
+            if column.place != Place::Below || column.title.is_empty() {
+                continue;
+            }
+            match &row[i] {
+                Cell::Sentences(list) => list.iter().for_each(|it| below(&mut out, &safe(it), width)),
+                _ => below(&mut out, &texts[i], width),
             }
         }
     }
@@ -48,6 +52,7 @@ pub fn text(cell: &Cell) -> String {
         Cell::Rate(inner) => format!("{}/s", text(inner)),
         Cell::Flag(flag) => if *flag { "yes" } else { "no" }.to_owned(),
         Cell::List(list) => safe(&list.join(" ")),
+        Cell::Sentences(list) => safe(&list.join("; ")),
     }
 }
 
@@ -215,6 +220,15 @@ mod tests {
         let mut out = String::new();
         below(&mut out, &"数".repeat(30), 24);
         assert!(out.lines().all(|line| line.width() <= 24) && out.matches('数').count() == 30, "{out}");
+    }
+
+    #[test]
+    fn each_sentence_has_lines_of_its_own() {
+        let mut row = row("a", "");
+        row[3] = Cell::Sentences(vec!["one of them".into(), "x\ny".into()]);
+        let page = Page { columns: COLUMNS, rows: vec![row] };
+        assert!(render(&page, 80, false).ends_with("50%\n    one of them\n    x?y\n"));
+        assert_eq!(text(&page.rows[0][3]), "one of them; x?y");
     }
 
     #[test]

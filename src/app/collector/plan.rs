@@ -122,18 +122,19 @@ pub fn job(
     })
 }
 
-/// The folder of the probes: as configured, or beside the running program.
-pub fn probe_folder(spec: &CollectorSpec) -> Result<PathBuf, Failure> {
-    let mut places = Vec::new();
+/// Where the probes may be: as configured, or beside the running program and where `make install` puts them.
+pub fn probe_places(spec: &CollectorSpec) -> Vec<PathBuf> {
     if let Some(folder) = &spec.probe_dir {
-        places.push(folder.clone());
-    } else if let Ok(program) = std::env::current_exe()
-        && let Some(folder) = program.parent()
-    {
-        places.push(folder.join("probes"));
-        // Where `make install` puts them.
-        places.push(folder.join("../lib/fleet-health/probes"));
+        return vec![folder.clone()];
     }
+    let program = std::env::current_exe().ok();
+    let folder = program.as_ref().and_then(|program| program.parent());
+    folder.map_or_else(Vec::new, |folder| vec![folder.join("probes"), folder.join("../lib/fleet-health/probes")])
+}
+
+/// The folder of the probes: the first place that there is.
+pub fn probe_folder(spec: &CollectorSpec) -> Result<PathBuf, Failure> {
+    let places = probe_places(spec);
     if let Some(found) = places.iter().find(|place| place.is_dir()) {
         return Ok(found.clone());
     }

@@ -107,7 +107,7 @@ pub fn run(common: &Common, args: Args) -> Outcome {
     let acks = store.acks()?;
     let rows = acks.iter().filter(|ack| args.ids.contains(&ack.incident)).map(|ack| {
         json!({
-            "id": ack.incident, "by": ack.by, "at": ack.at.to_rfc3339(), "until": ack.until.map(|at| at.to_rfc3339()),
+            "id": ack.incident, "by": ack.by, "at": json::moment(ack.at), "until": ack.until.map(json::moment),
             "sticky": ack.sticky, "level": ack.level.word(), "note": ack.note,
         })
     });

@@ -204,14 +204,14 @@ fn show_all(common: &Common, ids: &[i64], as_json: bool) -> Outcome {
             rows.push(json!({
                 "id": id, "level": incident.level.word(), "worst": incident.worst.word(),
                 "host": incident.subject.host, "rule": incident.subject.rule, "item": incident.subject.item,
-                "opened": incident.opened.to_rfc3339(), "closed": incident.closed.map(|at| at.to_rfc3339()),
+                "opened": json::moment(incident.opened), "closed": incident.closed.map(json::moment),
                 "ending": incident.ending.map(|ending| ending.word()), "value": incident.value, "text": incident.text,
                 "why": why,
                 "events": events.iter().map(|event| json!({
-                    "at": event.at.to_rfc3339(), "level": event.level.word(), "value": event.value, "text": event.text,
+                    "at": json::moment(event.at), "level": event.level.word(), "value": event.value, "text": event.text,
                 })).collect::<Vec<Value>>(),
                 "mails": mails.iter().map(|mail| json!({
-                    "at": mail.created.to_rfc3339(), "destination": mail.destination, "recipient": mail.recipient,
+                    "at": json::moment(mail.created), "destination": mail.destination, "recipient": mail.recipient,
                     "subject": mail.subject, "state": mail.state.word(), "message_id": mail.message_id,
                     "error": mail.error,
                 })).collect::<Vec<Value>>(),

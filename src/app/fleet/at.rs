@@ -54,8 +54,8 @@ pub fn run(common: &Common, args: Args) -> Outcome {
         let source = if then.source == Source::Sample { "sample" } else { "hour" };
         let common = [
             ("host", json!(args.host)),
-            ("asked", json!(asked.to_rfc3339())),
-            ("at", json!(then.at.to_rfc3339())),
+            ("asked", json!(json::moment(asked))),
+            ("at", json!(json::moment(then.at))),
             ("source", json!(source)),
         ];
         return exit::print(&json::about(&page, common));

@@ -59,7 +59,7 @@ pub fn run(common: &Common, args: Args) -> Outcome {
     args.rows.apply(&mut page, None)?;
     let format = args.format.format();
     if format == show::Format::Json {
-        let one = |name: &str, at: DateTime<Utc>| json!({"host": name, "at": at.to_rfc3339()});
+        let one = |name: &str, at: DateTime<Utc>| json!({"host": name, "at": json::moment(at)});
         let sides = [("first", one(&args.first, first.at)), ("second", one(&args.second, second.at))];
         return exit::print(&json::about(&page, sides));
     }

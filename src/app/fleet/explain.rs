@@ -83,7 +83,7 @@ pub fn run(common: &Common, args: Args) -> Outcome {
         let row = json!({
             "host": subject.host, "rule": subject.rule, "item": subject.item, "level": state.level.word(),
             "value": state.value, "warning": rule.and_then(|rule| rule.warning),
-            "critical": rule.and_then(|rule| rule.critical), "last": state.last.map(|at| at.to_rfc3339()),
+            "critical": rule.and_then(|rule| rule.critical), "last": state.last.map(json::moment),
             "incident": state.incident, "sentences": sentences,
         });
         parts.push(Part { level: state.level, title, sentences, row });
@@ -118,7 +118,14 @@ pub fn run(common: &Common, args: Args) -> Outcome {
     let well: Vec<&str> =
         well.iter().map(|title| title.strip_prefix(&format!("{} ", host.name)).unwrap_or(title)).collect();
     list(&mut text, "Well", well, &format!(" In full: fleet explain {} --all", host.name));
-    list(&mut text, "Rules that no sample was judged by yet", idle.into_iter().collect(), "");
+    let idle: Vec<&str> = idle.into_iter().collect();
+    if args.all || args.rule.is_some() {
+        list(&mut text, "Rules that no sample was judged by yet", idle, "");
+    } else if !idle.is_empty() {
+        let more = format!("Another {} rules wait for what is not measured here; their names: --all", idle.len());
+        text.push('\n');
+        sentence(&more, "", &mut text);
+    }
     exit::print(&text)
 }
 

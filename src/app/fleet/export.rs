@@ -1,11 +1,12 @@
 //! `fleet export`: every value that is kept, in a format that other programs read.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::ValueEnum;
 
+use super::history;
+use super::views::Choice;
 use crate::app::clock;
 use crate::app::context::{Common, open_store};
 use crate::app::exit::{self, Exit, Failure, Outcome};
@@ -13,7 +14,6 @@ use crate::model::catalogue;
 use crate::model::fleet::Point;
 use crate::model::pattern;
 use crate::store::{Place, Store};
-use crate::view::units;
 
 mod influx;
 mod openmetrics;
@@ -31,12 +31,11 @@ pub struct Args {
     /// Only metrics that match; may be given several times
     #[arg(long, value_name = "GLOB")]
     metric: Vec<String>,
-    /// How far back: 90m, 24h, 14d [default: all that is kept]
-    #[arg(long, value_name = "SPAN", value_parser = units::span)]
-    since: Option<Duration>,
-    /// Only hosts whose name matches; may be given several times
-    #[arg(long, value_name = "GLOB")]
-    host: Vec<String>,
+    /// From when: so long ago (90m, 24h, 14d), or a moment ("yesterday 03:00", 2026-11-20) [default: all that is kept]
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
+    since: Option<String>,
+    #[command(flatten)]
+    choice: Choice,
 }
 
 /// What other programs read.
@@ -71,14 +70,19 @@ pub fn run(common: &Common, args: Args) -> Outcome {
     let spec = common.spec()?;
     let store = open_store(&spec)?;
     let now = clock::now();
-    let back = args.since.unwrap_or_else(|| spec.store.keep.max(spec.store.keep_hourly) * 2);
-    let back = TimeDelta::from_std(back).unwrap_or(TimeDelta::MAX);
-    let since = now.checked_sub_signed(back).unwrap_or(DateTime::<Utc>::UNIX_EPOCH);
+    let since = match &args.since {
+        Some(text) => history::moment(text, now)?,
+        None => {
+            let back = TimeDelta::from_std(spec.store.keep.max(spec.store.keep_hourly) * 2).unwrap_or(TimeDelta::MAX);
+            now.checked_sub_signed(back).unwrap_or(DateTime::<Utc>::UNIX_EPOCH)
+        }
+    };
     // A host that is not configured any more may still have a past.
     let mut hosts: Vec<String> = store.tried()?.into_iter().map(|attempt| attempt.host).collect();
-    hosts.retain(|host| args.host.is_empty() || args.host.iter().any(|glob| pattern::matches(glob, host)));
-    if hosts.is_empty() && !args.host.is_empty() {
-        let text = "nothing is stored of a host of that name; see which there are: fleet hosts list";
+    let all = hosts.len();
+    args.choice.retain(&spec, store.as_ref(), now, &mut hosts)?;
+    if hosts.is_empty() && all > 0 {
+        let text = "nothing is stored of a host that fits; see which there are: fleet hosts list";
         return Err(Failure::new(Exit::Usage, text));
     }
     // A clock that is a little ahead is no reason to leave a value out.

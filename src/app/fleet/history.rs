@@ -71,7 +71,7 @@ pub fn run(common: &Common, args: Args) -> Outcome {
 }
 
 /// A span before now, or a moment.
-fn moment(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Failure> {
+pub fn moment(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Failure> {
     if let Ok(span) = units::span(text) {
         let back = TimeDelta::from_std(span).unwrap_or_default();
         return Ok(now.checked_sub_signed(back).unwrap_or(DateTime::<Utc>::UNIX_EPOCH));

@@ -46,8 +46,10 @@ pub fn run(common: &Common, args: Args) -> Outcome {
     row("identities", &spec.keys.identity_file, of("<keys identity-file=>"));
     row("state", &spec.collector.state_dir, of("<collector state-dir=>"));
     let why = if spec.collector.probe_dir.is_some() { "<collector probe-dir=>" } else { "beside this program" };
-    let probes = plan::probe_folder(&spec.collector).ok().or_else(|| spec.collector.probe_dir.clone());
-    row("probes", &probes.unwrap_or_else(|| PathBuf::from("probes")), why.to_owned());
+    let probes = plan::probe_folder(&spec.collector).ok();
+    for folder in probes.map_or_else(|| plan::probe_places(&spec.collector), |folder| vec![folder]) {
+        row("probes", &folder, why.to_owned());
+    }
     let ssh = || {
         spec.hosts.iter().filter_map(|host| match &host.transport {
             Transport::Ssh(ssh) => Some(ssh),

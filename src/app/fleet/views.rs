@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use chrono::{DateTime, Utc};
 use clap::{ArgMatches, Args as _, Command, Error, FromArgMatches};
 
 use super::show;
@@ -15,6 +16,7 @@ use crate::model::sample::Process;
 use crate::model::snapshot::{Limits, Snapshot};
 use crate::model::spec::{FleetSpec, HostSpec, RuleSpec};
 use crate::model::{amount, pattern};
+use crate::store::Store;
 use crate::view::{self, Facts, Needs, VIEWS, View};
 
 /// Under the help of a table that says by its exit code what it shows.
@@ -49,6 +51,27 @@ impl Choice {
             return Err(Failure::new(Exit::Usage, "no host matches; see which there are: fleet hosts list"));
         }
         Ok(self.filter.clone().unwrap_or_default().and(&self.host, &self.group))
+    }
+
+    /// Keeps the names of hosts that are meant. One that is not configured any more can be chosen by its name only.
+    ///
+    /// # Errors
+    /// As [`Choice::filter`], and the store's.
+    pub fn retain(
+        &self,
+        spec: &FleetSpec,
+        store: &dyn Store,
+        now: DateTime<Utc>,
+        names: &mut Vec<String>,
+    ) -> Result<(), Failure> {
+        if self.group.is_empty() && self.filter.is_none() {
+            names.retain(|name| self.host.is_empty() || self.host.iter().any(|glob| pattern::matches(glob, name)));
+            return Ok(());
+        }
+        let filter = self.filter(spec)?;
+        let fleet = snapshot::read(spec, store, now, &filter, Limits::default())?;
+        names.retain(|name| fleet.host(name).is_some_and(|host| filter.host(host)));
+        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ use ratatui::text::{Line, Span};
 
 use crate::model::filter::Filter;
 use crate::model::level::Level;
+use crate::model::natural::Natural;
 use crate::model::snapshot::{HostRow, Snapshot, State, rank};
 use crate::view::units;
 
@@ -227,7 +228,11 @@ impl Columns {
             let more = if said.len() > 1 { format!("({}) ", said.len()) } else { String::new() };
             // The level stands at the left already.
             let tag = format!("{}: ", paint::tag(host.level));
-            let first = said.first().map(|text| text.strip_prefix(&tag).unwrap_or(text));
+            let short = |text: &String| {
+                let text = text.strip_prefix(&tag).unwrap_or(text);
+                text.strip_prefix("cannot be collected: ").unwrap_or(text).to_owned()
+            };
+            let first = said.first().map(short);
             let text = first.map(|text| format!(" {}", left(&format!("{more}{text}"), self.problem)));
             spans.push(Span::raw(text.unwrap_or_default()));
         }
@@ -258,7 +263,7 @@ fn compare(by: Sort, a: &HostRow, b: &HostRow) -> Ordering {
         Sort::Load => most(|host| host.value("load.1m")),
         Sort::Disk => most(|host| host.fullest().map(|(_, used)| used)),
     };
-    first.then_with(|| a.name.cmp(&b.name))
+    first.then_with(|| Natural(&a.name).cmp(&Natural(&b.name)))
 }
 
 /// The whole fleet in a few rows: a cell for each host, group after group, or where there are too many for the worst of
@@ -270,7 +275,7 @@ pub fn heat(buffer: &mut Buffer, area: Rect, snapshot: &Snapshot) {
         return;
     }
     let mut hosts: Vec<&HostRow> = snapshot.hosts.iter().collect();
-    hosts.sort_by(|a, b| (&a.groups, &a.name).cmp(&(&b.groups, &b.name)));
+    hosts.sort_by_key(|host| (&host.groups, Natural(&host.name)));
     for (place, some) in hosts.chunks(count.div_ceil(cells)).enumerate() {
         let worst = some.iter().max_by_key(|host| rank(host.level)).and_then(|host| host.level);
         let (letter, color) = match worst {

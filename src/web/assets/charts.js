@@ -129,6 +129,9 @@
       button.title = `${button.dataset.name}: show or hide`;
     });
   };
+  // The edges of a band are lines of their own, behind all others: the greatest, then the least.
+  const edges = (chart, band) => [0, 1].map((n) => chart.spec.series.length + 1 + 2 * band + n);
+  const faint = (text) => text.replace(/^rgb\((.*)\)$/, 'rgba($1, 0.2)');
   const keys = (chart, list) => {
     list.replaceChildren();
     chart.keys = chart.spec.series.map((series, n) => {
@@ -146,6 +149,8 @@
         if (off) chart.hidden.add(series.name);
         button.setAttribute('aria-pressed', String(!off));
         chart.plot.setSeries(n + 1, { show: !off });
+        const band = chart.bands.indexOf(n);
+        if (band >= 0) for (const edge of edges(chart, band)) chart.plot.setSeries(edge, { show: !off });
       });
       item.append(button);
       list.append(item);
@@ -185,7 +190,11 @@
     chart.plot?.destroy();
     chart.spec = spec;
     chart.form = form(spec.unit);
-    chart.data = spec.series.length ? uPlot.join(spec.series.map((series) => [series.at ?? spec.at, series.values])) : [[]];
+    const lines = spec.series.map((series) => [series.at ?? spec.at, series.values]);
+    // Which lines have points that stand for more than one sample.
+    chart.bands = spec.series.flatMap((series, n) => (series.band ? [n] : []));
+    for (const n of chart.bands) lines.push([lines[n][0], spec.series[n].band[1], spec.series[n].band[0]]);
+    chart.data = lines.length ? uPlot.join(lines) : [[]];
     place.setAttribute('aria-busy', 'false');
     place.replaceChildren();
     chart.plot = null;
@@ -209,6 +218,11 @@
       dash: DASHES[n % DASHES.length],
       points: { show: (u, at) => u.data[0].length < 3 || spec.series[at - 1].values.filter((value) => value !== null).length < 3 },
     }));
+    for (const n of chart.bands) {
+      const edge = { show: series[n].show, stroke: 'transparent', width: 0, points: { show: false } };
+      series.push(edge, { ...edge });
+    }
+    const bands = chart.bands.map((n, band) => ({ series: edges(chart, band), fill: faint(colour((n % 6) + 1)) }));
     chart.plot = new uPlot(
       {
         width: place.clientWidth,
@@ -229,6 +243,7 @@
           { stroke: soft, grid, ticks: { show: false }, font, size: 58, ...steps(spec.unit), values: (u, list) => list.map(chart.form) },
         ],
         series: [{}, ...series],
+        bands,
         hooks: {
           drawClear: [marks(spec)],
           setCursor: [(u) => values(chart, u.cursor.idx)],

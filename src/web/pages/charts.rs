@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::parts::{Address, Choice};
+use crate::model::fleet::Point;
 use crate::model::metric::Unit;
 use crate::model::sample::Sample;
 use crate::model::{amount, derive};
@@ -179,6 +180,8 @@ struct Drawn {
     name: String,
     at: Vec<i64>,
     values: Vec<Option<f64>>,
+    /// Least and greatest of each point, where points stand for more than one sample.
+    band: Option<[Vec<Option<f64>>; 2]>,
     min: f64,
     max: f64,
 }
@@ -197,14 +200,7 @@ fn draw(chart: &Chart, host: &str, range: Range, most: usize, source: &mut dyn S
                 ("", name) => name.to_owned(),
                 (item, name) => format!("{item} {name}"),
             };
-            let (mut min, mut max) = (f64::INFINITY, f64::NEG_INFINITY);
-            let mut points: Vec<(i64, f64)> = Vec::with_capacity(series.points.len());
-            for point in &series.points {
-                (min, max) = (min.min(point.min), max.max(point.max));
-                points.push((point.at.timestamp(), few(point.mean)));
-            }
-            let (at, values) = gaps(&points);
-            lines.push(Drawn { name, at, values, min: few(min), max: few(max) });
+            lines.push(line(name, &series.points));
         }
     }
     // The lines that go highest are those that somebody looks for.
@@ -222,12 +218,26 @@ fn draw(chart: &Chart, host: &str, range: Range, most: usize, source: &mut dyn S
         .into_iter()
         .map(|line| {
             let at = (line.at != first).then_some(line.at);
-            json!({"name": line.name, "at": at, "values": line.values, "min": line.min, "max": line.max})
+            json!({"name": line.name, "at": at, "values": line.values, "band": line.band, "min": line.min,
+                "max": line.max})
         })
         .collect();
     let metrics: Vec<&str> = chart.lines.iter().map(|(metric, _)| *metric).collect();
     Ok(json!({"id": chart.id, "unit": chart.unit.word(), "most": chart.most, "metrics": metrics, "at": first,
         "series": series, "left": left}))
+}
+
+fn line(name: String, points: &[Point]) -> Drawn {
+    let (mut min, mut max) = (f64::INFINITY, f64::NEG_INFINITY);
+    let mut all: Vec<(i64, [f64; 3])> = Vec::with_capacity(points.len());
+    for point in points {
+        (min, max) = (min.min(point.min), max.max(point.max));
+        all.push((point.at.timestamp(), [point.mean, point.min, point.max].map(few)));
+    }
+    let (at, all) = gaps(&all);
+    let one = |n: usize| all.iter().map(|it| it.and_then(|it| it.get(n).copied())).collect::<Vec<_>>();
+    let wide = all.iter().flatten().any(|[_, least, most]| least < most);
+    Drawn { name, at, values: one(0), band: wide.then(|| [one(1), one(2)]), min: few(min), max: few(max) }
 }
 
 /// Four digits: more are not seen, and weigh.
@@ -241,7 +251,7 @@ fn few(value: f64) -> f64 {
 }
 
 /// Where points are missing the line is broken: nothing was measured there, and a line would say otherwise.
-fn gaps(points: &[(i64, f64)]) -> (Vec<i64>, Vec<Option<f64>>) {
+fn gaps<T: Copy>(points: &[(i64, T)]) -> (Vec<i64>, Vec<Option<T>>) {
     let mut steps: Vec<i64> = points.windows(2).filter_map(|pair| Some(pair.get(1)?.0 - pair.first()?.0)).collect();
     steps.sort_unstable();
     let usual = steps.get(steps.len() / 2).copied().unwrap_or(i64::MAX / 4).max(1);
@@ -286,7 +296,22 @@ mod tests {
         assert_eq!(at, [0, 300, 600, 900, 3600, 3900]);
         assert_eq!(values, [Some(1.0), Some(2.0), Some(3.0), None, Some(4.0), Some(5.0)]);
         assert_eq!(gaps(&[(7, 1.0)]), (vec![7], vec![Some(1.0)]));
-        assert_eq!(gaps(&[]), (vec![], vec![]));
+        assert_eq!(gaps::<f64>(&[]), (vec![], vec![]));
+    }
+
+    #[test]
+    fn points_of_more_than_one_sample_have_a_band() {
+        let point = |hour: i64, values: [f64; 3]| {
+            let [min, mean, max] = values;
+            Point { min, max, ..Point::new(DateTime::from_timestamp(3600 * hour, 0).unwrap(), mean) }
+        };
+        let hours = [point(0, [1.0, 2.0, 3.0]), point(1, [2.0; 3]), point(9, [0.5, 2.0, 4.0])];
+        let drawn = line("x".into(), &hours);
+        assert_eq!(drawn.values, [Some(2.0), Some(2.0), None, Some(2.0)]);
+        let [least, most] = drawn.band.unwrap();
+        assert_eq!(least, [Some(1.0), Some(2.0), None, Some(0.5)]);
+        assert_eq!((most, drawn.min, drawn.max), (vec![Some(3.0), Some(2.0), None, Some(4.0)], 0.5, 4.0));
+        assert!(line("x".into(), &[point(0, [1.0; 3]), point(1, [2.0; 3])]).band.is_none());
     }
 
     #[test]

@@ -7,8 +7,9 @@ use minijinja::{HtmlEscape, Value};
 use serde::Serialize;
 
 use super::hosts::group;
-use super::parts::{Address, Choice, Natural, natural, path, word};
+use super::parts::{Address, Choice, path, word};
 use crate::model::level::Level;
+use crate::model::natural::Natural;
 use crate::model::snapshot::{HostRow, State};
 
 /// From so many hosts on, cells are small.
@@ -63,10 +64,10 @@ pub fn heat(hosts: &[&HostRow], map: &str, address: &Address) -> Heat {
     let mut groups: BTreeMap<Natural, (&str, Vec<&HostRow>)> = BTreeMap::new();
     for host in hosts {
         let name = group(host);
-        groups.entry(natural(name)).or_insert((name, Vec::new())).1.push(host);
+        groups.entry(Natural(name)).or_insert((name, Vec::new())).1.push(host);
     }
     let strips = groups.into_values().map(|(name, mut hosts)| {
-        hosts.sort_by_cached_key(|host| natural(&host.name));
+        hosts.sort_by_key(|host| Natural(&host.name));
         let mut cells = String::with_capacity(hosts.len() * 96);
         for host in &hosts {
             cell(&mut cells, host, shade);

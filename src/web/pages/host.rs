@@ -9,6 +9,7 @@ use super::hosts::{about, tags};
 use super::incidents::Line;
 use super::parts::{Address, Choice, Figure, Moment, path, stamp, word};
 use super::services::Served;
+use crate::model::derive::AGE;
 use crate::model::fleet::HostFact;
 use crate::model::sample::{By, Process, Sample};
 use crate::model::snapshot::{HostRow, Problem};
@@ -21,6 +22,15 @@ use crate::web::source::{Host, Source, Which};
 
 /// Incidents that are listed.
 const LISTED: usize = 50;
+
+#[derive(Debug, Serialize)]
+struct Check {
+    name: String,
+    level: &'static str,
+    answer: &'static str,
+    took: Figure,
+    age: String,
+}
 
 #[derive(Debug, Serialize)]
 struct Named {
@@ -116,6 +126,7 @@ struct Page {
     newest: String,
     filesystems: Vec<Filesystem>,
     services: Vec<Served>,
+    checks: Vec<Check>,
     faults: Vec<Unmeasured>,
     incidents: Vec<Line>,
     incidents_href: String,
@@ -177,6 +188,7 @@ pub fn host(site: &Site, request: &Request, source: &mut dyn Source) -> Answer {
         newest: address.with(&[("at", "")]),
         filesystems: sample.map(|sample| filesystems(sample, row)).unwrap_or_default(),
         services: row.services.iter().map(Served::new).collect(),
+        checks: sample.map(checks).unwrap_or_default(),
         faults: sample.map(faults).unwrap_or_default(),
         incidents: listed.map(|it| Line::new(it, now)).collect(),
         incidents_href: format!("/incidents?host={}", crate::web::percent::encode(name)),
@@ -184,6 +196,35 @@ pub fn host(site: &Site, request: &Request, source: &mut dyn Source) -> Answer {
     };
     let frame = Frame::new(site, request, source, &fleet)?;
     site.pages.page("host.html", name, &frame, &page)
+}
+
+/// What each check of the newest sample found.
+fn checks(sample: &Sample) -> Vec<Check> {
+    let of = |metric: &str, item: &str| {
+        let found = sample.readings.iter().find(|it| it.metric == metric && it.item == item)?;
+        Some(found.value)
+    };
+    let one = |item: &str| {
+        // What could not tell is no alarm about the service.
+        let unsure = of("check.unknown", item).is_some_and(|value| value > 0.0);
+        let (level, answer) = match of("check.ok", item) {
+            _ if unsure => ("unknown", "cannot tell"),
+            Some(value) if value >= 1.0 => ("ok", "ok"),
+            Some(_) => ("critical", "fails"),
+            None => ("unknown", "no answer"),
+        };
+        let took = Figure::new("check.seconds", of("check.seconds", item));
+        // Only a check with an interval of its own has one.
+        let age = of(AGE, item).map_or_else(String::new, figure::seconds);
+        Check { name: item.to_owned(), level, answer, took, age }
+    };
+    let mut items: Vec<&str> = Vec::new();
+    for it in sample.readings.iter().filter(|it| matches!(it.metric.as_str(), "check.ok" | "check.unknown")) {
+        if !items.contains(&it.item.as_str()) {
+            items.push(&it.item);
+        }
+    }
+    items.into_iter().map(one).collect()
 }
 
 fn open(problem: &Problem, now: DateTime<Utc>) -> Open {

@@ -4,8 +4,9 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use std::cmp::Ordering;
 
-use super::parts::{Address, Figure, Moment, Natural, natural, path, word};
+use super::parts::{Address, Figure, Moment, path, word};
 use crate::model::level::Level;
+use crate::model::natural::Natural;
 use crate::model::snapshot::{HostRow, Problem, State};
 use crate::web::request::Params;
 
@@ -23,7 +24,7 @@ struct Column {
 
 enum Key {
     /// Smallest first.
-    Text(fn(&HostRow) -> Natural),
+    Text(fn(&HostRow) -> Natural<'_>),
     /// Greatest first; hosts without it last either way.
     Number(fn(&HostRow) -> Option<f64>),
     /// The snapshot's own order.
@@ -34,8 +35,8 @@ enum Key {
 
 const COLUMNS: &[Column] = &[
     Column { name: "level", text: "Level", key: Key::Worst },
-    Column { name: "host", text: "Host", key: Key::Text(|host| natural(&host.name)) },
-    Column { name: "group", text: "Group", key: Key::Text(|host| natural(group(host))) },
+    Column { name: "host", text: "Host", key: Key::Text(|host| Natural(&host.name)) },
+    Column { name: "group", text: "Group", key: Key::Text(|host| Natural(group(host))) },
     Column { name: "cpu", text: "CPU", key: Key::Number(|host| host.value("cpu.used")) },
     Column { name: "memory", text: "Memory", key: Key::Number(|host| host.value("memory.used")) },
     Column { name: "load", text: "Load", key: Key::Number(|host| host.value("load.1m")) },
@@ -128,7 +129,7 @@ fn sort(hosts: &mut [&HostRow], key: &Key, turned: bool) {
         Key::Worst | Key::None if turned => hosts.reverse(),
         Key::Worst | Key::None => {}
         Key::Text(key) => {
-            hosts.sort_by_cached_key(|host| key(host));
+            hosts.sort_by(|a, b| key(a).cmp(&key(b)));
             if turned {
                 hosts.reverse();
             }
@@ -200,7 +201,7 @@ pub fn tags(problem: &Problem) -> Vec<String> {
 
 fn row(host: &HostRow, now: DateTime<Utc>) -> Row {
     let mut problems: Vec<Said> = Vec::new();
-    if let Some((cause, text)) = host.failure() {
+    if let Some((cause, text)) = host.untold() {
         let text = if text.is_empty() { cause.word().to_owned() } else { format!("{}: {text}", cause.word()) };
         problems.push(Said { text, tags: Vec::new() });
     }

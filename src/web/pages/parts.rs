@@ -144,28 +144,6 @@ impl Address {
     }
 }
 
-/// A name in its words and numbers, to be ordered by.
-pub type Natural = Vec<(u64, String)>;
-
-/// Order in which people expect names: `web2` before `web10`.
-#[must_use]
-pub fn natural(name: &str) -> Natural {
-    let mut parts = Natural::new();
-    let mut rest = name;
-    while !rest.is_empty() {
-        let words = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
-        let (word, after) = rest.split_at(words);
-        let digits = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
-        let (number, after) = after.split_at(digits);
-        // No number stands before every number, and one that is too long behind them.
-        let worth = if number.is_empty() { 0 } else { number.parse().unwrap_or(u64::MAX) };
-        parts.push((0, word.to_lowercase()));
-        parts.push((worth, number.to_owned()));
-        rest = after;
-    }
-    parts
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,13 +156,6 @@ mod tests {
         assert_eq!(address.with(&[("filter", "a b&c"), ("page", "4")]), "/?filter=a%20b%26c&page=4");
         assert_eq!(address.with(&[("filter", ""), ("page", "")]), "/");
         assert_eq!(address.fields(&["filter"]).len(), 1);
-    }
-
-    #[test]
-    fn names_stand_in_the_order_of_their_numbers() {
-        let mut names = ["web10", "web2", "Web1", "db", "web", "99999999999999999999999"];
-        names.sort_by_key(|name| natural(name));
-        assert_eq!(names, ["99999999999999999999999", "db", "web", "Web1", "web2", "web10"]);
     }
 
     #[test]
