@@ -16,6 +16,7 @@ use crate::model::sample::{Fact, Process, Sample, SampleKey};
 use crate::model::silence::{Silence, When};
 
 mod export;
+mod past;
 mod upkeep;
 
 /// The backend `memory:`; each opening is a store of its own.
@@ -253,38 +254,8 @@ impl Store for Memory {
         Ok(known.get(host).map(|hour| time(hour.saturating_mul(HOUR_MS))))
     }
 
-    fn series(&self, host: &str, metric: &str, (since, until): Span, grain: Grain) -> Result<Vec<Series>> {
-        let mut found = Gathered::default();
-        let edge = self.edge(host, grain)?.map_or(i64::MIN, ms);
-        let (first, end) = (first_hour(ms(since)), first_hour(ms(until)).min(edge.div_euclid(HOUR_MS)));
-        let whole = ms(since).max(edge);
-        let hours = |wanted: &str| -> Vec<(&String, i64, &Hour)> {
-            let of = |(h, m, _, hour): &(String, String, String, i64)| {
-                h == host && m == wanted && *hour >= first && *hour < end
-            };
-            self.hours.iter().filter(|(key, _)| of(key)).map(|((_, _, item, hour), it)| (item, *hour, it)).collect()
-        };
-        let boots = boot_hours(hours(UPTIME).into_iter().map(|(_, hour, it)| (hour, it.min, it.max)));
-        for (item, hour, it) in hours(metric) {
-            found.hour(item.clone(), hour, (it.min, it.mean, it.max), &boots);
-        }
-        let mut names: Vec<&str> = Vec::new();
-        for kept in self.samples.values().filter(|k| k.host == host && k.at >= whole && k.at < ms(until)) {
-            let name = kept.sample.key.boot.as_str();
-            let boot = names.iter().position(|known| *known == name).unwrap_or(names.len());
-            if boot == names.len() {
-                names.push(name);
-            }
-            let mut seen: Vec<&str> = Vec::new();
-            for reading in kept.sample.readings.iter().filter(|reading| reading.metric == metric) {
-                if seen.contains(&reading.item.as_str()) {
-                    continue;
-                }
-                seen.push(&reading.item);
-                found.reading(&reading.item, time(kept.at), reading.value, i64::try_from(boot).unwrap_or(i64::MAX));
-            }
-        }
-        Ok(found.series())
+    fn series(&self, host: &str, metric: &str, span: Span, grain: Grain) -> Result<Vec<Series>> {
+        self.gathered(host, metric, span, grain)
     }
 
     fn part(
@@ -605,28 +576,7 @@ impl Store for Memory {
     }
 
     fn prune(&mut self, now: DateTime<Utc>, keep: Duration, keep_hourly: Duration) -> Result<Pruned> {
-        let bound = before(now, keep);
-        let waits = |(id, (_, attempt)): &(&i64, &(i64, Attempt))| **id > self.cursor && ms(attempt.at) < bound;
-        let untreated = self.attempts.iter().filter(waits).count() as u64;
-        let mut done = Pruned { untreated, ..Pruned::default() };
-        let first = (!keep_hourly.is_zero()).then(|| first_hour(before(now, keep_hourly)));
-        let hosts: Vec<String> = self.hosts.keys().cloned().collect();
-        let until = rolled_until(now, keep);
-        for host in hosts {
-            match first {
-                Some(first) => done.hours_written += self.roll_up(&host, first, until),
-                None => {
-                    self.rolled.remove(&host);
-                    self.gone.remove(&host);
-                }
-            }
-            self.drop_old(&host, bound, first.is_some(), &mut done);
-        }
-        let had = self.hours.len();
-        self.hours.retain(|key, _| first.is_some_and(|first| key.3 >= first));
-        done.hours_removed = (had - self.hours.len()) as u64;
-        self.drop_history(bound, before(now, keep.max(keep_hourly)));
-        Ok(done)
+        Ok(self.tidy(now, keep, keep_hourly))
     }
 
     fn would_prune(&mut self, now: DateTime<Utc>, keep: Duration, keep_hourly: Duration) -> Result<Pruned> {

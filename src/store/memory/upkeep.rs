@@ -8,6 +8,32 @@ use crate::model::silence::When;
 use crate::store::shape::{HOUR_MS, Hour, ms};
 
 impl Memory {
+    /// Prunes.
+    pub(super) fn tidy(&mut self, now: DateTime<Utc>, keep: Duration, keep_hourly: Duration) -> Pruned {
+        let bound = before(now, keep);
+        let waits = |(id, (_, attempt)): &(&i64, &(i64, Attempt))| **id > self.cursor && ms(attempt.at) < bound;
+        let untreated = self.attempts.iter().filter(waits).count() as u64;
+        let mut done = Pruned { untreated, ..Pruned::default() };
+        let first = (!keep_hourly.is_zero()).then(|| first_hour(before(now, keep_hourly)));
+        let hosts: Vec<String> = self.hosts.keys().cloned().collect();
+        let until = rolled_until(now, keep);
+        for host in hosts {
+            match first {
+                Some(first) => done.hours_written += self.roll_up(&host, first, until),
+                None => {
+                    self.rolled.remove(&host);
+                    self.gone.remove(&host);
+                }
+            }
+            self.drop_old(&host, bound, first.is_some(), &mut done);
+        }
+        let had = self.hours.len();
+        self.hours.retain(|key, _| first.is_some_and(|first| key.3 >= first));
+        done.hours_removed = (had - self.hours.len()) as u64;
+        self.drop_history(bound, before(now, keep.max(keep_hourly)));
+        done
+    }
+
     /// Counts what was not counted yet in its hours, up to the hour `until`; returns how many hours are new.
     pub(super) fn roll_up(&mut self, host: &str, kept: i64, until: i64) -> u64 {
         let from = self.rolled.get(host).copied().unwrap_or(i64::MIN);
