@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::series::{Gathered, UPTIME, boot_hours};
-use super::shape::{HOUR_MS, Hour, arrange, before, event_ms, fact_changes, first_hour, ms, only, rolled_until, time};
+use super::shape::{HOUR_MS, Hour, arrange, event_ms, fact_changes, ms, only, time};
 use super::{Backend, Place, Result, Span, Store, StoreError};
 use crate::model::alert::{Ack, Evaluation, Event, Incident, Mail, MailState, Pause, Plan, RuleState, Subject, Told};
 use crate::model::fleet::{Attempt, Consent, Grain, Heartbeat, HostFact, HostNow, Point, Pruned, Row, Series, Sweep};

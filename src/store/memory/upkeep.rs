@@ -1,14 +1,18 @@
 //! What gets old, in memory: the plain form of what `sqlite/upkeep.rs` does in batches.
 
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
 use super::{Kept, Memory};
 use crate::model::alert::MailState;
-use crate::model::fleet::Pruned;
+use crate::model::fleet::{Attempt, Pruned};
 use crate::model::level::Level;
 use crate::model::silence::When;
-use crate::store::shape::{HOUR_MS, Hour, ms};
+use crate::store::shape::{HOUR_MS, Hour, before, first_hour, ms, rolled_until};
 
 impl Memory {
-    /// Prunes.
+    /// Rolls up what is over, then drops what is older than `keep` (samples) and `keep_hourly` (hours).
     pub(super) fn tidy(&mut self, now: DateTime<Utc>, keep: Duration, keep_hourly: Duration) -> Pruned {
         let bound = before(now, keep);
         let waits = |(id, (_, attempt)): &(&i64, &(i64, Attempt))| **id > self.cursor && ms(attempt.at) < bound;
