@@ -71,9 +71,11 @@ fn health_says_who_does_not_do_its_job() {
         ok,
         text: text.to_owned(),
     };
-    let sweep = Sweep { id: 1, started: now(), ended: Some(now()), hosts: 20, failed: 0 };
+    let (collector, shard, asked) = (String::new(), None, false);
+    let sweep = Sweep { id: 1, started: now(), ended: Some(now()), hosts: 20, failed: 0, collector, shard, asked };
+    let sweeps = [sweep];
     let judge = |beats: &[Heartbeat]| {
-        let (level, line) = health::line(&health::judge(now(), Duration::from_secs(300), beats, Some(&sweep), &[]));
+        let (level, line) = health::line(&health::judge(now(), Duration::from_secs(300), beats, &sweeps, &[]));
         format!("{}: {line}\n", level.number())
     };
     let mut out = judge(&[beat("collector", 3, true, ""), beat("alerter", 2, true, "")]);

@@ -19,6 +19,7 @@ mod figures;
 mod fleet;
 mod named;
 mod sentences;
+mod shards;
 mod stages;
 
 /// A fleet of any size before a mail server of any mood.

@@ -1,6 +1,5 @@
 //! The dialer's side: bounded threads that visit hosts one after the other.
 
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,30 +30,29 @@ pub type Dial = Box<dyn Fn(&Job, &mut dyn FnMut(FromDialer), &Receiver<ToDialer>
 
 /// What all workers share.
 pub struct Pool {
-    queue: Mutex<VecDeque<Job>>,
+    queue: Mutex<Receiver<Job>>,
     ends: Instant,
     stop: Box<dyn Fn() -> bool + Send + Sync>,
     dial: Dial,
 }
 
 impl Pool {
-    /// Starts at most `threads` workers over the jobs; they end by themselves once the queue is empty.
-    /// No job starts after `ends`, or once `stop` says so; what is left is reported as [`Heard::NoTurn`].
+    /// Starts at most `threads` workers over the jobs as they come; they end by themselves once no more can come.
+    /// No job starts after `ends`, or once `stop` says so; what still comes is reported as [`Heard::NoTurn`].
     pub fn start(
-        jobs: Vec<Job>,
-        threads: usize,
+        jobs: Receiver<Job>,
+        wanted: usize,
         ends: Instant,
         stop: Box<dyn Fn() -> bool + Send + Sync>,
         dial: Dial,
         out: &Sender<Heard>,
     ) -> std::io::Result<()> {
-        let wanted = threads.min(jobs.len());
         let threads = descriptors::visits(wanted);
         if threads < wanted {
             // Not a warning: cron would mail it for each sweep, and nothing is lost but time.
             log::info!("{threads} hosts at once instead of {wanted}: the limit of open files is low (ulimit -n)");
         }
-        let pool = Arc::new(Self { queue: Mutex::new(jobs.into()), ends, stop, dial });
+        let pool = Arc::new(Self { queue: Mutex::new(jobs), ends, stop, dial });
         for number in 0..threads {
             let (mine, out) = (Arc::clone(&pool), out.clone());
             let wait = SPREAD.mul_f64(number as f64 / threads as f64);
@@ -88,7 +86,8 @@ impl Pool {
     }
 
     fn next(&self) -> Option<Job> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+        // One worker waits for the next job, the others for their turn to wait.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
     }
 }
 

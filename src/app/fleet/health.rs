@@ -29,10 +29,8 @@ pub fn unknown(text: &str) -> Outcome {
 fn judge(common: &Common, args: &Args) -> Result<Exit, Failure> {
     let spec = common.spec()?;
     let store = open_store(&spec)?;
-    let sweeps = store.sweeps(8)?;
-    // The newest may still be under way.
-    let sweep = sweeps.iter().find(|sweep| sweep.ended.is_some());
-    let parts = health::judge(clock::now(), spec.collector.interval, &store.beats()?, sweep, &store.queued()?);
+    let sweeps = store.sweeps(health::SWEEPS)?;
+    let parts = health::judge(clock::now(), spec.collector.interval, &store.beats()?, &sweeps, &store.queued()?);
     let (level, line) = health::line(&parts);
     if args.json {
         let rows: Vec<_> = parts

@@ -69,9 +69,8 @@ fn answer(common: &Common, args: &Args) -> Result<Answer, Failure> {
         }
         (_, Some(name)) => of_service(&snapshot, name, &spec),
         _ => {
-            let sweeps = store.sweeps(8)?;
-            let sweep = sweeps.iter().find(|sweep| sweep.ended.is_some());
-            let parts = view::health::judge(now, spec.collector.interval, &store.beats()?, sweep, &store.queued()?);
+            let sweeps = store.sweeps(view::health::SWEEPS)?;
+            let parts = view::health::judge(now, spec.collector.interval, &store.beats()?, &sweeps, &store.queued()?);
             Ok(of_fleet(&snapshot, &parts))
         }
     }
