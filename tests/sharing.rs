@@ -132,15 +132,24 @@ fn parts_cover_the_fleet_once_and_a_missing_one_is_told() {
     let fleet = ready(&[Kind::Good; 8], "jobs=\"8\" timeout=\"20s\" deadline=\"4m\"");
     let first = outcomes(&fleet.run("fleet-collector", &["--json", "--shard", "1/2"]).ends_with(0));
     let health = fleet.run("fleet", &["health"]).ends_with(2);
-    assert!(health.out.contains("collector 2/2 never ran; put it into cron: fleet-collector --shard 2/2"), "{}", health.out);
+    assert!(
+        health.out.contains("collector 2/2 never ran; put it into cron: fleet-collector --shard 2/2"),
+        "{}",
+        health.out
+    );
     let second = outcomes(&fleet.run("fleet-collector", &["--json", "--shard", "2/2"]).ends_with(0));
     assert_eq!(first.len() + second.len(), 8, "hosts of another part are nobody's concern");
     let times = visits(&fleet);
     assert!(times.len() == 8 && times.values().all(|times| *times == 1), "{times:?}");
     let health = fleet.run("fleet", &["health"]);
-    assert!(health.out.contains("2 collectors, the last ") && health.out.contains("(8 hosts, 0 failed)"), "{}", health.out);
+    assert!(
+        health.out.contains("2 collectors, the last ") && health.out.contains("(8 hosts, 0 failed)"),
+        "{}",
+        health.out
+    );
     let sweeps = sqlite3(&fleet.database(), "select shard, hosts from sweep order by id");
-    let counted = [("1/2", first.len()), ("2/2", second.len())].map(|(part, hosts)| vec![part.into(), hosts.to_string()]);
+    let counted =
+        [("1/2", first.len()), ("2/2", second.len())].map(|(part, hosts)| vec![part.into(), hosts.to_string()]);
     assert_eq!(sweeps, counted);
     for (wrong, why) in [("0/5", "1/5 to 5/5"), ("6/5", "1/5 to 5/5"), ("2", "2/5"), ("1/0", "1 to 1000 parts")] {
         let said = fleet.run("fleet-collector", &["--shard", wrong]);
@@ -157,7 +166,8 @@ fn parts_cover_the_fleet_once_and_a_missing_one_is_told() {
 #[test]
 fn a_sweep_goes_on_where_the_last_one_had_to_stop() {
     let hangs = Kind::HangsAfterLogin;
-    let fleet = ready(&[hangs, hangs, hangs, hangs, Kind::Good, Kind::Good], "jobs=\"1\" timeout=\"2s\" deadline=\"5s\"");
+    let fleet =
+        ready(&[hangs, hangs, hangs, hangs, Kind::Good, Kind::Good], "jobs=\"1\" timeout=\"2s\" deadline=\"5s\"");
     let sweep = |number: u32| -> (Vec<String>, BTreeSet<String>) {
         fleet.run("fleet-collector", &[]);
         let sql = format!(

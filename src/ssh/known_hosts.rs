@@ -1,6 +1,7 @@
 //! known_hosts with OpenSSH's semantics, pure but for [`read`] and [`change`]: libssh2's own matcher says yes to revoked
 //! keys, ignores wildcards and negation, and refuses a file for one bad line (design/trust.md, point 4).
 
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -15,6 +16,9 @@ use super::hostkey::{HostKey, Shown};
 
 /// The largest file that is read.
 const MAX_FILE: u64 = 4 * 1024 * 1024;
+
+/// From this length on ssh takes a pattern for none.
+const LONGEST: usize = 1023;
 
 /// What the files say of a host's key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +54,10 @@ struct Line {
 #[derive(Clone, Debug, Default)]
 pub struct KnownHosts {
     lines: Vec<Line>,
+    /// The lines that name a host in full, so that a file of thousands costs each of thousands of hosts nothing.
+    exact: HashMap<String, Vec<usize>>,
+    /// The lines that must be tried for every host: patterns and hashes.
+    loose: Vec<usize>,
 }
 
 /// `host`, or `[host]:port` where the port is not 22, in lower case: the name under which lines are looked up.
@@ -62,7 +70,28 @@ pub fn name(host: &str, port: u16) -> String {
 impl KnownHosts {
     /// Adds the lines of a text.
     pub fn add(&mut self, text: &str) {
-        self.lines.extend(text.lines().filter_map(parse));
+        for line in text.lines().filter_map(parse) {
+            let number = self.lines.len();
+            let names = line.hosts.to_ascii_lowercase();
+            if names.contains(['*', '?', '!', '|']) || names.len() >= LONGEST {
+                self.loose.push(number);
+            } else {
+                for name in names.split(',') {
+                    self.exact.entry(name.to_owned()).or_default().push(number);
+                }
+            }
+            self.lines.push(line);
+        }
+    }
+
+    /// The lines that hold for a name, which is in lower case; in their order.
+    fn lines_of(&self, name: &str) -> Vec<&Line> {
+        let loose =
+            self.loose.iter().filter(|number| self.lines.get(**number).is_some_and(|it| matches(&it.hosts, name)));
+        let mut numbers: Vec<usize> = self.exact.get(name).into_iter().flatten().chain(loose).copied().collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers.into_iter().filter_map(|number| self.lines.get(number)).collect()
     }
 
     /// Judges a key.
@@ -107,7 +136,7 @@ impl KnownHosts {
     fn check_name(&self, name: &str, key: &HostKey) -> Verdict {
         let mut others = Vec::new();
         let mut known = false;
-        for line in self.lines.iter().filter(|line| matches(&line.hosts, name)) {
+        for line in self.lines_of(name) {
             match (line.mark, line.key == *key) {
                 (Mark::Revoked, true) => return Verdict::Revoked,
                 (Mark::Revoked, false) | (Mark::Authority, _) => {}
@@ -129,7 +158,7 @@ impl KnownHosts {
         let bare = name(host, 22);
         let of = |name: &str| -> Vec<&str> {
             let mut kinds: Vec<&str> = Vec::new();
-            for line in self.lines.iter().filter(|line| line.mark == Mark::None && matches(&line.hosts, name)) {
+            for line in self.lines_of(name).into_iter().filter(|line| line.mark == Mark::None) {
                 if !kinds.contains(&line.key.kind()) {
                     kinds.push(line.key.kind());
                 }
@@ -137,7 +166,7 @@ impl KnownHosts {
             kinds
         };
         let found = of(&full);
-        if found.is_empty() { of(&bare) } else { found }
+        if found.is_empty() && bare != full { of(&bare) } else { found }
     }
 }
 
@@ -170,7 +199,7 @@ fn matches(hosts: &str, name: &str) -> bool {
     for pattern in hosts.split(',') {
         let (negated, pattern) = pattern.strip_prefix('!').map_or((false, pattern), |rest| (true, rest));
         // ssh gives up on a list with an over-long pattern.
-        if pattern.len() >= 1023 {
+        if pattern.len() >= LONGEST {
             return false;
         }
         if glob(pattern.to_ascii_lowercase().as_bytes(), name.as_bytes()) {
@@ -334,7 +363,26 @@ fn without(line: &[u8], name: &str) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// The index finds what looking at each line finds.
+        #[test]
+        fn a_name_is_found_in_the_lines_that_match_it(
+            lists in proptest::collection::vec("(!?[aB*?]{1,3}|a|b|ab|\\[a\\]:2222)(,(!?[ab*?]{1,2}|a|Ab))?", 0..12),
+            name in "(a|b|ab|aa|c|\\[a\\]:2222)",
+        ) {
+            let mut known = KnownHosts::default();
+            for list in &lists {
+                known.add(&format!("{list} {}", key(1).words()));
+            }
+            let found: Vec<&str> = known.lines_of(&name).iter().map(|line| line.hosts.as_str()).collect();
+            let expected: Vec<&str> = lists.iter().map(String::as_str).filter(|list| matches(list, &name)).collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
 
     fn key(byte: u8) -> HostKey {
         let mut blob = b"\0\0\0\x0bssh-ed25519\0\0\0\x20".to_vec();

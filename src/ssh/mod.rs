@@ -16,8 +16,10 @@ pub mod certificate;
 mod connect;
 pub mod deploy;
 pub mod erase;
+mod gate;
 pub mod hostkey;
 mod jump;
+mod known_files;
 pub mod known_hosts;
 mod link;
 

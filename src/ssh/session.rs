@@ -10,7 +10,7 @@ use super::carrier::Carrier;
 use super::hostkey::Shown;
 use super::known_hosts::{self, Verdict};
 use super::link::{Break, Link};
-use super::{MAX_COMPLAINT, Secrets, SshError, Stream, auth, jump};
+use super::{MAX_COMPLAINT, Secrets, SshError, Stream, auth, gate, jump, known_files};
 use crate::model::cause::Cause;
 use crate::model::job::Traffic;
 use crate::model::spec::{SshSpec, UnknownHosts};
@@ -92,7 +92,8 @@ pub(super) fn log_in_over(
     secrets: &Secrets,
     deadline: Instant,
 ) -> Result<Session, SshError> {
-    let known = known_hosts::read(&spec.known_hosts).map_err(|text| SshError::new(Cause::LocalSetup, text))?;
+    let known = known_files::read(&spec.known_hosts).map_err(|text| SshError::new(Cause::LocalSetup, text))?;
+    let _computing = gate::enter();
     let (mut session, key) = begin(carrier, &wanted_keys(spec, &known), deadline)?;
     if let Err((cause, text)) = verify(spec, &known, &key) {
         return Err(session.fail(cause, text));
@@ -106,8 +107,9 @@ pub(super) fn log_in_over(
 /// # Errors
 /// [`SshError`] when it cannot be reached or does not speak SSH.
 pub fn scan(spec: &SshSpec, secrets: &Secrets, bastions: &Bastions, deadline: Instant) -> Result<Shown, SshError> {
-    let known = known_hosts::read(&spec.known_hosts).map_err(|text| SshError::new(Cause::LocalSetup, text))?;
+    let known = known_files::read(&spec.known_hosts).map_err(|text| SshError::new(Cause::LocalSetup, text))?;
     let carrier = jump::travel(spec, secrets, bastions, deadline)?;
+    let _computing = gate::enter();
     begin(carrier, &wanted_keys(spec, &known), deadline).map(|(_, key)| key)
 }
 

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::Store;
 use super::memory::Memory;
 use super::sqlite::Sqlite;
-use super::Store;
 use crate::model::alert::{
     Ack, Ending, Evaluation, Event, Incident, Mail, MailState, Pause, Plan, RuleState, Subject, Tells, Told,
 };

@@ -41,18 +41,19 @@ pub struct Feed<'a> {
     make: Make<'a>,
     begun: Begun,
     threads: usize,
-    /// How long a lease must hold: a host may wait for another's visit before its own begins.
+    /// How long a lease holds: what a visit may take, and time to renew it or to come back to life.
     length: TimeDelta,
     /// How old the visit of another collector may be so that it does for this sweep.
     fresh: TimeDelta,
     next_look: Instant,
+    next_renewal: Instant,
 }
 
 impl<'a> Feed<'a> {
     /// Of a plan, for so many visits at once.
     pub fn new(plan: Plan<'a>, spec: &CollectorSpec) -> Self {
         let delta = |duration: Duration| TimeDelta::from_std(duration).unwrap_or(LONGEST_LEASE);
-        Self {
+        let mut feed = Self {
             queue: plan.visits,
             busy: Vec::new(),
             make: plan.make,
@@ -62,7 +63,10 @@ impl<'a> Feed<'a> {
             // Cron is not always punctual: what another did an interval ago is due again.
             fresh: delta(spec.interval * 9 / 10),
             next_look: Instant::now(),
-        }
+            next_renewal: Instant::now(),
+        };
+        feed.next_renewal += feed.renewal();
+        feed
     }
 
     /// Whether there is nothing left to hand out.
@@ -77,13 +81,13 @@ impl<'a> Feed<'a> {
 
     /// As many as there is room for beside those that are handed out; none until there is room for several.
     pub fn next(&mut self, sweep: i64, store: &mut dyn Store, out: usize, now: DateTime<Utc>) -> Result<Vec<Given>> {
-        let ahead = AHEAD.min(self.threads);
-        if out > self.threads + ahead / 2 {
-            return Ok(Vec::new());
-        }
         if self.queue.is_empty() && !self.busy.is_empty() && Instant::now() >= self.next_look {
             self.queue.extend(self.busy.drain(..).map(|(host, _)| host));
             self.next_look = Instant::now() + LOOK;
+        }
+        let ahead = AHEAD.min(self.threads);
+        if out > self.threads + ahead / 2 {
+            return Ok(Vec::new());
         }
         let room = self.threads + ahead - out;
         let (mut given, mut jobs) = (Vec::new(), 0);
@@ -102,9 +106,34 @@ impl<'a> Feed<'a> {
         Ok(given)
     }
 
-    /// When there may be something to hand out though nothing was heard.
-    pub fn wakes(&self) -> Option<Instant> {
-        (self.queue.is_empty() && !self.busy.is_empty()).then_some(self.next_look)
+    /// When [`Feed::renew`] or [`Feed::next`] has something to do though nothing was heard.
+    pub fn wakes(&self) -> Instant {
+        let looks = self.queue.is_empty() && !self.busy.is_empty();
+        if looks { self.next_look.min(self.next_renewal) } else { self.next_renewal }
+    }
+
+    /// Holds on to hosts that are handed out: a visit may have to wait, and where a dialer dies it is begun once more.
+    pub fn renew<'h>(
+        &mut self,
+        sweep: i64,
+        store: &mut dyn Store,
+        hosts: impl Iterator<Item = &'h str>,
+        now: DateTime<Utc>,
+    ) -> Result<()> {
+        if Instant::now() < self.next_renewal {
+            return Ok(());
+        }
+        self.next_renewal = Instant::now() + self.renewal();
+        let hosts: Vec<&str> = hosts.collect();
+        if !hosts.is_empty() {
+            // One that was taken over meanwhile, because we stood still, is done twice and nothing comes of it.
+            store.lease(&Claim { sweep, now, until: now + self.length, since: now }, &hosts)?;
+        }
+        Ok(())
+    }
+
+    fn renewal(&self) -> Duration {
+        (self.length / 3).to_std().unwrap_or(LOOK)
     }
 
     /// What becomes of those whose turn did not come, once no more may begin.
@@ -163,6 +192,6 @@ fn at_it(collector: &str) -> String {
 }
 
 fn done(host: &HostSpec, collector: &str, at: DateTime<Utc>, now: DateTime<Utc>) -> Given {
-    let text = format!("{} visited it {} s ago", called(collector), (now - at).num_seconds());
+    let text = format!("{} visited it {} s ago", called(collector), (now - at).num_seconds().max(0));
     Given::Elsewhere(host.name.clone(), text)
 }

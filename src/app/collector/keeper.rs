@@ -3,18 +3,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::aside::Aside;
+use super::crew::{Answers, Crew, Dialers, Heard, Until, WORDS};
 use super::feed::{Feed, Given};
 use super::plan::{Plan, Skip};
-use super::pool::{Dial, Heard, Pool};
 use super::report::{HostResult, Progress, SweepResult};
 use crate::app::clock;
 use crate::model::cause::Cause;
 use crate::model::fleet::{Attempt, Outcome};
-use crate::model::job::{FromDialer, Job, ToDialer, Traffic};
+use crate::model::job::{FromDialer, ToDialer, Traffic};
 use crate::model::sample::{Fact, Fault, FaultKind, Sample};
 use crate::model::spec::FleetSpec;
 use crate::store::{Result, Store, StoreError};
@@ -33,12 +33,12 @@ const BATCH: usize = 64;
 /// Samples that wait for a commit at most; a host may hand over many.
 const BATCH_SAMPLES: usize = 128;
 
-/// Makes one sweep, `dial` visiting each host. Returns what became of every host; the counts add up to the hosts planned.
+/// Makes one sweep, `dialers` visiting each host. Returns what became of every host; the counts add up to the hosts planned.
 pub fn sweep(
     spec: &FleetSpec,
     plan: Plan<'_>,
     identities: &[String],
-    dial: Dial,
+    dialers: Dialers,
     store: &mut dyn Store,
     stop: &Arc<AtomicBool>,
     progress: &mut Progress,
@@ -61,7 +61,7 @@ pub fn sweep(
     for skip in &plan.skipped {
         keeper.failed(&skip.host, skip.cause, skip.text.clone(), Duration::ZERO, Traffic::default());
     }
-    keeper.run(Feed::new(plan, &spec.collector), dial, stop, progress);
+    keeper.run(Feed::new(plan, &spec.collector), dialers, stop, progress);
     let result = SweepResult {
         id,
         hosts: keeper.results,
@@ -83,7 +83,7 @@ pub fn sweep(
 /// A visit under way.
 struct Visit {
     nonce: String,
-    answers: Option<Sender<ToDialer>>,
+    answers: Option<Answers>,
     sealed: Vec<(String, Vec<u8>)>,
     /// Its attempt waits for the next commit.
     waits: bool,
@@ -112,38 +112,41 @@ struct Keeper<'a> {
     elsewhere: Vec<(String, String)>,
     /// Attempts that are written and now have their costs: one commit for all, because no acknowledgement waits for it.
     costs: Vec<Attempt>,
-    /// Seen by the pool: a store that takes nothing makes further visits pointless.
+    /// Seen by the crew: a store that takes nothing makes further visits pointless.
     broken: Arc<AtomicBool>,
     error: Option<StoreError>,
 }
 
 impl Keeper<'_> {
-    fn run(&mut self, mut feed: Feed<'_>, dial: Dial, stop: &Arc<AtomicBool>, progress: &mut Progress) {
+    fn run(&mut self, mut feed: Feed<'_>, dialers: Dialers, stop: &Arc<AtomicBool>, progress: &mut Progress) {
         let begun = Instant::now();
         let ends = begun + self.spec.collector.deadline;
         let nobody_waits_after = ends + self.spec.collector.timeout + GRACE;
-        let (out, heard) = mpsc::channel();
-        let (jobs, queue) = mpsc::channel();
+        let (out, heard) = mpsc::sync_channel(WORDS);
         let (asked, broken) = (Arc::clone(stop), Arc::clone(&self.broken));
-        let ended = move || asked.load(Ordering::Relaxed) || broken.load(Ordering::Relaxed);
-        let threads = self.spec.collector.jobs.min(feed.len());
-        if let Err(error) = Pool::start(queue, threads, ends, Box::new(ended.clone()), dial, &out) {
-            log::error!("no thread could be started: {error}");
-        }
-        // The workers hold the senders now: the channel ends with the last of them.
+        let stop_now = Arc::new(move || asked.load(Ordering::Relaxed) || broken.load(Ordering::Relaxed));
+        let until = Until { ends, stop: stop_now };
+        let width = self.spec.collector.jobs.min(feed.len());
+        let mut crew = Crew::start(width, until.clone(), dialers, &out)
+            .inspect_err(|error| log::error!("no thread could be started: {error}"))
+            .ok();
+        // The crew holds the senders now: the channel ends with the last of it.
         drop(out);
         loop {
-            let over = ended() || Instant::now() >= ends;
+            let over = until.is_over();
             if !over {
-                self.hand_out(&mut feed, &jobs);
+                self.hand_out(&mut feed, crew.as_mut());
+            }
+            if let Some(crew) = crew.as_mut().filter(|_| over || feed.is_empty()) {
+                crew.no_more();
             }
             self.commit();
             progress.set(self.results.len() + self.elsewhere.len());
             if self.visits.is_empty() && (over || feed.is_empty()) {
                 break;
             }
-            let until = feed.wakes().filter(|_| !over).map_or(nobody_waits_after, |at| at.min(nobody_waits_after));
-            match heard.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            let wakes = if over { nobody_waits_after } else { feed.wakes().min(nobody_waits_after) };
+            match heard.recv_timeout(wakes.saturating_duration_since(Instant::now())) {
                 Ok(first) => {
                     self.hear(first, stop);
                     // What is there already goes into the same commit.
@@ -156,9 +159,12 @@ impl Keeper<'_> {
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
             }
         }
+        // In this order: the crew may wait for us to hear something.
+        drop(heard);
+        drop(crew);
         let lost: Vec<String> = self.visits.keys().cloned().collect();
         for host in lost {
-            let text = "no answer of the worker thread".to_owned();
+            let text = "no answer of the dialer".to_owned();
             self.end(&host, Cause::Internal, text, Traffic::default(), begun.elapsed());
         }
         self.without_turn(&mut feed, stop);
@@ -166,24 +172,28 @@ impl Keeper<'_> {
         progress.set(self.results.len() + self.elsewhere.len());
     }
 
-    /// Claims hosts and gives them to the workers, as far as there is room.
-    fn hand_out(&mut self, feed: &mut Feed<'_>, jobs: &Sender<Job>) {
+    /// Claims hosts and gives them to the crew, as far as there is room.
+    fn hand_out(&mut self, feed: &mut Feed<'_>, mut crew: Option<&mut Crew>) {
         // What is written with it ends leases of ours and tells others that these hosts are done.
         self.commit();
-        match feed.next(self.id, self.store, self.visits.len(), clock::now()) {
-            Ok(given) => given.into_iter().for_each(|given| self.give(given, jobs)),
+        let out = self.visits.iter().filter(|(_, visit)| visit.attempt.is_none()).map(|(host, _)| host.as_str());
+        let given = feed.renew(self.id, self.store, out, clock::now());
+        match given.and_then(|()| feed.next(self.id, self.store, self.visits.len(), clock::now())) {
+            Ok(given) => given.into_iter().for_each(|given| self.give(given, crew.as_deref_mut())),
             Err(error) => self.give_up(error),
         }
     }
 
-    fn give(&mut self, given: Given, jobs: &Sender<Job>) {
+    fn give(&mut self, given: Given, crew: Option<&mut Crew>) {
         match given {
             Given::Job(job) => {
                 let nonce = job.nonce.clone();
                 let visit = Visit { nonce, answers: None, sealed: Vec::new(), waits: false, attempt: None };
                 self.visits.insert(job.host.clone(), visit);
-                // Where no worker is left to take it, the host is lost with them and told at the end.
-                let _ = jobs.send(*job);
+                // Where nobody is left to take it, it is told at the end.
+                if let Some(crew) = crew {
+                    crew.give(*job);
+                }
             }
             Given::Skip(Skip { host, cause, text }) => {
                 self.failed(&host, cause, text, Duration::ZERO, Traffic::default());
@@ -200,13 +210,13 @@ impl Keeper<'_> {
     /// unreachable.
     fn without_turn(&mut self, feed: &mut Feed<'_>, stop: &AtomicBool) {
         if self.error.is_none() && !stop.load(Ordering::Relaxed) {
-            let (nowhere, _) = mpsc::channel();
             match feed.rest(self.id, self.store, clock::now()) {
-                Ok(given) => given.into_iter().for_each(|given| self.give(given, &nowhere)),
+                Ok(given) => given.into_iter().for_each(|given| self.give(given, None)),
                 Err(error) => self.give_up(error),
             }
         }
-        let text = if self.error.is_some() { "the store took nothing" } else { "a signal ended the sweep before its turn" };
+        let text =
+            if self.error.is_some() { "the store took nothing" } else { "a signal ended the sweep before its turn" };
         for host in feed.abandon() {
             self.result_only(&host, Cause::SweepDeadline, text, Duration::ZERO, Traffic::default());
         }
@@ -217,6 +227,8 @@ impl Keeper<'_> {
             Heard::Started(host, answers) => {
                 if let Some(visit) = self.visits.get_mut(&host) {
                     visit.answers = Some(answers);
+                    // Of a dialer that died in the middle; they come again.
+                    visit.sealed.clear();
                 }
             }
             Heard::NoTurn(host) if stop.load(Ordering::Relaxed) => {
@@ -291,8 +303,7 @@ impl Keeper<'_> {
             visit.waits = false;
             if let Some(answers) = &visit.answers {
                 let acknowledged = if stored.is_some() { settled } else { Vec::new() };
-                // A visit that ended meanwhile hears nothing; its files come again and are recognised.
-                let _ = answers.send(ToDialer { host: attempt.host.clone(), acknowledged });
+                answers.send(ToDialer { host: attempt.host.clone(), acknowledged });
             }
             visit.attempt = stored.map(|stored| (attempt, stored));
         }

@@ -7,8 +7,10 @@ use std::sync::mpsc::Receiver;
 use chrono::TimeDelta;
 
 use super::*;
+use crate::app::dialer::Dial;
 use crate::config;
 use crate::model::fleet::{Consent, HostNow};
+use crate::model::job::Job;
 use crate::model::sample::SampleKey;
 use crate::model::secret::Secret;
 use crate::model::spec::{HostSpec, Transport};
@@ -74,7 +76,7 @@ impl Bench {
         let hosts = named(&self.spec, hosts);
         let plan = planned(&hosts, Begun::plain(clock::now(), 1));
         let mut progress = Progress(None);
-        sweep(&self.spec, plan, &self.identities, dial, &mut self.store, &self.stop, &mut progress).unwrap()
+        sweep(&self.spec, plan, &self.identities, here(dial), &mut self.store, &self.stop, &mut progress).unwrap()
     }
 
     fn now(&self) -> HostNow {
@@ -91,6 +93,11 @@ impl Bench {
     fn aside(&self) -> usize {
         std::fs::read_dir(self.dir.path().join("state/undecryptable/a")).map_or(0, Iterator::count)
     }
+}
+
+/// All hosts are this machine.
+pub fn here(dial: Dial) -> Dialers {
+    Dialers { hire: Box::new(|| panic!("nothing is far")), fence: Default::default(), local: dial }
 }
 
 /// Hosts of these names.
@@ -250,7 +257,8 @@ fn a_host_without_a_job_has_its_row_and_harms_no_other() {
     };
     let (mut progress, stop) = (Progress(None), Arc::new(AtomicBool::new(false)));
     let result =
-        sweep(&bench.spec, plan, &bench.identities, Box::new(dial), &mut bench.store, &stop, &mut progress).unwrap();
+        sweep(&bench.spec, plan, &bench.identities, here(Box::new(dial)), &mut bench.store, &stop, &mut progress)
+            .unwrap();
     assert_eq!((result.hosts.len(), result.failed()), (4, 4));
     let mut rows: Vec<(String, String)> = bench
         .store

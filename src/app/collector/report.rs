@@ -147,7 +147,8 @@ pub fn print(common: &Common, sweep: &SweepResult, as_json: bool) -> Result<(), 
     hosts.sort_by(|a, b| (b.is_failed(), &a.attempt.host).cmp(&(a.is_failed(), &b.attempt.host)));
     let failed = sweep.failed();
     if as_json {
-        let others = sweep.elsewhere.iter().map(|(host, text)| json!({"host": host, "outcome": "elsewhere", "text": text}));
+        let others =
+            sweep.elsewhere.iter().map(|(host, text)| json!({"host": host, "outcome": "elsewhere", "text": text}));
         let hosts: Vec<serde_json::Value> = hosts.iter().map(|host| host.json()).chain(others).collect();
         let seconds = sweep.took.as_secs_f64();
         let all = json!({"version": 1, "sweep": sweep.id, "seconds": seconds, "failed": failed, "hosts": hosts});

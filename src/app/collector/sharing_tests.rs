@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use chrono::TimeDelta;
 
 use super::keeper::sweep;
-use super::keeper::tests::{named, planned};
-use super::pool::Dial;
+use super::keeper::tests::{here, named, planned};
 use super::report::{Progress, SweepResult};
 use crate::app::clock;
+use crate::app::dialer::Dial;
 use crate::config;
 use crate::model::cause::Cause;
 use crate::model::fleet::{Attempt, Outcome};
@@ -52,7 +52,7 @@ fn begun(collector: &str) -> Begun {
 
 fn swept(spec: &FleetSpec, hosts: &[HostSpec], begun: Begun, dial: Dial, store: &mut dyn Store) -> SweepResult {
     let stop = Arc::new(AtomicBool::new(false));
-    sweep(spec, planned(hosts, begun), &[], dial, store, &stop, &mut Progress(None)).unwrap()
+    sweep(spec, planned(hosts, begun), &[], here(dial), store, &stop, &mut Progress(None)).unwrap()
 }
 
 fn hosts(spec: &FleetSpec, count: usize) -> Vec<HostSpec> {

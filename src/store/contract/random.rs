@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use proptest::prelude::*;
 
-use super::{attempt, at, each, evaluation, incident, mail, sample, span, told};
+use super::{at, attempt, each, evaluation, incident, mail, sample, span, told};
 use crate::model::alert::{Evaluation, Event, MailState, Plan};
 use crate::model::cause::Cause;
 use crate::model::fleet::{Grain, Point};

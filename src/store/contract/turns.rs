@@ -136,7 +136,8 @@ fn the_last_sweep_of_each_collector_and_part_is_found_among_those_that_nobody_as
             .map(|sweep| (sweep.id, sweep.collector, sweep.shard.map(|shard| shard.to_string())))
             .collect();
         let row = |id, collector: &str, shard: Option<&str>| (id, collector.to_owned(), shard.map(str::to_owned));
-        let expected = [row(5, "A", None), row(4, "A", Some("1/2")), row(3, "B", Some("2/2")), row(2, "A", Some("2/2"))];
+        let expected =
+            [row(5, "A", None), row(4, "A", Some("1/2")), row(3, "B", Some("2/2")), row(2, "A", Some("2/2"))];
         assert_eq!(last, expected);
         assert!(store.sweeps(1).unwrap()[0].asked);
     });
@@ -184,7 +185,9 @@ fn many_who_claim_the_same_hosts_at_once_get_each_host_once() {
                 for chunk in hosts.chunks(7) {
                     let names: Vec<&str> = chunk.iter().map(String::as_str).collect();
                     let answers = store.lease(&claim(sweep, 1), &names).unwrap();
-                    mine.extend(names.iter().zip(answers).filter(|(_, it)| *it == Leased::Ours).map(|it| it.0.to_string()));
+                    mine.extend(
+                        names.iter().zip(answers).filter(|(_, it)| *it == Leased::Ours).map(|it| it.0.to_string()),
+                    );
                 }
                 mine
             })

@@ -39,7 +39,11 @@ fn a_dead_collector_of_a_part_is_one_mail_that_hides_its_own_hosts_only() {
     let until_back: Vec<&String> = mails.iter().zip(&told).filter(|it| it.1.0 < 50).map(|it| it.0).collect();
     assert!(ours.iter().all(|name| until_back.iter().any(|mail| mail.contains(name.as_str()))), "{told:?}");
     assert!(!until_back.iter().any(|mail| theirs.iter().any(|name| mail.contains(name.as_str()))), "{until_back:?}");
-    assert!(said(50).iter().any(|subject| subject == "[OK] fleet collector-stalled 2/2") || mails.last().is_some_and(|mail| mail.contains("of part 2/2 runs again")), "{told:?}");
+    assert!(
+        said(50).iter().any(|subject| subject == "[OK] fleet collector-stalled 2/2")
+            || mails.last().is_some_and(|mail| mail.contains("of part 2/2 runs again")),
+        "{told:?}"
+    );
     // Divided anew, the old part is nobody's business.
     assert!(field.store.open_incidents().unwrap().iter().all(|it| it.subject.rule != "collector-stalled"));
 }
@@ -79,10 +83,8 @@ fn mail_is_held_back_for_sweeps_under_way_and_not_for_ever() {
     let dir = tempfile::tempdir().unwrap();
     field.spec.collector.state_dir = dir.path().to_owned();
     let shards: Vec<Shard> = Shard::all(2).collect();
-    let held: Vec<_> = shards
-        .iter()
-        .map(|shard| lock::acquire(&lock::of_collector(dir.path(), Some(*shard))).unwrap())
-        .collect();
+    let held: Vec<_> =
+        shards.iter().map(|shard| lock::acquire(&lock::of_collector(dir.path(), Some(*shard))).unwrap()).collect();
     let mut told = Vec::new();
     for (n, minute) in (0..40).step_by(2).enumerate() {
         // One begins as the other has not yet ended: there is always a sweep under way.

@@ -96,12 +96,15 @@ impl World<'_> {
             let bad = age.is_none_or(|age| age > self.interval * 3);
             let well = age.is_some_and(|age| age <= self.interval * 2);
             let of = part.map_or_else(String::new, |part| format!(" of part {part}"));
-            let program = part.map_or_else(|| "fleet-collector".to_owned(), |part| format!("fleet-collector --shard {part}"));
+            let program =
+                part.map_or_else(|| "fleet-collector".to_owned(), |part| format!("fleet-collector --shard {part}"));
             let text = match age {
                 None => format!("no collector{of} has ever begun a sweep; put it into cron: {program}"),
                 Some(age) if bad => {
                     let minutes = age.num_minutes();
-                    format!("the collector{of} has not begun a sweep for {minutes} min; look at cron and try: {program}")
+                    format!(
+                        "the collector{of} has not begun a sweep for {minutes} min; look at cron and try: {program}"
+                    )
                 }
                 Some(_) => format!("the collector{of} runs again"),
             };
@@ -204,7 +207,9 @@ impl World<'_> {
     /// Parts of the fleet whose collector was missed.
     fn stalled_parts(&self) -> impl Iterator<Item = Shard> {
         let slots = self.names.get("").into_iter().flat_map(|track| &self.tracks[*track].slots);
-        slots.filter(|slot| slot.subject.rule == STALLED && !slot.gone).filter_map(|slot| slot.subject.item.parse().ok())
+        slots
+            .filter(|slot| slot.subject.rule == STALLED && !slot.gone)
+            .filter_map(|slot| slot.subject.item.parse().ok())
     }
 
     /// What keeps a subject back: names for people with whether they fail now and when they last did.
