@@ -1,4 +1,4 @@
-//! The known_hosts files of a run: read and understood once, and again when they change.
+//! The known_hosts files of a run: read and understood once, and again when they change, if they still can be.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -32,7 +32,15 @@ pub(super) fn read(files: &[PathBuf]) -> Result<Arc<KnownHosts>, String> {
     if let Some(found) = known.iter().find(|known| known.files == files && known.stamps == stamps) {
         return Ok(Arc::clone(&found.lines));
     }
-    let lines = Arc::new(known_hosts::read(files)?);
+    let lines = match (known_hosts::read(files), known.iter().find(|known| known.files == files)) {
+        (Ok(lines), _) => Arc::new(lines),
+        // The dialer may read what was there when it came up, and not what takes its place (`app::dialer::fence`).
+        (Err(text), Some(old)) => {
+            log::debug!("{text}; what it said before holds");
+            return Ok(Arc::clone(&old.lines));
+        }
+        (Err(text), None) => return Err(text),
+    };
     known.retain(|known| known.files != files);
     known.truncate(MOST - 1);
     known.push(Known { files: files.to_vec(), stamps, lines: Arc::clone(&lines) });
@@ -66,7 +74,13 @@ mod tests {
         fs::write(&other, format!("g {key}\n")).unwrap();
         fs::rename(&other, &file).unwrap();
         assert_eq!(kinds(), "");
+        // A file that cannot be read any more; root could read any other.
+        fs::write(&file, format!("h {key}\n")).unwrap();
+        assert_eq!(kinds(), "ssh-ed25519");
         fs::remove_file(&file).unwrap();
+        fs::create_dir(&file).unwrap();
+        assert_eq!(kinds(), "ssh-ed25519");
+        fs::remove_dir(&file).unwrap();
         assert_eq!(kinds(), "");
     }
 }
