@@ -153,12 +153,6 @@ fn wanted_keys(spec: &SshSpec, known: &known_hosts::KnownHosts) -> String {
     format!("{certificates}{}", first.join(","))
 }
 
-/// Seconds since 1970, for the validity of certificates.
-fn now() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
-    u64::try_from(time.tv_sec).unwrap_or(0)
-}
-
 fn verify(spec: &SshSpec, known: &known_hosts::KnownHosts, seen: &Shown) -> Result<(), (Cause, String)> {
     let (host, port) = spec.known_name();
     let at = known_hosts::name(host, port);
@@ -167,7 +161,9 @@ fn verify(spec: &SshSpec, known: &known_hosts::KnownHosts, seen: &Shown) -> Resu
     if let Some(weakness) = key.weakness() {
         return Err((Cause::Handshake, format!("{at} shows {weakness}: refused; give the host an ed25519 key")));
     }
-    let verdict = known.judge(host, port, seen, now());
+    // For the validity of certificates.
+    let now = u64::try_from(known_hosts::now()).unwrap_or(0);
+    let verdict = known.judge(host, port, seen, now);
     if verdict == Verdict::Revoked {
         return Err((Cause::HostKeyRevoked, format!("{at} shows the key {shown}, which is marked @revoked")));
     }
