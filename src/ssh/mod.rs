@@ -19,7 +19,6 @@ pub mod erase;
 mod gate;
 pub mod hostkey;
 mod jump;
-mod known_files;
 pub mod known_hosts;
 mod link;
 
