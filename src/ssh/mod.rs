@@ -26,6 +26,7 @@ pub mod local;
 mod manifest;
 mod opening;
 mod session;
+mod unlock;
 
 pub use bastions::Bastions;
 pub use session::{Session, connect, scan};
