@@ -4,10 +4,10 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build probes test fuzz soak mutants demo bench bench-probe install lint fmt doc clean
+.PHONY: help deps build probes test fuzz soak mutants demo bench bench-probe bench-scale install lint fmt doc clean
 
 help: ## This list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r what why; do printf '%-16s %s\n' "$$what" "$$why"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r what why; do printf '%-16s %s\n' "$$what" "$$why"; done
 
 deps: ## Install what tests and demo run against (Debian packages; a Python environment in target/venv)
 	@scripts/deps
@@ -40,6 +40,9 @@ bench: deps ## Beside the plain ssh program: CPU, round trips, bytes; rewrites d
 
 bench-probe: deps ## The probe beside node_exporter and psutil; rewrites docs/benchmarks-probe.md
 	@scripts/bench-probe.sh
+
+bench-scale: ## Sweeps over 50, 500 and 5,000 simulated hosts with latency; rewrites docs/benchmarks-scale.md
+	@cargo bench --locked --bench scale -- --write docs/benchmarks-scale.md
 
 install: ## Install under PREFIX (default /usr/local), staged under DESTDIR if that is set
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' scripts/install

@@ -234,6 +234,32 @@ fn what_the_dialer_starts_cannot_read_the_keys_either() {
 }
 
 #[test]
+fn keys_of_new_hosts_are_written_down_and_a_file_that_changes_meanwhile_is_no_trouble() {
+    let fleet = slow_fleet(6, "1");
+    for (file, jobs) in [("keys/new_hosts", 1), ("known/new_hosts", 6)] {
+        fs::create_dir_all(fleet.dir.join("known")).unwrap();
+        fleet.configure(|_| String::new(), "");
+        let text = fs::read_to_string(fleet.config()).unwrap();
+        let text = text.replace("\"refuse\"", "\"accept-new\"").replace("keys/known_hosts", file);
+        fs::write(fleet.config(), text.replace("jobs=\"8\"", &format!("jobs=\"{jobs}\""))).unwrap();
+        let said = fleet.run("fleet-collector", &["--json"]).ends_with(0);
+        assert_eq!(outcomes(&said.json()), collected(6), "{}", said.err);
+        assert_eq!(fs::read_to_string(fleet.dir.join(file)).unwrap().lines().count(), 6);
+    }
+    // As `fleet hosts accept` does during a sweep: another file takes its place, which the dialer cannot open.
+    fleet.configure(|_| String::new(), "");
+    let text = fs::read_to_string(fleet.config()).unwrap();
+    fs::write(fleet.config(), text.replace("jobs=\"8\"", "jobs=\"2\"")).unwrap();
+    let sweep = Sweep::of(&fleet, &["--json"]);
+    sweep.at_work(&fleet, 2);
+    let known = fleet.dir.join("keys/known_hosts");
+    fs::copy(&known, fleet.dir.join("keys/other")).unwrap();
+    fs::rename(fleet.dir.join("keys/other"), &known).unwrap();
+    let said = sweep.end().ends_with(0);
+    assert_eq!(outcomes(&said.json()), collected(6), "{}", said.err);
+}
+
+#[test]
 fn signals_end_the_sweep_in_order_also_when_both_processes_get_them() {
     let fleet = slow_fleet(12, "3");
     for name in ["-INT", "-TERM"] {

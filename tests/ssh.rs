@@ -7,8 +7,7 @@ mod sshd;
 mod visit;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -19,7 +18,7 @@ use fleet_health::ssh::known_hosts::{KnownHosts, Verdict};
 use fleet_health::ssh::{Bastions, Secrets, local};
 use fleet_health::wire::{seal, task::Task};
 use sshd::{Options, Sshd, sh};
-use visit::{cause, folder, spec, visit, visit_with};
+use visit::{cause, folder, nobody, spec, visit, visit_with};
 
 #[test]
 fn the_second_visit_ships_nothing() {
@@ -282,55 +281,15 @@ fn a_spool_is_read_where_the_probe_was_before_it_had_to_move() {
     empties(&sshd);
 }
 
-/// A server that accepts and then does something for as long as it can.
-fn odd_server(act: impl Fn(&mut std::net::TcpStream) -> std::io::Result<()> + Send + 'static) -> SshSpec {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            while act(&mut stream).is_ok() {}
-        }
-    });
-    SshSpec {
-        address: "127.0.0.1".into(),
-        port,
-        user: "nobody".into(),
-        key_files: Vec::new(),
-        passphrase: None,
-        password: None,
-        agent: false,
-        known_hosts: Vec::new(),
-        unknown_hosts: UnknownHosts::Refuse,
-        fingerprint: None,
-        certificate_files: Vec::new(),
-        known_as: None,
-        connect_timeout: None,
-        jumps: Vec::new(),
-    }
-}
-
 #[test]
-fn odd_servers_end_with_the_deadline() {
+fn nobody_listens_and_a_name_that_is_none() {
     let (_folder, probes) = folder();
-    let timeout = Duration::from_secs(2);
-    let silent = odd_server(|stream| stream.read(&mut [0; 100]).map(|_| std::thread::sleep(Duration::from_millis(9))));
-    let drip = odd_server(|stream| {
-        std::thread::sleep(Duration::from_millis(200));
-        stream.write_all(b"x")
-    });
-    let flood = odd_server(|stream| stream.write_all(&b"no ssh here\r\n".repeat(500)));
-    for (spec, wanted) in
-        [(silent, &[Cause::Handshake][..]), (drip, &[Cause::Handshake]), (flood, &[Cause::Handshake, Cause::Oversize])]
-    {
-        let seen = visit_with(Transport::Ssh(spec), &probes, timeout);
-        assert!(wanted.contains(&cause(&seen)), "{seen:?}");
-    }
-    let mut refused = odd_server(|_| Ok(()));
-    refused.port = sshd::free_port("127.0.0.1");
-    assert_eq!(cause(&visit_with(Transport::Ssh(refused), &probes, timeout)), Cause::Refused);
-    let mut nameless = odd_server(|_| Ok(()));
-    nameless.address = "no-such-host.invalid".into();
-    assert_eq!(cause(&visit_with(Transport::Ssh(nameless), &probes, timeout)), Cause::Dns);
+    let seen = |address: &str| {
+        let spec = nobody(address.into(), sshd::free_port("127.0.0.1"));
+        visit_with(Transport::Ssh(spec), &probes, Duration::from_secs(2))
+    };
+    assert_eq!(cause(&seen("127.0.0.1")), Cause::Refused);
+    assert_eq!(cause(&seen("no-such-host.invalid")), Cause::Dns);
 }
 
 #[test]

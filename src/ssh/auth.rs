@@ -14,7 +14,7 @@ use super::agent::{self, Agent};
 use super::certificate::Certificate;
 use super::hostkey::field;
 use super::session::{Problem, Session};
-use super::{Secrets, SshError};
+use super::{Secrets, SshError, unlock};
 use crate::model::cause::Cause;
 use crate::model::clean::clean;
 use crate::model::spec::SshSpec;
@@ -39,10 +39,15 @@ pub(super) fn log_in(session: &mut Session, spec: &SshSpec, secrets: &Secrets) -
         };
         let passphrase = secrets.passphrase.as_ref().map(|secret| secret.expose());
         let public = public_half(&text);
+        let unlocked = passphrase.and_then(|passphrase| unlock::unlocked(&text, passphrase));
+        let (text, passphrase) = match &unlocked {
+            Some(unlocked) => (unlocked.expose(), None),
+            None => (text.as_str(), passphrase),
+        };
         // What a certificate proves is tried before the bare key, as ssh does.
         let halves = certificates(spec, file, public.as_deref()).into_iter().map(Some).chain([public]);
         for public in halves {
-            match offer(session, spec, &text, public.as_deref(), passphrase) {
+            match offer(session, spec, text, public.as_deref(), passphrase) {
                 Ok(()) => return Ok(()),
                 Err(Problem::Ssh(error)) if refusal(&error) && !unsigned(&error) => {
                     let what =

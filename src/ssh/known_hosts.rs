@@ -1,11 +1,12 @@
 //! known_hosts with OpenSSH's semantics, pure but for [`read`] and [`change`]: libssh2's own matcher says yes to revoked
 //! keys, ignores wildcards and negation, and refuses a file for one bad line (design/trust.md, point 4).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,9 +17,6 @@ use super::hostkey::{HostKey, Shown};
 
 /// The largest file that is read.
 const MAX_FILE: u64 = 4 * 1024 * 1024;
-
-/// From this length on ssh takes a pattern for none.
-const LONGEST: usize = 1023;
 
 /// What the files say of a host's key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,10 +52,10 @@ struct Line {
 #[derive(Clone, Debug, Default)]
 pub struct KnownHosts {
     lines: Vec<Line>,
-    /// The lines that name a host in full, so that a file of thousands costs each of thousands of hosts nothing.
-    exact: HashMap<String, Vec<usize>>,
-    /// The lines that must be tried for every host: patterns and hashes.
-    loose: Vec<usize>,
+    /// Where the lines with just this name among theirs stand: a fleet of thousands has a line for each of its hosts.
+    named: HashMap<String, Vec<usize>>,
+    /// Where the others stand, which must be asked one by one: wildcards, exceptions, hashed names.
+    others: Vec<usize>,
 }
 
 /// `host`, or `[host]:port` where the port is not 22, in lower case: the name under which lines are looked up.
@@ -71,27 +69,27 @@ impl KnownHosts {
     /// Adds the lines of a text.
     pub fn add(&mut self, text: &str) {
         for line in text.lines().filter_map(parse) {
-            let number = self.lines.len();
-            let names = line.hosts.to_ascii_lowercase();
-            if names.contains(['*', '?', '!', '|']) || names.len() >= LONGEST {
-                self.loose.push(number);
-            } else {
-                for name in names.split(',') {
-                    self.exact.entry(name.to_owned()).or_default().push(number);
+            let at = self.lines.len();
+            if is_plain(&line.hosts) {
+                for name in line.hosts.split(',') {
+                    let places = self.named.entry(name.to_ascii_lowercase()).or_default();
+                    if places.last() != Some(&at) {
+                        places.push(at);
+                    }
                 }
+            } else {
+                self.others.push(at);
             }
             self.lines.push(line);
         }
     }
 
-    /// The lines that hold for a name, which is in lower case; in their order.
-    fn lines_of(&self, name: &str) -> Vec<&Line> {
-        let loose =
-            self.loose.iter().filter(|number| self.lines.get(**number).is_some_and(|it| matches(&it.hosts, name)));
-        let mut numbers: Vec<usize> = self.exact.get(name).into_iter().flatten().chain(loose).copied().collect();
-        numbers.sort_unstable();
-        numbers.dedup();
-        numbers.into_iter().filter_map(|number| self.lines.get(number)).collect()
+    /// The lines for a name, which is in lower case, in their order.
+    fn of(&self, name: &str) -> Vec<&Line> {
+        let mut places = self.named.get(name).cloned().unwrap_or_default();
+        places.extend(self.others.iter().copied().filter(|&at| matches(&self.lines[at].hosts, name)));
+        places.sort_unstable();
+        places.into_iter().map(|at| &self.lines[at]).collect()
     }
 
     /// Judges a key.
@@ -113,7 +111,7 @@ impl KnownHosts {
     pub fn judge(&self, host: &str, port: u16, shown: &Shown, now: u64) -> Verdict {
         let plain = self.check(host, port, &shown.key);
         let Some(certificate) = shown.certificate.as_ref().filter(|_| plain != Verdict::Revoked) else { return plain };
-        let marked = |mark| self.marked(host, port, mark).any(|line| line.key == certificate.authority);
+        let marked = |mark| self.marked(host, port, mark).iter().any(|line| line.key == certificate.authority);
         match (marked(Mark::Revoked), marked(Mark::Authority)) {
             (true, _) => Verdict::Revoked,
             (false, true) => certificate.proves(host, now).map_or_else(Verdict::Unproven, |()| Verdict::Known),
@@ -124,19 +122,20 @@ impl KnownHosts {
     /// Whether a line names an authority for a host, so that the server is asked for a certificate.
     #[must_use]
     pub fn has_authority(&self, host: &str, port: u16) -> bool {
-        self.marked(host, port, Mark::Authority).next().is_some()
+        !self.marked(host, port, Mark::Authority).is_empty()
     }
 
-    fn marked(&self, host: &str, port: u16, mark: Mark) -> impl Iterator<Item = &Line> {
+    fn marked(&self, host: &str, port: u16, mark: Mark) -> Vec<&Line> {
+        // Few lines have a mark, and many may have hashed names, which cost the most to ask.
+        let marked = self.lines.iter().filter(|line| line.mark == mark);
         let names = [name(host, port), name(host, 22)];
-        let fits = move |line: &&Line| line.mark == mark && names.iter().any(|name| matches(&line.hosts, name));
-        self.lines.iter().filter(fits)
+        marked.filter(|line| names.iter().any(|name| matches(&line.hosts, name))).collect()
     }
 
     fn check_name(&self, name: &str, key: &HostKey) -> Verdict {
         let mut others = Vec::new();
         let mut known = false;
-        for line in self.lines_of(name) {
+        for line in self.of(name) {
             match (line.mark, line.key == *key) {
                 (Mark::Revoked, true) => return Verdict::Revoked,
                 (Mark::Revoked, false) | (Mark::Authority, _) => {}
@@ -158,7 +157,7 @@ impl KnownHosts {
         let bare = name(host, 22);
         let of = |name: &str| -> Vec<&str> {
             let mut kinds: Vec<&str> = Vec::new();
-            for line in self.lines_of(name).into_iter().filter(|line| line.mark == Mark::None) {
+            for line in self.of(name).into_iter().filter(|line| line.mark == Mark::None) {
                 if !kinds.contains(&line.key.kind()) {
                     kinds.push(line.key.kind());
                 }
@@ -166,7 +165,7 @@ impl KnownHosts {
             kinds
         };
         let found = of(&full);
-        if found.is_empty() && bare != full { of(&bare) } else { found }
+        if found.is_empty() { of(&bare) } else { found }
     }
 }
 
@@ -190,6 +189,14 @@ fn parse(line: &str) -> Option<Line> {
     Some(Line { mark, hosts: hosts.to_owned(), key })
 }
 
+/// Longer patterns make ssh give up on their list.
+const MAX_PATTERN: usize = 1023;
+
+/// Whether the hosts field of a line lists nothing but names as they are.
+fn is_plain(hosts: &str) -> bool {
+    !hosts.starts_with("|1|") && !hosts.contains(['*', '?', '!']) && hosts.len() < MAX_PATTERN
+}
+
 /// Whether the hosts field of a line holds for a name, which is in lower case.
 fn matches(hosts: &str, name: &str) -> bool {
     if let Some(hashed) = hosts.strip_prefix("|1|") {
@@ -198,8 +205,7 @@ fn matches(hosts: &str, name: &str) -> bool {
     let mut found = false;
     for pattern in hosts.split(',') {
         let (negated, pattern) = pattern.strip_prefix('!').map_or((false, pattern), |rest| (true, rest));
-        // ssh gives up on a list with an over-long pattern.
-        if pattern.len() >= LONGEST {
+        if pattern.len() >= MAX_PATTERN {
             return false;
         }
         if glob(pattern.to_ascii_lowercase().as_bytes(), name.as_bytes()) {
@@ -248,16 +254,60 @@ fn glob(pattern: &[u8], text: &[u8]) -> bool {
     pattern[p..].iter().all(|&c| c == b'*')
 }
 
+/// What tells one state of a file from another; the fourth are seconds since 1970.
+type Stamp = (u64, u64, u64, i64, i64);
+/// Lists of files, each with the states in which its files were read.
+type Kept = BTreeMap<Vec<PathBuf>, (Vec<Option<Stamp>>, Arc<KnownHosts>)>;
+/// What was read, so that a sweep over thousands of hosts reads it once.
+static READ: Mutex<Kept> = Mutex::new(BTreeMap::new());
+/// More lists of files than this are of no fleet.
+const MOST_KEPT: usize = 64;
+/// What was written less than so many seconds ago may be written again within the same tick of the file system's clock.
+const SETTLED: i64 = 2;
+
 /// Reads files; one that is not there has no lines.
 ///
 /// # Errors
 /// A text for people that names the file.
-pub fn read(files: &[PathBuf]) -> Result<KnownHosts, String> {
+pub fn read(files: &[PathBuf]) -> Result<Arc<KnownHosts>, String> {
+    // Looked at before they are read: what is written meanwhile shows the next time.
+    let stamps: Vec<Option<Stamp>> = files.iter().map(|file| stamp(file)).collect();
+    let kept = || READ.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((its, known)) = kept().get(files)
+        && *its == stamps
+    {
+        return Ok(Arc::clone(known));
+    }
     let mut known = KnownHosts::default();
     for file in files {
-        known.add(&String::from_utf8_lossy(&read_bytes(file)?));
+        match (read_bytes(file), kept().get(files)) {
+            (Ok(bytes), _) => known.add(&String::from_utf8_lossy(&bytes)),
+            // The dialer may read what was there when it came up, and not what takes its place (`app::dialer::fence`): what
+            // it said before holds.
+            (Err(_), Some((_, old))) => return Ok(Arc::clone(old)),
+            (Err(text), None) => return Err(text),
+        }
+    }
+    let known = Arc::new(known);
+    let now = now();
+    if stamps.iter().flatten().all(|stamp| now.saturating_sub(stamp.3) > SETTLED) {
+        let mut kept = kept();
+        if kept.len() >= MOST_KEPT {
+            kept.clear();
+        }
+        kept.insert(files.to_vec(), (stamps, Arc::clone(&known)));
     }
     Ok(known)
+}
+
+/// Seconds since 1970.
+pub(super) fn now() -> i64 {
+    rustix::time::clock_gettime(rustix::time::ClockId::Realtime).tv_sec
+}
+
+fn stamp(file: &Path) -> Option<Stamp> {
+    let facts = fs::metadata(file).ok()?;
+    Some((facts.dev(), facts.ino(), facts.len(), facts.mtime(), facts.mtime_nsec()))
 }
 
 fn read_bytes(file: &Path) -> Result<Vec<u8>, String> {
@@ -363,26 +413,7 @@ fn without(line: &[u8], name: &str) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-
-    proptest! {
-        /// The index finds what looking at each line finds.
-        #[test]
-        fn a_name_is_found_in_the_lines_that_match_it(
-            lists in proptest::collection::vec("(!?[aB*?]{1,3}|a|b|ab|\\[a\\]:2222)(,(!?[ab*?]{1,2}|a|Ab))?", 0..12),
-            name in "(a|b|ab|aa|c|\\[a\\]:2222)",
-        ) {
-            let mut known = KnownHosts::default();
-            for list in &lists {
-                known.add(&format!("{list} {}", key(1).words()));
-            }
-            let found: Vec<&str> = known.lines_of(&name).iter().map(|line| line.hosts.as_str()).collect();
-            let expected: Vec<&str> = lists.iter().map(String::as_str).filter(|list| matches(list, &name)).collect();
-            prop_assert_eq!(found, expected);
-        }
-    }
 
     fn key(byte: u8) -> HostKey {
         let mut blob = b"\0\0\0\x0bssh-ed25519\0\0\0\x20".to_vec();
@@ -490,6 +521,41 @@ mod tests {
         assert!(link.symlink_metadata().unwrap().is_symlink());
         let meta = fs::metadata(&file).unwrap();
         assert_eq!((meta.uid(), meta.gid(), meta.mode() & 0o777), (4711, 4712, 0o644));
+    }
+
+    #[test]
+    fn lines_are_found_by_name_and_one_by_one_in_their_order() {
+        let mut known = KnownHosts::default();
+        known.add(&format!("g,H,h {0}\nh* {1}\nh {2}", key(2).words(), key(3).words(), key(4).words()));
+        assert_eq!(known.check("h", 22, &key(1)), Verdict::Changed(vec![key(2), key(3), key(4)]));
+        assert_eq!((known.named.len(), known.others.as_slice()), (2, &[1][..]));
+    }
+
+    #[test]
+    fn a_file_is_read_anew_once_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = [folder.path().join("known_hosts"), folder.path().join("missing")];
+        let write = |byte, age| {
+            fs::write(&files[0], format!("h {}\n", key(byte).words())).unwrap();
+            let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs(u64::try_from(now()).unwrap() - age);
+            File::options().write(true).open(&files[0]).unwrap().set_modified(at).unwrap();
+        };
+        let knows = |byte| read(&files).unwrap().check("h", 22, &key(byte)) == Verdict::Known;
+        write(1, 100);
+        assert!(knows(1));
+        assert!(Arc::ptr_eq(&read(&files).unwrap(), &read(&files).unwrap()), "read once");
+        write(2, 50);
+        assert!(knows(2), "of the same length, in the same place");
+        // What cannot be read any more; a folder, because root can read any file.
+        fs::remove_file(&files[0]).unwrap();
+        fs::create_dir(&files[0]).unwrap();
+        assert!(knows(2), "what it said before holds");
+        fs::remove_dir(&files[0]).unwrap();
+        // So fresh that a second writer could leave the same stamp: not relied on.
+        write(1, 0);
+        assert!(!Arc::ptr_eq(&read(&files).unwrap(), &read(&files).unwrap()));
+        fs::remove_file(&files[0]).unwrap();
+        assert!(!knows(1) && !knows(2));
     }
 
     #[test]

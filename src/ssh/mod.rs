@@ -19,7 +19,6 @@ pub mod erase;
 mod gate;
 pub mod hostkey;
 mod jump;
-mod known_files;
 pub mod known_hosts;
 mod link;
 
@@ -27,6 +26,7 @@ pub mod local;
 mod manifest;
 mod opening;
 mod session;
+mod unlock;
 
 pub use bastions::Bastions;
 pub use session::{Session, connect, scan};

@@ -10,7 +10,7 @@ use super::carrier::Carrier;
 use super::hostkey::Shown;
 use super::known_hosts::{self, Verdict};
 use super::link::{Break, Link};
-use super::{MAX_COMPLAINT, Secrets, SshError, Stream, auth, gate, jump, known_files};
+use super::{MAX_COMPLAINT, Secrets, SshError, Stream, auth, gate, jump};
 use crate::model::cause::Cause;
 use crate::model::job::Traffic;
 use crate::model::spec::{SshSpec, UnknownHosts};
@@ -92,7 +92,7 @@ pub(super) fn log_in_over(
     secrets: &Secrets,
     deadline: Instant,
 ) -> Result<Session, SshError> {
-    let known = known_files::read(&spec.known_hosts).map_err(|text| SshError::new(Cause::LocalSetup, text))?;
+    let known = known_hosts::read(&spec.known_hosts).map_err(|text| SshError::new(Cause::LocalSetup, text))?;
     let _computing = gate::enter();
     let (mut session, key) = begin(carrier, &wanted_keys(spec, &known), deadline)?;
     if let Err((cause, text)) = verify(spec, &known, &key) {
@@ -107,7 +107,7 @@ pub(super) fn log_in_over(
 /// # Errors
 /// [`SshError`] when it cannot be reached or does not speak SSH.
 pub fn scan(spec: &SshSpec, secrets: &Secrets, bastions: &Bastions, deadline: Instant) -> Result<Shown, SshError> {
-    let known = known_files::read(&spec.known_hosts).map_err(|text| SshError::new(Cause::LocalSetup, text))?;
+    let known = known_hosts::read(&spec.known_hosts).map_err(|text| SshError::new(Cause::LocalSetup, text))?;
     let carrier = jump::travel(spec, secrets, bastions, deadline)?;
     let _computing = gate::enter();
     begin(carrier, &wanted_keys(spec, &known), deadline).map(|(_, key)| key)
@@ -155,12 +155,6 @@ fn wanted_keys(spec: &SshSpec, known: &known_hosts::KnownHosts) -> String {
     format!("{certificates}{}", first.join(","))
 }
 
-/// Seconds since 1970, for the validity of certificates.
-fn now() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
-    u64::try_from(time.tv_sec).unwrap_or(0)
-}
-
 fn verify(spec: &SshSpec, known: &known_hosts::KnownHosts, seen: &Shown) -> Result<(), (Cause, String)> {
     let (host, port) = spec.known_name();
     let at = known_hosts::name(host, port);
@@ -169,7 +163,9 @@ fn verify(spec: &SshSpec, known: &known_hosts::KnownHosts, seen: &Shown) -> Resu
     if let Some(weakness) = key.weakness() {
         return Err((Cause::Handshake, format!("{at} shows {weakness}: refused; give the host an ed25519 key")));
     }
-    let verdict = known.judge(host, port, seen, now());
+    // For the validity of certificates.
+    let now = u64::try_from(known_hosts::now()).unwrap_or(0);
+    let verdict = known.judge(host, port, seen, now);
     if verdict == Verdict::Revoked {
         return Err((Cause::HostKeyRevoked, format!("{at} shows the key {shown}, which is marked @revoked")));
     }

@@ -16,6 +16,11 @@ pub struct Bench {
 impl Bench {
     /// `ssh` are the attributes of `<ssh>`, `hosts` the elements.
     pub fn new(timeout: &str, ssh: &str, hosts: &str) -> Self {
+        Self::with(&eight_at_once(timeout), ssh, hosts)
+    }
+
+    /// As [`Bench::new`], with attributes of `<collector>`.
+    pub fn with(collector: &str, ssh: &str, hosts: &str) -> Self {
         let bench = Self { folder: tempfile::tempdir().unwrap() };
         let place = bench.path(&format!("probes/{}-linux", std::env::consts::ARCH));
         fs::create_dir_all(&place).unwrap();
@@ -23,16 +28,20 @@ impl Bench {
         let (identity, recipient) = seal::generate();
         bench.write("fleet.key", &format!("{identity}\n"));
         bench.write("fleet.pub", &format!("{recipient}\n"));
-        bench.configure(timeout, ssh, hosts);
+        bench.configure_with(collector, ssh, hosts);
         bench
     }
 
     pub fn configure(&self, timeout: &str, ssh: &str, hosts: &str) {
+        self.configure_with(&eight_at_once(timeout), ssh, hosts);
+    }
+
+    fn configure_with(&self, collector: &str, ssh: &str, hosts: &str) {
         self.write(
             "config.xml",
             &format!(
                 "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<fleet-health version=\"1\">\n\
-                 <collector jobs=\"8\" timeout=\"{timeout}\" state-dir=\"state\" probe-dir=\"probes\"/>\n\
+                 <collector {collector} state-dir=\"state\" probe-dir=\"probes\"/>\n\
                  <keys recipient-file=\"fleet.pub\" identity-file=\"fleet.key\"/>\n\
                  <store url=\"sqlite:fleet.db\"/>\n<ssh {ssh}/>\n{hosts}\n</fleet-health>\n"
             ),
@@ -59,6 +68,10 @@ impl Bench {
         command.stdin(Stdio::null()).current_dir(self.folder.path()).env_remove("SSH_AUTH_SOCK");
         command
     }
+}
+
+fn eight_at_once(timeout: &str) -> String {
+    format!("jobs=\"8\" timeout=\"{timeout}\"")
 }
 
 /// Runs the collector; what it says of each host.

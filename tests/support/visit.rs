@@ -16,15 +16,22 @@ use fleet_health::wire::{seal, task::Task};
 use crate::sshd::{self, Sshd};
 
 pub fn spec(sshd: &Sshd) -> SshSpec {
+    let (address, user) = (sshd.address.clone(), sshd.user.clone());
+    let (key_files, known_hosts) = (vec![sshd.key.clone()], vec![sshd.known_hosts.clone()]);
+    SshSpec { user, key_files, known_hosts, ..nobody(address, sshd.port) }
+}
+
+/// Without keys, and with nothing known of the host.
+pub fn nobody(address: String, port: u16) -> SshSpec {
     SshSpec {
-        address: sshd.address.clone(),
-        port: sshd.port,
-        user: sshd.user.clone(),
-        key_files: vec![sshd.key.clone()],
+        address,
+        port,
+        user: "nobody".into(),
+        key_files: Vec::new(),
         passphrase: None,
         password: None,
         agent: false,
-        known_hosts: vec![sshd.known_hosts.clone()],
+        known_hosts: Vec::new(),
         unknown_hosts: UnknownHosts::Refuse,
         fingerprint: None,
         certificate_files: Vec::new(),
@@ -34,13 +41,20 @@ pub fn spec(sshd: &Sshd) -> SshSpec {
     }
 }
 
-#[derive(Debug)]
 pub struct Seen {
     pub files: Vec<(String, Vec<u8>)>,
     pub pulled: bool,
     pub failed: Option<(Cause, String)>,
     pub traffic: Traffic,
     pub took: Duration,
+}
+
+impl std::fmt::Debug for Seen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let files: Vec<(&str, usize)> = self.files.iter().map(|(name, bytes)| (name.as_str(), bytes.len())).collect();
+        let Self { pulled, failed, traffic, took, .. } = self;
+        write!(f, "files {files:?}, pulled {pulled}, failed {failed:?}, {traffic:?}, took {took:?}")
+    }
 }
 
 pub fn visit_with(transport: Transport, probes: &Path, timeout: Duration) -> Seen {

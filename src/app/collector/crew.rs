@@ -280,9 +280,7 @@ impl Leader {
                 Ok(0) => Some("it closed the line".to_owned()),
                 Ok(_) => None,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => None,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    handed.as_ref().err().map(|error| broke(error))
-                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => handed.as_ref().err().map(broke),
                 Err(error) => Some(broke(&error)),
             };
             while let Some(bytes) = frames.next().map_err(wrong)? {

@@ -21,7 +21,7 @@ pub struct Fence {
     pub closed: Vec<PathBuf>,
     /// Files and folders that can be read all the same.
     pub open: Vec<PathBuf>,
-    /// The only folders whose files can be written; `None`: those of the user.
+    /// The only folders whose files can be written, and then read, whoever lies in them; `None`: those of the user.
     pub write: Option<Vec<PathBuf>>,
 }
 
@@ -46,7 +46,7 @@ impl Fence {
         let handled = if self.write.is_some() { read | change } else { read };
         let mut rules =
             Ruleset::default().handle_access(handled).and_then(Ruleset::create).map_err(|error| said(&error))?;
-        let in_folder = AccessFs::WriteFile | AccessFs::Truncate | AccessFs::MakeReg | AccessFs::RemoveFile;
+        let in_folder = read | AccessFs::WriteFile | AccessFs::Truncate | AccessFs::MakeReg | AccessFs::RemoveFile;
         let writable = self.write.iter().flatten().filter_map(|folder| fs::canonicalize(folder).ok());
         let all = readable.into_iter().map(|path| (path, read)).chain(writable.map(|path| (path, in_folder)));
         for (path, access) in all {
