@@ -1,6 +1,7 @@
 //! What a sweep costs before and beside its visits, and how that grows: the configuration, planning, claims and commits, for
 //! 500 and 5,000 hosts. In processor time, so that neighbours on the machine matter little; linear is a ratio of 10.
-//! `cargo bench --bench plan` prints a table; without `--bench` (as `cargo test` starts it) everything is tiny.
+//! `cargo bench --bench plan` prints a table, `cargo bench --bench plan -- 100 1000` one for other numbers; without `--bench`
+//! (as `cargo test` starts it) everything is tiny.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "a benchmark fails loudly, on time")]
 
 use std::path::Path;
@@ -161,7 +162,12 @@ fn run(hosts: usize, past: usize) -> Vec<(&'static str, Duration)> {
 
 fn main() {
     let real = std::env::args().any(|arg| arg == "--bench");
-    let (few, many, past) = if real { (500, 5000, PAST) } else { (3, 6, 4) };
+    let sizes: Vec<usize> = std::env::args().filter_map(|arg| arg.parse().ok()).collect();
+    let (few, many, past) = match sizes[..] {
+        [few, many] => (few, many, PAST),
+        _ if real => (500, 5000, PAST),
+        _ => (3, 6, 4),
+    };
     let (small, large) = (run(few, past), run(many, past));
     println!("| processor time, ms | {few} hosts | {many} hosts | ratio | µs a host |\n|---|---|---|---|---|");
     for ((name, less), (_, more)) in small.iter().zip(&large) {
