@@ -52,11 +52,11 @@ impl Shard {
 
 /// What should run, out of all that ran: the newest says into how many parts the fleet is divided, and of each part, or of
 /// the whole, comes the newest; `None` where a part never ran. Empty where nothing ever did. Of equals the first counts.
-pub fn running<'a, T>(
-    all: &'a [T],
+pub fn running<T>(
+    all: &[T],
     shard: impl Fn(&T) -> Option<Shard>,
     at: impl Fn(&T) -> DateTime<Utc>,
-) -> Vec<(Option<Shard>, Option<&'a T>)> {
+) -> Vec<(Option<Shard>, Option<&T>)> {
     let newest = |wanted: Option<Shard>| all.iter().rev().filter(|it| shard(it) == wanted).max_by_key(|it| at(it));
     match all.iter().rev().max_by_key(|it| at(it)).map(&shard) {
         None => Vec::new(),

@@ -7,10 +7,10 @@ use crate::model::turn::Begun;
 impl Field {
     /// A sweep of a part: its hosts answer at that minute.
     fn part(&mut self, part: &str, minutes: i64) {
-        let shard: Option<Shard> = Some(part.parse().unwrap());
-        let begun = Begun { shard, collector: format!("c {part}"), ..Begun::plain(at(minutes), 1) };
+        let shard: Shard = part.parse().unwrap();
+        let begun = Begun { shard: Some(shard), collector: format!("c {part}"), ..Begun::plain(at(minutes), 1) };
         let sweep = self.store.begin(&begun).unwrap();
-        for name in self.names().iter().filter(|name| shard.unwrap().holds(name)) {
+        for name in self.names().iter().filter(|name| shard.holds(name)) {
             self.disk(name, minutes, if minutes >= 30 { 0.99 } else { 0.2 });
         }
         self.store.end_sweep(sweep, at(minutes), 0).unwrap();
