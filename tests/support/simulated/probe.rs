@@ -57,9 +57,15 @@ impl Disk {
 
 enum Stage {
     /// The task is read and, where the probe is missing, thrown away: it comes once more.
-    Missing { hash: String, size: usize },
+    Missing {
+        hash: String,
+        size: usize,
+    },
     /// So many bytes of the probe are still to come.
-    Upload { hash: String, left: usize },
+    Upload {
+        hash: String,
+        left: usize,
+    },
     Task,
     Answer,
 }
