@@ -2,7 +2,9 @@
 
 use std::io::{self, Cursor, ErrorKind, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::descriptors;
@@ -14,6 +16,12 @@ use crate::model::spec::{SshSpec, Transport};
 use crate::ssh::{self, Bastions, Secrets, SshError, Stream, deploy, local};
 use crate::wire::frame::{self, FrameError, Item, Limits, Reader};
 
+pub mod fence;
+mod fields;
+pub mod frames;
+pub mod message;
+pub mod serve;
+
 /// The longest text of a cause, in bytes (design/trust.md, A15).
 const MAX_REASON: usize = 512;
 
@@ -23,6 +31,9 @@ const OVERHEAD: u64 = 1024 * 1024;
 /// How long it may take to hand over the answer; that the probe deletes by it is not waited for.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// Visits one host, as [`visit`] does.
+pub type Dial = Box<dyn Fn(&Job, &mut dyn FnMut(FromDialer), &Receiver<ToDialer>) + Send + Sync>;
+
 /// What the visits of one run share.
 #[derive(Default)]
 pub struct Run {
@@ -30,6 +41,24 @@ pub struct Run {
     pub secrets: secrets::Secrets,
     /// Each is tried until it fails.
     pub bastions: Bastions,
+    /// Those of the folder that was looked at last; looking costs more than the login's arithmetic.
+    probes: Mutex<Option<(PathBuf, Probes)>>,
+}
+
+/// What can be shipped.
+type Probes = Arc<Vec<deploy::Probe>>;
+
+impl Run {
+    /// The probes of a folder, as they were when a visit first asked for them.
+    fn probes(&self, folder: &Path) -> Result<Probes, SshError> {
+        let mut known = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, probes)) = known.as_ref().filter(|(place, _)| place == folder) {
+            return Ok(Arc::clone(probes));
+        }
+        let probes = Arc::new(deploy::probes(folder)?);
+        *known = Some((folder.to_path_buf(), Arc::clone(&probes)));
+        Ok(probes)
+    }
 }
 
 /// Visits one host. Says [`FromDialer::Sealed`] for each file, then `Pulled`, waits for the answer, then `Finished`;
@@ -102,7 +131,7 @@ fn converse(
             talk(job, &[], &mut stream, deadline, say, answer, pulled)
         }
         Transport::Ssh(spec) => {
-            let probes = deploy::probes(&job.probes)?;
+            let probes = run.probes(&job.probes)?;
             let secrets =
                 secrets_of(spec, &run.secrets, deadline).map_err(|text| SshError::new(Cause::LocalSetup, text))?;
             let mut session = ssh::connect(spec, &secrets, &run.bastions, deadline)?;

@@ -1,6 +1,7 @@
 //! What the dialer (who speaks SSH) and the keeper (who decrypts and stores) say to each other.
 //!
-//! Threads exchange these values today; a pipe between two processes can carry the same.
+//! Between the collector's two processes they travel over a line (`app::dialer::message`); where a person tests hosts, and
+//! for this machine itself, threads exchange the same.
 
 use std::path::PathBuf;
 use std::time::Duration;

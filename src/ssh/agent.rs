@@ -6,8 +6,8 @@
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
-use super::SshError;
 use super::session::{Problem, Session};
+use super::{SshError, gate};
 use crate::model::cause::Cause;
 
 /// Keys of an agent that are offered; sshd cuts the connection after six refused ones (MaxAuthTries).
@@ -75,7 +75,7 @@ pub(super) fn log_in(session: &mut Session, user: &str) -> Result<Agent, SshErro
 
 fn wait(session: &mut Session, ask: &Sender<Ask>, said: &Receiver<Said>, what: Ask) -> Result<Said, SshError> {
     if ask.send(what).is_ok()
-        && let Ok(said) = said.recv_timeout(session.left())
+        && let Ok(said) = gate::outside(|| said.recv_timeout(session.left()))
     {
         return Ok(said);
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::net::sockopt;
 
+use super::gate;
 use super::link::Break;
 use super::session::Session;
 use crate::model::job::Traffic;
@@ -39,7 +40,7 @@ impl Carrier {
         match self {
             Self::Tcp { stream, patience } => {
                 set_patience(stream, patience, false, left)?;
-                match stream.read(buffer) {
+                match gate::outside(|| stream.read(buffer)) {
                     Ok(0) => Err(Break::Closed),
                     Ok(count) => {
                         // The kernel takes this back by itself; without it, acknowledgements wait up to 40 ms for

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
@@ -111,14 +111,6 @@ fn load(arch: &str, file: &Path) -> io::Result<Probe> {
 /// csh and fish hand it to `/bin/sh` as it is.
 #[must_use]
 pub fn command(nonce: &str, probes: &[Probe]) -> String {
-    let mut script = String::new();
-    for line in include_str!("deploy.sh").lines() {
-        // A line break is a separator, but not after a word that goes on.
-        let goes_on =
-            ["then", "else", "do", "in", "{", "||", "&&", ";;", "() {"].iter().any(|word| line.ends_with(word));
-        script.push_str(line);
-        script.push_str(if goes_on { " " } else { "; " });
-    }
     let mut table = Vec::new();
     for probe in probes {
         let own = [probe.arch.as_str()];
@@ -127,8 +119,21 @@ pub fn command(nonce: &str, probes: &[Probe]) -> String {
             table.push(format!("{machine}:{}:{}", probe.hash, probe.bytes.len()));
         }
     }
-    format!("exec /bin/sh -c '{}' fleet {nonce} {}", script.trim_end(), table.join(" "))
+    format!("exec /bin/sh -c '{}' fleet {nonce} {}", SCRIPT.as_str(), table.join(" "))
 }
+
+/// `deploy.sh` in one line.
+static SCRIPT: LazyLock<String> = LazyLock::new(|| {
+    let mut script = String::new();
+    for line in include_str!("deploy.sh").lines() {
+        // A line break is a separator, but not after a word that goes on.
+        let goes_on =
+            ["then", "else", "do", "in", "{", "||", "&&", ";;", "() {"].iter().any(|word| line.ends_with(word));
+        script.push_str(line);
+        script.push_str(if goes_on { " " } else { "; " });
+    }
+    script.trim_end().to_owned()
+});
 
 /// Sends the task and, where the script asks for it, the probe. Returns what was read of the frame already, and whether
 /// the probe was shipped.

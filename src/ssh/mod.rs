@@ -16,6 +16,7 @@ pub mod certificate;
 mod connect;
 pub mod deploy;
 pub mod erase;
+mod gate;
 pub mod hostkey;
 mod jump;
 pub mod known_hosts;

@@ -10,7 +10,7 @@ use super::carrier::Carrier;
 use super::hostkey::Shown;
 use super::known_hosts::{self, Verdict};
 use super::link::{Break, Link};
-use super::{MAX_COMPLAINT, Secrets, SshError, Stream, auth, jump};
+use super::{MAX_COMPLAINT, Secrets, SshError, Stream, auth, gate, jump};
 use crate::model::cause::Cause;
 use crate::model::job::Traffic;
 use crate::model::spec::{SshSpec, UnknownHosts};
@@ -93,6 +93,7 @@ pub(super) fn log_in_over(
     deadline: Instant,
 ) -> Result<Session, SshError> {
     let known = known_hosts::read(&spec.known_hosts).map_err(|text| SshError::new(Cause::LocalSetup, text))?;
+    let _computing = gate::enter();
     let (mut session, key) = begin(carrier, &wanted_keys(spec, &known), deadline)?;
     if let Err((cause, text)) = verify(spec, &known, &key) {
         return Err(session.fail(cause, text));
@@ -108,6 +109,7 @@ pub(super) fn log_in_over(
 pub fn scan(spec: &SshSpec, secrets: &Secrets, bastions: &Bastions, deadline: Instant) -> Result<Shown, SshError> {
     let known = known_hosts::read(&spec.known_hosts).map_err(|text| SshError::new(Cause::LocalSetup, text))?;
     let carrier = jump::travel(spec, secrets, bastions, deadline)?;
+    let _computing = gate::enter();
     begin(carrier, &wanted_keys(spec, &known), deadline).map(|(_, key)| key)
 }
 

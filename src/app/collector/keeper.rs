@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::aside::Aside;
+use super::crew::{Answers, Crew, Dialers, Heard, Until, WORDS};
 use super::plan::Planned;
-use super::pool::{Dial, Heard, Pool};
 use super::report::{HostResult, Progress, SweepResult};
 use crate::app::clock;
 use crate::model::cause::Cause;
@@ -27,12 +27,12 @@ const SKEW_SECONDS: i64 = 120;
 /// What a host says it is called; the store keeps when it changed.
 const NAME: &str = "host.name";
 
-/// Makes one sweep, `dial` visiting each host. Returns what became of every host; the counts add up to the hosts planned.
+/// Makes one sweep, `dialers` visiting each host. Returns what became of every host; the counts add up to the hosts planned.
 pub fn sweep(
     spec: &FleetSpec,
     planned: Vec<Planned>,
     identities: &[String],
-    dial: Dial,
+    dialers: Dialers,
     store: &mut dyn Store,
     stop: &Arc<AtomicBool>,
     progress: &mut Progress,
@@ -52,7 +52,7 @@ pub fn sweep(
         error: None,
     };
     let jobs = keeper.skip_or_keep(planned);
-    keeper.run(jobs, dial, stop, progress);
+    keeper.run(jobs, dialers, stop, progress);
     let result =
         SweepResult { id, hosts: keeper.results, took: begun.elapsed(), stopped: stop.load(Ordering::Relaxed) };
     let (costs, error) = (keeper.costs, keeper.error);
@@ -69,7 +69,7 @@ pub fn sweep(
 /// A visit under way.
 struct Visit {
     nonce: String,
-    answers: Option<Sender<ToDialer>>,
+    answers: Option<Answers>,
     sealed: Vec<(String, Vec<u8>)>,
     /// Set once the attempt is written; what it cost is added when the visit is over.
     attempt: Option<(Attempt, usize)>,
@@ -84,7 +84,7 @@ struct Keeper<'a> {
     results: Vec<HostResult>,
     /// Attempts that are written and now have their costs: one commit for all, because no acknowledgement waits for it.
     costs: Vec<Attempt>,
-    /// Seen by the pool: a store that takes nothing makes further visits pointless.
+    /// Seen by the crew: a store that takes nothing makes further visits pointless.
     broken: Arc<AtomicBool>,
     error: Option<StoreError>,
 }
@@ -104,22 +104,21 @@ impl Keeper<'_> {
         jobs
     }
 
-    fn run(&mut self, jobs: Vec<Job>, dial: Dial, stop: &Arc<AtomicBool>, progress: &mut Progress) {
+    fn run(&mut self, jobs: Vec<Job>, dialers: Dialers, stop: &Arc<AtomicBool>, progress: &mut Progress) {
         let total = self.results.len() + jobs.len();
         let begun = Instant::now();
         let ends = Instant::now() + self.spec.collector.deadline;
         let nobody_waits_after = ends + self.spec.collector.timeout + GRACE;
-        let (out, heard) = mpsc::channel();
+        let (out, heard) = mpsc::sync_channel(WORDS);
         for job in &jobs {
             let visit = Visit { nonce: job.nonce.clone(), answers: None, sealed: Vec::new(), attempt: None };
             self.visits.insert(job.host.clone(), visit);
         }
         let (asked, broken) = (Arc::clone(stop), Arc::clone(&self.broken));
-        let ended = Box::new(move || asked.load(Ordering::Relaxed) || broken.load(Ordering::Relaxed));
-        if let Err(error) = Pool::start(jobs, self.spec.collector.jobs, ends, ended, dial, &out) {
-            log::error!("no thread could be started: {error}");
-        }
-        // The workers hold the senders now: the channel ends with the last of them.
+        let over = Arc::new(move || asked.load(Ordering::Relaxed) || broken.load(Ordering::Relaxed));
+        let crew = Crew::start(jobs, self.spec.collector.jobs, Until { ends, stop: over }, dialers, &out)
+            .inspect_err(|error| log::error!("no thread could be started: {error}"));
+        // The crew holds the senders now: the channel ends with the last of it.
         drop(out);
         while self.results.len() < total {
             progress.set(self.results.len());
@@ -129,9 +128,12 @@ impl Keeper<'_> {
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
             }
         }
+        // In this order: the crew may wait for us to hear something.
+        drop(heard);
+        drop(crew);
         let lost: Vec<String> = self.visits.keys().cloned().collect();
         for host in lost {
-            let text = "no answer of the worker thread".to_owned();
+            let text = "no answer of the dialer".to_owned();
             self.end(&host, Cause::Internal, text, Traffic::default(), begun.elapsed());
         }
         progress.set(self.results.len());
@@ -142,6 +144,8 @@ impl Keeper<'_> {
             Heard::Started(host, answers) => {
                 if let Some(visit) = self.visits.get_mut(&host) {
                     visit.answers = Some(answers);
+                    // Of a dialer that died in the middle; they come again.
+                    visit.sealed.clear();
                 }
             }
             // A person ended the sweep: that says nothing of the host, and no row makes it look unreachable.
@@ -196,8 +200,7 @@ impl Keeper<'_> {
         let stored = self.record(&attempt, &opened.samples);
         let acknowledged = if stored.is_some() { opened.settled } else { Vec::new() };
         if let Some(answers) = answers {
-            // A visit that ended meanwhile hears nothing; its files come again and are recognised.
-            let _ = answers.send(ToDialer { host: host.to_owned(), acknowledged });
+            answers.send(ToDialer { host: host.to_owned(), acknowledged });
         }
         if let (Some(visit), Some(stored)) = (self.visits.get_mut(host), stored) {
             visit.attempt = Some((attempt, stored));

@@ -7,6 +7,7 @@ use std::sync::mpsc::Receiver;
 use chrono::TimeDelta;
 
 use super::*;
+use crate::app::dialer::Dial;
 use crate::config;
 use crate::model::fleet::{Consent, HostNow};
 use crate::model::sample::SampleKey;
@@ -84,7 +85,17 @@ impl Bench {
         };
         let planned = hosts.iter().map(job).collect();
         let mut progress = Progress(None);
-        sweep(&self.spec, planned, &self.identities, dial, &mut self.store, &self.stop, &mut progress).unwrap()
+        let hire = Box::new(|| panic!("all hosts are this machine"));
+        sweep(
+            &self.spec,
+            planned,
+            &self.identities,
+            Dialers { hire, fence: Default::default(), local: dial },
+            &mut self.store,
+            &self.stop,
+            &mut progress,
+        )
+        .unwrap()
     }
 
     fn now(&self) -> HostNow {

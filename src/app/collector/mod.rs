@@ -1,13 +1,12 @@
 //! `fleet-collector`: one sweep over the fleet, run by cron.
 //!
-//! Worker threads (the dialer's side, `pool`) speak with hosts; this thread (the keeper's, `keeper`) decrypts,
-//! checks and commits. They exchange only the messages of [`crate::model::job`].
+//! A second process (`hire`), the dialer, speaks with hosts; this one, the keeper, hands out jobs (`crew`), decrypts,
+//! checks and commits (`keeper`). They exchange only the messages of [`crate::model::job`].
 
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::Receiver;
 
 use clap::Parser;
 
@@ -15,19 +14,21 @@ use super::context::{self, Common};
 use super::exit::{self, Exit, Failure, Outcome};
 use super::{clock, dialer, harden, keyring, lock, logging, state};
 use crate::model::fleet::Heartbeat;
-use crate::model::job::{FromDialer, Job, ToDialer};
 use crate::model::pattern;
-use crate::model::spec::{FleetSpec, HostSpec, Transport};
+use crate::model::spec::{FleetSpec, HostSpec};
 use crate::ssh::deploy;
 use crate::store::{Store, StoreError};
 
 mod aside;
 pub(super) mod back_off;
+mod belongings;
+mod crew;
 mod dry;
+mod hire;
 mod keeper;
 pub(super) mod plan;
-mod pool;
 mod report;
+mod visits;
 
 pub use aside::forget;
 
@@ -46,6 +47,9 @@ struct Args {
     /// Print the result of every host as JSON
     #[arg(long)]
     json: bool,
+    /// What the collector starts itself with, as its dialer
+    #[arg(long, hide = true)]
+    dial: bool,
 }
 
 /// Its command line, for the man page.
@@ -60,7 +64,7 @@ pub fn main() -> ExitCode {
     harden::no_core();
     let args = Args::parse();
     logging::start(&args.common);
-    exit::finish("fleet-collector", run(&args))
+    exit::finish("fleet-collector", if args.dial { dialer::serve::main() } else { run(&args) })
 }
 
 fn run(args: &Args) -> Outcome {
@@ -85,17 +89,15 @@ fn run(args: &Args) -> Outcome {
     let mut store = context::open_store(&spec)?;
     let stop = stop_flag()?;
     let planned = plan::jobs(&spec, &hosts, &recipients, &probes, Some(store.as_ref()), asked)?;
-    if hosts.iter().any(|host| matches!(host.transport, Transport::Ssh(_))) {
-        // Read and hashed before the first host's time begins; what is wrong with them is said for each host.
-        let _ = deploy::probes(&probes);
-    }
-    let run = dialer::Run::default();
-    let dial = Box::new(move |job: &Job, say: &mut dyn FnMut(FromDialer), answer: &Receiver<ToDialer>| {
-        dialer::visit(job, &run, say, answer);
-    });
+    let local = dialer::Run::default();
+    let dialers = crew::Dialers {
+        hire: hire::processes(&args.common, belongings::environment(&spec, &hosts, std::env::vars_os())),
+        fence: belongings::fence(&spec, &hosts, &probes),
+        local: Box::new(move |job, say, answer| dialer::visit(job, &local, say, answer)),
+    };
     let mut progress = report::Progress::new(&args.common, hosts.len());
 
-    let begun = keeper::sweep(&spec, planned, &identities, dial, store.as_mut(), &stop, &mut progress);
+    let begun = keeper::sweep(&spec, planned, &identities, dialers, store.as_mut(), &stop, &mut progress);
     progress.end();
     let sweep = match begun {
         Ok(sweep) => sweep,

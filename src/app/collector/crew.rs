@@ -1,0 +1,363 @@
+//! The keeper's side of the line: hands out jobs, hears what comes of them, and starts another dialer where one dies.
+//!
+//! A dialer that dies costs no host more than time. Those under way are tried again once all others are done: a few at
+//! once, and whoever was there when it dies a second time once more alone. So a host that kills dialers harms itself.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Sender, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::hire::{Hire, Hired};
+use super::visits::Visits;
+use crate::app::descriptors;
+use crate::app::dialer::Dial;
+use crate::app::dialer::fence::Fence;
+use crate::app::dialer::frames::{Frames, framed};
+use crate::app::dialer::message::{MAX_SAID, Malformed, Order, READY, Said};
+use crate::app::dialer::serve::turn;
+use crate::model::cause::Cause;
+use crate::model::job::{FromDialer, Job, ToDialer, Traffic};
+use crate::model::spec::Transport;
+
+/// How many hosts are visited at once in the first, second and third try.
+const AT_ONCE: [usize; 3] = [usize::MAX, 16, 1];
+/// What the dialer does not take within this time it will not take any more: it reads always.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// For a dialer to come up, on a machine that has much else to do.
+const START: Duration = Duration::from_secs(30);
+/// How long at most until an end of the sweep is noticed.
+const GLANCE: Duration = Duration::from_millis(200);
+/// Words that wait for the keeper; with more the dialer has to wait.
+pub const WORDS: usize = 256;
+
+/// What the keeper hears.
+pub enum Heard {
+    /// A visit begins, perhaps once more; answers for the host go there.
+    Started(String, Answers),
+    /// The dialer says something, so long after the visit began. How long the keeper then needs is none of the host's
+    /// matter.
+    Said(FromDialer, Duration),
+    /// The host's turn did not come before the sweep's end.
+    NoTurn(String),
+}
+
+/// Where the keeper's answer to a host goes.
+#[derive(Clone)]
+pub enum Answers {
+    /// To the dialer.
+    Line(Arc<Line>),
+    /// To a thread that visits this machine.
+    Thread(Sender<ToDialer>),
+}
+
+impl Answers {
+    /// Hands it over. A visit that ended meanwhile hears nothing; its files come again and are recognised.
+    pub fn send(&self, answer: ToDialer) {
+        match self {
+            Self::Line(line) => drop(line.tell(&Order::Answer(answer))),
+            Self::Thread(thread) => drop(thread.send(answer)),
+        }
+    }
+}
+
+/// The writing half of the line to a dialer.
+pub struct Line(Mutex<UnixStream>);
+
+impl Line {
+    fn tell(&self, order: &Order) -> io::Result<()> {
+        let mut line = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        line.write_all(&framed(&order.encode())).inspect_err(|_| {
+            // Half a message may have gone: nothing can follow it.
+            let _ = line.shutdown(std::net::Shutdown::Both);
+        })
+    }
+}
+
+/// Who visits: a dialer for all hosts over SSH, a thread of our own for this machine, which needs no C and no stranger's
+/// bytes, but the rights that the dialer gives away.
+pub struct Dialers {
+    /// Starts a dialer.
+    pub hire: Hire,
+    /// What the dialer must not touch.
+    pub fence: Fence,
+    /// Visits this machine.
+    pub local: Dial,
+}
+
+/// When no host is begun any more.
+#[derive(Clone)]
+pub struct Until {
+    /// From then on.
+    pub ends: Instant,
+    /// Or when it says so.
+    pub stop: Arc<dyn Fn() -> bool + Send + Sync>,
+}
+
+impl Until {
+    fn is_over(&self) -> bool {
+        (self.stop)() || Instant::now() >= self.ends
+    }
+
+    /// The job with no more time than there is.
+    fn bound(&self, job: Job) -> Job {
+        let left = self.ends.saturating_duration_since(Instant::now());
+        Job { timeout: job.timeout.min(left), ..job }
+    }
+}
+
+/// The thread that leads the dialer; dropping it ends both.
+pub struct Crew {
+    gone: Arc<AtomicBool>,
+    leader: Option<JoinHandle<()>>,
+}
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        self.gone.store(true, Ordering::Relaxed);
+        if let Some(leader) = self.leader.take() {
+            let _ = leader.join();
+        }
+    }
+}
+
+impl Crew {
+    /// Begins to visit, at most `width` hosts at once; of every job one end is heard. The receiver must be dropped before
+    /// the crew.
+    ///
+    /// # Errors
+    /// No thread could be started.
+    pub fn start(
+        jobs: Vec<Job>,
+        width: usize,
+        until: Until,
+        dialers: Dialers,
+        out: &SyncSender<Heard>,
+    ) -> io::Result<Self> {
+        let (near, far): (Vec<Job>, Vec<Job>) =
+            jobs.into_iter().partition(|job| matches!(job.transport, Transport::Local));
+        let gone = Arc::new(AtomicBool::new(false));
+        if !near.is_empty() {
+            let (until, out, local) = (until.clone(), out.clone(), dialers.local);
+            thread::Builder::new().name("local".to_owned()).spawn(move || locally(near, &local, &until, &out))?;
+        }
+        let Some(probes) = far.first().map(|job| job.probes.clone()) else { return Ok(Self { gone, leader: None }) };
+        let wanted = width.min(far.len());
+        let width = descriptors::visits(wanted);
+        if width < wanted {
+            // Not a warning: cron would mail it for each sweep, and nothing is lost but time.
+            log::info!("{width} hosts at once instead of {wanted}: the limit of open files is low (ulimit -n)");
+        }
+        let leader = Leader {
+            waiting: [far.into(), VecDeque::new(), VecDeque::new()],
+            visits: Visits::default(),
+            ready: false,
+            width,
+            probes,
+            until,
+            hire: dialers.hire,
+            fence: dialers.fence,
+            out: out.clone(),
+            gone: Arc::clone(&gone),
+        };
+        let leader = thread::Builder::new().name("dialers".to_owned()).spawn(move || leader.lead())?;
+        Ok(Self { gone, leader: Some(leader) })
+    }
+}
+
+/// Visits this machine, under however many names it has.
+fn locally(jobs: Vec<Job>, local: &Dial, until: &Until, out: &SyncSender<Heard>) {
+    for job in jobs {
+        if until.is_over() {
+            let _ = out.send(Heard::NoTurn(job.host));
+            continue;
+        }
+        let (answers, answer) = mpsc::channel();
+        let job = until.bound(job);
+        let _ = out.send(Heard::Started(job.host.clone(), Answers::Thread(answers)));
+        turn(&job, local, &answer, &mut |said, took| drop(out.send(Heard::Said(said, took))));
+    }
+}
+
+struct Leader {
+    /// Hosts that wait for their first, second and third try.
+    waiting: [VecDeque<Job>; 3],
+    visits: Visits,
+    /// The dialer has come up.
+    ready: bool,
+    width: usize,
+    probes: PathBuf,
+    until: Until,
+    hire: Hire,
+    fence: Fence,
+    out: SyncSender<Heard>,
+    gone: Arc<AtomicBool>,
+}
+
+impl Leader {
+    fn lead(mut self) {
+        loop {
+            self.end_if_over();
+            if self.waiting.iter().all(VecDeque::is_empty) {
+                return;
+            }
+            let mut dialer = match (self.hire)() {
+                Ok(dialer) => dialer,
+                Err(error) => return self.give_up(&format!("the dialer cannot be started: {error}")),
+            };
+            self.ready = false;
+            let done = self.work(&mut dialer);
+            drop(dialer);
+            match done {
+                Ok(()) => return,
+                Err(why) if self.ready => self.bury(&why),
+                // No host had a part in it: another one would fare no better.
+                Err(why) => return self.give_up(&format!("the dialer did not come up: {why}")),
+            }
+        }
+    }
+
+    /// Leads a dialer until all is done or nobody listens any more; otherwise why it is of no use any more.
+    fn work(&mut self, dialer: &mut Hired) -> Result<(), String> {
+        let broke = |error: &io::Error| format!("the line to it broke: {error}");
+        let line =
+            dialer.line.set_read_timeout(Some(GLANCE)).and_then(|()| dialer.line.set_write_timeout(Some(PATIENCE)));
+        let line = line.and_then(|()| dialer.line.try_clone()).map_err(|error| broke(&error))?;
+        let line = Arc::new(Line(Mutex::new(line)));
+        let width = u32::try_from(self.at_once(self.next_try())).unwrap_or(u32::MAX);
+        let mut handed = line.tell(&Order::Begin { width, probes: self.probes.clone(), fence: self.fence.clone() });
+        let begun = Instant::now();
+        let wrong = |error: Malformed| format!("it said what is no message: {error}");
+        let mut frames = Frames::new(MAX_SAID);
+        loop {
+            self.end_if_over();
+            if self.ready {
+                handed = handed.and_then(|()| self.hand_out(&line));
+            } else if begun.elapsed() > START {
+                return Err("it said nothing".to_owned());
+            }
+            if self.gone.load(Ordering::Relaxed) || (self.ready && handed.is_ok() && self.visits.count() == 0) {
+                return Ok(());
+            }
+            let ended = match frames.fill(&mut dialer.line) {
+                Ok(0) => Some("it closed the line".to_owned()),
+                Ok(_) => None,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => None,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    handed.as_ref().err().map(|error| broke(error))
+                }
+                Err(error) => Some(broke(&error)),
+            };
+            while let Some(bytes) = frames.next().map_err(wrong)? {
+                if self.ready {
+                    self.hear(Said::decode(bytes).map_err(wrong)?)?;
+                } else if bytes == READY {
+                    self.ready = true;
+                } else {
+                    return Err("it is none".to_owned());
+                }
+            }
+            if let Some(why) = ended {
+                return Err(dialer.ending().unwrap_or(why));
+            }
+            self.look_for_late()?;
+        }
+    }
+
+    /// The number of the next try; hosts that are tried again do not meet those that are tried for the first time.
+    fn next_try(&self) -> usize {
+        self.visits
+            .tries()
+            .or_else(|| self.waiting.iter().position(|jobs| !jobs.is_empty()).map(|at| at + 1))
+            .unwrap_or(1)
+    }
+
+    fn at_once(&self, tries: usize) -> usize {
+        AT_ONCE.get(tries - 1).map_or(1, |most| self.width.min(*most))
+    }
+
+    fn hand_out(&mut self, line: &Arc<Line>) -> io::Result<()> {
+        let tries = self.next_try();
+        while self.visits.count() < self.at_once(tries) {
+            let Some(job) = self.waiting.get_mut(tries - 1).and_then(VecDeque::pop_front) else { break };
+            let job = self.until.bound(job);
+            self.visits.begin(job.clone(), tries, Instant::now());
+            self.tell(Heard::Started(job.host.clone(), Answers::Line(Arc::clone(line))));
+            line.tell(&Order::Visit(Box::new(job)))?;
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, Said { what, took }: Said) -> Result<(), String> {
+        let took = self.visits.hear(&what, took, Instant::now())?;
+        self.tell(Heard::Said(what, took));
+        Ok(())
+    }
+
+    /// A visit that does not end shows that the dialer does not work any more.
+    fn look_for_late(&mut self) -> Result<(), String> {
+        let late = self.visits.overdue(Instant::now());
+        for host in &late {
+            if let Some(visit) = self.visits.take(host) {
+                self.failed(host, "the dialer did not end the visit in time", visit.since.elapsed());
+            }
+        }
+        if late.is_empty() { Ok(()) } else { Err("it did not end a visit in time".to_owned()) }
+    }
+
+    /// What a dialer leaves behind that is of no use any more.
+    fn bury(&mut self, why: &str) {
+        let mut again = 0;
+        for visit in self.visits.take_all() {
+            let waiting = self.waiting.get_mut(visit.tries);
+            match waiting {
+                // What it handed over is with the keeper; only the farewell is missing.
+                _ if visit.pulled => self.failed(&visit.job.host, why, visit.since.elapsed()),
+                Some(waiting) => {
+                    waiting.push_back(visit.job);
+                    again += 1;
+                }
+                None => {
+                    let text = format!("each of {} dialers that visited this host died; the last: {why}", visit.tries);
+                    self.failed(&visit.job.host, &text, visit.since.elapsed());
+                }
+            }
+        }
+        // Where that happens, somebody should hear of it: cron mails it.
+        log::warn!("the dialer died ({why}); {again} hosts are tried again, the others go on");
+    }
+
+    fn end_if_over(&mut self) {
+        if self.until.is_over() {
+            for job in self.waiting.iter_mut().flat_map(std::mem::take).collect::<Vec<_>>() {
+                self.tell(Heard::NoTurn(job.host));
+            }
+        }
+    }
+
+    fn give_up(&mut self, text: &str) {
+        for job in self.waiting.iter_mut().flat_map(std::mem::take).collect::<Vec<_>>() {
+            self.failed(&job.host, text, Duration::ZERO);
+        }
+    }
+
+    fn failed(&mut self, host: &str, text: &str, took: Duration) {
+        let (host, text, traffic) = (host.to_owned(), text.to_owned(), Traffic::default());
+        self.tell(Heard::Said(FromDialer::Failed { host, cause: Cause::Internal, text, traffic }, took));
+    }
+
+    fn tell(&mut self, heard: Heard) {
+        if self.out.send(heard).is_err() {
+            self.gone.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "crew_tests.rs"]
+mod tests;

@@ -1,0 +1,277 @@
+//! The keeper's side alone, with dialers that are played: honest, dying and hostile ones.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io::Read;
+use std::sync::mpsc::Receiver;
+
+use super::*;
+use crate::app::dialer::message::MAX_ORDER;
+use crate::app::dialer::serve::serve;
+use crate::model::secret::Secret;
+use crate::model::spec::{SshSpec, UnknownHosts};
+
+const NAME: &str = "0d2f7d1a-0000000007.age";
+
+fn ssh() -> SshSpec {
+    SshSpec {
+        address: "192.0.2.1".into(),
+        port: 22,
+        user: "u".into(),
+        key_files: Vec::new(),
+        passphrase: None,
+        password: None,
+        agent: false,
+        known_hosts: Vec::new(),
+        unknown_hosts: UnknownHosts::Refuse,
+        fingerprint: None,
+        certificate_files: Vec::new(),
+        known_as: None,
+        connect_timeout: None,
+        jumps: Vec::new(),
+    }
+}
+
+fn job(host: &str) -> Job {
+    let (nonce, task, probes) = (String::new(), Secret::new(String::new()), PathBuf::new());
+    let (transport, timeout) = (Transport::Ssh(ssh()), Duration::from_secs(20));
+    Job { host: host.to_owned(), transport, nonce, task, pull_bytes: 1, pull_files: 1, probes, timeout }
+}
+
+fn names(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("h{number:03}")).collect()
+}
+
+fn until(seconds: u64) -> Until {
+    Until { ends: Instant::now() + Duration::from_secs(seconds), stop: Arc::new(|| false) }
+}
+
+/// A dialer in a thread: gets the dialer's end of the line.
+type Played = Box<dyn FnMut(UnixStream) + Send>;
+
+fn hire(mut play: Played) -> Hire {
+    Box::new(move || {
+        let (line, far) = UnixStream::pair()?;
+        play(far);
+        Ok(Hired::played(line))
+    })
+}
+
+fn threads(dial: fn(&Job, &mut dyn FnMut(FromDialer), &Receiver<ToDialer>)) -> Hire {
+    hire(Box::new(move |far| {
+        thread::spawn(move || serve(far, Box::new(dial)));
+    }))
+}
+
+fn collected(job: &Job, say: &mut dyn FnMut(FromDialer), answer: &Receiver<ToDialer>) {
+    let host = || job.host.clone();
+    say(FromDialer::Sealed { host: host(), name: NAME.into(), bytes: vec![1] });
+    say(FromDialer::Pulled { host: host(), left: 0, dropped: 0 });
+    if answer.recv().is_ok() {
+        say(FromDialer::Finished { host: host(), traffic: Traffic::default() });
+    }
+}
+
+/// What became of each host: `None` for collected. Fails where a host has two ends or a file twice in a visit.
+fn visit(hosts: &[String], width: usize, until: Until, hire: Hire) -> BTreeMap<String, Option<String>> {
+    told(hosts, width, until, hire, true)
+}
+
+/// As [`visit`]; of a dialer that is not honest all is told.
+fn told(hosts: &[String], width: usize, until: Until, hire: Hire, honest: bool) -> BTreeMap<String, Option<String>> {
+    let local: Dial = Box::new(|_, _, _| panic!("nothing is local here"));
+    let (out, heard) = mpsc::sync_channel(WORDS);
+    let jobs = hosts.iter().map(|host| job(host)).collect();
+    let crew = Crew::start(jobs, width, until, Dialers { hire, fence: Fence::default(), local }, &out).unwrap();
+    drop(out);
+    let (mut ends, mut files, mut pulled) = (BTreeMap::new(), HashSet::new(), HashSet::new());
+    let mut answers = BTreeMap::new();
+    for heard in &heard {
+        let (host, end) = match heard {
+            Heard::Started(host, its) => {
+                files.remove(&host);
+                answers.insert(host, its);
+                continue;
+            }
+            Heard::Said(FromDialer::Sealed { host, .. }, _) => {
+                assert!(files.insert(host));
+                continue;
+            }
+            Heard::Said(FromDialer::Pulled { host, .. }, _) => {
+                answers[&host].send(ToDialer { host: host.clone(), acknowledged: vec![NAME.into()] });
+                assert!(pulled.insert(host), "what is committed is not visited again");
+                continue;
+            }
+            Heard::Said(FromDialer::Finished { host, .. }, _) => (host, None),
+            // As the keeper has it: the samples are committed.
+            Heard::Said(FromDialer::Failed { host, .. }, _) if honest && pulled.contains(&host) => (host, None),
+            Heard::Said(FromDialer::Failed { host, cause, text, .. }, _) => (host, Some(format!("{cause}: {text}"))),
+            Heard::NoTurn(host) => (host, Some("no turn".to_owned())),
+        };
+        assert!(ends.insert(host.clone(), end).is_none(), "{host} ends twice");
+    }
+    drop(heard);
+    drop(crew);
+    assert_eq!(ends.keys().cloned().collect::<Vec<_>>(), hosts, "each has an end");
+    ends
+}
+
+#[test]
+fn every_host_is_visited_once_however_many_at_once() {
+    for width in [1, 7, 200] {
+        let ends = visit(&names(40), width, until(60), threads(collected));
+        assert!(ends.values().all(Option::is_none), "{ends:?}");
+    }
+}
+
+/// A dialer that visits honestly until it is told the name of a host that kills it.
+fn mortal(far: UnixStream, deadly: fn(&str) -> bool) {
+    let line = far.try_clone().unwrap();
+    let line = Mutex::new(Some(line));
+    let dial = move |job: &Job, say: &mut dyn FnMut(FromDialer), answer: &Receiver<ToDialer>| {
+        if deadly(&job.host) {
+            let _ = line.lock().unwrap().take().map(|line| line.shutdown(std::net::Shutdown::Both));
+            return;
+        }
+        collected(job, say, answer);
+    };
+    thread::spawn(move || serve(far, Box::new(dial)));
+}
+
+#[test]
+fn a14_hosts_that_kill_dialers_harm_themselves_and_nobody_else() {
+    let deadly = |host: &str| host.ends_with('7');
+    let ends = visit(&names(100), 20, until(60), hire(Box::new(move |far| mortal(far, deadly))));
+    for (host, end) in &ends {
+        match end {
+            Some(text) => assert!(deadly(host) && text.starts_with("internal: each of 3 dialers"), "{host}: {text}"),
+            None => assert!(!deadly(host), "{host}"),
+        }
+    }
+}
+
+#[test]
+fn a14_a_dialer_that_dies_once_costs_nothing_but_time() {
+    let mut first = true;
+    let play = Box::new(move |far| {
+        let deadly: fn(&str) -> bool = if std::mem::take(&mut first) { |host| host == "h005" } else { |_| false };
+        mortal(far, deadly);
+    });
+    let ends = visit(&names(30), 10, until(60), hire(play));
+    assert!(ends.values().all(Option::is_none), "{ends:?}");
+}
+
+#[test]
+fn a_dialer_that_does_not_come_up_is_said_for_each_host_at_once() {
+    let ends = visit(&names(50), 4, until(60), hire(Box::new(drop)));
+    assert!(ends.values().flatten().all(|text| text.starts_with("internal: the dialer did not come up")), "{ends:?}");
+    let play = Box::new(|mut far: UnixStream| far.write_all(&framed(b"another program")).unwrap());
+    let ends = visit(&names(5), 4, until(60), hire(play));
+    assert!(ends.values().flatten().all(|text| text.contains("did not come up: it is none")), "{ends:?}");
+    let ends = visit(&names(5), 4, until(60), Box::new(|| Err(io::Error::other("no more processes"))));
+    assert!(ends.values().flatten().all(|text| text.contains("cannot be started: no more processes")), "{ends:?}");
+    assert_eq!(ends.len(), 5);
+}
+
+#[test]
+fn where_the_sweep_is_over_nobody_is_begun() {
+    let ends = visit(&names(5), 4, until(0), Box::new(|| panic!("nobody is needed")));
+    assert!(ends.values().all(|end| end.as_deref() == Some("no turn")));
+    let begun = Arc::new(AtomicBool::new(false));
+    let stop = Arc::clone(&begun);
+    let play = Box::new(move |far| {
+        begun.store(true, Ordering::Relaxed);
+        thread::spawn(move || serve(far, Box::new(collected)));
+    });
+    let until = Until { stop: Arc::new(move || stop.load(Ordering::Relaxed)), ..until(60) };
+    let ends = visit(&names(50), 4, until, hire(play));
+    assert!(ends.values().all(|end| end.as_deref() == Some("no turn")), "{ends:?}");
+}
+
+/// Says these bytes after the first order, and reads on.
+fn hostile(bytes: Vec<u8>) -> Played {
+    Box::new(move |mut far| {
+        let bytes = bytes.clone();
+        thread::spawn(move || {
+            far.write_all(&framed(READY)).unwrap();
+            let mut frames = Frames::new(MAX_ORDER);
+            let mut told = false;
+            while frames.fill(&mut far).is_ok_and(|count| count > 0) {
+                while let Some(order) = frames.next().unwrap() {
+                    if matches!(Order::decode(order).unwrap(), Order::Visit(_)) && !std::mem::replace(&mut told, true) {
+                        let _ = far.write_all(&bytes);
+                    }
+                }
+            }
+        });
+    })
+}
+
+#[test]
+fn a14_no_word_of_a_hostile_dialer_harms_the_keeper() {
+    let say = |what| framed(&Said { what, took: Duration::MAX }.encode());
+    let pulled = |host: &str| say(FromDialer::Pulled { host: host.into(), left: 0, dropped: 0 });
+    let sealed =
+        |host: &str, name: &str| say(FromDialer::Sealed { host: host.into(), name: name.into(), bytes: vec![1] });
+    let text = "no\u{1b}[2J".to_owned();
+    let ugly = FromDialer::Failed { host: "h000".into(), cause: Cause::Refused, text, traffic: Traffic::default() };
+    for (bytes, rule) in [
+        (vec![0; 4], "impossible length"),
+        (vec![255; 64], "impossible length"),
+        (framed(&[77; 20]), "no message"),
+        (framed(&[0]), "no message"),
+        (pulled("elsewhere"), "not told to visit"),
+        ([pulled("h000"), pulled("h000")].concat(), "went on"),
+        ([sealed("h000", NAME), sealed("h000", NAME)].concat(), "twice"),
+        (sealed("h000", "../x"), "a name that none has"),
+        (say(FromDialer::Finished { host: "h000".into(), traffic: Traffic::default() }), "without the last file"),
+        (say(ugly), "a reason that is none"),
+    ] {
+        let ends = told(&names(1), 1, until(60), hire(hostile(bytes)), false);
+        let text = ends["h000"].as_deref().unwrap();
+        // Where all was handed over before, there is nothing to try again.
+        assert!(text.contains(rule), "{rule}: {text}");
+    }
+}
+
+#[test]
+fn a_dialer_that_says_half_a_message_and_no_more_is_given_up_in_time() {
+    let jobs = vec![Job { timeout: Duration::from_millis(1), ..job("h000") }];
+    let (out, heard) = mpsc::sync_channel(WORDS);
+    let local: Dial = Box::new(|_, _, _| {});
+    let dialers = Dialers { hire: hire(hostile(vec![200, 0, 0, 0, 1, 2, 3])), fence: Fence::default(), local };
+    let crew = Crew::start(jobs, 1, until(60), dialers, &out).unwrap();
+    drop(out);
+    let said: Vec<String> = heard
+        .iter()
+        .filter_map(|heard| match heard {
+            Heard::Said(FromDialer::Failed { text, .. }, _) => Some(text),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(said, ["the dialer did not end the visit in time"]);
+    drop(heard);
+    drop(crew);
+}
+
+#[test]
+fn a_keeper_that_leaves_takes_the_dialer_along() {
+    let (say, gone) = mpsc::channel();
+    let play = Box::new(move |mut far: UnixStream| {
+        let say = say.clone();
+        thread::spawn(move || {
+            far.write_all(&framed(READY)).unwrap();
+            let mut rest = Vec::new();
+            let _ = far.read_to_end(&mut rest);
+            say.send(()).unwrap();
+        });
+    });
+    let (out, heard) = mpsc::sync_channel(WORDS);
+    let local: Dial = Box::new(|_, _, _| {});
+    let crew =
+        Crew::start(vec![job("a")], 1, until(60), Dialers { hire: hire(play), fence: Fence::default(), local }, &out)
+            .unwrap();
+    assert!(matches!(heard.recv(), Ok(Heard::Started(..))));
+    drop(heard);
+    drop(crew);
+    gone.recv_timeout(Duration::from_secs(20)).unwrap();
+}
