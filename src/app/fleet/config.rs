@@ -79,7 +79,7 @@ fn as_text(loaded: &Loaded, host: &HostSpec) -> String {
             }
         }
     }
-    for rule in &host.rules {
+    for rule in host.rules.iter() {
         line(&format!("rule {}", rule.name), "", "");
         for (name, value) in config::written(rule) {
             line(&format!("  {name}"), &value, &origin_of(rule, name));

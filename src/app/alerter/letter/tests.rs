@@ -109,7 +109,7 @@ fn config() -> FleetSpec {
         ..RuleSpec::new(metric, crate::model::rule::RuleKind::Above)
     };
     for host in &mut spec.hosts {
-        host.rules = vec![rule.clone()];
+        host.rules = vec![rule.clone()].into();
         host.groups = vec!["web".into()];
         host.labels.insert("rack".into(), "b4".into());
     }
