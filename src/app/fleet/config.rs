@@ -8,6 +8,7 @@ use super::hosts;
 use crate::app::context::Common;
 use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::config::{self, Loaded};
+use crate::model::catalogue;
 use crate::model::service::{CheckSpec, ServiceSpec};
 use crate::model::spec::{HostSpec, Origin, RuleSpec};
 
@@ -79,7 +80,10 @@ fn as_text(loaded: &Loaded, host: &HostSpec) -> String {
             }
         }
     }
-    for rule in host.rules.iter() {
+    // Those of a metric together, in the order of `fleet metrics`; among them the one that goes before stays first.
+    let mut rules: Vec<&RuleSpec> = host.rules.iter().collect();
+    rules.sort_by_cached_key(|rule| catalogue::all().position(|metric| metric.name == rule.metric));
+    for rule in rules {
         line(&format!("rule {}", rule.name), "", "");
         for (name, value) in config::written(rule) {
             line(&format!("  {name}"), &value, &origin_of(rule, name));
