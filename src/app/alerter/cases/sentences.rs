@@ -21,6 +21,27 @@ fn a_problem_that_comes_back_between_two_runs_is_the_same_to_who_knows_it() {
 }
 
 #[test]
+fn critical_warning_critical_inside_the_interval_is_no_mail_and_what_stays_lower_is_told_after_it() {
+    let mut field = Field::new(&["web01"]);
+    let twice = |field: &mut Field, minute: i64, value: f64| {
+        field.disk("web01", minute, value);
+        field.disk("web01", minute + 5, value);
+        field.run(minute + 6)
+    };
+    assert_eq!(twice(&mut field, 0, 0.95), ["[CRIT] web01 disk"]);
+    assert_eq!(twice(&mut field, 10, 0.75), NONE);
+    assert_eq!(field.store.open_incidents().unwrap()[0].level, Level::Warning);
+    assert_eq!(twice(&mut field, 20, 0.95), NONE, "who was told of critical knows it");
+    assert_eq!(twice(&mut field, 30, 0.75), NONE);
+    field.disk("web01", 245, 0.75);
+    assert_eq!(field.run(245), NONE);
+    assert_eq!(field.run(246), ["[WARN] web01 disk"], "four hours after it was told");
+    assert_eq!(field.server.accepted.last().unwrap().tells[0].action, "lowered");
+    // It is critical again: that waits for no interval.
+    assert_eq!(twice(&mut field, 250, 0.95), ["[CRIT] web01 disk"]);
+}
+
+#[test]
 fn flapping_is_told_once_and_its_end_when_it_settles() {
     let mut field = Field::new(&["web01"]);
     let mut told = Vec::new();

@@ -168,7 +168,7 @@ mortal! {
         end_sweep(sweep: i64, ended: DateTime<Utc>, failed: u32) -> ();
         record(sweep: i64, attempt: &Attempt, samples: &[Sample]) -> usize;
         settle(sweep: i64, attempts: &[Attempt]) -> ();
-        commit_evaluation(evaluation: &Evaluation) -> ();
+        commit_evaluation(evaluation: &Evaluation<'_>) -> ();
         update_mail(mail: &Mail) -> ();
         rewrite_mail(mail: &Mail) -> ();
         pause(pause: &Pause) -> ();

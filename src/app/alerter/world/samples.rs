@@ -128,8 +128,7 @@ impl<'a> World<'a> {
             return;
         }
         it.state = next;
-        if !it.dirty {
-            it.dirty = true;
+        if !it.dirty.replace(true) {
             self.dirty.push((track, slot));
         }
         if gone {
