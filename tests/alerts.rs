@@ -251,6 +251,35 @@ fn what_is_mistyped_is_answered_with_what_to_type() {
     }
 }
 
+/// docs/alerting.md is true: its example is taken as it stands, and it names all that can be written and each rule of our own.
+#[test]
+fn the_document_for_people_is_right_and_whole() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("docs/alerting.md")).unwrap();
+    let example = text.split_once("```xml\n").and_then(|(_, rest)| rest.split_once("```")).unwrap().0;
+    let folder = tempfile::tempdir().unwrap();
+    for secret in ["smtp.pw", "hook.token"] {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::write(folder.path().join(secret), "x").unwrap();
+        std::fs::set_permissions(folder.path().join(secret), std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    configure(folder.path(), example);
+    let (code, out, err) = fleet(folder.path(), &["check-config"]);
+    assert_eq!((code, out.as_str(), err.as_str()), (0, "", ""), "not even a warning");
+    for rule in fleet_health::alert::words::BUILT_IN {
+        assert!(text.contains(&format!("| `{rule}` |")), "no line for {rule}");
+    }
+    let schema = std::fs::read_to_string(root.join("config.xsd")).unwrap();
+    for element in ["alerts", "route", "silence"] {
+        let (_, of) = schema.split_once(&format!("<xs:complexType name=\"{element}\">")).unwrap();
+        let of = of.split("</xs:complexType>").next().unwrap();
+        for attribute in of.split("<xs:attribute name=\"").skip(1) {
+            let name = attribute.split('"').next().unwrap();
+            assert!(text.contains(&format!("{name}=")), "{element} {name}= is not explained");
+        }
+    }
+}
+
 #[test]
 fn a_configuration_that_leads_nowhere_is_refused_with_its_place() {
     let folder = tempfile::tempdir().unwrap();

@@ -275,11 +275,11 @@ impl<'a> World<'a> {
         if it.gone {
             (it.gone, it.state) = (false, RuleState::default());
         }
-        if Some(seen.at) <= it.state.last.max(it.state.missed) {
+        if !fold::is_news(&it.state, seen.at) {
             return;
         }
         let before = it.state.level;
-        it.state = fold::step(&it.state, windows, seen);
+        fold::advance(&mut it.state, windows, seen);
         if !it.dirty.replace(true) {
             self.dirty.push((track, slot));
         }

@@ -201,6 +201,25 @@ fn a_servers_pause_grows_over_runs_and_is_kept_by_the_server_not_by_the_mail() {
 }
 
 #[test]
+fn a_mail_that_a_run_died_with_is_not_the_first_of_the_next() {
+    let mut field = Field::new(&["web01"]);
+    let both = ["a@example.net", "b@example.net"].map(str::to_owned).to_vec();
+    field.spec.alerts.destinations[0].channel = ChannelSpec::Mail(both);
+    field.server.weather = Weather::Down;
+    for n in 0..2 {
+        field.disk("web01", n * 5, 0.95);
+    }
+    assert_eq!(field.run(6), NONE);
+    let first = field.store.queued().unwrap().remove(0);
+    assert_eq!(first.recipient, "a@example.net");
+    field.store.update_mail(&Mail { maybe: true, error: String::new(), ..first }).unwrap();
+    field.server.weather = Weather::Up;
+    field.run(8);
+    let to: Vec<&str> = field.server.accepted.iter().map(|mail| mail.recipient.as_str()).collect();
+    assert_eq!(to, ["b@example.net", "a@example.net"]);
+}
+
+#[test]
 fn nothing_is_planned_while_a_sweep_is_half_written() {
     let mut field = Field::new(&["web01"]);
     for n in 0..2 {
