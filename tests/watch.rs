@@ -158,6 +158,9 @@ fn a_person_looks_around() {
     terminal.shows("3 OPEN");
     keep(&terminal, "problems-80x24");
     terminal.presses("Tab");
+    terminal.shows("of 2 healthy, 2 wanted");
+    keep(&terminal, "services-80x24");
+    terminal.presses("Tab");
     terminal.shows("never collected");
 
     for (columns, rows) in [(120, 40), (40, 12), (20, 5), (80, 24)] {

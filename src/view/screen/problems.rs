@@ -9,7 +9,7 @@ use ratatui::text::{Line, Span};
 use crate::model::alert::{Ending, Incident};
 use crate::model::filter::{Chosen, Filter};
 use crate::model::level::Level;
-use crate::model::rule;
+use crate::model::{next, rule};
 use crate::model::snapshot::{HostRow, Problem};
 use crate::view::units;
 
@@ -136,6 +136,10 @@ pub fn story(story: &Story, open: Option<&Problem>, now: DateTime<Utc>, width: u
             let past = Target::Past { metric: metric.name.to_owned(), item: it.subject.item.clone() };
             out.push(Row::of(vec![Span::raw(format!(" history of {}", metric.name))], Some(past)));
         }
+    }
+    out.push(Row::heading("WHAT TO TYPE"));
+    for (what, command) in next::commands(it, open.is_none() && it.closed.is_some()) {
+        out.push(Row::plain(&format!(" {} {command}", left(&what.to_lowercase(), 17))));
     }
     out.push(Row::heading("WHAT HAPPENED (UTC)"));
     for event in &story.events {

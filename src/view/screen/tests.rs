@@ -144,6 +144,23 @@ fn five() -> Vec<HostRow> {
     ]
 }
 
+/// Two services on the first five, one of them without enough healthy servers.
+fn served() -> Vec<HostRow> {
+    let mut all = five();
+    let on = |name: &str, health, why: &[&str], memory| ServiceRow {
+        name: name.into(),
+        health,
+        why: why.iter().map(|it| (*it).to_owned()).collect(),
+        min_healthy: None,
+        memory,
+    };
+    all[1].services.push(on("shop", Health::Unhealthy, &["refused", "check shop/http fails"], None));
+    all[2].services.push(on("shop", Health::Unknown, &["never collected"], None));
+    all[3].services.push(on("shop", Health::Healthy, &[], Some(2.5e9)));
+    all[4].services.push(on("orders", Health::Healthy, &[], Some(1e9)));
+    all
+}
+
 fn many(count: usize) -> Vec<HostRow> {
     let one = |n: usize| {
         let group = ["web", "data", "cache", "edge"][n % 4];
@@ -348,6 +365,11 @@ fn pages_behind_the_fleet() {
         press(&mut it, "ie");
         it
     });
+    golden("services", |size| {
+        let mut it = screen(size, "", [fleet(served())]);
+        press(&mut it, "S");
+        it
+    });
     golden("problem", |size| {
         let mut it = screen(size, "", [fleet(five()), story()]);
         press(&mut it, "i\n");
@@ -468,8 +490,27 @@ fn pages_lead_to_each_other_and_back() {
     assert_eq!(it.wants().host.as_deref(), Some("db01"));
     press(&mut it, "h");
     assert_eq!(it.wants(), super::data::Want::default());
-    press(&mut it, "\t\u{1b}\tG\n");
+    press(&mut it, "\t\u{1b}\t\tG\n");
     assert_eq!(it.wants().host.as_deref(), Some("web01"));
+    // The lists one after the other, each way, and those of a service's servers lead on.
+    assert_eq!(it.takes(Key::BackTab), Step::On);
+    assert!(seen(&it).starts_with(" services of 5 hosts"), "{}", seen(&it));
+    press(&mut it, "\n");
+    assert_eq!(it.wants().host.as_deref(), Some("db01"));
+    press(&mut it, "S/orders\n");
+    assert!(seen(&it).contains("none that the filter chooses"), "a word is of hosts: {}", seen(&it));
+    press(&mut it, "\u{1b}/service=orders\n");
+    assert!(seen(&it).contains(" orders  OK  1 of") || seen(&it).contains(" orders  CRIT  0 of"), "{}", seen(&it));
+    press(&mut it, "\u{1b}");
+    // htop's keys; while somebody types none of them is a letter.
+    it.takes(Key::Function(4));
+    it.takes(Key::Function(3));
+    it.takes(Key::Function(6));
+    assert_eq!(it.entry.as_ref().map(|entry| entry.text.as_str()), Some(""));
+    assert_eq!(it.clone().takes(Key::Function(10)), Step::End);
+    press(&mut it, "\u{1b}\t");
+    it.takes(Key::Function(6));
+    assert!(seen(&it).contains("HOST▼"), "{}", seen(&it));
     // In a circle for ever.
     for _ in 0..100 {
         press(&mut it, "i\no\n");
