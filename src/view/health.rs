@@ -8,7 +8,7 @@ use crate::model::alert::Mail;
 use crate::model::fleet::{Heartbeat, Sweep};
 use crate::model::level::Level;
 
-use super::units;
+use super::{Cell, Column, Page, Place, column, units};
 
 /// Mail that waits for longer is a person not told.
 const MAIL_WAITS: f64 = 15.0 * 60.0;
@@ -24,6 +24,18 @@ pub struct Part {
     pub text: String,
 }
 
+const COLUMNS: &[Column] =
+    &[column("part", "PART", Place::Left), column("level", "LEVEL", Place::Left), column("text", "TEXT", Place::Below)];
+
+/// A row for each part.
+#[must_use]
+pub fn page(parts: &[Part]) -> Page {
+    let row = |part: &Part| {
+        vec![Cell::Text(part.name.to_owned()), Cell::Level(Some(part.level)), Cell::Text(part.text.clone())]
+    };
+    Page { columns: COLUMNS, rows: parts.iter().map(row).collect() }
+}
+
 /// Judges every part: heartbeats (late by 2 and 3 intervals, or not ok), the outbox, and damage of the store.
 #[must_use]
 pub fn judge(
@@ -35,7 +47,7 @@ pub fn judge(
 ) -> Vec<Part> {
     let mut parts = vec![beat(now, interval, "collector", beats), beat(now, interval, "alerter", beats)];
     if let Some(sweep) = sweep {
-        parts[0].text.push_str(&format!(" ({} hosts, {} failed)", sweep.hosts, sweep.failed));
+        parts[0].text.push_str(&format!(" ({}, {} failed)", units::counted(sweep.hosts, "host"), sweep.failed));
     }
     parts.push(outbox(now, queued));
     // Written where damage was found; it stays until a program writes that the store is whole again.

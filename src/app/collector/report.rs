@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::app::context::Common;
 use crate::app::exit::{self, Exit, Failure, Outcome as Ended};
+use crate::model::figure::counted;
 use crate::model::fleet::{Attempt, Outcome};
 
 /// What became of one host.
@@ -156,7 +157,11 @@ pub fn print(common: &Common, sweep: &SweepResult, as_json: bool) -> Result<(), 
         }
         let collected = sweep.hosts.len() - failed;
         let seconds = sweep.took.as_secs_f64();
-        out.push_str(&format!("sweep {}: {collected} hosts collected, {failed} failed, {seconds:.1} s\n", sweep.id));
+        out.push_str(&format!(
+            "sweep {}: {} collected, {failed} failed, {seconds:.1} s\n",
+            sweep.id,
+            counted(collected, "host")
+        ));
     }
     exit::print(&out).map(drop)
 }

@@ -64,7 +64,7 @@ enum Command {
     Keys(keys::Args),
     /// Read the configuration and print every mistake
     CheckConfig(check_config::Args),
-    /// Show what results for a host, and from which line each value came
+    /// Show what results for a host, from which line each value came; convert lists of Ansible and ssh
     Config(config::Args),
     #[command(flatten)]
     View(views::Chosen),

@@ -14,7 +14,7 @@ impl Screen {
                 None => reads(),
             },
             Some(Page::Services) => {
-                self.snapshot().map_or_else(reads, |it| services::rows(it, &self.filter, self.now))
+                self.snapshot().map_or_else(reads, |it| services::rows(it, &self.filter, self.now, width))
             }
             Some(Page::Host(name, reading)) => {
                 let Some(snapshot) = self.snapshot() else { return reads() };

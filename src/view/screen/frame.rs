@@ -155,8 +155,7 @@ impl Screen {
             return;
         };
         let all = snapshot.hosts.len();
-        let hosts = if all == 1 { "1 host".to_owned() } else { format!("{all} hosts") };
-        out.push(Span::raw(format!("{before}{hosts}")));
+        out.push(Span::raw(format!("{before}{}", units::counted(all, "host"))));
         let short = width < 70;
         let [critical, warning, unknown, well] = snapshot::counts(&snapshot.hosts);
         for (count, level, brief) in [

@@ -9,8 +9,8 @@ use ratatui::text::{Line, Span};
 use crate::model::alert::{Ending, Incident};
 use crate::model::filter::{Chosen, Filter};
 use crate::model::level::Level;
-use crate::model::{next, rule};
 use crate::model::snapshot::{HostRow, Problem};
+use crate::model::{next, rule};
 use crate::view::units;
 
 use super::data::{Fleet, Story};

@@ -13,7 +13,7 @@ use super::rows::{Row, Target};
 
 /// The page. A service is summed over all its servers, also over those that the filter leaves out.
 #[must_use]
-pub fn rows(snapshot: &Snapshot, filter: &Filter, now: DateTime<Utc>) -> Vec<Row> {
+pub fn rows(snapshot: &Snapshot, filter: &Filter, now: DateTime<Utc>, width: usize) -> Vec<Row> {
     let all = Snapshot::services(&snapshot.hosts);
     let chosen = |(host, it): &&(&HostRow, &ServiceRow)| {
         filter.any(&Chosen { host: Some(host), service: Some(it), problem: None })
@@ -22,7 +22,8 @@ pub fn rows(snapshot: &Snapshot, filter: &Filter, now: DateTime<Utc>) -> Vec<Row
     let wide = names.max().unwrap_or_default().clamp(8, 24);
     let mut out = Vec::new();
     for service in &all {
-        let servers: Vec<Row> = service.servers.iter().filter(chosen).map(|it| server(*it, now, wide)).collect();
+        let servers: Vec<Row> =
+            service.servers.iter().filter(chosen).map(|it| server(*it, now, (wide, width))).collect();
         if !servers.is_empty() {
             out.push(sum(service));
             out.extend(servers);
@@ -55,14 +56,16 @@ fn sum(service: &Service<'_>) -> Row {
     Row { line: Line::from(spans).style(STRONG), target: None, heading: true }
 }
 
-fn server((host, it): (&HostRow, &ServiceRow), now: DateTime<Utc>, wide: usize) -> Row {
+fn server((host, it): (&HostRow, &ServiceRow), now: DateTime<Utc>, (wide, width): (usize, usize)) -> Row {
     let share = |metric: &str| right(&host.value(metric).map(units::ratio).unwrap_or_default(), 6);
+    // Why it is ill is worth more than what it takes.
     let memory = it.memory.map(units::bytes).unwrap_or_default();
+    let memory = if width < 60 { String::new() } else { format!(" {}", right(&memory, 8)) };
     let spans = vec![
         Span::raw(format!("  {} ", left(&host.name, wide))),
         Span::styled(left(it.health.word(), 9), paint::health(it.health)),
         Span::raw(format!(" {}{}", share("cpu.used"), share("memory.used"))),
-        Span::raw(format!(" {} {} ", right(&memory, 8), right(&hosts::age(host, now), 6))),
+        Span::raw(format!("{memory} {} ", right(&hosts::age(host, now), 6))),
         Span::raw(paint::safe(&it.why.join(", "))),
     ];
     Row::of(spans, Some(Target::Host(host.name.clone())))

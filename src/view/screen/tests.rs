@@ -481,7 +481,7 @@ fn pages_lead_to_each_other_and_back() {
     assert_eq!(it.wants().host.as_deref(), Some("db01"));
     press(&mut it, "\n");
     assert_eq!(it.wants().problem, Some(17));
-    press(&mut it, "/history\nj\n");
+    press(&mut it, "/history of\nj\n");
     let past = it.wants().past.unwrap();
     assert_eq!((past.host.as_str(), past.metric.as_str(), past.span), ("db01", "filesystem.used", TimeDelta::days(1)));
     press(&mut it, "-");
