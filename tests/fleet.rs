@@ -148,7 +148,10 @@ fn machines_that_other_programs_know_become_lines_of_the_configuration() {
     );
     let told = String::from_utf8_lossy(&out.stderr);
     assert_eq!(out.status.code(), Some(3), "a host was left out: {told}");
-    assert!(told.contains("left out: ?[2J") && told.contains("fleet check-config") && !told.contains('\u{1b}'), "{told}");
+    assert!(
+        told.contains("left out: ?[2J") && told.contains("fleet check-config") && !told.contains('\u{1b}'),
+        "{told}"
+    );
     std::fs::write(&list, "all:\n  hosts:\n").unwrap();
     let out = fleet(&["config", "convert", list.to_str().unwrap()]);
     assert!(String::from_utf8_lossy(&out.stderr).contains("ansible-inventory -i FILE --list"), "{out:?}");

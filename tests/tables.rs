@@ -496,7 +496,10 @@ fn the_commands_sort_filter_colour_and_tell_by_their_exit_code() {
     let shop = fleet(folder, &["service", "shop", "--json", "--sort", "-host"]).ends_with(3).json();
     assert_eq!((&shop["rows"][0]["healthy"], &shop["servers"][0]["host"]), (&0.into(), &"web2".into()), "{shop}");
     let some = fleet(folder, &["service", "shop", "--filter", "cpu>50%"]).ends_with(3).out;
-    assert!(some.contains("shop     CRIT         0        2") && some.contains("web1") && !some.contains("web2  "), "{some}");
+    assert!(
+        some.contains("shop     CRIT         0        2") && some.contains("web1") && !some.contains("web2  "),
+        "{some}"
+    );
     let top = fleet(folder, &["top", "--json", "--limit", "0"]).ends_with(0).json();
     assert_eq!((top["rows"].as_array().unwrap().len(), &top["rows"][0]["pid"]), (12, &serde_json::json!(812)));
 

@@ -389,7 +389,7 @@ fn five_hundred_hosts_are_moved_through() {
     terminal.shows("OK 498");
     keep(&terminal, "500-80x24");
     terminal.presses("G");
-    terminal.until("the last", |screen| screen.lines().any(|line| line.starts_with(">OK     n99")));
+    terminal.until("the last", |screen| screen.lines().any(|line| line.starts_with(">OK     n499")));
     terminal.types("/cpu>=49%");
     terminal.shows("12 of 500 hosts");
     terminal.presses("Escape");

@@ -154,7 +154,7 @@ fn cell(value: &Value) -> Cell {
     match value {
         Value::Null => Cell::Empty,
         Value::Number(number) => number.as_f64().map_or(Cell::Empty, Cell::Number),
-        Value::Array(list) => Cell::Sentences(list.iter().filter_map(Value::as_str).map(str::to_owned).collect()),
+        Value::Array(list) => Cell::Text(list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")),
         value => value.as_str().filter(|text| !text.is_empty()).map_or(Cell::Empty, |text| Cell::Text(text.to_owned())),
     }
 }

@@ -121,7 +121,7 @@ fn page(
         }
     }
     out.push('\n');
-    out.push_str(&table::render(&history::summary(metric, series), width, false));
+    out.push_str(&table::render(&history::itemless(history::summary(metric, series)), width, false));
     if let [only] = full[..] {
         let points: Vec<Point> = if only.points.len() <= LINES {
             only.points.clone()
@@ -130,7 +130,7 @@ fn page(
         };
         out.push('\n');
         let one = Series { item: only.item.clone(), points };
-        out.push_str(&table::render(&history::points(metric, &[one]), width, false));
+        out.push_str(&table::render(&history::itemless(history::points(metric, &[one])), width, false));
     } else {
         out.push_str("\nfor the chart and the points of one item: --item PATTERN\n");
     }

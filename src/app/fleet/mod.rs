@@ -68,7 +68,7 @@ enum Command {
     Config(config::Args),
     #[command(flatten)]
     View(views::Chosen),
-    /// The fleet on a screen that follows the store: hosts, problems, and the history of every reading
+    /// The fleet on a screen that follows the store: hosts, problems, services, and the history of every reading
     Watch(watch::Args),
     /// One metric of one host over time, as chart and table
     History(history::Args),

@@ -16,7 +16,7 @@ use crate::view::{Page, json, services, unhealthy};
 #[command(after_help = views::TELLS)]
 pub struct Args {
     /// The service's name in the configuration
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "SERVICE")]
     name: String,
     #[command(flatten)]
     choice: views::Choice,

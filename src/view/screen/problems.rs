@@ -139,7 +139,12 @@ pub fn story(story: &Story, open: Option<&Problem>, now: DateTime<Utc>, width: u
     }
     out.push(Row::heading("WHAT TO TYPE"));
     for (what, command) in next::commands(it, open.is_none() && it.closed.is_some()) {
-        out.push(Row::plain(&format!(" {} {command}", left(&what.to_lowercase(), 17))));
+        // Whole, so that it can be copied.
+        let lines = paint::wrap(&command, width.saturating_sub(20));
+        for (n, line) in lines.iter().enumerate() {
+            let what = if n == 0 { what.to_lowercase() } else { String::new() };
+            out.push(Row::plain(&format!(" {} {line}", left(&what, 17))));
+        }
     }
     out.push(Row::heading("WHAT HAPPENED (UTC)"));
     for event in &story.events {

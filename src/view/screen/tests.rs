@@ -523,6 +523,8 @@ fn hostile_names_are_seen_as_text() {
     let mut it = host("h", "g", 0.5);
     it.hostname = HOSTILE.into();
     it.readings.push(reading("filesystem.used", HOSTILE, 0.99));
+    let (health, why) = (Health::Unhealthy, vec![HOSTILE.to_owned()]);
+    it.services.push(ServiceRow { name: HOSTILE.into(), health, why, min_healthy: None, memory: Some(1.0) });
     let it = red(it, vec![problem(1, "h", HOSTILE, HOSTILE, Level::Critical, HOSTILE)]);
     let News::Host(mut whole) = whole("h") else { unreachable!() };
     whole.readings.push(reading(HOSTILE, HOSTILE, 1.0));
@@ -535,7 +537,7 @@ fn hostile_names_are_seen_as_text() {
         let mut screen =
             screen(size, "", [fleet(vec![it.clone()]), News::Host(whole.clone()), News::Trouble(HOSTILE.into())]);
         let mut all = seen(&screen);
-        for keys in ["\n", "G", "gk/sc\n", "\n", "i", "\n"] {
+        for keys in ["\n", "G", "gk/sc\n", "\n", "i", "\n", "S"] {
             press(&mut screen, keys);
             all += &seen(&screen);
         }
