@@ -47,7 +47,7 @@ enum Action {
     /// End one before its time
     End {
         /// Its number, as `fleet silence list` shows it
-        #[arg(value_name = "ID")]
+        #[arg(value_name = "ID", value_parser = show::number)]
         id: i64,
         /// The silence as JSON
         #[arg(long)]
