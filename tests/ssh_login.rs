@@ -166,7 +166,7 @@ fn with_a_password_that_is_asked_for() {
 }
 
 #[test]
-fn a_refused_key_is_offered_once_in_a_run() {
+fn o11_a_refused_key_has_its_own_cause_and_is_offered_once_in_a_run() {
     let sshd = Sshd::start(&Options { reject: true, ..Options::default() });
     let bench = bench(&sshd, &format!("key-file=\"{}\"", shown(&sshd.key)), "20s");
     let told = single(&mut bench.command(&[]));

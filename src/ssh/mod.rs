@@ -26,6 +26,7 @@ mod manifest;
 mod opening;
 mod session;
 
+pub use auth::public_key;
 pub use bastions::Bastions;
 pub use session::{Session, connect, scan};
 
