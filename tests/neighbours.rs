@@ -138,7 +138,8 @@ fn b5_the_probe_starts_no_program_that_others_put_in_its_way() {
         sh(&format!(
             "cd {at}/evil && PATH={at}/evil:.:/usr/bin:/bin IFS=/ BASH_ENV={at}/evil/sh- ENV={at}/evil/sh- \
              /usr/bin/strace -f -qq -e trace=execve -o {at}/trace {NOBODY} {at}/probe {arguments} >/dev/null",
-        ).replace(NOBODY, &format!("/usr/bin/{NOBODY}")));
+        )
+        .replace(NOBODY, &format!("/usr/bin/{NOBODY}")));
         assert!(!Path::new(&format!("{at}/evil/mark")).exists(), "{arguments}: it ran");
         let trace = fs::read_to_string(place.path().join("trace")).unwrap();
         for line in trace.lines().filter(|line| line.contains("execve(")) {
@@ -207,13 +208,18 @@ fn b6_a_task_starts_no_program_where_the_key_is_locked() {
         sshd.port,
         shown(&plugin)
     );
-    let login =
-        format!("user=\"{}\" key-file=\"{}\" known-hosts=\"{}\"", sshd.user, shown(&sshd.key), shown(&sshd.known_hosts));
+    let login = format!(
+        "user=\"{}\" key-file=\"{}\" known-hosts=\"{}\"",
+        sshd.user,
+        shown(&sshd.key),
+        shown(&sshd.known_hosts)
+    );
     let bench = Bench::new("20s", &login, &host);
     let unknown = || {
         let told = single(&mut bench.command(&[]));
         assert_eq!(told["outcome"], "collected", "{told}");
-        let query = "select value from reading where metric = 'check.unknown' and item = 's/nagios' order by at desc limit 1";
+        let query =
+            "select value from reading where metric = 'check.unknown' and item = 's/nagios' order by at desc limit 1";
         sh(&format!("sqlite3 {} \"{query}\"", shown(&bench.path("fleet.db")))).trim().to_owned()
     };
     assert_eq!(unknown(), "1");

@@ -291,4 +291,8 @@ fn the_way_that_ssh_knows() {
     let refused = show(&["check-config"]);
     let text = String::from_utf8_lossy(&refused.stdout) + String::from_utf8_lossy(&refused.stderr);
     assert!(!refused.status.success() && text.contains("ProxyCommand"), "{text}");
+    bench.write("ssh_config", "Host far\n  HostName 10.66.2.2\n  RevokedHostKeys /etc/ssh/revoked\n");
+    let refused = show(&["check-config"]);
+    let text = String::from_utf8_lossy(&refused.stdout) + String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && text.contains("@revoked * TYPE KEY"), "{text}");
 }
