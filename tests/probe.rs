@@ -239,6 +239,26 @@ fn what_is_not_measured_is_explained_with_the_line_that_would_allow_it() {
 }
 
 /// The package manager of this machine is asked; nothing is fetched.
+/// What came with Linux 3.3 and later is not there: the probe does without.
+#[test]
+fn o14_an_old_kernel_only_lacks_what_it_lacks() {
+    let bench = Bench::new();
+    let newer = "statx,getrandom,renameat2,copy_file_range,memfd_create,execveat,pidfd_open,pidfd_send_signal,clone3,\
+                 faccessat2,openat2,close_range,preadv2,pwritev2,bpf";
+    let inject = format!("inject={newer}:error=ENOSYS");
+    let run = |arguments: &[&str]| {
+        let mut strace = command("strace");
+        strace.args(["-f", "-qq", "-o/dev/null", "-e", &inject, env!("CARGO_BIN_EXE_fleet-probe")]).args(arguments);
+        let done = strace.output().unwrap();
+        assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap()
+    };
+    let told = run(&["--json"]);
+    assert!(told.contains("memory.total") && told.contains("filesystem.used"), "{told}");
+    run(&["--spool", bench.spool().to_str().unwrap(), "--recipient", &bench.task.recipients[0]]);
+    assert_eq!(bench.files().len(), 1);
+}
+
 #[test]
 fn pending_updates_are_asked_aside_and_shown_by_the_next_sample() {
     let bench = Bench::new();
