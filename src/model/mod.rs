@@ -16,6 +16,7 @@ pub mod job;
 pub mod level;
 pub mod metric;
 pub mod natural;
+pub mod next;
 pub mod order;
 pub mod own_rule;
 pub mod pattern;

@@ -1,5 +1,6 @@
 //! What every backend must do: run for each; and random operations must leave SQLite as they leave the model.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -137,7 +138,7 @@ fn told(incident: i64, level: Level) -> Told {
     }
 }
 
-fn evaluation(cursor: i64) -> Evaluation {
+fn evaluation(cursor: i64) -> Evaluation<'static> {
     Evaluation { cursor, ..Evaluation::default() }
 }
 
@@ -436,14 +437,14 @@ fn evaluations_plans_and_mail_come_back() {
         let event = Event { incident: 1, at: at(2), level: Level::Warning, value: 1.5, text: "t".into() };
         let it = Evaluation {
             cursor: 7,
-            states: vec![(subject.clone(), Some(state.clone()))],
+            states: vec![(Cow::Borrowed(&subject), Some(Cow::Borrowed(&state)))],
             incidents: vec![incident(1, "a", None), incident(2, "b", Some(60))],
             events: vec![event.clone()],
             unacked: vec![],
         };
         store.commit_evaluation(&it).unwrap();
         assert_eq!((store.cursor().unwrap(), store.last_incident().unwrap()), (7, 2));
-        assert_eq!(store.states().unwrap(), [(subject.clone(), state)]);
+        assert_eq!(store.states().unwrap(), [(subject.clone(), state.clone())]);
         assert_eq!(store.open_incidents().unwrap(), [incident(1, "a", None)]);
         assert_eq!(store.incidents(1).unwrap(), [incident(2, "b", Some(60))]);
         assert_eq!(store.events(1).unwrap(), [event]);
@@ -455,7 +456,9 @@ fn evaluations_plans_and_mail_come_back() {
         assert_eq!(store.queued().unwrap(), [mail(1, MailState::Queued), mail(2, MailState::Queued)]);
         store.update_mail(&mail(1, MailState::Sent)).unwrap();
         assert_eq!(store.queued().unwrap().len(), 1);
-        store.commit_evaluation(&Evaluation { cursor: 8, states: vec![(subject, None)], ..it }).unwrap();
+        store
+            .commit_evaluation(&Evaluation { cursor: 8, states: vec![(Cow::Borrowed(&subject), None)], ..it.clone() })
+            .unwrap();
         assert!(store.states().unwrap().is_empty());
     });
 }

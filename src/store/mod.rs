@@ -175,7 +175,7 @@ pub trait Store: Send {
     /// What happened to an incident, oldest first.
     fn events(&self, incident: i64) -> Result<Vec<Event>>;
     /// Commits an evaluation. The incidents it names that are unknown are created with the id they carry.
-    fn commit_evaluation(&mut self, evaluation: &Evaluation) -> Result<()>;
+    fn commit_evaluation(&mut self, evaluation: &Evaluation<'_>) -> Result<()>;
     /// Everything told of incidents that are open, or that were told at a level above ok.
     fn told(&self) -> Result<Vec<(Told, Incident)>>;
     /// What was told of incidents that closed after a moment.

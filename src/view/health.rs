@@ -9,7 +9,7 @@ use crate::model::fleet::{Heartbeat, Sweep};
 use crate::model::level::Level;
 use crate::model::shard::{self, Shard};
 
-use super::units;
+use super::{Cell, Column, Page, Place, column, units};
 
 /// Mail that waits for longer is a person not told.
 const MAIL_WAITS: f64 = 15.0 * 60.0;
@@ -23,6 +23,18 @@ pub struct Part {
     pub level: Level,
     /// For people, cleaned where it is printed.
     pub text: String,
+}
+
+const COLUMNS: &[Column] =
+    &[column("part", "PART", Place::Left), column("level", "LEVEL", Place::Left), column("text", "TEXT", Place::Below)];
+
+/// A row for each part.
+#[must_use]
+pub fn page(parts: &[Part]) -> Page {
+    let row = |part: &Part| {
+        vec![Cell::Text(part.name.to_owned()), Cell::Level(Some(part.level)), Cell::Text(part.text.clone())]
+    };
+    Page { columns: COLUMNS, rows: parts.iter().map(row).collect() }
 }
 
 /// Sweeps that are enough to judge by.
@@ -64,7 +76,7 @@ fn collectors(now: DateTime<Utc>, interval: Duration, beats: &[Heartbeat], sweep
     let hosts: Option<Vec<(u32, u32)>> = running.iter().map(|(shard, _)| swept(*shard)).collect();
     let hosts = hosts.filter(|each| !each.is_empty()).map_or_else(String::new, |each| {
         let (hosts, failed) = each.iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-        format!(" ({hosts} hosts, {failed} failed)")
+        format!(" ({}, {failed} failed)", units::counted(hosts, "host"))
     });
     let mut each: Vec<Part> = running
         .iter()

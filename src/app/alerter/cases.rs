@@ -104,7 +104,7 @@ impl Field {
             let mut rule = host.rules[0].clone();
             (rule.name, rule.metric) = (metric.into(), metric.into());
             change(&mut rule);
-            host.rules.push(rule);
+            Arc::make_mut(&mut host.rules).push(rule);
         }
     }
 

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::app::context::Common;
 use crate::app::exit::{self, Exit, Failure, Outcome as Ended};
+use crate::model::figure::counted;
 use crate::model::fleet::{Attempt, Outcome};
 
 /// What became of one host.
@@ -167,8 +168,8 @@ pub fn print(common: &Common, sweep: &SweepResult, as_json: bool) -> Result<(), 
             0 => String::new(),
             others => format!("{others} of other collectors, "),
         };
-        let id = sweep.id;
-        out.push_str(&format!("sweep {id}: {collected} hosts collected, {failed} failed, {others}{seconds:.1} s\n"));
+        let (id, hosts) = (sweep.id, counted(collected, "host"));
+        out.push_str(&format!("sweep {id}: {hosts} collected, {failed} failed, {others}{seconds:.1} s\n"));
     }
     exit::print(&out).map(drop)
 }

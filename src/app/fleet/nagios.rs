@@ -193,7 +193,8 @@ fn of_fleet(snapshot: &Snapshot, parts: &[view::health::Part]) -> Answer {
     let bad = snapshot.hosts.iter().filter(|host| host.level > Some(Level::Ok));
     texts.extend(bad.map(|host| format!("{}: {}", host.name, host.sentences().into_iter().next().unwrap_or_default())));
     let all = snapshot.hosts.len();
-    let mut text = format!("{all} hosts: {ok} ok, {warning} warning, {critical} critical, {unknown} unknown");
+    let hosts = view::units::counted(all, "host");
+    let mut text = format!("{hosts}: {ok} ok, {warning} warning, {critical} critical, {unknown} unknown");
     if !texts.is_empty() {
         text.push_str(&format!("; {}", shortened(texts)));
     }

@@ -306,12 +306,12 @@ impl Store for Memory {
         Ok(self.events.iter().filter(|event| event.incident == incident).cloned().collect())
     }
 
-    fn commit_evaluation(&mut self, evaluation: &Evaluation) -> Result<()> {
+    fn commit_evaluation(&mut self, evaluation: &Evaluation<'_>) -> Result<()> {
         self.cursor = evaluation.cursor;
         for (subject, state) in &evaluation.states {
             match state {
                 Some(state) => {
-                    let mut state = state.clone();
+                    let mut state = state.clone().into_owned();
                     for at in [
                         &mut state.warning_since,
                         &mut state.critical_since,
@@ -321,10 +321,10 @@ impl Store for Memory {
                     ] {
                         *at = at.map(cut);
                     }
-                    self.states.insert(subject.clone(), state);
+                    self.states.insert(subject.clone().into_owned(), state);
                 }
                 None => {
-                    self.states.remove(subject);
+                    self.states.remove(subject.as_ref());
                 }
             }
         }

@@ -247,7 +247,7 @@ impl Store for Sqlite {
     fn events(&self, incident: i64) -> Result<Vec<Event>> {
         self.read(|c| truth::events(c, incident))
     }
-    fn commit_evaluation(&mut self, evaluation: &Evaluation) -> Result<()> {
+    fn commit_evaluation(&mut self, evaluation: &Evaluation<'_>) -> Result<()> {
         self.write(|c| truth::commit_evaluation(c, evaluation))
     }
     fn told(&self) -> Result<Vec<(Told, Incident)>> {

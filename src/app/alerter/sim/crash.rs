@@ -173,7 +173,7 @@ mortal! {
         lease(claim: &Claim, hosts: &[&str]) -> Vec<Leased>;
         record_all(sweep: i64, visits: &[(&Attempt, &[Sample])]) -> Vec<usize>;
         settle(sweep: i64, attempts: &[Attempt]) -> ();
-        commit_evaluation(evaluation: &Evaluation) -> ();
+        commit_evaluation(evaluation: &Evaluation<'_>) -> ();
         update_mail(mail: &Mail) -> ();
         rewrite_mail(mail: &Mail) -> ();
         pause(pause: &Pause) -> ();

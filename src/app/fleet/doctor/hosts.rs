@@ -55,7 +55,10 @@ pub fn look(look: &Look) {
     }
     if good > 0 {
         let age = oldest.map_or_else(String::new, |age| format!(", the oldest {} ago", span(age)));
-        look.good(format!("{good} of {} hosts: the last attempt brought a sample{age}", look.spec.hosts.len()));
+        look.good(format!(
+            "{good} of {}: the last attempt brought a sample{age}",
+            units::counted(look.spec.hosts.len(), "host")
+        ));
     }
 }
 
