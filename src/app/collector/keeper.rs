@@ -469,4 +469,4 @@ fn named(sample: &mut Sample) {
 
 #[cfg(test)]
 #[path = "keeper_tests.rs"]
-pub(super) mod tests;
+mod tests;

@@ -6,18 +6,16 @@ use std::sync::mpsc::Receiver;
 
 use chrono::TimeDelta;
 
+use super::super::played::{NONCE, here, named, planned};
 use super::*;
 use crate::app::dialer::Dial;
 use crate::config;
 use crate::model::fleet::{Consent, HostNow};
 use crate::model::job::Job;
 use crate::model::sample::SampleKey;
-use crate::model::secret::Secret;
-use crate::model::spec::{HostSpec, Transport};
 use crate::model::turn::Begun;
 use crate::store::memory::Memory;
 
-const NONCE: &str = "0123456789abcdef0123456789abcdef";
 const NAME: &str = "0d2f7d1a-0000000007.age";
 
 struct Bench {
@@ -93,33 +91,6 @@ impl Bench {
     fn aside(&self) -> usize {
         std::fs::read_dir(self.dir.path().join("state/undecryptable/a")).map_or(0, Iterator::count)
     }
-}
-
-/// All hosts are this machine.
-pub fn here(dial: Dial) -> Dialers {
-    Dialers { hire: Box::new(|| panic!("nothing is far")), fence: Default::default(), local: dial }
-}
-
-/// Hosts of these names.
-pub fn named(spec: &FleetSpec, names: &[&str]) -> Vec<HostSpec> {
-    names.iter().map(|name| HostSpec { name: (*name).to_owned(), ..spec.hosts[0].clone() }).collect()
-}
-
-/// A plan to visit hosts in this order.
-pub fn planned(hosts: &[HostSpec], begun: Begun) -> Plan<'_> {
-    let make = |host: &HostSpec| {
-        Ok(Job {
-            host: host.name.clone(),
-            transport: Transport::Local,
-            nonce: NONCE.into(),
-            task: Secret::new(String::new()),
-            pull_bytes: 1,
-            pull_files: 1,
-            probes: "probes".into(),
-            timeout: Duration::from_secs(5),
-        })
-    };
-    Plan { begun, visits: hosts.iter().collect(), skipped: Vec::new(), make: Box::new(make) }
 }
 
 fn sample(sequence: u64, hostname: &str) -> Sample {

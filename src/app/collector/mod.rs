@@ -30,6 +30,8 @@ mod hire;
 mod keeper;
 mod order;
 pub(super) mod plan;
+#[cfg(test)]
+mod played;
 mod report;
 #[cfg(test)]
 mod sharing_tests;

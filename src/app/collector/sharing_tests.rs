@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use chrono::TimeDelta;
 
 use super::keeper::sweep;
-use super::keeper::tests::{here, named, planned};
+use super::played::{here, named, planned};
 use super::report::{Progress, SweepResult};
 use crate::app::clock;
 use crate::app::dialer::Dial;
