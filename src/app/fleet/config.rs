@@ -63,7 +63,7 @@ pub fn run(common: &Common, args: Args) -> Outcome {
 /// Lines on standard output, for config.xml; what a person must know on standard error. Exit 3 where a host was left out.
 fn convert(file: &Path) -> Outcome {
     let shown = if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() };
-    let wrong = |text: String| Failure::new(Exit::Usage, format!("{shown}: {text}"));
+    let wrong = |text: String| Failure::new(Exit::Usage, format!("{shown}: {}", clean(&text)));
     let open = || -> std::io::Result<Box<dyn Read>> {
         Ok(if file == Path::new("-") { Box::new(std::io::stdin()) } else { Box::new(File::open(file)?) })
     };

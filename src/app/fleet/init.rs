@@ -247,6 +247,7 @@ fn next(file: &Path, mails: bool, added: Option<bool>) -> String {
         text.push_str(&format!("  fleet mail test{config}\n"));
     }
     text.push_str(&format!("  fleet-collector{config}\n  fleet-alerter{config}\n  fleet status{config}\n"));
-    text.push_str(&format!("Then let it run by itself, and see that all is right:\n  fleet schedule install{config}\n  fleet doctor{config}\n"));
+    text.push_str("Then let it run by itself, and see that all is right:\n");
+    text.push_str(&format!("  fleet schedule install{config}\n  fleet doctor{config}\n"));
     text
 }

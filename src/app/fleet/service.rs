@@ -28,8 +28,9 @@ pub struct Args {
     format: show::FormatArgs,
 }
 
-/// Runs `fleet service`: the service, over all its servers, and those of them that are asked for. A file of CSV holds one table only, the service's; the servers are
-/// rows of `fleet services --filter service=NAME`. Exit 3 where too few servers are healthy.
+/// Runs `fleet service`: the service over all its servers, and those of them that are asked for. A file of CSV holds one
+/// table only, the service's; the servers are rows of `fleet services --filter service=NAME`. Exit 3 where too few servers
+/// are healthy.
 pub fn run(common: &Common, args: Args) -> Outcome {
     let spec = common.spec()?;
     let names: Vec<&str> =

@@ -50,11 +50,12 @@ pub fn convert(text: &str) -> Result<Converted, String> {
 fn written(inventory: &Inventory) -> Converted {
     let mut out = Converted { text: String::new(), hosts: 0, left_out: Vec::new(), notes: inventory.notes.clone() };
     let tops: Vec<usize> = (0..inventory.groups.len()).filter(|n| inventory.parent(*n).is_none()).collect();
+    let homes: Vec<Option<usize>> = (0..inventory.hosts.len()).map(|n| inventory.home(n)).collect();
     for group in tops {
-        put(inventory, group, 0, &mut out);
+        put(inventory, &homes, (group, 0), &mut out);
     }
     for (n, host) in inventory.hosts.iter().enumerate() {
-        if inventory.home(n).is_none() {
+        if homes.get(n) == Some(&None) {
             line(inventory, n, 0, &mut out);
         }
         if !is_name(&host.name) {
@@ -64,16 +65,17 @@ fn written(inventory: &Inventory) -> Converted {
     out
 }
 
-fn put(inventory: &Inventory, group: usize, depth: usize, out: &mut Converted) {
+/// A group that is so deep in others, and all that is in it. `homes`: the group of each host.
+fn put(inventory: &Inventory, homes: &[Option<usize>], (group, depth): (usize, usize), out: &mut Converted) {
     let Some(it) = inventory.groups.get(group) else { return };
-    let hosts: Vec<usize> = (0..inventory.hosts.len()).filter(|n| inventory.home(*n) == Some(group)).collect();
+    let hosts: Vec<usize> = (0..homes.len()).filter(|n| homes.get(*n) == Some(&Some(group))).collect();
     let inner: Vec<usize> = (0..inventory.groups.len()).filter(|n| inventory.parent(*n) == Some(group)).collect();
     let gap = "  ".repeat(depth);
     let before = out.text.len();
     let _ = writeln!(out.text, "{gap}<group name=\"{}\">", inventory::named(&it.name));
     let filled = out.text.len();
     hosts.into_iter().for_each(|host| line(inventory, host, depth + 1, out));
-    inner.into_iter().for_each(|group| put(inventory, group, depth + 1, out));
+    inner.into_iter().for_each(|group| put(inventory, homes, (group, depth + 1), out));
     if out.text.len() == filled {
         // Of nobody.
         out.text.truncate(before);
