@@ -123,6 +123,9 @@ impl Answer {
 /// Answers that hold while no file changes.
 #[derive(Default, Serialize, Deserialize)]
 struct Kept {
+    /// What answers were read for; those of another program may lack a word.
+    #[serde(default)]
+    words: String,
     /// Each file that was read, the folder around it, and when either last changed; `None`: it is not there.
     files: BTreeMap<PathBuf, Option<i128>>,
     answers: BTreeMap<String, Answer>,
@@ -200,7 +203,9 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// What was kept, if all of it still holds.
 fn read(file: &Path) -> Kept {
     let kept = fs::read(file).ok().and_then(|bytes| serde_json::from_slice::<Kept>(&bytes).ok()).unwrap_or_default();
-    if kept.files.iter().all(|(path, at)| changed(path) == *at) { kept } else { Kept::default() }
+    let words = WORDS.join(" ");
+    let holds = kept.words == words && kept.files.iter().all(|(path, at)| changed(path) == *at);
+    if holds { kept } else { Kept { words, ..Kept::default() } }
 }
 
 /// When it last changed, in nanoseconds; `None`: it is not there.
