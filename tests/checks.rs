@@ -170,6 +170,13 @@ fn redis_with_a_password_over_tcp_and_its_socket() {
     // Since the last sample there were only misses.
     redis.cli(&["GET", "none"]);
     assert_eq!(value(&visit(&mut bench, &checks), "redis.hit-ratio", "cache"), 0.0);
+    // One that takes nobody more is not well, whatever the password.
+    redis.cli(&["CONFIG", "SET", "maxclients", "1"]);
+    let held = std::net::TcpStream::connect(&address).unwrap();
+    until("redis is full", Duration::from_secs(20), || {
+        verdict(&visit(&mut bench, &checks[..1]), "cache/redis") == Some(false)
+    });
+    drop(held);
 }
 
 #[test]
@@ -298,6 +305,7 @@ fn postgres_by_scram_by_md5_and_by_peer() {
     assert_eq!(value(&sample, "postgres.deadlocks", "inside/orders"), 0.0);
     assert!(value(&sample, "postgres.blocks.written", "orders") >= 0.0);
     assert_eq!(value(&sample, "postgres.replicas", "orders"), 0.0);
+    assert!(!sample.faults.iter().any(|fault| fault.kind == FaultKind::Cut), "{:?}", sample.faults);
     // Without pg_monitor the states of others are hidden, and how to show them is told.
     let hidden = sample.faults.iter().find(|fault| fault.item == "old/postgres").expect("old sees all states");
     assert!(hidden.kind == FaultKind::Denied && hidden.text.contains("GRANT pg_monitor"));

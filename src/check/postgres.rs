@@ -14,6 +14,10 @@ use crate::model::sample::FaultKind;
 use crate::model::secret::Secret;
 use wire::{Row, Session};
 
+/// The most databases, and the most replicas, of one server.
+const MAX_DATABASES: usize = 20;
+const MAX_REPLICAS: usize = 16;
+
 pub(super) struct Postgres;
 
 impl Check for Postgres {
@@ -151,12 +155,13 @@ const TOTALS: &[(usize, &str)] = &[
 
 /// Totals by database, and the hit ratio since the last run.
 fn databases(session: &mut Session<Line>, note: &str, found: &mut Found) -> Result<String, Trouble> {
-    let rows = session.query(
+    let mut rows = session.query(
         "select datname, xact_commit, xact_rollback, blks_read, blks_hit, blk_read_time / 1000, blk_write_time / 1000, \
          deadlocks, temp_bytes, case when has_database_privilege(datname, 'connect') then pg_database_size(datname) end \
          from pg_stat_database where datname is not null and datname not in ('template0', 'template1') \
-         order by blks_hit desc limit 20",
+         order by blks_hit desc limit 21",
     )?;
+    cut(&mut rows, MAX_DATABASES, "databases, and the busiest", found);
     let (mut read, mut hit) = (0.0, 0.0);
     for row in &rows {
         for (column, metric) in TOTALS {
@@ -176,6 +181,14 @@ fn databases(session: &mut Session<Line>, note: &str, found: &mut Found) -> Resu
         _ => found.share("postgres.hit-ratio", hit, read + hit),
     }
     Ok(format!("{read} {hit}"))
+}
+
+/// Keeps so many rows and tells where there were more.
+fn cut(rows: &mut Vec<Row>, most: usize, what: &str, found: &mut Found) {
+    if rows.len() > most {
+        rows.truncate(most);
+        found.fault(FaultKind::Cut, format!("more than {most} {what} are told of"));
+    }
 }
 
 /// Blocks written; the view that tells moved in version 17.
@@ -207,10 +220,11 @@ fn locks(session: &mut Session<Line>, found: &mut Found) -> Result<(), Trouble> 
 
 /// How far each replica of a primary is behind.
 fn replicas(session: &mut Session<Line>, found: &mut Found) -> Result<(), Trouble> {
-    let rows = session.query(
+    let mut rows = session.query(
         "select coalesce(nullif(application_name, ''), 'replica'), pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn), \
-         coalesce(extract(epoch from replay_lag), 0) from pg_stat_replication limit 16",
+         coalesce(extract(epoch from replay_lag), 0) from pg_stat_replication limit 17",
     )?;
+    cut(&mut rows, MAX_REPLICAS, "replicas, and so many", found);
     found.put("postgres.replicas", rows.len() as f64);
     for row in &rows {
         if let (Some(bytes), Some(seconds)) = (number(row, 1), number(row, 2)) {
@@ -231,4 +245,21 @@ fn standby(session: &mut Session<Line>, found: &mut Found) -> Result<(), Trouble
         found.put("postgres.replication.lag", value.max(0.0));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_beyond_the_bound_are_cut_and_that_is_told() {
+        let mut found = Found::default();
+        let mut rows: Vec<Row> = vec![Vec::new(); MAX_DATABASES];
+        cut(&mut rows, MAX_DATABASES, "databases, and the busiest", &mut found);
+        assert_eq!((rows.len(), found.faults.len()), (20, 0));
+        rows.push(Vec::new());
+        cut(&mut rows, MAX_DATABASES, "databases, and the busiest", &mut found);
+        assert_eq!((rows.len(), found.faults[0].kind), (20, FaultKind::Cut));
+        assert_eq!(found.faults[0].text, "more than 20 databases, and the busiest are told of");
+    }
 }

@@ -51,11 +51,13 @@ fn converse(
     }
 }
 
-/// A server that is loading answers, and is not well; one that wants another login cannot be told.
+/// A server that is loading or full answers, and is not well; one that wants another login cannot be told.
 fn refused(place: &str, text: &str) -> Trouble {
     let text = format!("{place}: {}", excerpt(text.as_bytes()));
     match text.split([' ', ':']).find(|word| word.chars().all(|c| c.is_ascii_uppercase()) && word.len() > 3) {
         Some("LOADING" | "MASTERDOWN" | "MISCONF") => Trouble::wrong(text),
+        // It says so with no more than ERR in front.
+        _ if text.contains("max number of clients") => Trouble::wrong(text),
         _ => Trouble::denied(text),
     }
 }
@@ -270,6 +272,7 @@ mod tests {
         let told = |answer: &str| converse(&mut Scripted::answers(&[answer]), None, None, "p").unwrap_err();
         assert!(matches!(told("-NOAUTH Authentication required.\r\n"), Trouble::Unknown(FaultKind::Denied, _)));
         assert!(matches!(told("-LOADING Redis is loading\r\n"), Trouble::Bad(..)));
+        assert!(matches!(told("-ERR max number of clients reached\r\n"), Trouble::Bad(..)));
         assert!(matches!(told("HTTP/1.1 400\r\n"), Trouble::Bad(FaultKind::Malformed, _)));
         assert!(matches!(told("$100\r\nshort"), Trouble::Bad(..)));
         assert!(matches!(told("$99999999999\r\n"), Trouble::Bad(..)));

@@ -113,9 +113,16 @@ fn units(reply: &Reply) -> Option<Vec<(String, String)>> {
     let mut units = Vec::new();
     while values.before(end) {
         values.align(8)?;
-        let (name, _, _) = (values.text()?, values.text()?, values.text()?);
-        units.push((name, values.text()?));
-        (values.text()?, values.text()?, values.text()?, values.number()?, values.text()?, values.text()?);
+        let name = values.text()?;
+        let (_what, _loaded, state) = (values.text()?, values.text()?, values.text()?);
+        units.push((name, state));
+        for _ in 0..3 {
+            values.text()?;
+        }
+        values.number()?;
+        for _ in 0..2 {
+            values.text()?;
+        }
     }
     Some(units)
 }
@@ -188,4 +195,7 @@ fn lately(counts: Vec<(String, u64)>, uptime_millis: u64, out: &mut Out) {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(super) use tests::systemd as pretended;
+
+#[cfg(test)]
+mod tests;
