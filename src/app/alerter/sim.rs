@@ -1,7 +1,8 @@
 //! The invariants of design/alerting.md over random stories: sweeps, outages, silences, a mail server in every mood, and
 //! a process that dies at every step. What must hold is reckoned here from the rows alone, not by the engine.
 //!
-//! `FLEET_SIM_CASES` sets how many stories are told; `make soak` tells many.
+//! `FLEET_SIM_CASES` sets how many stories are told (`make soak` tells many), `FLEET_SIM_SHRINK` how long a failing one is
+//! made shorter (`make mutants` needs none of that).
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -334,12 +335,12 @@ impl Story {
     }
 }
 
-fn cases() -> u32 {
-    std::env::var("FLEET_SIM_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(1000)
+fn number(name: &str, usual: u32) -> u32 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, max_shrink_iters: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: number("FLEET_SIM_CASES", 1000), failure_persistence: None, max_shrink_iters: number("FLEET_SIM_SHRINK", 2000), ..ProptestConfig::default() })]
     #[test]
     fn every_story_keeps_the_invariants(steps in prop::collection::vec(step(), 4..40)) {
         let mut story = Story::new();
