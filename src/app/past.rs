@@ -25,6 +25,9 @@ pub fn newest(store: &dyn Store, host: &str, metric: &str, item: &str, now: Date
     samples.iter().rev().find_map(|(_, sample)| sample.value(metric, item))
 }
 
+/// When, of which item, and the value.
+type Reading<'a> = (DateTime<Utc>, &'a str, f64);
+
 /// The values in `[since, until)`, a series for each item, oldest first; hourly as [`Grain`] says.
 ///
 /// # Errors
@@ -68,7 +71,7 @@ pub fn all(
         Some(_) => Steps::new(hours(store, host, &inputs, (first, edge), grain)?, &samples, &inputs),
         None => Steps::default(),
     };
-    let mut told: HashMap<&str, Vec<(DateTime<Utc>, &str, f64)>> = HashMap::new();
+    let mut told: HashMap<&str, Vec<Reading<'_>>> = HashMap::new();
     for (at, sample) in samples.iter().filter(|(at, _)| *at >= since) {
         for it in &sample.readings {
             told.entry(&it.metric).or_default().push((*at, &it.item, it.value));
@@ -86,7 +89,8 @@ pub fn all(
     metrics.iter().zip(&made).map(one).collect()
 }
 
-fn joined(hours: Vec<Series>, told: &[(DateTime<Utc>, &str, f64)]) -> Vec<Series> {
+/// Hours, and behind them what was read.
+fn joined(hours: Vec<Series>, told: &[Reading<'_>]) -> Vec<Series> {
     let mut found: BTreeMap<String, Vec<Point>> =
         hours.into_iter().map(|series| (series.item, series.points)).collect();
     for &(at, item, value) in told {
@@ -202,7 +206,7 @@ mod tests {
     use super::*;
     use crate::model::fleet::{Attempt, Outcome};
     use crate::model::job::Traffic;
-    use crate::model::sample::Reading;
+    use crate::model::sample;
     use crate::store::memory::Memory;
 
     fn at(minutes: i64) -> DateTime<Utc> {
@@ -210,9 +214,9 @@ mod tests {
     }
 
     fn record(store: &mut Memory, minutes: i64, boot: &str, up: f64, list: &[(&str, &str, f64)]) {
-        let mut readings: Vec<Reading> = Vec::new();
+        let mut readings: Vec<sample::Reading> = Vec::new();
         for (metric, item, value) in list.iter().chain(&[(UPTIME, "", up)]) {
-            readings.push(Reading { metric: (*metric).into(), item: (*item).into(), value: *value });
+            readings.push(sample::Reading { metric: (*metric).into(), item: (*item).into(), value: *value });
         }
         let sample = Sample {
             key: SampleKey { boot: boot.into(), sequence: minutes as u64 },
