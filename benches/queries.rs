@@ -215,6 +215,12 @@ fn main() {
         "| host page, 30 days: all its charts ({bytes} bytes) | {charts:.1} ms | {scan:.1} ms to scan the same metrics' samples | {:.2} |",
         charts / scan
     );
+    for (words, days) in [("24 hours", 1), ("7 days", 7), ("90 days", 90)] {
+        let from = (now - TimeDelta::days(days)).format("%Y-%m-%dT%H:%M:%SZ");
+        let charts = |n: usize| served.get(&format!("/host/{}/charts?from={from}&points=400", name(n)));
+        let took = median((0..rounds).map(|n| charts(n).1).collect());
+        println!("| host page, {words}: all its charts, 400 points wide | {took:.1} ms | | |");
+    }
     drop(served);
 
     fill(&wide.join("fleet.db"), fleet, 0, 0);

@@ -20,7 +20,7 @@ use fleet_health::model::level::Level;
 use fleet_health::store::Store;
 
 use support::run::{Said, must, system, until};
-use support::web::{ACTS, Home, certificate, fill, hosts, problem};
+use support::web::{ACTS, Home, READS, ago, certificate, fill, hosts, problem};
 
 /// A host, a problem of it, and the usual ways in.
 fn home() -> Home {
@@ -291,6 +291,78 @@ fn slow_clients_do_not_keep_others_waiting() {
     // All of them end by the server's own deadlines, though nobody closed anything here.
     until("the slow ones are gone", Duration::from_secs(180), || sockets() <= before);
     drop(slow);
+}
+
+/// The attacks that everybody can download, as their own program makes them: heads and bodies that never end, answers that
+/// nobody reads. It says itself whether the service stayed available; that pages came quickly is seen here.
+#[test]
+fn slowhttptest_leaves_pages_quick() {
+    let home = home();
+    let server = home.serve();
+    for (attack, more) in [
+        ("-H", vec!["-i", "3"]),
+        ("-B", vec!["-i", "3", "-s", "60000"]),
+        ("-X", vec!["-k", "3", "-w", "10", "-y", "20", "-n", "3", "-z", "10"]),
+    ] {
+        let url = format!("{}/api/v1/openapi.json", server.url);
+        let mut command = std::process::Command::new("slowhttptest");
+        command.arg(attack).args(["-c", "150", "-r", "25", "-l", "12", "-p", "9", "-u", &url]).args(more);
+        command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::piped());
+        let mut child = command.spawn().expect("slowhttptest; install it with: make deps");
+        let (mut took, mut lost) = (Vec::new(), 0);
+        let page =
+            format!("GET / HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {READS}\r\nconnection: close\r\n\r\n");
+        while child.try_wait().unwrap().is_none() {
+            let begun = Instant::now();
+            // Where a machine is so busy that a request comes seconds after its connection, that one may be the one that
+            // dawdles longest; a browser asks again.
+            match server.raw(page.as_bytes()) {
+                Some(reply) => assert_eq!(reply.status, 200, "{attack}"),
+                None => lost += 1,
+            }
+            took.push(begun.elapsed());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        assert!(lost * 10 <= took.len(), "{attack}: {lost} of {}", took.len());
+        let said = Said::of(child.wait_with_output().unwrap());
+        let last = said.out.rsplit("service available").next().unwrap_or_default();
+        assert!(last.contains("YES"), "{attack}: {}", said.out);
+        took.sort_unstable();
+        let median = took[took.len() / 2];
+        assert!(took.len() > 9 && median < Duration::from_secs(1), "{attack}: {median:?}, {took:?}");
+    }
+}
+
+#[test]
+fn an_old_problem_of_a_quiet_host_is_found_however_much_happened_elsewhere() {
+    let home = Home::new(&format!("{}{}", hosts(&["quiet", "loud"]), Home::web("")));
+    let mut store = home.store();
+    fill(&mut store, &["quiet", "loud"], 2, "h", "/");
+    let mut all = problem(1, "quiet", "/", Level::Critical);
+    all.incidents.extend((2..3000).flat_map(|n| problem(n, "loud", "/", Level::Warning).incidents));
+    for (n, it) in all.incidents.iter_mut().enumerate() {
+        // The quiet one's was ten days ago; the others came one after the other since.
+        it.opened = ago(if n == 0 { 14_400 } else { 9000 - 3 * i64::try_from(n).unwrap() });
+        it.level = Level::Ok;
+        it.closed = Some(it.opened + chrono::TimeDelta::minutes(2));
+        it.ending = Some(fleet_health::model::alert::Ending::Recovered);
+    }
+    store.commit_evaluation(&all).unwrap();
+    let server = home.serve();
+    let chart = server.get("/host/quiet/charts?span=30d").json();
+    assert_eq!(chart["incidents"].as_array().unwrap().len(), 1, "{}", chart["incidents"]);
+    assert!(server.get("/host/quiet?span=30d").body.contains("href=\"/incident/1\""));
+    assert!(!server.get("/host/quiet?span=7d").body.contains("href=\"/incident/1\""));
+    assert!(server.get("/incidents?host=quiet").body.contains("href=\"/incident/1\""));
+    let count =
+        |query: &str| server.get(&format!("/api/v1/incidents?{query}")).json()["rows"].as_array().unwrap().len();
+    assert_eq!((count("host=quiet&ended=1"), count("host=quiet"), count("ended=1&limit=50")), (1, 0, 50));
+    // A time without a host, long before the newest.
+    let (from, to) = (ago(14_401).timestamp(), ago(14_399).timestamp());
+    assert_eq!(count(&format!("ended=1&from={from}&to={to}")), 1);
+    assert!(server.get(&format!("/incidents?from={from}&to={to}")).body.contains("href=\"/incident/1\""));
+    let services = server.get("/api/v1/services").json();
+    assert_eq!(services["rows"], serde_json::json!([]));
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! A metric of a host over time, as people and rules mean it: a gauge as it was measured, a counter as its rate, a derived
 //! metric as its formula makes it. Every command, mail and rule that looks back does it here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::model::derive::{self, AGE, BESIDE, Derived, Formula, Totals, UPTIME};
 use crate::model::fleet::{Grain, Point, Series};
-use crate::model::sample::SampleKey;
+use crate::model::sample::{Sample, SampleKey};
 use crate::model::{catalogue, forecast};
 use crate::store::{Result, Span, Store};
 
@@ -25,6 +25,9 @@ pub fn newest(store: &dyn Store, host: &str, metric: &str, item: &str, now: Date
     samples.iter().rev().find_map(|(_, sample)| sample.value(metric, item))
 }
 
+/// When, of which item, and the value.
+type Reading<'a> = (DateTime<Utc>, &'a str, f64);
+
 /// The values in `[since, until)`, a series for each item, oldest first; hourly as [`Grain`] says.
 ///
 /// # Errors
@@ -35,33 +38,109 @@ pub fn series(store: &dyn Store, host: &str, metric: &str, (since, until): Span,
     if let Formula::Forecast(_) = derived.formula {
         return forecasts(store, host, &inputs, (since, until), grain);
     }
-    let mut found: BTreeMap<String, Vec<Point>> = BTreeMap::new();
-    let mut put = |before: &Totals, after: &Totals, at: DateTime<Utc>| {
-        for (item, value) in derive::between(&derived, before, after) {
-            found.entry(item).or_default().push(Point::new(at, value));
-        }
-    };
-    let first = since.checked_sub_signed(LEAD).unwrap_or(since);
     inputs.extend(BESIDE);
+    let first = since.checked_sub_signed(LEAD).unwrap_or(since);
     let edge = store.edge(host, grain)?.map_or(first, |edge| edge.clamp(first, until));
     let samples = store.samples(host, &inputs, edge, until)?;
     let hours = hours(store, host, &inputs, (first, edge), grain)?;
-    for pair in hours.windows(2) {
-        if let [before, after] = pair
-            && after.taken >= since
-        {
-            put(before, after, after.taken);
+    Ok(Steps::new(hours, &samples, &inputs).of(&derived, since))
+}
+
+/// As [`series`] for several metrics, in their order. Every sample is read once, and not once for each metric: a page of
+/// charts wants twenty. Before which points a boot stands it does not tell.
+///
+/// # Errors
+/// The store's.
+pub fn all(
+    store: &dyn Store,
+    host: &str,
+    metrics: &[&str],
+    (since, until): Span,
+    grain: Grain,
+) -> Result<Vec<Vec<Series>>> {
+    let made: Vec<Option<Derived>> = metrics.iter().map(|metric| derived(metric)).collect();
+    let mut inputs: Vec<&'static str> = made.iter().flatten().flat_map(|derived| derived.formula.inputs()).collect();
+    inputs.extend(BESIDE);
+    inputs.sort_unstable();
+    inputs.dedup();
+    let wanted: Vec<&str> = metrics.iter().copied().chain(inputs.iter().map(|input| -> &str { input })).collect();
+    let first = since.checked_sub_signed(LEAD).unwrap_or(since);
+    let edge = store.edge(host, grain)?.map_or(first, |edge| edge.clamp(first, until));
+    let samples = store.samples(host, &wanted, edge, until)?;
+    let steps = match made.iter().flatten().next() {
+        Some(_) => Steps::new(hours(store, host, &inputs, (first, edge), grain)?, &samples, &inputs),
+        None => Steps::default(),
+    };
+    let mut told: HashMap<&str, Vec<Reading<'_>>> = HashMap::new();
+    for (at, sample) in samples.iter().filter(|(at, _)| *at >= since) {
+        for it in &sample.readings {
+            told.entry(&it.metric).or_default().push((*at, &it.item, it.value));
         }
     }
-    let totals: Vec<_> = samples.iter().map(|(at, sample)| (*at, Totals::of(sample, &inputs))).collect();
-    for pair in totals.windows(2) {
-        if let [(_, before), (at, after)] = pair
-            && *at >= since
-        {
-            put(before, after, *at);
+    let one = |(metric, made): (&&str, &Option<Derived>)| match made {
+        Some(Derived { formula: Formula::Forecast(_), .. }) => series(store, host, metric, (since, until), grain),
+        Some(derived) => Ok(steps.of(derived, since)),
+        None => {
+            // A gauge: hours up to the edge, and what the samples say from there on.
+            let hours = if edge > since { store.series(host, metric, (since, edge), grain)? } else { Vec::new() };
+            Ok(joined(hours, told.get(metric).map(Vec::as_slice).unwrap_or_default()))
+        }
+    };
+    metrics.iter().zip(&made).map(one).collect()
+}
+
+/// Hours, and behind them what was read.
+fn joined(hours: Vec<Series>, told: &[Reading<'_>]) -> Vec<Series> {
+    let mut found: BTreeMap<String, Vec<Point>> =
+        hours.into_iter().map(|series| (series.item, series.points)).collect();
+    for &(at, item, value) in told {
+        match found.get_mut(item) {
+            // Of an item that a sample has twice, the first counts.
+            Some(points) if points.last().is_some_and(|last| last.at == at) => {}
+            Some(points) => points.push(Point::new(at, value)),
+            None => drop(found.insert(item.to_owned(), vec![Point::new(at, value)])),
         }
     }
-    Ok(found.into_iter().map(|(item, points)| Series { item, points }).collect())
+    found.into_iter().map(|(item, points)| Series { item, points }).collect()
+}
+
+/// The totals of a stretch, from which formulas make their values: those of hours, then those of samples.
+#[derive(Default)]
+struct Steps {
+    hours: Vec<Totals>,
+    samples: Vec<(DateTime<Utc>, Totals)>,
+}
+
+impl Steps {
+    fn new(hours: Vec<Totals>, samples: &[(DateTime<Utc>, Sample)], inputs: &[&'static str]) -> Self {
+        let samples = samples.iter().map(|(at, sample)| (*at, Totals::of(sample, inputs))).collect();
+        Self { hours, samples }
+    }
+
+    /// What a formula makes of each step from one to the next.
+    fn of(&self, derived: &Derived, since: DateTime<Utc>) -> Vec<Series> {
+        let mut found: BTreeMap<String, Vec<Point>> = BTreeMap::new();
+        let mut put = |before: &Totals, after: &Totals, at: DateTime<Utc>| {
+            for (item, value) in derive::between(derived, before, after) {
+                found.entry(item).or_default().push(Point::new(at, value));
+            }
+        };
+        for pair in self.hours.windows(2) {
+            if let [before, after] = pair
+                && after.taken >= since
+            {
+                put(before, after, after.taken);
+            }
+        }
+        for pair in self.samples.windows(2) {
+            if let [(_, before), (at, after)] = pair
+                && *at >= since
+            {
+                put(before, after, *at);
+            }
+        }
+        found.into_iter().map(|(item, points)| Series { item, points }).collect()
+    }
 }
 
 /// What is left of samples that were rolled up: an hour's mean of a total stands for its middle, so the growth from one
@@ -127,7 +206,7 @@ mod tests {
     use super::*;
     use crate::model::fleet::{Attempt, Outcome};
     use crate::model::job::Traffic;
-    use crate::model::sample::{Reading, Sample};
+    use crate::model::sample;
     use crate::store::memory::Memory;
 
     fn at(minutes: i64) -> DateTime<Utc> {
@@ -135,9 +214,9 @@ mod tests {
     }
 
     fn record(store: &mut Memory, minutes: i64, boot: &str, up: f64, list: &[(&str, &str, f64)]) {
-        let mut readings: Vec<Reading> = Vec::new();
+        let mut readings: Vec<sample::Reading> = Vec::new();
         for (metric, item, value) in list.iter().chain(&[(UPTIME, "", up)]) {
-            readings.push(Reading { metric: (*metric).into(), item: (*item).into(), value: *value });
+            readings.push(sample::Reading { metric: (*metric).into(), item: (*item).into(), value: *value });
         }
         let sample = Sample {
             key: SampleKey { boot: boot.into(), sequence: minutes as u64 },
@@ -210,6 +289,61 @@ mod tests {
             let rates: Vec<f64> = list[0].points.iter().map(|point| point.mean).collect();
             assert!(rates.len() >= 7, "{rates:?}");
             assert!(rates.iter().all(|rate| (rate - 1.0).abs() < 1e-6), "{pruned}: {rates:?}");
+        }
+    }
+
+    /// Hours and whole samples, gauges, rates and forecasts: together they are what each is alone.
+    #[test]
+    fn several_metrics_at_once_are_what_each_is_alone() {
+        for pruned in [false, true] {
+            let mut store = Memory::default();
+            for minutes in (0..=600).step_by(5) {
+                let (boot, since) = if minutes < 200 { ("x", 0) } else { ("y", 198) };
+                let up = (minutes - since) as f64 * 60.0;
+                let list = [
+                    ("cpu.used", "", (minutes % 37) as f64 / 37.0),
+                    ("filesystem.used", "/", 0.5),
+                    ("filesystem.used", "/var", (minutes % 11) as f64 / 11.0),
+                    ("filesystem.available", "/", (10_000 - minutes) as f64),
+                    ("network.receive.bytes", "eth0", up * (10 + minutes % 7) as f64),
+                    ("disk.io.seconds", "sda", up * 0.3),
+                ];
+                record(&mut store, minutes, boot, up, &list);
+            }
+            if pruned {
+                let done = crate::model::alert::Evaluation { cursor: 1000, ..Default::default() };
+                store.commit_evaluation(&done).unwrap();
+                store.prune(at(600), Duration::from_secs(7200), Duration::from_secs(864_000)).unwrap();
+            }
+            let metrics = [
+                "filesystem.used",
+                "cpu.used",
+                "network.receive.rate",
+                "nothing.of.the.kind",
+                "disk.utilization",
+                "filesystem.full-in",
+            ];
+            for (grain, span) in [
+                (Grain::Whole, (at(0), at(601))),
+                (Grain::Hours, (at(0), at(601))),
+                (Grain::Hours, (at(90), at(300))),
+                (Grain::Whole, (at(500), at(540))),
+                (Grain::Hours, (at(900), at(950))),
+            ] {
+                let plain = |list: Vec<Series>| {
+                    let points = |it: Series| {
+                        let all = it.points.into_iter().map(|point| Point { boot: false, ..point });
+                        Series { item: it.item, points: all.collect() }
+                    };
+                    list.into_iter().map(points).collect::<Vec<_>>()
+                };
+                let together = all(&store, "a", &metrics, span, grain).unwrap();
+                assert_eq!(together.len(), metrics.len());
+                for (metric, list) in metrics.iter().zip(together) {
+                    let alone = series(&store, "a", metric, span, grain).unwrap();
+                    assert_eq!(plain(list), plain(alone), "{metric} {grain:?} {span:?} pruned: {pruned}");
+                }
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use crate::model::sample::FaultKind;
 const ARC: &str = "/proc/spl/kstat/zfs/arcstats";
 
 /// Metric and its line of /proc/meminfo.
-const FIELDS: [(&str, &str); 11] = [
+const FIELDS: [(&str, &str); 13] = [
     ("memory.free", "MemFree"),
     ("memory.buffers", "Buffers"),
     ("memory.cached", "Cached"),
@@ -19,6 +19,8 @@ const FIELDS: [(&str, &str); 11] = [
     ("memory.anonymous", "AnonPages"),
     ("memory.slab", "Slab"),
     ("memory.slab.fixed", "SUnreclaim"),
+    ("memory.page-tables", "PageTables"),
+    ("swap.cached", "SwapCached"),
     ("memory.committed", "Committed_AS"),
     ("memory.commit-limit", "CommitLimit"),
 ];

@@ -35,7 +35,7 @@ impl Source for Fake {
     fn host(&mut self, _: &str) -> Told<Option<Host>> {
         Ok(None)
     }
-    fn series(&mut self, _: &Stretch<'_>) -> Told<Vec<Series>> {
+    fn series(&mut self, _: &Stretch<'_>) -> Told<Vec<Vec<Series>>> {
         Ok(Vec::new())
     }
     fn top(&mut self, _: &str, _: DateTime<Utc>) -> Told<Option<(DateTime<Utc>, Vec<Process>)>> {

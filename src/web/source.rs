@@ -32,13 +32,13 @@ pub struct Host {
     pub attempts: Vec<Attempt>,
 }
 
-/// A stretch of a metric.
+/// A stretch of metrics.
 #[derive(Clone, Debug)]
 pub struct Stretch<'a> {
     /// The host.
     pub host: &'a str,
-    /// The metric, a derived one too; a counter is told as its rate.
-    pub metric: &'a str,
+    /// The metrics, derived ones too; a counter is told as its rate.
+    pub metrics: &'a [&'a str],
     /// Only this item.
     pub item: Option<&'a str>,
     /// From here,
@@ -54,6 +54,10 @@ pub struct Stretch<'a> {
 pub struct Which<'a> {
     /// Only of this host.
     pub host: Option<&'a str>,
+    /// Only those that were open at some time from here,
+    pub since: Option<DateTime<Utc>>,
+    /// to here, not included.
+    pub until: Option<DateTime<Utc>>,
     /// Those that ended too, newest first.
     pub ended: bool,
     /// At most so many that ended.
@@ -198,11 +202,11 @@ pub trait Source {
     /// # Errors
     /// As [`Source::fleet`].
     fn host(&mut self, name: &str) -> Told<Option<Host>>;
-    /// A metric over time, a series for each item.
+    /// Metrics over time, in their order: of each a series for every item.
     ///
     /// # Errors
     /// As [`Source::fleet`].
-    fn series(&mut self, stretch: &Stretch<'_>) -> Told<Vec<Series>>;
+    fn series(&mut self, stretch: &Stretch<'_>) -> Told<Vec<Vec<Series>>>;
     /// The processes that took most in the last sample at or before a moment.
     ///
     /// # Errors

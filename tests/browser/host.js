@@ -24,6 +24,20 @@ story(async (browser) => {
   const points = Number(new URL(asked).searchParams.get('points'));
   assert.ok(points >= 50 && points <= 1280, asked);
 
+  // Under the pointer: the moment, the values then, and what was wrong; in the other charts the keys follow.
+  const over = page.locator('[data-chart="filesystem"] .u-over');
+  await over.scrollIntoViewIfNeeded();
+  const { width } = await over.boundingBox();
+  await over.hover({ position: { x: width * 0.95, y: 40 } });
+  await page.waitForSelector('.tip.reading:visible');
+  const tip = await page.textContent('.tip.reading');
+  assert.match(tip, /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d/);
+  assert.match(tip, /\/var97%/);
+  assert.match(tip, /\/var is 97% full, over 90%/);
+  await browser.picture(page, 'hover');
+  await page.mouse.move(5, 5);
+  await until('it goes with the pointer', async () => (await page.locator('.tip.reading:visible').count()) === 0);
+
   // The keys of a chart are the lines, and switch them off.
   const key = page.locator('[data-chart="load"] .keys button').first();
   assert.match(await key.textContent(), /1 min/);
@@ -77,6 +91,19 @@ story(async (browser) => {
   // Numbers instead of lines.
   await page.locator('[data-chart="filesystem"] summary').click();
   assert.match(await page.textContent('[data-chart="filesystem"] tbody'), /\/var\s*97%/);
+  // A problem's own page has the chart of its metric, around its time; zooming there stays there.
+  await browser.open(page, '/incident/4');
+  assert.deepEqual(await page.locator('figure.chart').evaluateAll((all) => all.map((one) => one.dataset.chart)), ['cpu']);
+  const around = await ready();
+  const [begin, end] = around.split('-').map(Number);
+  assert.ok(end - begin > 80 * 60 && end - begin < 6 * 3600, `${around}: 80 minutes and some before and after`);
+  await drag('cpu', 0.3, 0.6);
+  await until('closer', async () => (await ready()) !== around);
+  assert.ok(new URL(page.url()).pathname === '/incident/4' && params().has('from'));
+  await page.locator('[data-chart="cpu"] .u-over').dblclick({ position: { x: 90, y: 50 } });
+  await until('as it was', async () => (await ready()) === around);
+  await browser.accessible(page, 'a problem with its chart');
+
   // A deep link by host= leads to the same place.
   await page.goto(`${browser.url}/?host=db1&from=2020-01-01T00:00:00Z&to=2020-01-02T00:00:00Z`);
   assert.equal(new URL(page.url()).pathname, '/host/db1');

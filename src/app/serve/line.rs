@@ -1,6 +1,7 @@
 //! Which connections are open, and which of them goes when there are too many.
 
 use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -16,6 +17,8 @@ struct Open {
 }
 
 struct State {
+    /// Where it comes from; of IPv6 the network, for who has one has as many addresses as they like.
+    from: IpAddr,
     /// Its answer is being made: that it waits is our doing.
     asked: bool,
     /// When it last did something: was taken, asked, or was answered.
@@ -33,23 +36,48 @@ pub struct Line {
     id: u64,
 }
 
+impl Open {
+    /// The line that goes: of those who hold most, so that who opens many loses their own; of theirs the one that has done
+    /// nothing for longest, and before those that wait for us.
+    fn dawdler(&self) -> Option<u64> {
+        let mut held: HashMap<IpAddr, usize> = HashMap::new();
+        for line in self.lines.values() {
+            *held.entry(line.from).or_default() += 1;
+        }
+        let most = held.values().max();
+        let theirs = self.lines.iter().filter(|(_, line)| held.get(&line.from) == most);
+        theirs.min_by_key(|(_, line)| (line.asked, line.moved)).map(|(id, _)| *id)
+    }
+}
+
+fn network(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V6(six) => {
+            let [a, b, c, d, ..] = six.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        four => four,
+    }
+}
+
 impl Lines {
     fn with<T>(&self, work: impl FnOnce(&mut Open) -> T) -> T {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// One more. Where that is one too many, the one that has done nothing for longest ends, and before those that wait
-    /// for us: whoever opens lines and dawdles loses them, and who comes to ask is served.
-    pub fn open(&self) -> Line {
+    /// One more. Where that is one too many, another one ends: whoever opens lines and dawdles loses them, and who comes to
+    /// ask is served.
+    pub fn open(&self, peer: IpAddr) -> Line {
+        let from = network(peer);
         let id = self.with(|open| {
             if open.lines.len() >= MOST
-                && let Some(id) = open.lines.iter().min_by_key(|(_, it)| (it.asked, it.moved)).map(|(id, _)| *id)
+                && let Some(id) = open.dawdler()
                 && let Some(State { task: Some(task), .. }) = open.lines.remove(&id)
             {
                 task.abort();
             }
             open.next += 1;
-            open.lines.insert(open.next, State { asked: false, moved: Instant::now(), task: None });
+            open.lines.insert(open.next, State { from, asked: false, moved: Instant::now(), task: None });
             open.next
         });
         Line { lines: self.clone(), id }
@@ -108,10 +136,11 @@ mod tests {
     #[test]
     fn the_one_that_dawdles_longest_goes_first() {
         let lines = Lines::default();
-        let mut held: Vec<Line> = (0..MOST).map(|_| lines.open()).collect();
+        let one: IpAddr = "10.0.0.1".parse().unwrap();
+        let mut held: Vec<Line> = (0..MOST).map(|_| lines.open(one)).collect();
         held[0].answered();
         held[1].asks();
-        let more: Vec<Line> = (0..MOST - 1).map(|_| lines.open()).collect();
+        let more: Vec<Line> = (0..MOST - 1).map(|_| lines.open(one)).collect();
         assert_eq!(lines.count(), MOST);
         let there = |line: &Line| lines.with(|open| open.lines.contains_key(&line.id()));
         assert!(!there(&held[0]) && !there(&held[2]), "done, and never asked");
@@ -120,5 +149,16 @@ mod tests {
         drop(more);
         held.clear();
         assert_eq!(lines.count(), 0);
+    }
+
+    #[test]
+    fn who_opens_many_loses_their_own() {
+        let lines = Lines::default();
+        let six = |n: usize| format!("2001:db8:0:7::{n:x}").parse().unwrap();
+        let quiet = lines.open("10.0.0.1".parse().unwrap());
+        let many: Vec<Line> = (0..3 * MOST).map(|n| lines.open(six(n))).collect();
+        assert!(lines.with(|open| open.lines.contains_key(&quiet.id())), "it did nothing for longest, and is but one");
+        assert_eq!(lines.count(), MOST);
+        assert!(lines.with(|open| open.lines.contains_key(&many[3 * MOST - 1].id())));
     }
 }

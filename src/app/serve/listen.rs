@@ -90,7 +90,7 @@ async fn accept(listener: TcpListener, mut tls: Option<Tls>, shared: Arc<Shared>
             }
         };
         let _ = stream.set_nodelay(true);
-        let line = lines.open();
+        let line = lines.open(peer.ip());
         let id = line.id();
         let talk = Talk {
             shared: Arc::clone(&shared),

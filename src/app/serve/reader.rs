@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::fleet::Fleet;
 use super::thin::thin;
@@ -152,6 +152,22 @@ impl Drop for Reader<'_> {
     }
 }
 
+/// Those among which the ones that ended are, newest first. The newest of the whole fleet would leave out what a quiet
+/// host had long ago.
+fn ended(store: &dyn Store, which: &Which<'_>) -> Result<Vec<Incident>, StoreError> {
+    let first = which.since.unwrap_or(DateTime::UNIX_EPOCH);
+    let mut list = match which {
+        Which { host: Some(host), until, .. } => {
+            store.incidents_of(host, first, until.unwrap_or(DateTime::<Utc>::MAX_UTC))?
+        }
+        Which { since: None, until: None, .. } => return store.incidents(which.most.saturating_mul(4)),
+        // What closed at that very moment was open until then.
+        _ => store.closed_since(first - TimeDelta::milliseconds(1))?,
+    };
+    list.reverse();
+    Ok(list)
+}
+
 fn broken(error: StoreError) -> Trouble {
     log::error!("{error}");
     Trouble::store(format!("the store cannot be read: {error}"))
@@ -205,13 +221,13 @@ impl Source for Reader<'_> {
         }))
     }
 
-    fn series(&mut self, stretch: &Stretch<'_>) -> Told<Vec<Series>> {
+    fn series(&mut self, stretch: &Stretch<'_>) -> Told<Vec<Vec<Series>>> {
         let (since, until) = (stretch.since, stretch.until);
         let grain = Grain::of(until - since, stretch.most);
-        let all = past::series(self.store()?, stretch.host, stretch.metric, (since, until), grain).map_err(broken)?;
-        let wanted = all.into_iter().filter(|series| stretch.item.is_none_or(|item| item == series.item));
+        let all = past::all(self.store()?, stretch.host, stretch.metrics, (since, until), grain).map_err(broken)?;
+        let wanted = |series: &Series| stretch.item.is_none_or(|item| item == series.item);
         let thinned = |series: Series| Series { points: thin(series.points, since, until, stretch.most), ..series };
-        Ok(wanted.map(thinned).collect())
+        Ok(all.into_iter().map(|list| list.into_iter().filter(wanted).map(thinned).collect()).collect())
     }
 
     fn top(&mut self, host: &str, at: DateTime<Utc>) -> Told<Option<(DateTime<Utc>, Vec<Process>)>> {
@@ -228,9 +244,12 @@ impl Source for Reader<'_> {
             .filter(|(told, _)| told.level > Level::Ok)
             .map(|(told, _)| told.incident)
             .collect();
-        let ended =
-            if which.ended { store.incidents(which.most.saturating_mul(4)).map_err(broken)? } else { Vec::new() };
-        let wanted = |incident: &Incident| which.host.is_none_or(|host| incident.subject.host == host);
+        let ended = if which.ended { ended(store, &which).map_err(broken)? } else { Vec::new() };
+        let wanted = |it: &Incident| {
+            which.host.is_none_or(|host| it.subject.host == host)
+                && which.until.is_none_or(|until| it.opened < until)
+                && which.since.is_none_or(|since| it.closed.is_none_or(|closed| closed >= since))
+        };
         let mut open: Vec<_> = fleet.hosts.iter().flat_map(|host| &host.problems).chain(&fleet.fleet).collect();
         open.sort_by_key(|problem| (std::cmp::Reverse(problem.incident.level), problem.incident.id));
         let open = open.into_iter().filter(|problem| wanted(&problem.incident)).map(|problem| {

@@ -15,6 +15,7 @@ use crate::model::catalogue;
 use crate::model::derive;
 use crate::model::filter::Filter;
 use crate::model::metric::{Kind, Unit};
+use crate::model::snapshot::Snapshot;
 use shape::{hush, listed, point, process, row, time};
 
 /// Every answer of the interface.
@@ -25,6 +26,7 @@ pub const ROUTES: &[Route] = &[
     get("/api/v1/hosts/{name}", Access::Readers, host),
     get("/api/v1/hosts/{name}/series", Access::Readers, series),
     get("/api/v1/hosts/{name}/top", Access::Readers, top),
+    get("/api/v1/services", Access::Readers, services),
     get("/api/v1/incidents", Access::Readers, incidents),
     get("/api/v1/incidents/{id}", Access::Readers, incident),
     post("/api/v1/incidents/{id}/ack", Access::Actors, act::ack),
@@ -171,9 +173,10 @@ fn series(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {
     let points = request.query.number("points", 1, MOST_POINTS)?.unwrap_or(POINTS);
     let most = usize::try_from(points).unwrap_or(1);
     let item = request.query.get("item");
-    let found = source.series(&Stretch { host: name, metric, item, since, until, most })?;
+    let found = source.series(&Stretch { host: name, metrics: &[metric], item, since, until, most })?.pop();
     let rows: Vec<Value> = found
         .iter()
+        .flatten()
         .map(|series| json!({"item": series.item, "points": series.points.iter().map(point).collect::<Vec<_>>()}))
         .collect();
     answer(json!({
@@ -200,15 +203,23 @@ fn top(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {
     answer(json!({"host": name, "at": found.map(|(at, _)| time(at)), "rows": rows.unwrap_or_default()}))
 }
 
+fn services(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {
+    known(request, &[])?;
+    let fleet = source.fleet(&Filter::default())?;
+    let rows: Vec<Value> = Snapshot::services(&fleet.hosts).iter().map(shape::service).collect();
+    answer(json!({"now": time(fleet.now), "rows": rows}))
+}
+
 fn incidents(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {
-    known(request, &["host", "ended", "limit"])?;
+    known(request, &["host", "from", "to", "ended", "limit"])?;
     let ended = request.query.number("ended", 0, 1)?.unwrap_or(0) == 1;
     let most = request.query.number("limit", 1, 1000)?.unwrap_or(100);
     let host = request.query.get("host").filter(|host| !host.is_empty());
     if host.is_some_and(|host| host.chars().count() > LONGEST_NAME) {
         return Err(Trouble::bad(format!("host= is over {LONGEST_NAME} letters, which no name is")));
     }
-    let which = Which { host, ended, most: usize::try_from(most).unwrap_or(1) };
+    let (since, until) = (request.query.moment("from")?, request.query.moment("to")?);
+    let which = Which { host, since, until, ended, most: usize::try_from(most).unwrap_or(1) };
     let rows: Vec<Value> = source.incidents(which)?.iter().map(listed).collect();
     answer(json!({"now": time(request.now), "rows": rows}))
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::model::fleet::{Attempt, HostFact, Outcome, Point};
 use crate::model::sample::Process;
 use crate::model::silence::When;
-use crate::model::snapshot::{HostRow, Problem};
+use crate::model::snapshot::{HostRow, Problem, Service};
 use crate::web::source::{Hush, Listed};
 
 /// `2026-11-21T20:00:00.000Z`.
@@ -37,6 +37,19 @@ fn problem(problem: &Problem) -> Value {
         "opened": time(it.opened), "value": it.value, "text": it.text,
         "taken_by": problem.ack.as_ref().map(|ack| &ack.by),
         "silenced_until": problem.silenced.as_ref().map(|(until, _)| time(*until)),
+    })
+}
+
+/// A service over its servers.
+pub fn service(service: &Service<'_>) -> Value {
+    let servers = service
+        .servers
+        .iter()
+        .map(|(host, it)| json!({"host": host.name, "health": it.health.word(), "why": it.why, "memory": it.memory}));
+    json!({
+        "service": service.name, "level": service.level().word(), "healthy": service.healthy,
+        "wanted": service.wanted(), "cpu": service.cpu, "memory": service.memory,
+        "servers": servers.collect::<Vec<_>>(),
     })
 }
 

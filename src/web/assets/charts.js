@@ -6,6 +6,8 @@
   if (!box) return;
   const { show, local } = window.fleet;
   const live = document.getElementById('range-said');
+  // Where a moment's processes are shown; a page about a problem has none.
+  const moments = document.getElementById('moment') !== null;
   const charts = new Map();
   const DASHES = [[], [6, 3], [2, 3], [8, 3, 2, 3], [12, 4], [4, 2]];
   let held = null;
@@ -13,6 +15,9 @@
   let range = null;
 
   const query = () => new URLSearchParams(location.search);
+  // What is shown where the address does not say: a day up to now, or the time of a problem.
+  const usual = new URLSearchParams(box.dataset.usual);
+  const asked = () => (query().has('from') || query().has('to') || query().has('span') ? query() : usual);
   const address = (change) => {
     const params = query();
     for (const [name, value] of Object.entries(change)) {
@@ -75,6 +80,8 @@
   };
 
   // --- one chart ---
+  // `filesystem.full-in` is about what the chart of `filesystem.used` shows.
+  const family = (metric) => metric.split('.')[0];
   const marks = (spec) => (u) => {
     const { ctx, bbox } = u;
     ctx.save();
@@ -85,7 +92,7 @@
       const left = u.valToPos(incident.opened, 'x', true);
       const right = u.valToPos(incident.closed ?? held.to, 'x', true);
       if (right < bbox.left || left > bbox.left + bbox.width) continue;
-      const own = spec.metrics.includes(incident.rule);
+      const own = spec.metrics.some((metric) => family(metric) === family(incident.rule));
       ctx.globalAlpha = own ? 0.22 : 0.09;
       ctx.fillStyle = colour(`${incident.level}-fill`);
       ctx.fillRect(left, bbox.top, Math.max(2, right - left), bbox.height);
@@ -96,6 +103,18 @@
         ctx.font = `700 ${11 * devicePixelRatio}px system-ui, sans-serif`;
         ctx.fillText(incident.level === 'critical' ? '✕' : '!', Math.max(left, bbox.left) + 4, bbox.top + 15 * devicePixelRatio);
       }
+    }
+    for (const [level, value] of spec.levels) {
+      const y = Math.round(u.valToPos(value, 'y', true)) + 0.5;
+      if (y < bbox.top || y > bbox.top + bbox.height) continue;
+      ctx.strokeStyle = colour(`${level}-fill`);
+      ctx.lineWidth = devicePixelRatio;
+      ctx.setLineDash([2 * devicePixelRatio, 3 * devicePixelRatio]);
+      ctx.beginPath();
+      ctx.moveTo(bbox.left, y);
+      ctx.lineTo(bbox.left + bbox.width, y);
+      ctx.stroke();
+      ctx.setLineDash([]);
     }
     const at = Date.parse(query().get('at')) / 1000;
     if (at) {
@@ -129,9 +148,50 @@
       button.title = `${button.dataset.name}: show or hide`;
     });
   };
+  // --- what is under the pointer, in words ---
+  const tip = document.createElement('div');
+  tip.className = 'tip reading';
+  tip.hidden = true;
+  // What it says, the keys of the chart and the list of problems say too.
+  tip.setAttribute('aria-hidden', 'true');
+  document.body.append(tip);
+  let under = null;
+  const row = (name, ...parts) => {
+    const made = document.createElement(name);
+    made.append(...parts);
+    return made;
+  };
+  const leave = (plot) => {
+    if (plot && under !== plot) return;
+    under = null;
+    tip.hidden = true;
+  };
+  const hint = (chart) => {
+    const { plot } = chart;
+    if (!plot || under !== plot) return;
+    const { idx, left } = plot.cursor;
+    if (idx === null || idx === undefined || left < 0) return leave(plot);
+    const lines = chart.keys.flatMap(({ button, value }, n) =>
+      chart.hidden.has(button.dataset.name) ? [] : [row('div', line(n), row('bdi', button.dataset.name), row('b', value.textContent))],
+    );
+    const moment = plot.data[0][idx];
+    const wrong = held.incidents.filter(({ opened, closed }) => opened <= moment && (closed ?? held.to) >= moment);
+    const problems = wrong.slice(0, 3).map(({ level, text }) => {
+      const said = row('div', text);
+      said.className = `level ${level}`;
+      return said;
+    });
+    if (wrong.length > 3) problems.push(row('small', `and ${wrong.length - 3} more problems`));
+    tip.replaceChildren(row('strong', local(new Date(moment * 1000))), ...lines, ...problems);
+    tip.hidden = false;
+    const place = plot.over.getBoundingClientRect();
+    const x = place.left + left;
+    tip.style.left = `${x + 16 + tip.offsetWidth > innerWidth - 8 ? Math.max(4, x - 16 - tip.offsetWidth) : x + 16}px`;
+    tip.style.top = `${Math.max(4, Math.min(place.top + 6, innerHeight - tip.offsetHeight - 8))}px`;
+  };
   // The edges of a band are lines of their own, behind all others: the greatest, then the least.
   const edges = (chart, band) => [0, 1].map((n) => chart.spec.series.length + 1 + 2 * band + n);
-  const faint = (text) => text.replace(/^rgb\((.*)\)$/, 'rgba($1, 0.2)');
+  const faint = (text, share = 0.2) => text.replace(/^rgb\((.*)\)$/, `rgba($1, ${share})`);
   const keys = (chart, list) => {
     list.replaceChildren();
     chart.keys = chart.spec.series.map((series, n) => {
@@ -187,6 +247,7 @@
     const place = figure.querySelector('.plot');
     const chart = charts.get(spec.id) || { hidden: new Set() };
     charts.set(spec.id, chart);
+    leave(chart.plot);
     chart.plot?.destroy();
     chart.spec = spec;
     chart.form = form(spec.unit);
@@ -215,6 +276,8 @@
       show: !chart.hidden.has(one.name),
       stroke: colour((n % 6) + 1),
       width: 1.5,
+      // One line of its own is a height; between several, fills would hide each other.
+      fill: spec.area && n === 0 && !one.band ? faint(colour(1), 0.1) : undefined,
       dash: DASHES[n % DASHES.length],
       points: { show: (u, at) => u.data[0].length < 3 || spec.series[at - 1].values.filter((value) => value !== null).length < 3 },
     }));
@@ -232,6 +295,8 @@
           sync: { key: 'host' },
           drag: { x: true, y: false, setScale: false },
           points: { size: 6 },
+          // A height means something in one chart only.
+          y: false,
           bind: { dblclick: () => () => back() },
         },
         scales: {
@@ -246,7 +311,7 @@
         bands,
         hooks: {
           drawClear: [marks(spec)],
-          setCursor: [(u) => values(chart, u.cursor.idx)],
+          setCursor: [(u) => (values(chart, u.cursor.idx), hint(chart))],
           setSelect: [
             (u) => {
               if (u.select.width > 3) {
@@ -265,7 +330,10 @@
     chart.plot.over.addEventListener('mousedown', () => {
       aimed = chart.plot;
     });
-    chart.plot.over.addEventListener('click', () => pick(chart.plot));
+    const { plot } = chart;
+    plot.over.addEventListener('click', () => pick(plot));
+    plot.over.addEventListener('mouseenter', () => (under = plot));
+    plot.over.addEventListener('mouseleave', () => leave(plot));
     values(chart, null);
   };
   const bounds = (spec, low, high) => {
@@ -295,6 +363,7 @@
   };
   const pick = (plot) => {
     clearTimeout(click);
+    if (!moments) return;
     const at = plot.cursor.left >= 0 ? plot.posToVal(plot.cursor.left, 'x') : null;
     if (at === null || range?.zoomed === at) return;
     // A double click is not two moments.
@@ -317,6 +386,7 @@
     const aim = { ArrowLeft: at - step, ArrowRight: at + step, Home: 0, End: last }[event.key];
     if (aim !== undefined) {
       const to = Math.max(0, Math.min(last, aim));
+      under = plot;
       plot.setCursor({ left: plot.valToPos(plot.data[0][to], 'x'), top: 10 });
       const said = chart.keys.map(({ button, value }) => `${button.dataset.name} ${value.textContent}`).join(', ');
       live.textContent = `${local(new Date(plot.data[0][to] * 1000))}: ${said}`;
@@ -328,12 +398,16 @@
     event.preventDefault();
   });
 
+  box.addEventListener('focusout', () => leave());
+  addEventListener('scroll', () => leave(), { passive: true });
+
   // --- data ---
   const load = async (quiet = false) => {
     wanted?.abort();
     const own = (wanted = new AbortController());
     const params = new URLSearchParams();
-    for (const name of ['from', 'to', 'span']) if (query().has(name)) params.set(name, query().get(name));
+    for (const name of ['from', 'to', 'span']) if (asked().has(name)) params.set(name, asked().get(name));
+    if (box.dataset.only) params.set('only', box.dataset.only);
     const width = box.querySelector('.plot').clientWidth - 58;
     params.set('points', String(Math.max(50, Math.min(2000, Math.round(width)))));
     const places = [...box.querySelectorAll('.plot')];
@@ -375,7 +449,7 @@
   addEventListener('popstate', () => load());
   addEventListener('refresh', () => {
     // What ends in the past does not change.
-    if (!query().has('to') && !document.hidden) load(true);
+    if (!asked().has('to') && !document.hidden) load(true);
   });
   addEventListener('themechange', redraw);
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', redraw);

@@ -138,6 +138,9 @@
     tip.style.top = `${above > 0 ? above : box.bottom + 5}px`;
   };
   const dress = () => {
+    // What scrolls sideways can be reached by keyboard, whatever stands in it.
+    for (const part of all('.scroll')) part.toggleAttribute('tabindex', part.scrollWidth > part.clientWidth);
+    for (const part of all('.scroll[tabindex]')) part.tabIndex = 0;
     for (const heat of all('.heat')) one('a.c', heat)?.setAttribute('tabindex', '0');
     tell(null);
     ages();
@@ -149,17 +152,15 @@
     if (key === 'ArrowLeft') return cells[at - 1];
     if (key === 'Home') return cells[0];
     if (key === 'End') return cells[cells.length - 1];
+    // The nearest above or below, whatever group it is of; one aside is farther than one in line.
     const box = cell.getBoundingClientRect();
-    const down = key === 'ArrowDown';
-    const rest = down ? cells.slice(at + 1) : cells.slice(0, at).reverse();
     let best = null;
-    let row = null;
-    for (const other of rest) {
+    let least = Infinity;
+    for (const other of cells) {
       const place = other.getBoundingClientRect();
-      if (Math.abs(place.top - box.top) < 4) continue;
-      row ??= place.top;
-      if (Math.abs(place.top - row) > 4) break;
-      if (!best || Math.abs(place.left - box.left) < Math.abs(best.getBoundingClientRect().left - box.left)) best = other;
+      const apart = key === 'ArrowDown' ? place.top - box.top : box.top - place.top;
+      const far = apart + 2 * Math.abs(place.left + place.width / 2 - box.left - box.width / 2);
+      if (apart > 4 && far < least) [best, least] = [other, far];
     }
     return best;
   };

@@ -1,6 +1,6 @@
 //! node_exporter's names for what we measure: one table, and the few values that are reckoned.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -24,6 +24,12 @@ enum Item {
     Label(&'static str),
     /// `mountpoint`, with `device` and `fstype` beside it.
     Mount,
+    /// The chip, and the sensor of it behind the first space.
+    Sensor,
+    /// It has none; the family tells several by a label of its own, and this is one of them.
+    One(&'static str, &'static str),
+    /// `device`, and one of the family's `state`s.
+    Disks(&'static str),
 }
 
 /// A family that is one of our metrics under another name.
@@ -50,6 +56,8 @@ const SAME: &[Same] = &[
     same("node_memory_Cached_bytes", Gauge, "memory.cached", Item::No, "Cached pages of files"),
     same("node_memory_SReclaimable_bytes", Gauge, "memory.reclaimable", Item::No, "Slab that can be given back"),
     same("node_memory_SUnreclaim_bytes", Gauge, "memory.slab.fixed", Item::No, "Slab that cannot be given back"),
+    same("node_memory_PageTables_bytes", Gauge, "memory.page-tables", Item::No, "Tables of which address is where"),
+    same("node_memory_SwapCached_bytes", Gauge, "swap.cached", Item::No, "Memory that stands in swap as well"),
     same("node_memory_Slab_bytes", Gauge, "memory.slab", Item::No, "The kernel's own structures"),
     same("node_memory_Shmem_bytes", Gauge, "memory.shared", Item::No, "Shared memory and tmpfs"),
     same("node_memory_Dirty_bytes", Gauge, "memory.dirty", Item::No, "Pages that wait to be written"),
@@ -115,7 +123,25 @@ const SAME: &[Same] = &[
     same("node_nf_conntrack_entries", Gauge, "conntrack.count", Item::No, "Connections that the firewall follows"),
     same("node_timex_sync_status", Gauge, "time.synchronized", Item::No, "1 where the clock follows a source"),
     same("node_timex_offset_seconds", Gauge, "time.offset", Item::No, "How far the clock is from its source"),
-    same("node_hwmon_temp_celsius", Gauge, "temperature", Item::Label("sensor"), "Temperature"),
+    same("node_timex_maxerror_seconds", Gauge, "time.error", Item::No, "The most that the clock may be off"),
+    same("node_disk_flush_requests_total", Counter, "disk.flushes", DEVICE, "Flushes completed since boot"),
+    same("node_disk_flush_requests_time_seconds_total", Counter, "disk.flush.seconds", DEVICE, "Time of all flushes"),
+    same("node_md_disks", Gauge, "raid.disks", Item::Disks("active"), "Disks of an array by state"),
+    same("node_md_disks", Gauge, "raid.failed", Item::Disks("failed"), "Disks of an array by state"),
+    same("node_md_disks", Gauge, "raid.spare", Item::Disks("spare"), "Disks of an array by state"),
+    same("node_bonding_active", Gauge, "bond.slaves", Item::Label("master"), "Interfaces of a bond with a link"),
+    same("node_sockstat_TCP_orphan", Gauge, "tcp.orphans", Item::No, "TCP connections that no program holds"),
+    same("node_netstat_Udp_InErrors", Untyped, "udp.receive.errors", Item::No, "UDP datagrams lost on receipt"),
+    same("node_netstat_Udp_RcvbufErrors", Untyped, "udp.receive.overflows", Item::No, "Lost as no program took them"),
+    same("node_netstat_Udp_SndbufErrors", Untyped, "udp.send.overflows", Item::No, "Not sent as a buffer was full"),
+    same("node_entropy_available_bits", Gauge, "limit.entropy", Item::No, "Bits of randomness at hand"),
+    same("node_processes_threads", Gauge, "process.threads", Item::No, "Threads of all processes"),
+    same("node_processes_state", Gauge, "process.zombies", Item::One("state", "Z"), "Processes by state"),
+    same("node_processes_state", Gauge, "process.stopped", Item::One("state", "T"), "Processes by state"),
+    same("node_systemd_units", Gauge, "systemd.units.failed", Item::One("state", "failed"), "Units by state"),
+    same("node_power_supply_online", Gauge, "power.online", Item::Label("power_supply"), "1 where it gives power"),
+    same("node_hwmon_temp_celsius", Gauge, "temperature", Item::Sensor, "Temperature"),
+    same("node_hwmon_fan_rpm", Gauge, "fan.speed", Item::Sensor, "Turns a minute"),
 ];
 
 const CPU: Family = Family {
@@ -134,6 +160,9 @@ const PROBE: Family =
     Family { name: "node_exporter_build_info", kind: Gauge, help: "Always 1; the version of the probe" };
 const ESTABLISHED: Family =
     Family { name: "node_netstat_Tcp_CurrEstab", kind: Untyped, help: "TCP connections that are established" };
+/// Dashboards find the sensors of a chip by this.
+const CHIP: Family =
+    Family { name: "node_hwmon_chip_names", kind: Gauge, help: "Always 1; the chips that have sensors, as labels" };
 /// Our pressure of a resource, of some tasks and of all.
 const PRESSURE: &[(&str, &str, Family)] = &[
     ("pressure.some.seconds", "cpu", pressure("node_pressure_cpu_waiting_seconds_total")),
@@ -207,6 +236,14 @@ fn write_host(page: &mut Page, host: &str, sample: &Sample, facts: &Facts<'_>, a
             match same.item {
                 Item::No => page.put(&same.family, &[instance], *value, Some(at)),
                 Item::Label(label) => page.put(&same.family, &[instance, (label, item)], *value, Some(at)),
+                Item::Sensor => {
+                    let (chip, sensor) = sensor(item);
+                    page.put(&same.family, &[instance, ("chip", chip), ("sensor", sensor)], *value, Some(at));
+                }
+                Item::One(label, text) => page.put(&same.family, &[instance, (label, text)], *value, Some(at)),
+                Item::Disks(state) => {
+                    page.put(&same.family, &[instance, ("device", item), ("state", state)], *value, Some(at));
+                }
                 Item::Mount => {
                     let device = fact("filesystem.device", item);
                     let fstype = fact("filesystem.type", item);
@@ -243,6 +280,11 @@ fn write_host(page: &mut Page, host: &str, sample: &Sample, facts: &Facts<'_>, a
         let found = values.get(metric).into_iter().flatten().find(|(item, _)| item == resource);
         put(family, &[], found.map(|(_, seconds)| *seconds));
     }
+    let sensors = ["temperature", "fan.speed"].into_iter().filter_map(|metric| values.get(metric)).flatten();
+    let chips: BTreeSet<&str> = sensors.map(|(item, _)| sensor(item).0).collect();
+    for chip in chips {
+        put(&CHIP, &[("chip", chip), ("chip_name", chip)], Some(1.0));
+    }
     let labels = [
         ("domainname", "(none)"),
         ("machine", fact("host.architecture", "")),
@@ -261,6 +303,12 @@ fn write_host(page: &mut Page, host: &str, sample: &Sample, facts: &Facts<'_>, a
     put(&PROBE, &[("version", sample.probe.as_str())], Some(1.0));
 }
 
+/// What node_exporter calls `chip` and `sensor`: our items are both, with a space between; a zone has no sensor of its own.
+/// No two items become the same.
+fn sensor(item: &str) -> (&str, &str) {
+    item.split_once(' ').filter(|(_, sensor)| !sensor.is_empty()).unwrap_or((item, ""))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -271,9 +319,14 @@ mod tests {
     fn every_name_stands_for_a_metric_that_moves_as_it_says() {
         let mut seen = HashSet::new();
         for same in SAME {
-            assert!(seen.insert(same.family.name), "{} twice", same.family.name);
+            let one = match same.item {
+                Item::One(_, text) | Item::Disks(text) => text,
+                _ => "",
+            };
+            assert!(seen.insert((same.family.name, one)), "{} twice", same.family.name);
             let metric = catalogue::measured(same.metric).unwrap_or_else(|| panic!("{} is unknown", same.metric));
-            assert_eq!(metric.item.is_empty(), same.item == Item::No, "{}", same.metric);
+            let none = matches!(same.item, Item::No | Item::One(..));
+            assert_eq!(metric.item.is_empty(), none, "{}", same.metric);
             assert_eq!(metric.kind == Kind::Counter, same.family.kind != Gauge, "{}", same.metric);
             assert_eq!(same.family.kind == Counter, same.family.name.ends_with("_total"), "{}", same.family.name);
         }

@@ -3,17 +3,21 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::parts::{Address, Choice};
-use crate::model::fleet::Point;
+use crate::model::fleet::{Point, Series};
+use crate::model::level::Level;
 use crate::model::metric::Unit;
+use crate::model::rule::RuleKind;
 use crate::model::sample::Sample;
-use crate::model::{amount, derive};
+use crate::model::spec::{HostSpec, RuleSpec};
+use crate::model::{amount, derive, pattern};
 use crate::web::request::{Params, Request};
 use crate::web::response::{Answer, Response, Trouble};
 use crate::web::site::Site;
-use crate::web::source::{Source, Stretch, Told, Which};
+use crate::web::source::{Source, Stretch, Which};
 
 /// What is looked at where the address says nothing.
 const USUAL: &str = "24h";
@@ -33,6 +37,8 @@ pub struct Chart {
     unit: Unit,
     /// Where the axis ends, unless values go beyond.
     most: Option<f64>,
+    /// The first line is drawn as a height: it is what the chart is about, the others are parts of it or beside it.
+    area: bool,
     /// Metrics, and how their lines are called; what has items is called by them, with the name behind.
     lines: &'static [(&'static str, &'static str)],
 }
@@ -44,7 +50,26 @@ const fn chart(
     most: Option<f64>,
     lines: &'static [(&'static str, &'static str)],
 ) -> Chart {
-    Chart { id, title, unit, most, lines }
+    Chart { id, title, unit, most, area: false, lines }
+}
+
+impl Chart {
+    const fn area(self) -> Self {
+        Self { area: true, ..self }
+    }
+
+    /// For a page.
+    #[must_use]
+    pub fn shown(&self) -> Shown {
+        Shown { id: self.id, title: self.title }
+    }
+}
+
+/// A chart as a page frames it; `charts.js` asks for what is in it.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Shown {
+    id: &'static str,
+    title: &'static str,
 }
 
 /// Every chart, in the order of the page; a host has those whose metrics it measures.
@@ -55,9 +80,10 @@ pub const CHARTS: &[Chart] = &[
         Unit::Ratio,
         Some(1.0),
         &[("cpu.used", "used"), ("cpu.iowait", "waits for disks"), ("cpu.steal", "stolen")],
-    ),
+    )
+    .area(),
     chart("load", "Load", Unit::Count, None, &[("load.1m", "1 min"), ("load.5m", "5 min"), ("load.15m", "15 min")]),
-    chart("memory", "Memory", Unit::Ratio, Some(1.0), &[("memory.used", "used"), ("swap.used", "swap")]),
+    chart("memory", "Memory", Unit::Ratio, Some(1.0), &[("memory.used", "used"), ("swap.used", "swap")]).area(),
     chart("pressure", "Pressure: share of time that something waited", Unit::Ratio, None, &[("pressure.some", "")]),
     chart("filesystem", "Filesystems", Unit::Ratio, Some(1.0), &[("filesystem.used", "")]),
     chart("disk", "Disks: share of time busy", Unit::Ratio, Some(1.0), &[("disk.utilization", "")]),
@@ -95,6 +121,13 @@ pub fn of(sample: &Sample) -> impl Iterator<Item = &'static Chart> {
     CHARTS.iter().filter(move |chart| chart.lines.iter().any(|(metric, _)| measured(metric)))
 }
 
+/// The chart of a host that shows what a rule is about: `filesystem.full-in` is seen in that of `filesystem.used`.
+#[must_use]
+pub fn about(sample: &Sample, rule: &str) -> Option<&'static Chart> {
+    let family = |metric: &str| metric.split('.').next().map(str::to_owned);
+    of(sample).find(|chart| chart.lines.iter().any(|(metric, _)| family(metric) == family(rule)))
+}
+
 /// The time that is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Range {
@@ -127,6 +160,12 @@ impl Range {
         Ok(Self { from, to })
     }
 
+    /// The incidents of a host that were open in it.
+    #[must_use]
+    pub fn incidents(self, host: &str, most: usize) -> Which<'_> {
+        Which { host: Some(host), since: Some(self.from), until: Some(self.to), ended: true, most }
+    }
+
     /// Links to the usual lengths of time, up to now.
     #[must_use]
     pub fn choices(query: &Params, address: &Address) -> Vec<Choice> {
@@ -155,18 +194,18 @@ pub fn charts(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {
     let range = Range::read(&request.query, request.now)?;
     let points = request.query.number("points", 10, 4000)?.unwrap_or(600);
     let most = usize::try_from(points).unwrap_or(600);
+    let only = request.query.get("only").filter(|only| !only.is_empty());
     let host = source.host(name)?.ok_or_else(|| super::host::missing(name))?;
-    let mut drawn = Vec::new();
-    for chart in host.sample.iter().flat_map(of) {
-        drawn.push(draw(chart, name, range, most, source)?);
-    }
-    let which = Which { host: Some(name), ended: true, most: MARKS };
-    let marks = source.incidents(which)?;
-    let marks = marks
+    let shown = host.sample.iter().flat_map(of).filter(|chart| only.is_none_or(|only| only == chart.id));
+    let shown: Vec<&Chart> = shown.collect();
+    let metrics: Vec<&str> = shown.iter().flat_map(|chart| chart.lines).map(|(metric, _)| *metric).collect();
+    let stretch = Stretch { host: name, metrics: &metrics, item: None, since: range.from, until: range.to, most };
+    let mut found = source.series(&stretch)?.into_iter();
+    let drawn: Vec<Value> = shown.iter().map(|chart| draw(chart, &host.spec, &mut found)).collect();
+    let marks = source.incidents(range.incidents(name, MARKS))?;
+    let marks: Vec<Value> = marks
         .iter()
         .map(|it| &it.incident)
-        .filter(|it| it.opened < range.to && it.closed.is_none_or(|closed| closed >= range.from));
-    let marks: Vec<Value> = marks
         .map(|it| {
             json!({"id": it.id, "rule": it.subject.rule, "level": it.worst.word(), "text": it.text,
                 "opened": it.opened.timestamp(), "closed": it.closed.map(|at| at.timestamp())})
@@ -186,13 +225,19 @@ struct Drawn {
     max: f64,
 }
 
-fn draw(chart: &Chart, host: &str, range: Range, most: usize, source: &mut dyn Source) -> Told<Value> {
+/// A chart, from what was found of its metrics.
+fn draw(chart: &Chart, host: &HostSpec, found: &mut impl Iterator<Item = Vec<Series>>) -> Value {
     let mut lines: Vec<Drawn> = Vec::new();
+    let mut first: Option<(&str, Vec<String>)> = None;
     for (metric, name) in chart.lines {
-        let stretch = Stretch { host, metric, item: None, since: range.from, until: range.to, most };
-        for series in source.series(&stretch)? {
+        for series in found.next().unwrap_or_default() {
             if series.points.is_empty() {
                 continue;
+            }
+            match &mut first {
+                None => first = Some((metric, vec![series.item.clone()])),
+                Some((known, items)) if known == metric => items.push(series.item.clone()),
+                Some(_) => {}
             }
             let name = match (series.item.as_str(), *name) {
                 ("", "") => (*metric).to_owned(),
@@ -212,6 +257,7 @@ fn draw(chart: &Chart, host: &str, range: Range, most: usize, source: &mut dyn S
         lines.retain(|line| line.max >= least);
         lines.truncate(LINES);
     }
+    let levels = first.map(|(metric, items)| levels(host, metric, &items)).unwrap_or_default();
     // Lines of one host mostly share their moments: those are sent once.
     let first = lines.first().map(|line| line.at.clone()).unwrap_or_default();
     let series: Vec<Value> = lines
@@ -223,8 +269,22 @@ fn draw(chart: &Chart, host: &str, range: Range, most: usize, source: &mut dyn S
         })
         .collect();
     let metrics: Vec<&str> = chart.lines.iter().map(|(metric, _)| *metric).collect();
-    Ok(json!({"id": chart.id, "unit": chart.unit.word(), "most": chart.most, "metrics": metrics, "at": first,
-        "series": series, "left": left}))
+    json!({"id": chart.id, "unit": chart.unit.word(), "most": chart.most, "area": chart.area || series.len() == 1,
+        "metrics": metrics, "levels": levels, "at": first, "series": series, "left": left})
+}
+
+/// From which values on the host's rules call its first metric a problem: those that hold for all of its items alike.
+fn levels(host: &HostSpec, metric: &str, items: &[String]) -> Vec<(&'static str, f64)> {
+    let matched = |patterns: &[String], item: &String| patterns.iter().any(|it| pattern::matches(it, item));
+    let fits = |rule: &&RuleSpec| {
+        rule.metric == metric
+            && matches!(rule.kind, RuleKind::Above | RuleKind::Below)
+            && rule.scale.is_none()
+            && items.iter().all(|item| matched(&rule.items, item) && !matched(&rule.not_items, item))
+    };
+    let both = |rule: &RuleSpec| [(Level::Warning, rule.warning), (Level::Critical, rule.critical)];
+    let known = host.rules.iter().filter(fits).flat_map(both);
+    known.filter_map(|(level, value)| Some((level.word(), value?))).collect()
 }
 
 fn line(name: String, points: &[Point]) -> Drawn {
@@ -254,7 +314,7 @@ fn few(value: f64) -> f64 {
 fn gaps<T: Copy>(points: &[(i64, T)]) -> (Vec<i64>, Vec<Option<T>>) {
     let mut steps: Vec<i64> = points.windows(2).filter_map(|pair| Some(pair.get(1)?.0 - pair.first()?.0)).collect();
     steps.sort_unstable();
-    let usual = steps.get(steps.len() / 2).copied().unwrap_or(i64::MAX / 4).max(1);
+    let usual = steps.get(steps.len().saturating_sub(1) / 2).copied().unwrap_or(i64::MAX / 4).max(1);
     let (mut at, mut values) = (Vec::with_capacity(points.len()), Vec::with_capacity(points.len()));
     let mut before: Option<i64> = None;
     for (moment, value) in points {
@@ -312,6 +372,36 @@ mod tests {
         assert_eq!(least, [Some(1.0), Some(2.0), None, Some(0.5)]);
         assert_eq!((most, drawn.min, drawn.max), (vec![Some(3.0), Some(2.0), None, Some(4.0)], 0.5, 4.0));
         assert!(line("x".into(), &[point(0, [1.0; 3]), point(1, [2.0; 3])]).band.is_none());
+    }
+
+    #[test]
+    fn levels_are_those_that_hold_for_every_line() {
+        let rule = |metric: &str, items: &[&str], warning: f64| RuleSpec {
+            items: items.iter().map(|it| (*it).to_owned()).collect(),
+            warning: Some(warning),
+            critical: Some(2.0 * warning),
+            ..RuleSpec::new(catalogue::find(metric).unwrap(), RuleKind::Above)
+        };
+        let mut sized = rule("filesystem.used", &["*"], 0.4);
+        sized.scale = Some(0.8);
+        let host = HostSpec {
+            name: "a".to_owned(),
+            groups: Vec::new(),
+            labels: std::collections::BTreeMap::new(),
+            transport: crate::model::spec::Transport::Local,
+            parents: Vec::new(),
+            command_lines: false,
+            rules: vec![rule("cpu.used", &["*"], 0.4), rule("http.latency", &["shop"], 1.0), sized],
+            services: Vec::new(),
+            origin: crate::model::spec::Origin::default(),
+        };
+        let of = |metric: &str, items: &[&str]| {
+            levels(&host, metric, &items.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(of("cpu.used", &[""]), [("warning", 0.4), ("critical", 0.8)]);
+        assert_eq!(of("http.latency", &["shop"]), [("warning", 1.0), ("critical", 2.0)]);
+        assert!(of("http.latency", &["shop", "api"]).is_empty(), "one line for two that differ would be wrong");
+        assert!(of("filesystem.used", &["/"]).is_empty() && of("load.1m", &[""]).is_empty());
     }
 
     #[test]

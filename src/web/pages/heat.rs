@@ -14,6 +14,10 @@ use crate::model::snapshot::{HostRow, State};
 
 /// From so many hosts on, cells are small.
 const MANY: usize = 600;
+/// Up to so many hosts, cells are tiles with names.
+const FEW: usize = 60;
+/// How wide the block of a group is, in cells, by how many hosts it has at most: about twice as wide as high.
+const WIDE: &[(usize, &str)] = &[(15, "w5"), (60, ""), (250, "w20"), (1000, "w40")];
 
 /// A group's cells.
 #[derive(Debug, Serialize)]
@@ -21,6 +25,7 @@ struct Strip {
     name: String,
     href: String,
     count: usize,
+    wide: &'static str,
     cells: Value,
 }
 
@@ -38,6 +43,8 @@ const LEGEND: &[Key] = &[
     Key { class: "s", text: "old or out of reach" },
     Key { class: "o", text: "ok" },
 ];
+/// Cells with a border inside.
+const TAKEN: Key = Key { class: "w q", text: "taken or silenced" };
 
 /// What cells may show besides levels: its word in addresses, its name, its value as a share.
 type Shade = (&'static str, &'static str, fn(&HostRow) -> Option<f64>);
@@ -51,9 +58,9 @@ const SHADES: &[Shade] = &[
 #[derive(Debug, Serialize)]
 pub struct Heat {
     strips: Vec<Strip>,
-    many: bool,
+    size: &'static str,
     shade: &'static str,
-    legend: &'static [Key],
+    legend: Vec<&'static Key>,
     maps: Vec<Choice>,
 }
 
@@ -66,16 +73,19 @@ pub fn heat(hosts: &[&HostRow], map: &str, address: &Address) -> Heat {
         let name = group(host);
         groups.entry(Natural(name)).or_insert((name, Vec::new())).1.push(host);
     }
+    let few = hosts.len() <= FEW;
     let strips = groups.into_values().map(|(name, mut hosts)| {
         hosts.sort_by_key(|host| Natural(&host.name));
         let mut cells = String::with_capacity(hosts.len() * 96);
         for host in &hosts {
-            cell(&mut cells, host, shade);
+            cell(&mut cells, host, shade, few);
         }
+        let wide = WIDE.iter().find(|(most, _)| hosts.len() <= *most).map_or("w80", |(_, wide)| wide);
         Strip {
             name: if name.is_empty() { "no group".to_owned() } else { name.to_owned() },
             href: if name.is_empty() { String::new() } else { path("group", name) },
             count: hosts.len(),
+            wide,
             cells: Value::from_safe_string(cells),
         }
     });
@@ -87,23 +97,31 @@ pub fn heat(hosts: &[&HostRow], map: &str, address: &Address) -> Heat {
     });
     Heat {
         strips: strips.collect(),
-        many: hosts.len() > MANY,
+        size: match hosts.len() {
+            _ if few => "few",
+            many if many > MANY => "many",
+            _ => "",
+        },
         shade: shade.map_or("", |(_, text, _)| text),
-        legend: LEGEND,
+        // What is not there needs no explanation.
+        legend: LEGEND
+            .iter()
+            .filter(|key| hosts.iter().any(|host| sign(host) == key.class))
+            .chain(hosts.iter().any(|host| taken(host)).then_some(&TAKEN))
+            .collect(),
         maps: std::iter::once(plain).chain(maps).collect(),
     }
 }
 
 /// Written by hand: a template would take most of the time of a page of thousands.
-fn cell(out: &mut String, host: &HostRow, shade: Option<&Shade>) {
+fn cell(out: &mut String, host: &HostRow, shade: Option<&Shade>, few: bool) {
     let value = shade.and_then(|(_, name, value)| Some((name, value(host)?)));
     let mut class = match (shade, value) {
         (Some(_), Some((_, value))) => format!("n{}", (value * 10.0).clamp(0.0, 9.0) as u8),
         (Some(_), None) => "u".to_owned(),
         (None, _) => sign(host).to_owned(),
     };
-    let taken = host.problems.iter().all(|it| it.ack.is_some() || it.silenced.is_some());
-    if shade.is_none() && !host.problems.is_empty() && taken {
+    if shade.is_none() && taken(host) {
         class.push_str(" q");
     }
     let mut says = format!("{}: {}", host.name, word(host.level));
@@ -114,7 +132,12 @@ fn cell(out: &mut String, host: &HostRow, shade: Option<&Shade>) {
     } else if host.state != State::Fresh {
         let _ = write!(says, ", {}", host.state.word());
     }
-    let text = value.map(|(_, value)| format!("{:.0}", (value * 100.0).clamp(0.0, 99.0))).unwrap_or_default();
+    let text = value.map(|(_, value)| format!("{:.0}", (value * 100.0).clamp(0.0, 99.0)));
+    let text = match (few, text) {
+        (false, text) => text.unwrap_or_default(),
+        (true, None) => HtmlEscape(&host.name).to_string(),
+        (true, Some(text)) => format!("<b>{text}</b>{}", HtmlEscape(&host.name)),
+    };
     // Into a string: it cannot fail.
     let _ = write!(
         out,
@@ -122,6 +145,11 @@ fn cell(out: &mut String, host: &HostRow, shade: Option<&Shade>) {
         path("host", &host.name),
         HtmlEscape(&says)
     );
+}
+
+/// Somebody knows of each of its problems.
+fn taken(host: &HostRow) -> bool {
+    !host.problems.is_empty() && host.problems.iter().all(|it| it.ack.is_some() || it.silenced.is_some())
 }
 
 fn sign(host: &HostRow) -> &'static str {

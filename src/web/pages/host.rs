@@ -18,7 +18,7 @@ use crate::model::{catalogue, figure};
 use crate::web::request::Request;
 use crate::web::response::{Answer, Trouble};
 use crate::web::site::Site;
-use crate::web::source::{Host, Source, Which};
+use crate::web::source::{Host, Source};
 
 /// Incidents that are listed.
 const LISTED: usize = 50;
@@ -52,12 +52,6 @@ struct Open {
     text: String,
     tags: Vec<String>,
     opened: Moment,
-}
-
-#[derive(Debug, Serialize)]
-struct Shown {
-    id: &'static str,
-    title: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -115,7 +109,7 @@ struct Page {
     remedy: String,
     problems: Vec<Open>,
     facts: Vec<Fact>,
-    charts: Vec<Shown>,
+    charts: Vec<charts::Shown>,
     charts_href: String,
     ranges: Vec<Choice>,
     from: Moment,
@@ -155,10 +149,7 @@ pub fn host(site: &Site, request: &Request, source: &mut dyn Source) -> Answer {
         Some((at, list)) => (Some(Moment::new(at, now)), by_kind(&list)),
         None => (None, Vec::new()),
     };
-    let listed = source.incidents(Which { host: Some(name), ended: true, most: LISTED })?;
-    let listed = listed
-        .iter()
-        .filter(|it| it.incident.opened < range.to && it.incident.closed.is_none_or(|closed| closed >= range.from));
+    let listed = source.incidents(range.incidents(name, LISTED))?;
     let sample = host.sample.as_ref();
     let row = &host.row;
     let (failure, remedy) = row.failure().map_or_else(Default::default, |(cause, text)| {
@@ -177,7 +168,7 @@ pub fn host(site: &Site, request: &Request, source: &mut dyn Source) -> Answer {
         remedy,
         problems: row.problems.iter().map(|it| open(it, now)).collect(),
         facts: facts(&host, now),
-        charts: sample.into_iter().flat_map(charts::of).map(|it| Shown { id: it.id, title: it.title }).collect(),
+        charts: sample.into_iter().flat_map(charts::of).map(charts::Chart::shown).collect(),
         charts_href: format!("{}/charts", path("host", name)),
         ranges: Range::choices(&request.query, &address),
         from: Moment::new(range.from, now),
@@ -190,7 +181,7 @@ pub fn host(site: &Site, request: &Request, source: &mut dyn Source) -> Answer {
         services: row.services.iter().map(Served::new).collect(),
         checks: sample.map(checks).unwrap_or_default(),
         faults: sample.map(faults).unwrap_or_default(),
-        incidents: listed.map(|it| Line::new(it, now)).collect(),
+        incidents: listed.iter().map(|it| Line::new(it, now)).collect(),
         incidents_href: format!("/incidents?host={}", crate::web::percent::encode(name)),
         readings: sample.map(readings).unwrap_or_default(),
     };

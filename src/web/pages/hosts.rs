@@ -225,7 +225,7 @@ fn row(host: &HostRow, now: DateTime<Utc>) -> Row {
         group_href: path("group", group),
         cpu: Figure::share(host.value("cpu.used")).at(about(host, "cpu.", None)),
         memory: Figure::share(host.value("memory.used")).at(about(host, "memory.", None)),
-        load: Figure::new("load.1m", host.value("load.1m")).at(about(host, "load.", None)),
+        load: Figure::load(host.value("load.1m")).at(about(host, "load.", None)),
         disk: Figure::share(fullest.map(|(_, used)| used)).at(about(
             host,
             "filesystem.",

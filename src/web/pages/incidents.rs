@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use super::charts;
 use super::choose::{self, Choosing};
 use super::frame::Frame;
 use super::parts::{Address, Moment, lasted, path, stamp};
@@ -128,14 +129,10 @@ pub fn incidents(site: &Site, request: &Request, source: &mut dyn Source) -> Ans
     let fleet = source.fleet(filter.as_ref().unwrap_or(&Filter::default()))?;
     let host = request.query.get("host").unwrap_or_default();
     let (from, to) = (request.query.moment("from")?, request.query.moment("to")?);
-    let which = Which { host: Some(host).filter(|host| !host.is_empty()), ended: true, most: LATELY };
-    let all = source.incidents(which)?;
-    let within = |it: &&Listed| {
-        to.is_none_or(|to| it.incident.opened < to)
-            && from.is_none_or(|from| it.incident.closed.is_none_or(|closed| closed >= from))
-    };
+    let only = Some(host).filter(|host| !host.is_empty());
+    let all = source.incidents(Which { host: only, since: from, until: to, ended: true, most: LATELY })?;
     let chosen: Vec<&Listed> =
-        all.iter().filter(within).filter(|it| filter.as_ref().is_some_and(|filter| fits(filter, it, &fleet))).collect();
+        all.iter().filter(|it| filter.as_ref().is_some_and(|filter| fits(filter, it, &fleet))).collect();
     let line = |it: &&Listed| Line::new(it, fleet.now);
     let (open, ended): (Vec<&Listed>, Vec<&Listed>) = chosen.iter().partition(|it| it.incident.closed.is_none());
     let recent_said = match ended.len() {
@@ -214,6 +211,9 @@ struct One {
     ack: Option<Taken>,
     why: Vec<String>,
     around: String,
+    chart: Option<charts::Shown>,
+    charts_href: String,
+    usual: String,
     events: Vec<Happened>,
     letters: Vec<Mail>,
 }
@@ -235,11 +235,17 @@ pub fn incident(site: &Site, request: &Request, source: &mut dyn Source) -> Answ
     let end = incident.closed.unwrap_or(now);
     // Some of the time before it began, and after it ended.
     let margin = ((end - incident.opened) / 4).max(chrono::TimeDelta::minutes(30));
+    let from = incident.opened.checked_sub_signed(margin).unwrap_or(incident.opened);
+    let to = end.checked_add_signed(margin).unwrap_or(end).min(now);
     let around = fleet.host(&incident.subject.host).map(|host| {
-        let from = incident.opened.checked_sub_signed(margin).unwrap_or(incident.opened);
-        let to = end.checked_add_signed(margin).unwrap_or(end).min(now);
         format!("{}?from={}&to={}&at={}", path("host", &host.name), stamp(from), stamp(to), stamp(incident.opened))
     });
+    let host = source.host(&incident.subject.host)?;
+    let sample = host.as_ref().and_then(|host| host.sample.as_ref());
+    let chart = sample.and_then(|sample| charts::about(sample, &incident.subject.rule)).map(charts::Chart::shown);
+    // While it is open, its chart goes on.
+    let until = incident.closed.map(|_| format!("&to={}", stamp(to)));
+    let usual = format!("from={}{}", stamp(from), until.unwrap_or_default());
     let ack = listed.ack.as_ref().map(|ack| Taken {
         by: ack.by.clone(),
         at: Moment::new(ack.at, now),
@@ -257,6 +263,9 @@ pub fn incident(site: &Site, request: &Request, source: &mut dyn Source) -> Answ
         ack,
         why: story.why.clone(),
         around: around.unwrap_or_default(),
+        chart,
+        charts_href: format!("{}/charts", path("host", &incident.subject.host)),
+        usual,
         events: story.events.iter().map(|it| Happened::new(it.at, it.level, &it.text, now)).collect(),
         letters: story.letters.iter().map(|it| Mail::new(it, now)).collect(),
     };

@@ -58,6 +58,12 @@ impl Figure {
         Self { text: figure::of(catalogue::find(metric), value), ..Self::default() }
     }
 
+    /// A load: always two places, so that those of a column can be told apart at a glance.
+    #[must_use]
+    pub fn load(value: Option<f64>) -> Self {
+        Self { text: value.map(|value| format!("{value:.2}")).unwrap_or_default(), ..Self::default() }
+    }
+
     /// A share, with a bar behind it.
     #[must_use]
     pub fn share(value: Option<f64>) -> Self {

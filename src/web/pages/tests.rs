@@ -89,6 +89,18 @@ fn five_thousand_hosts_are_a_page_that_is_light() {
 }
 
 #[test]
+fn few_hosts_are_tiles_with_their_names_and_the_legend_says_what_is_there() {
+    let (site, mut source) = (Site::new(Rules::default()), fleet(12));
+    let page = text(&site, &mut source, "/");
+    assert!(page.contains("class=\"heat few\"") && page.contains(">node0003</a>"), "{page}");
+    assert!(page.contains("</span>critical</span>") && !page.contains("never measured</span>"), "{page}");
+    let shaded = text(&site, &mut source, "/?map=cpu");
+    assert!(shaded.contains("<b>3</b>node0003</a>"), "{shaded}");
+    let (site, mut source) = (Site::new(Rules::default()), fleet(61));
+    assert!(!text(&site, &mut source, "/").contains(">node0003</a>"));
+}
+
+#[test]
 fn the_table_is_sorted_and_turned_over_all_hosts() {
     let (site, mut source) = (Site::new(Rules::default()), fleet(300));
     let mut names = |target: &str| -> Vec<String> {
