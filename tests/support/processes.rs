@@ -23,10 +23,15 @@ pub struct Cpu {
 
 /// This process's.
 pub fn own_cpu() -> Cpu {
-    let text = fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<f64> = after_name(&text).skip(11).take(4).map(|field| field.parse().unwrap()).collect();
+    cpu_of("self").unwrap()
+}
+
+fn cpu_of(pid: &str) -> Option<Cpu> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let fields: Vec<f64> = after_name(&text).skip(11).take(4).filter_map(|field| field.parse().ok()).collect();
     let ticks = rustix::param::clock_ticks_per_second() as f64;
-    Cpu { own: (fields[0] + fields[1]) / ticks, children: (fields[2] + fields[3]) / ticks }
+    let [user, system, theirs, of_theirs] = fields[..] else { return None };
+    Some(Cpu { own: (user + system) / ticks, children: (theirs + of_theirs) / ticks })
 }
 
 /// The fields of a stat line from the state on: a name may hold anything.
@@ -35,17 +40,18 @@ fn after_name(stat: &str) -> impl Iterator<Item = &str> {
 }
 
 /// What was seen of a process and its descendants.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Seen {
     /// The peaks of all, added up, in MiB.
     pub memory: f64,
-    pub processes: usize,
+    /// The processor time of each when it was last seen alive, in seconds, in the order of their ids.
+    pub cpu: Vec<f64>,
 }
 
 /// Looks at a process and its descendants until it is ended.
 pub struct Watch {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<BTreeMap<u32, u64>>,
+    thread: JoinHandle<BTreeMap<u32, (u64, f64)>>,
 }
 
 impl Watch {
@@ -53,24 +59,25 @@ impl Watch {
         let stop = Arc::new(AtomicBool::new(false));
         let asked = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
-            let mut peaks: BTreeMap<u32, u64> = BTreeMap::new();
+            let mut seen: BTreeMap<u32, (u64, f64)> = BTreeMap::new();
             while !asked.load(Ordering::Relaxed) {
                 for pid in family(root) {
-                    if let Some(peak) = peak(pid) {
-                        peaks.insert(pid, peak);
+                    if let (Some(peak), Some(cpu)) = (peak(pid), cpu_of(&pid.to_string())) {
+                        seen.insert(pid, (peak, cpu.own));
                     }
                 }
                 std::thread::sleep(LOOK);
             }
-            peaks
+            seen
         });
         Self { stop, thread }
     }
 
     pub fn end(self) -> Seen {
         self.stop.store(true, Ordering::Relaxed);
-        let peaks = self.thread.join().unwrap();
-        Seen { memory: peaks.values().sum::<u64>() as f64 / 1024.0, processes: peaks.len() }
+        let seen = self.thread.join().unwrap();
+        let memory: u64 = seen.values().map(|(peak, _)| peak).sum();
+        Seen { memory: memory as f64 / 1024.0, cpu: seen.values().map(|(_, cpu)| *cpu).collect() }
     }
 }
 
