@@ -105,8 +105,8 @@ pub fn fence(spec: &FleetSpec, hosts: &[&HostSpec], probes: &Path) -> Fence {
     if spec.store.backend == "sqlite" {
         closed.insert(PathBuf::from(&spec.store.location));
     }
-    closed.extend(other_sources(spec).into_iter().filter_map(|source| kept(source)));
-    open.extend(its.iter().filter_map(|source| kept(source)));
+    closed.extend(other_sources(spec).into_iter().filter_map(kept));
+    open.extend(its.iter().copied().filter_map(kept));
     let asks = its.iter().any(|source| matches!(source, SecretSource::Command(_)));
     Fence {
         closed: closed.into_iter().collect(),
