@@ -4,7 +4,7 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build probes test fuzz soak mutants demo bench bench-probe bench-scale install lint fmt doc clean
+.PHONY: help deps build probes test fuzz soak mutants demo bench bench-peers bench-probe bench-scale install lint fmt doc clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r what why; do printf '%-16s %s\n' "$$what" "$$why"; done
@@ -37,6 +37,9 @@ demo: deps ## The whole way in two minutes: hosts, sweep, alert mail, recovery m
 
 bench: deps ## Beside the plain ssh program: CPU, round trips, bytes; rewrites docs/benchmarks.md
 	@scripts/bench.sh
+
+bench-peers: deps ## Beside pssh, pdsh, clush, check_by_ssh, parallel-ssh, asyncssh, Ansible; rewrites docs/benchmarks-peers.md
+	@scripts/bench-peers
 
 bench-probe: deps ## The probe beside node_exporter and psutil; rewrites docs/benchmarks-probe.md
 	@scripts/bench-probe.sh

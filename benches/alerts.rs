@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a benchmark fails loudly, and is about the clock")]
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -42,7 +43,7 @@ fn rule(metric: &str, hold: bool) -> RuleSpec {
 fn spec(hosts: usize) -> FleetSpec {
     let mut rules: Vec<RuleSpec> = RULES.iter().map(|(metric, _)| rule(metric, *metric == "cpu.used")).collect();
     rules.dedup_by(|a, b| a.metric == b.metric);
-    let second = Duration::from_secs(1);
+    let (rules, second) = (Arc::new(rules), Duration::from_secs(1));
     let host = |n: usize| HostSpec {
         command_lines: false,
         name: format!("host{n:04}"),
@@ -50,7 +51,7 @@ fn spec(hosts: usize) -> FleetSpec {
         labels: BTreeMap::new(),
         transport: Transport::Local,
         parents: Vec::new(),
-        rules: rules.clone(),
+        rules: Arc::clone(&rules),
         services: Vec::new(),
         origin: Origin::default(),
     };

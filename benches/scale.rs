@@ -1,6 +1,6 @@
 //! Sweeps over a simulated fleet with latency, dead hosts and hanging ones: wall time, processor time, memory and round
 //! trips, and how they grow with the fleet. `make bench-scale` writes docs/benchmarks-scale.md; without `--bench` it only
-//! runs once, over a few hosts.
+//! runs once, over a few hosts. `BENCH_SCALE=50,500` names other sizes; `--hold` keeps the first of them there for a profiler.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -133,6 +133,9 @@ fn main() {
         Err(_) => vec![20],
     };
     processes::raise_descriptors();
+    if words.iter().any(|word| word == "--hold") {
+        return hold(&Ground::new(sizes[0], false));
+    }
     let load = processes::load();
     let mut lines = vec![HEAD.to_owned()];
     let mut smallest: Option<(usize, Cost)> = None;
@@ -160,6 +163,12 @@ fn main() {
     if let Some(document) = document {
         std::fs::write(document, page(&table, load)).unwrap();
     }
+}
+
+/// Keeps a fleet there for a profiler until standard input ends.
+fn hold(ground: &Ground) {
+    println!("{:?}", ground.bench.command(&[]));
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).unwrap();
 }
 
 fn page(table: &str, load: f64) -> String {

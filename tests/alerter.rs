@@ -56,6 +56,10 @@ fn both_ways(mode: &str, tls: Tls) {
     let mut lines = Vec::new();
     let wrong = send(&spec, "wrong-secret", &mut lines).unwrap_err();
     assert_eq!((wrong.class, wrong.stage), (Class::Configuration, "auth"), "{wrong:?}");
+    spec.user = Some("busy".into());
+    let busy = send(&spec, "right", &mut lines).unwrap_err();
+    assert_eq!((busy.class, busy.stage), (Class::Transport, "auth"), "a 4xx is no wrong password: {busy:?}");
+    spec.user = Some("fleet".into());
     send(&spec, "right", &mut lines).unwrap();
     assert!(lines.iter().all(|line| !line.contains("secret")), "{lines:?}");
     let mail = std::fs::read_dir(folder.path().join("box/new")).unwrap().next().unwrap().unwrap();

@@ -170,6 +170,38 @@ fn a_problem_from_list_to_end() {
 }
 
 #[test]
+fn silences_of_every_scope_once_and_every_week() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let shop = r#"<service name="shop"><tcp address="127.0.0.1:1"/></service>"#;
+    configure(folder, &format!(r#"<host name="shop1" address="127.0.0.1" user="nobody">{shop}</host>"#));
+    let add = |flags: &[&str]| {
+        let made = json(folder, &[&["silence", "add", "--reason", "x", "--json"], flags].concat());
+        let word = |name: &str| made["rows"][0][name].as_str().unwrap_or_default().to_owned();
+        [word("covers"), word("state"), word("when"), word("from")]
+    };
+    for (flags, covers) in [
+        (&["--host", "web*"][..], "host=web*"),
+        (&["--group", "web"], "group=web"),
+        (&["--service", "sh*"], "service=sh*"),
+        (&["--rule", "cpu.*", "--host", "db1", "--host", "web01"], "host=db1,web01 rule=cpu.*"),
+        (&["--all"], "everything"),
+    ] {
+        let [covered, state, ..] = add(&[flags, &["--for", "2h"]].concat());
+        assert_eq!((covered.as_str(), state.as_str()), (covers, "holds"));
+    }
+    let [_, _, when, _] =
+        add(&["--service", "shop", "--days", "mon-fri", "--hours", "22:00-06:00", "--time-zone", "Europe/Paris"]);
+    assert_eq!(when, "mon-fri 22:00-06:00 Europe/Paris");
+    let zone = ["--host", "db1", "--time-zone", "Europe/Paris"];
+    // Summer: two hours before UTC.
+    let [_, state, _, from] =
+        add(&[&zone[..], &["--from", "2090-07-01T10:00", "--until", "2090-07-01T11:00"]].concat());
+    assert!(state == "waits" && from.starts_with("2090-07-01T08:00:00"), "{state} {from}");
+    assert_eq!(json(folder, &["silence", "list", "--json"])["rows"].as_array().unwrap().len(), 7);
+}
+
+#[test]
 fn what_is_mistyped_is_answered_with_what_to_type() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
@@ -193,6 +225,7 @@ fn what_is_mistyped_is_answered_with_what_to_type() {
         (&["silence", "add", "--all", "--until", "2020-01-01T10:00", "--reason", "x"], &["before it starts"]),
         (&["silence", "add", "--host", "wb01", "--for", "1h", "--reason", "x"], &["did you mean \"web01\"?"]),
         (&["silence", "add", "--group", "data", "--for", "1h", "--reason", "x"], &["there is no group \"data\""]),
+        (&["silence", "add", "--service", "shop", "--for", "1h", "--reason", "x"], &["there is no service \"shop\""]),
         (&["silence", "add", "--rule", "cpu.usd", "--for", "1h", "--reason", "x"], &["did you mean \"cpu.used\"?"]),
         (&["silence", "add", "--for", "1h", "--reason", "x"], &["a silence over what?", "--all"]),
         (&["silence", "add", "--all", "--reason", "x"], &["until when?", "--for 2h"]),
@@ -218,11 +251,50 @@ fn what_is_mistyped_is_answered_with_what_to_type() {
     }
 }
 
+/// docs/alerting.md is true: its example is taken as it stands, and it names all that can be written and each rule of our own.
+#[test]
+fn the_document_for_people_is_right_and_whole() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("docs/alerting.md")).unwrap();
+    let example = text.split_once("```xml\n").and_then(|(_, rest)| rest.split_once("```")).unwrap().0;
+    let folder = tempfile::tempdir().unwrap();
+    for secret in ["smtp.pw", "hook.token"] {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::write(folder.path().join(secret), "x").unwrap();
+        std::fs::set_permissions(folder.path().join(secret), std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    configure(folder.path(), example);
+    let (code, out, err) = fleet(folder.path(), &["check-config"]);
+    assert_eq!((code, out.as_str(), err.as_str()), (0, "", ""), "not even a warning");
+    for rule in fleet_health::alert::words::BUILT_IN {
+        assert!(text.contains(&format!("| `{rule}` |")), "no line for {rule}");
+    }
+    let schema = std::fs::read_to_string(root.join("config.xsd")).unwrap();
+    for element in ["alerts", "route", "silence"] {
+        let (_, of) = schema.split_once(&format!("<xs:complexType name=\"{element}\">")).unwrap();
+        let of = of.split("</xs:complexType>").next().unwrap();
+        for attribute in of.split("<xs:attribute name=\"").skip(1) {
+            let name = attribute.split('"').next().unwrap();
+            assert!(text.contains(&format!("{name}=")), "{element} {name}= is not explained");
+        }
+    }
+}
+
 #[test]
 fn a_configuration_that_leads_nowhere_is_refused_with_its_place() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let to = r#"<to name="box" directory="mail"/>"#;
+    for (more, wanted) in [
+        (format!(r#"<alerts>{to}<route service="shop" to="box"/></alerts>"#), "no host has a service \"shop\""),
+        (r#"<silence service="shop" days="sun"/>"#.into(), "no host has a service \"shop\""),
+    ] {
+        // Said, not refused: the group that has it may have no host yet.
+        configure(folder, &more);
+        let (code, out, err) = fleet(folder, &["check-config"]);
+        let said = out + &err;
+        assert!(code == 0 && said.contains(wanted) && said.contains("config.xml:5:"), "{more}: {said}");
+    }
     for (more, wanted) in [
         (format!(r#"<alerts>{to}<route to="bx"/></alerts>"#), "there is no destination \"bx\""),
         (format!(r#"<alerts>{to}<route to="box" hours="8"/></alerts>"#), "write it as 08:00-18:00"),

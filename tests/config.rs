@@ -510,3 +510,23 @@ fn rules_have_kinds_and_conditions_that_are_inherited_one_by_one() {
     assert_eq!(conditions("a", "cpu.used"), [["pressure.some[cpu] 50%"]]);
     assert_eq!(conditions("a", "swap.used"), [Vec::<String>::new()]);
 }
+
+/// What the documentation tells to write is taken as it stands, by us and by the schema.
+#[test]
+fn recipes_of_the_documentation_of_checks_can_be_copied() {
+    let text = std::fs::read_to_string(root().join("docs/checks.md")).unwrap();
+    let blocks = |language: &str| -> Vec<String> {
+        let begin = format!("```{language}\n");
+        text.split(&begin).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
+    };
+    let home = Home::new();
+    home.write("mailq.sh", &blocks("sh")[0], 0o644);
+    let (recipes, whole): (Vec<String>, Vec<String>) =
+        blocks("xml").into_iter().partition(|block| block.starts_with("<service"));
+    assert_eq!((recipes.len(), whole.len()), (2, 1));
+    let spec = home.good(&format!("<defaults>{}</defaults>{}", recipes.concat(), whole.concat()));
+    assert!(schema_takes(&home.0.path().join("config.xml")));
+    let services: Vec<&str> = spec.hosts[0].services.iter().map(|service| service.name.as_str()).collect();
+    assert_eq!(services, ["backup", "mail", "shop"]);
+    assert!(rules(&spec, "web01", "file.largest").iter().any(|rule| rule.warning.is_some()));
+}

@@ -430,7 +430,7 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn no_secret_is_where_others_look() {
+fn b4_d4_no_secret_is_where_others_look() {
     let canary = "kanarienvogel-7f3a9c51e2";
     let fleet = ready(&[Kind::Good, Kind::Good, Kind::RejectsKey, Kind::Refusing]);
     let password = fleet.dir.join("keys/password");

@@ -71,9 +71,11 @@ fn health_says_who_does_not_do_its_job() {
         ok,
         text: text.to_owned(),
     };
-    let sweep = Sweep { id: 1, started: now(), ended: Some(now()), hosts: 20, failed: 0 };
+    let (collector, shard, asked) = (String::new(), None, false);
+    let sweep = Sweep { id: 1, started: now(), ended: Some(now()), hosts: 20, failed: 0, collector, shard, asked };
+    let sweeps = [sweep];
     let judge = |beats: &[Heartbeat]| {
-        let (level, line) = health::line(&health::judge(now(), Duration::from_secs(300), beats, Some(&sweep), &[]));
+        let (level, line) = health::line(&health::judge(now(), Duration::from_secs(300), beats, &sweeps, &[]));
         format!("{}: {line}\n", level.number())
     };
     let mut out = judge(&[beat("collector", 3, true, ""), beat("alerter", 2, true, "")]);
@@ -134,4 +136,26 @@ fn init_without_terminal_and_flags_says_which_flags() {
     assert_eq!(out.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&out.stderr).contains("--mail"));
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn machines_that_other_programs_know_become_lines_of_the_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    let list = dir.path().join("inventory.ini");
+    std::fs::write(&list, "[web]\nweb[1:3] ansible_user=deploy\n\u{1b}[2J\n").unwrap();
+    let out = fleet(&["config", "convert", list.to_str().unwrap()]);
+    assert_eq!(
+        String::from_utf8_lossy(&out.stdout),
+        "<group name=\"web\">\n  <host name=\"web[1-3]\" user=\"deploy\"/>\n</group>\n"
+    );
+    let told = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(3), "a host was left out: {told}");
+    assert!(
+        told.contains("left out: ?[2J") && told.contains("fleet check-config") && !told.contains('\u{1b}'),
+        "{told}"
+    );
+    std::fs::write(&list, "all:\n  hosts:\n").unwrap();
+    let out = fleet(&["config", "convert", list.to_str().unwrap()]);
+    assert!(String::from_utf8_lossy(&out.stderr).contains("ansible-inventory -i FILE --list"), "{out:?}");
+    assert_eq!(fleet(&["config", "convert", "/nowhere"]).status.code(), Some(2));
 }

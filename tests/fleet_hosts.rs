@@ -188,6 +188,36 @@ fn where_the_login_fails_the_one_line_to_type_is_printed() {
 }
 
 #[test]
+fn b6_the_line_that_locks_a_key_is_printed_and_works() {
+    let desk = Desk::new(&Options::default(), "");
+    desk.add("web1");
+    let said = desk.fleet(&["hosts", "lock", "web1"]).ends_with(0);
+    let line =
+        said.out.lines().find(|line| line.starts_with("restrict,command=")).unwrap_or_else(|| panic!("{said:?}"));
+    let copy = said.out.lines().find(|line| line.starts_with("scp ")).unwrap();
+    assert!(
+        copy.contains(&format!("-P {} ", desk.host.port)) && copy.ends_with(":/usr/local/bin/fleet-probe"),
+        "{copy}"
+    );
+    let key = fs::read_to_string(desk.host.folder.join("id.pub")).unwrap();
+    assert!(line.contains(key.split(' ').nth(1).unwrap()), "{line}");
+    // As a person would, but not into this machine's own /usr/local.
+    let probe = desk.host.folder.join("fleet-probe");
+    fs::copy(copy.split(' ').nth(3).unwrap(), &probe).unwrap();
+    let line = line.replace("/usr/local/bin/fleet-probe", &probe.display().to_string());
+    fs::write(desk.host.folder.join("authorized"), line).unwrap();
+    fs::remove_dir_all(desk.cache()).unwrap();
+    desk.fleet(&["hosts", "test", "web1"]).ends_with(0);
+    desk.run("fleet-collector", &[]).ends_with(0);
+    assert_eq!(desk.samples(), "2", "its own, and what the look left there");
+    assert!(
+        fs::read_dir(desk.cache()).unwrap().flatten().all(|entry| entry.file_name() == "spool"),
+        "none was shipped"
+    );
+    desk.fleet(&["hosts", "lock", "web2"]).ends_with(2);
+}
+
+#[test]
 fn a_host_that_is_purged_leaves_nothing_here_and_nothing_there() {
     let desk = Desk::new(&Options::default(), "");
     desk.add("w1");

@@ -283,7 +283,7 @@ fn two_real_sweeps_are_seen_at_once() {
 
     let copy = home.path().join("copy.db");
     let shown = copy.display().to_string();
-    home.fleet(&["backup", &shown]).ends_with(0);
+    assert!(home.fleet(&["backup", &shown, "-v"]).ends_with(0).out.contains("stop the runs"));
     assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
     let query = "SELECT host, metric, item, at, value FROM reading ORDER BY 1, 2, 3, 4";
     let rows = sqlite3(&copy, query);

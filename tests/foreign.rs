@@ -35,6 +35,17 @@ fn probe() -> PathBuf {
     probe
 }
 
+/// What is built for hosts, whatever their libc: nothing on a host can come into the program by its libraries.
+#[test]
+fn b5_the_probes_that_are_shipped_load_nothing() {
+    let shipped = probe().parent().and_then(Path::parent).unwrap().to_owned();
+    let probes = sh(&format!("ls {}/*-linux/fleet-probe", shown(&shipped)));
+    for file in probes.lines() {
+        let text = sh(&format!("readelf -lW {file}; readelf -dW {file}"));
+        assert!(!text.contains("INTERP") && !text.contains("NEEDED"), "{file} is not static: {text}");
+    }
+}
+
 #[test]
 fn a_machine_of_another_architecture_gets_its_own_probe() {
     let folder = tempfile::Builder::new().prefix("fleet-foreign").tempdir_in("/var/lib").unwrap();

@@ -98,7 +98,9 @@ fn pacman_says_what_is_pending() {
 fn a_booted_systemd_tells_of_failed_slow_and_restarted_units() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/host/systemd.sh");
     let text = run("unshare", &["--mount", "sh", script.to_str().unwrap(), env!("CARGO_BIN_EXE_fleet-probe")]);
-    let sample: serde_json::Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    let samples = serde_json::Deserializer::from_str(&text).into_iter::<serde_json::Value>();
+    let samples: Vec<_> = samples.collect::<Result<_, _>>().unwrap_or_else(|error| panic!("{error}: {text}"));
+    let [sample, plain] = samples.as_slice() else { panic!("{text}") };
     let value = |metric: &str, item: &str| {
         let all = sample["readings"].as_array().unwrap().iter();
         all.clone().find(|r| r["metric"] == metric && r["item"] == item).and_then(|r| r["value"].as_f64())
@@ -113,6 +115,12 @@ fn a_booted_systemd_tells_of_failed_slow_and_restarted_units() {
     let facts = sample["facts"].as_array().unwrap();
     assert!(facts.iter().any(|fact| fact["name"] == "systemd.state"), "{facts:?}");
     assert!(value("cgroup.cpu.seconds", "system.slice").is_some(), "{faults}");
+    // A plain user over the system's bus.
+    assert_eq!(plain["hostname"], sample["hostname"]);
+    assert!(plain["facts"].as_array().unwrap().iter().any(|fact| fact["name"] == "systemd.state"), "{plain}");
+    for metric in ["systemd.unit.failed", "systemd.unit.activating"] {
+        assert!(plain["readings"].as_array().unwrap().iter().any(|r| r["metric"] == metric), "{metric}: {plain}");
+    }
 }
 
 /// chronyd of this machine's package, which follows its own clock and changes none.
@@ -134,6 +142,8 @@ fn chrony_says_that_its_clock_is_right() {
     fs::create_dir_all(program.parent().unwrap()).unwrap();
     fs::write(&program, format!("#!/bin/sh\nexec /usr/bin/chronyc -h {socket} \"$@\"\n")).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::create_dir_all(folder.path().join("run/chrony")).unwrap();
+    fs::write(folder.path().join("run/chrony/chronyd.sock"), "").unwrap();
     let end = Instant::now() + Duration::from_secs(60);
     let found = loop {
         let got = measure(&Root::at(folder.path()), Past::default());
@@ -147,6 +157,35 @@ fn chrony_says_that_its_clock_is_right() {
     chronyd.kill().unwrap();
     chronyd.wait().unwrap();
     assert_eq!(found, (Some(1.0), Some(5.0), true));
+}
+
+/// Needs root: chronyd as distributions ship it, on the port that is its own, in a network of this test's.
+#[test]
+fn chrony_answers_on_its_own_port_too_and_says_the_same() {
+    let folder = tempfile::tempdir_in("/tmp").unwrap();
+    let at = folder.path().to_str().unwrap();
+    fs::set_permissions(at, fs::Permissions::from_mode(0o700)).unwrap();
+    fs::write(format!("{at}/chrony.conf"), format!("local stratum 5\nport 0\nbindcmdaddress /\npidfile {at}/pid\n"))
+        .unwrap();
+    let script = "ip link set lo up; /usr/sbin/chronyd -x -n -u root -f \"$1/chrony.conf\" 2>/dev/null & tries=0; \
+                  until /usr/bin/chronyc -h 127.0.0.1 -n -c tracking >\"$1/said\" && grep -q Normal \"$1/said\"; do \
+                  tries=$((tries + 1)); [ $tries -lt 300 ] || break; sleep 0.2; done; \
+                  strace -f -e trace=execve -o \"$1/started\" \"$2\" --json; kill %1";
+    let text = run("unshare", &["--net", "bash", "-mc", script, "bash", at, env!("CARGO_BIN_EXE_fleet-probe")]);
+    let sample: serde_json::Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    let value = |metric: &str| {
+        sample["readings"].as_array().unwrap().iter().find(|r| r["metric"] == metric).and_then(|r| r["value"].as_f64())
+    };
+    let said = fs::read_to_string(format!("{at}/said")).unwrap();
+    let fields: Vec<&str> = said.trim().split(',').collect();
+    assert_eq!((value("time.synchronized"), value("time.stratum")), (Some(1.0), fields[2].parse().ok()), "{said}");
+    let real = |at: usize| fields[at].parse::<f64>().unwrap();
+    assert!((value("time.offset").unwrap() - real(4).abs()).abs() < 1e-5, "{said}");
+    assert!((value("time.error").unwrap() - (real(10) / 2.0 + real(11) + real(4).abs())).abs() < 1e-4, "{said}");
+    assert!(sample["facts"].as_array().unwrap().iter().any(|fact| fact["text"] == "chrony"), "{said}");
+    // No program was started for that.
+    let started = fs::read_to_string(format!("{at}/started")).unwrap();
+    assert!(!started.contains("chronyc"), "{started}");
 }
 
 /// What this machine's own programs answer as root: the kernel's log, served ports, rules, sshd.

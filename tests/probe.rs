@@ -239,6 +239,26 @@ fn what_is_not_measured_is_explained_with_the_line_that_would_allow_it() {
 }
 
 /// The package manager of this machine is asked; nothing is fetched.
+/// What came with Linux 3.3 and later is not there: the probe does without.
+#[test]
+fn o14_an_old_kernel_only_lacks_what_it_lacks() {
+    let bench = Bench::new();
+    let newer = "statx,getrandom,renameat2,copy_file_range,memfd_create,execveat,pidfd_open,pidfd_send_signal,clone3,\
+                 faccessat2,openat2,close_range,preadv2,pwritev2,bpf";
+    let inject = format!("inject={newer}:error=ENOSYS");
+    let run = |arguments: &[&str]| {
+        let mut strace = command("strace");
+        strace.args(["-f", "-qq", "-o/dev/null", "-e", &inject, env!("CARGO_BIN_EXE_fleet-probe")]).args(arguments);
+        let done = strace.output().unwrap();
+        assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap()
+    };
+    let told = run(&["--json"]);
+    assert!(told.contains("memory.total") && told.contains("filesystem.used"), "{told}");
+    run(&["--spool", bench.spool().to_str().unwrap(), "--recipient", &bench.task.recipients[0]]);
+    assert_eq!(bench.files().len(), 1);
+}
+
 #[test]
 fn pending_updates_are_asked_aside_and_shown_by_the_next_sample() {
     let bench = Bench::new();
@@ -385,6 +405,37 @@ fn a_question_that_cannot_be_withdrawn_holds_neither_the_probe_nor_its_spool_and
         dead.settles_at(1);
     }
     assert_eq!(bench.files().len(), 3);
+}
+
+/// Needs root: a process, its user's unit and a mount with names that move cursors, break lines and are no UTF-8, in
+/// namespaces of their own.
+#[test]
+fn hostile_names_reach_neither_a_terminal_nor_a_parser() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir_in("/tmp").unwrap();
+    let hostile = std::ffi::OsStr::from_bytes(b"e\x1b[2J\n\xff\") R 1");
+    let (program, place) = (folder.path().join(hostile), folder.path().join("mnt").join(hostile));
+    fs::copy("/bin/sleep", &program).unwrap();
+    fs::create_dir_all(&place).unwrap();
+    let script = "mount -t tmpfs tmpfs \"$2\" || exit 9; \"$1\" 600 & until grep -q e /proc/$!/comm; do sleep 0.1; done; \
+                  \"$3\" --json && \"$3\" --print >\"$4\" && \"$3\" --explain >>\"$4\"; kill -9 $!";
+    let mut unshare = command("unshare");
+    unshare.args(["--mount", "--pid", "--fork", "--mount-proc", "sh", "-c", script, "sh"]);
+    let told = folder.path().join("told");
+    unshare.arg(&program).arg(&place).arg(env!("CARGO_BIN_EXE_fleet-probe")).arg(&told);
+    let output = unshare.output().unwrap();
+    let text = String::from_utf8(output.stdout).expect("JSON is UTF-8");
+    let sample: serde_json::Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    let shown = "e?[2J?\u{fffd}\") R 1";
+    // The kernel itself writes a break as `\n` into its line of a process, and a backslash as two.
+    let comms: Vec<&str> = sample["top"].as_array().unwrap().iter().map(|p| p["comm"].as_str().unwrap()).collect();
+    assert!(comms.iter().any(|comm| comm.starts_with("e?[2J")), "{comms:?}");
+    let readings = sample["readings"].as_array().unwrap();
+    let mounts = || readings.iter().filter(|r| r["metric"] == "filesystem.size").map(|r| r["item"].as_str().unwrap());
+    assert!(mounts().any(|item| item.ends_with(shown)), "{:?}", mounts().collect::<Vec<_>>());
+    let told = fs::read_to_string(told).expect("what people read is UTF-8");
+    assert!(told.contains("e?[2J") && !told.chars().any(|c| c.is_control() && c != '\n'), "{told:?}");
+    assert!(!text.chars().any(|c| c.is_control() && c != '\n') && !text.contains("\\u001b"));
 }
 
 #[test]

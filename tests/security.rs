@@ -9,7 +9,7 @@ mod support;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use support::fleet::{Fleet, Kind, shown};
+use support::fleet::{Fleet, Kind, header, shown};
 use support::local::{Bench, files_below, mode};
 use support::run::{must, sqlite3};
 
@@ -132,6 +132,30 @@ fn o20_a_store_of_a_newer_program_is_refused_and_left_as_it_is() {
         assert!(said.err.contains("9999") && said.err.contains("upgrade"), "{name}: {}", said.err);
     }
     assert_eq!(sqlite3(&bench.path("fleet.db"), "pragma user_version"), [["9999"]]);
+}
+
+#[test]
+fn c1_an_unknown_host_key_is_mailed_with_its_fingerprint_and_the_command() {
+    let fleet = Fleet::start(&[Kind::Good, Kind::Good]);
+    fleet.configure(|_| String::new(), &fleet.alerts());
+    fleet.run("fleet", &["keys", "generate"]).ends_with(0);
+    let file = fleet.dir.join("keys/known_hosts");
+    let all = fs::read_to_string(&file).unwrap();
+    // Somebody forgot the first host.
+    let known: String = all.lines().skip(1).map(|line| format!("{line}\n")).collect();
+    fs::write(&file, &known).unwrap();
+    for _ in 0..2 {
+        fleet.run("fleet-collector", &[]).ends_with(3);
+        fleet.run("fleet-alerter", &[]).ends_with(0);
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), known, "nothing is accepted by itself");
+    let mails = fleet.mails();
+    assert_eq!(mails.len(), 1, "{mails:?}");
+    assert!(header(&mails[0], "Subject").contains("[CRIT] h01"), "{}", mails[0]);
+    let text = words(&mails[0]);
+    let told = must("ssh-keygen", &["-lf", &shown(&fleet.dir.join("host_key.pub"))]);
+    assert!(text.contains(told.split_whitespace().nth(1).unwrap()), "{text}");
+    assert!(text.contains("fleet hosts accept h01"), "{text}");
 }
 
 #[test]

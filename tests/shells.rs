@@ -17,7 +17,8 @@ use std::process::Command;
 use support::run::{Said, must, program, system};
 use support::terminal::Terminal;
 
-const CONFIG: &str = "<fleet-health version=\"1\"><group name=\"web\"><host name=\"web1\" user=\"u\"/><host name=\"web2\" user=\"u\"/>\
+const CONFIG: &str = "<fleet-health version=\"1\"><group name=\"web\">\
+                      <service name=\"shop\"><tcp address=\"127.0.0.1:80\"/></service><host name=\"web1\" user=\"u\"/><host name=\"web2\" user=\"u\"/>\
                       </group><host name=\"backup\" user=\"u\"/></fleet-health>";
 
 /// A folder with a configuration, and `fleet` where the scripts look for it.
@@ -73,6 +74,10 @@ fn bash_is_told_commands_flags_hosts_groups_and_metrics() {
     assert_eq!(offered(&["fleet", "explain", "web"]), ["web1", "web2"]);
     assert_eq!(offered(&["fleet", "hosts", "accept", "b"]), ["backup"]);
     assert_eq!(offered(&["fleet", "nagios", "w"]), ["web1", "web2"]);
+    assert_eq!(
+        offered(&["fleet", "service", ""]).iter().filter(|it| !it.starts_with('-')).collect::<Vec<_>>(),
+        ["shop"]
+    );
     assert_eq!(offered(&["fleet", "history", "web1", "cpu.u"]), ["cpu.used", "cpu.user"]);
     assert_eq!(offered(&["fleet", "export", "--metric", "load.1"]), ["load.15m", "load.1m"]);
     assert_eq!(offered(&["fleet", "export", "--host", "back"]), ["backup"]);

@@ -82,6 +82,43 @@ fn with_the_keys_of_an_agent() {
     assert!(told["text"].as_str().unwrap().contains("holds no key"), "{told}");
 }
 
+/// As people have it: the key file is encrypted, and its passphrase was typed once, to the agent.
+#[test]
+fn with_an_encrypted_key_that_the_agent_has_open() {
+    let sshd = Sshd::start(&Options::default());
+    let bench = bench(&sshd, "", "20s");
+    let agent = Agent::start(&bench, &sshd, 0);
+    let key = shown(&bench.path("locked"));
+    sh(&format!("cp {} {key} && chmod 600 {key} && ssh-keygen -q -p -N 'correct horse' -f {key}", shown(&sshd.key)));
+    let host = format!("<host name=\"h\" address=\"{}\"/>", sshd.address);
+    bench.configure("20s", &attributes(&sshd, &format!("key-file=\"{key}\" agent=\"true\"")), &host);
+    collected(&single(bench.command(&[]).env("SSH_AUTH_SOCK", &agent.socket)));
+    assert_eq!((count(&sshd, "Connection from"), count(&sshd, "Failed ")), (1, 0), "{}", sshd.log_text());
+}
+
+#[test]
+fn with_a_certificate_that_an_agent_holds() {
+    // With RSA libssh2 has the agent sign by SHA-1, which no server takes: docs/ssh.md says so.
+    for kind in ["ed25519", "ecdsa"] {
+        let mut sshd = Sshd::start(&Options::default());
+        sshd.stop();
+        let folder = shown(&sshd.folder);
+        // The key itself is known nowhere; its authority is.
+        sh(&format!(
+            "cd {folder} && >authorized && ssh-keygen -q -t ed25519 -N '' -f ca && \
+             echo 'TrustedUserCAKeys {folder}/ca.pub' >>sshd_config && rm id id.pub && ssh-keygen -q -t {kind} -N '' -f id && \
+             ssh-keygen -q -s ca -I someone -n {} id.pub",
+            sshd.user
+        ));
+        sshd.go_on();
+        let bench = bench(&sshd, "agent=\"true\"", "20s");
+        let agent = Agent::start(&bench, &sshd, 0);
+        let told = single(bench.command(&[]).env("SSH_AUTH_SOCK", &agent.socket));
+        assert_eq!(told["outcome"], "collected", "{kind}: {told} {}", sshd.log_text());
+        assert!(sshd.log_text().contains("ID someone"), "{kind}: {}", sshd.log_text());
+    }
+}
+
 #[test]
 fn an_agent_that_never_answers_ends_with_the_hosts_deadline() {
     let sshd = Sshd::start(&Options::default());
@@ -166,7 +203,7 @@ fn with_a_password_that_is_asked_for() {
 }
 
 #[test]
-fn a_refused_key_is_offered_once_in_a_run() {
+fn o11_a_refused_key_has_its_own_cause_and_is_offered_once_in_a_run() {
     let sshd = Sshd::start(&Options { reject: true, ..Options::default() });
     let bench = bench(&sshd, &format!("key-file=\"{}\"", shown(&sshd.key)), "20s");
     let told = single(&mut bench.command(&[]));

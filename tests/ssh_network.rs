@@ -88,7 +88,7 @@ fn ssh(sshd: &Sshd, known_hosts: &str) -> String {
 }
 
 #[test]
-fn a_black_hole_costs_five_seconds_and_only_itself() {
+fn o10_a_black_hole_costs_five_seconds_and_only_itself() {
     let wire = Wire::new();
     let sshd = wire.sshd(&[]);
     let hosts = "<host name=\"hole\" address=\"10.66.0.9\"/><host name=\"good\" address=\"10.66.0.2\"/>\
@@ -108,7 +108,7 @@ fn a_black_hole_costs_five_seconds_and_only_itself() {
 }
 
 #[test]
-fn a_dead_first_address_leaves_time_for_the_second() {
+fn o10_a_dead_first_address_leaves_time_for_the_second() {
     let wire = Wire::new();
     let sshd = wire.sshd(&[]);
     // IPv6 comes first, here and everywhere.
@@ -127,7 +127,7 @@ fn a_dead_first_address_leaves_time_for_the_second() {
 }
 
 #[test]
-fn a_host_that_vanishes_after_login_ends_with_its_deadline() {
+fn o10_a_host_that_vanishes_after_login_ends_with_its_deadline() {
     let wire = Wire::new();
     let sshd = wire.sshd(&["ForceCommand sleep 1000"]);
     let host = "<host name=\"h\" address=\"10.66.0.2\"/>";
@@ -149,7 +149,7 @@ fn a_host_that_vanishes_after_login_ends_with_its_deadline() {
 }
 
 #[test]
-fn a_resolver_that_never_answers_costs_the_hosts_own_time() {
+fn o10_a_resolver_that_never_answers_costs_the_hosts_own_time() {
     let wire = Wire::new();
     wire.name("other", &["10.66.0.2"]);
     // The questions go out and nothing comes back: libc alone would wait much longer.

@@ -121,7 +121,7 @@ fn five_hosts_in_every_view() {
 fn five_hundred_hosts_show_the_red_ones_first_and_are_counted() {
     let fleet = Fleet::of(&filled::many(500), |store| filled::fill(store, now(), 500, &[7, 300]));
     let (page, note) = fleet.view(view("status"), "");
-    assert_eq!((page.rows.len(), &first(&page)[..2]), (500, &["n300".to_owned(), "n7".to_owned()][..]));
+    assert_eq!((page.rows.len(), &first(&page)[..2]), (500, &["n7".to_owned(), "n300".to_owned()][..]));
     assert_eq!(note, "500 hosts: 2 critical, 498 ok\n");
     assert!(page.wrong());
     let text = table::render(&page, 80, false);
@@ -193,8 +193,8 @@ fn harmless(name: &str, page: &Page) {
 }
 
 /// A store may hold what was never cleaned: written by another version, or by hand.
-fn hostile(store: &mut dyn Store) {
-    let at = now() - TimeDelta::seconds(30);
+fn hostile(store: &mut dyn Store, now: DateTime<Utc>) {
+    let at = now - TimeDelta::seconds(30);
     for (n, evil) in EVIL.iter().enumerate() {
         let mut it =
             filled::sample(1, at, &[("filesystem.used", evil, 0.99), ("check.ok", &format!("shop/{evil}"), 0.0)]);
@@ -226,7 +226,7 @@ fn hostile(store: &mut dyn Store) {
 #[test]
 fn hostile_names_are_harmless_in_every_view() {
     let hosts = filled::many(6).replace("east-app", "shop").replace("west-app", "shop");
-    let fleet = Fleet::of(&hosts, hostile);
+    let fleet = Fleet::of(&hosts, |store| hostile(store, now()));
     for name in OF_HOSTS {
         let (page, note) = fleet.view(view(name), "");
         assert!(name == "hosts" || name == "unhealthy" || page.rows.len() >= 6, "{name} is over something");
@@ -249,6 +249,69 @@ fn hostile_names_are_harmless_in_every_view() {
             harmless("compare", &compare::page(first, second, true).0);
         }
         before = Some(it);
+    }
+}
+
+#[test]
+fn hostile_names_steer_no_terminal_by_any_command() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path();
+    filled::configure(folder, &filled::many(6).replace("east-app", "shop").replace("west-app", "shop"));
+    hostile(&mut Sqlite::open(&folder.join("fleet.db")).unwrap(), Utc::now());
+    let mut commands: Vec<String> = Vec::new();
+    for line in [
+        "status",
+        "hosts",
+        "services",
+        "service shop",
+        "unhealthy",
+        "top",
+        "alerts --recent",
+        "compare n0 n4 --all",
+        "compare n2 n3",
+        "health",
+        "paths",
+        "doctor --timeout 1s",
+        "history n4 filesystem.used",
+    ] {
+        commands.extend(["", " --json", " --csv"].map(|format| format!("{line}{format}")));
+    }
+    for n in 0..EVIL.len() {
+        let lines = [format!("explain n{n} --all"), format!("at -1s n{n}")];
+        commands
+            .extend(lines.iter().flat_map(|line| ["", " --json", " --csv"].map(|format| format!("{line}{format}"))));
+        commands.extend([
+            format!("nagios n{n}"),
+            format!("alerts show {}", n + 1),
+            format!("alerts show 99 {} --json", n + 1),
+        ]);
+    }
+    commands.extend(["nagios", "nagios --service shop"].map(str::to_owned));
+    commands.extend(["csv", "jsonl", "influx", "openmetrics"].map(|format| format!("export --format {format}")));
+    for line in commands {
+        let said = fleet(folder, &line.split(' ').collect::<Vec<_>>());
+        assert!(said.code.is_some_and(|code| code <= 3) && !said.out.is_empty(), "{line}: {said:?}");
+        let own = |c: char| matches!(c, '\n' | '\r');
+        for text in [&said.out, &said.err] {
+            assert!(!text.chars().any(|c| !own(c) && is_hostile(c)), "{line}: {text:?}");
+        }
+        if line.ends_with("--json") {
+            serde_json::from_str::<serde_json::Value>(&said.out).unwrap_or_else(|error| panic!("{line}: {error}"));
+        } else if line.ends_with("csv") {
+            assert_eq!(said.out.matches('\r').count(), said.out.matches("\r\n").count(), "{line}: {}", said.out);
+        } else {
+            assert!(!said.out.contains('\r'), "{line}: {}", said.out);
+        }
+    }
+    for query in ["SELECT * FROM reading", "SELECT * FROM fact", "SELECT * FROM top_process"] {
+        for format in ["table", "json", "csv", "markdown"] {
+            let said = fleet(folder, &["sql", query, "--format", format]).ends_with(0);
+            assert!(
+                said.out.lines().count() > usize::from(format != "json")
+                    && !said.out.chars().any(|c| !matches!(c, '\n' | '\r') && is_hostile(c)),
+                "{query}"
+            );
+        }
     }
 }
 
@@ -428,6 +491,15 @@ fn the_commands_sort_filter_colour_and_tell_by_their_exit_code() {
     assert_eq!(column(&["alerts", "--csv", "--filter", "rule=memory.*"], 0), [""; 0]);
     assert_eq!(column(&["top", "--csv", "--host", "web1", "--limit", "1"], 0), ["web1"]);
     assert_eq!(column(&["metrics", "--csv", "--limit", "2"], 0), ["cpu.used", "cpu.iowait"]);
+    assert_eq!(column(&["alerts", "--csv", "--filter", "fleet"], 0), [""; 0], "the fleet itself is no slip of the pen");
+    assert_eq!(column(&["explain", "db1", "--csv"], 0), [""; 0], "nothing is judged yet");
+    let shop = fleet(folder, &["service", "shop", "--json", "--sort", "-host"]).ends_with(3).json();
+    assert_eq!((&shop["rows"][0]["healthy"], &shop["servers"][0]["host"]), (&0.into(), &"web2".into()), "{shop}");
+    let some = fleet(folder, &["service", "shop", "--filter", "cpu>50%"]).ends_with(3).out;
+    assert!(
+        some.contains("shop     CRIT         0        2") && some.contains("web1") && !some.contains("web2  "),
+        "{some}"
+    );
     let top = fleet(folder, &["top", "--json", "--limit", "0"]).ends_with(0).json();
     assert_eq!((top["rows"].as_array().unwrap().len(), &top["rows"][0]["pid"]), (12, &serde_json::json!(812)));
 
@@ -435,6 +507,15 @@ fn the_commands_sort_filter_colour_and_tell_by_their_exit_code() {
         (&["status", "--filter", "grop=web"][..], "did you mean \"group\"?"),
         (&["status", "--sort", "hots"], "did you mean \"host\"?"),
         (&["status", "--host", "x*"], "fleet hosts list"),
+        // A slip of the pen must not look as if all were well.
+        (&["status", "--filter", "group=wbe"], "no host is in a group \"wbe\"; did you mean \"web\"?"),
+        (&["alerts", "--filter", "wbe1"], "no host is named \"wbe1\"; did you mean \"web1\"?"),
+        (&["services", "--filter", "service=shpo"], "did you mean \"shop\"?"),
+        (&["unhealthy", "--filter", "label=owner=nobody"], "no host has a label \"owner=nobody\""),
+        (&["top", "--group", "wbe"], "did you mean \"web\"?"),
+        (&["history", "web1", "filesystem.used", "--item", "/nowhere"], "no item fits \"/nowhere\"; there are: /"),
+        (&["alerts", "show", "x"], "write its number"),
+        (&["silence", "end", "x"], "write its number"),
         (&["service", "shpo"], "did you mean \"shop\"?"),
         (&["services", "--cpu-threshold", "0.8"], "write it as 80%"),
         (&["at", "25:00", "web1"], "write 03:12"),

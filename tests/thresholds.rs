@@ -218,7 +218,7 @@ fn every_default_is_right_on_both_sides_of_its_line() {
 #[test]
 fn every_rule_that_ships_is_in_the_table() {
     let spec = spec("<host name=\"a\" transport=\"local\"/>");
-    for rule in &spec.hosts[0].rules {
+    for rule in spec.hosts[0].rules.iter() {
         let rows =
             TABLE.iter().filter(|row| rule.name == row.rule && (rule.items == ["*"] || rule.items == [row.item]));
         assert_eq!(rows.count(), 1, "{} {:?} is not in the table of tests/thresholds.rs", rule.name, rule.items);

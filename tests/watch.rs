@@ -158,6 +158,9 @@ fn a_person_looks_around() {
     terminal.shows("3 OPEN");
     keep(&terminal, "problems-80x24");
     terminal.presses("Tab");
+    terminal.shows("of 2 healthy, 2 wanted");
+    keep(&terminal, "services-80x24");
+    terminal.presses("Tab");
     terminal.shows("never collected");
 
     for (columns, rows) in [(120, 40), (40, 12), (20, 5), (80, 24)] {
@@ -386,7 +389,7 @@ fn five_hundred_hosts_are_moved_through() {
     terminal.shows("OK 498");
     keep(&terminal, "500-80x24");
     terminal.presses("G");
-    terminal.until("the last", |screen| screen.lines().any(|line| line.starts_with(">OK     n99")));
+    terminal.until("the last", |screen| screen.lines().any(|line| line.starts_with(">OK     n499")));
     terminal.types("/cpu>=49%");
     terminal.shows("12 of 500 hosts");
     terminal.presses("Escape");

@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let all = String::from_utf8_lossy(data).into_owned();
-    let mut parts = all.splitn(5, '\u{1}').map(str::to_owned);
+    let mut parts = all.splitn(6, '\u{1}').map(str::to_owned);
     let mut next = || parts.next().unwrap_or_default();
     let letter = Letter {
         subject: next(),
@@ -15,7 +15,9 @@ fuzz_target!(|data: &[u8]| {
         from: next(),
         to: vec![next()],
         headers: vec![("X-Fleet-Host", next())],
-        thread: Some(all.clone()),
+        html: next(),
+        root: Some(all.clone()),
+        ..Letter::default()
     };
     let _ = address(&letter.from);
     let (id, bytes) = compose(&letter, DateTime::UNIX_EPOCH);

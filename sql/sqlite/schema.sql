@@ -7,7 +7,7 @@ CREATE TABLE host (
     name TEXT NOT NULL UNIQUE,
     attempt INTEGER,
     sample INTEGER
-, rolled INTEGER, gone INTEGER) STRICT;
+, rolled INTEGER, gone INTEGER, turn INTEGER, strikes INTEGER NOT NULL DEFAULT 0, refused INTEGER NOT NULL DEFAULT 0) STRICT;
 
 CREATE TABLE boot (
     id INTEGER PRIMARY KEY,
@@ -43,7 +43,8 @@ CREATE TABLE sweep (
     ended INTEGER,
     hosts INTEGER NOT NULL,
     failed INTEGER NOT NULL
-) STRICT;
+, collector TEXT NOT NULL DEFAULT '', shard TEXT NOT NULL DEFAULT '', asked INTEGER NOT NULL DEFAULT 0) STRICT;
+CREATE INDEX sweep_last ON sweep (collector, shard) WHERE asked = 0;
 
 CREATE TABLE attempt (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -291,4 +292,10 @@ CREATE TABLE summary (
     recipient TEXT NOT NULL,
     at INTEGER NOT NULL,
     PRIMARY KEY (destination, recipient)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE lease (
+    host TEXT PRIMARY KEY,
+    sweep INTEGER NOT NULL,
+    until INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

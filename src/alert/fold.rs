@@ -58,25 +58,39 @@ fn since(
     }
 }
 
+/// Whether a sample of that time is newer than all that the state knows; another one is history only.
+#[must_use]
+pub fn is_news(state: &RuleState, at: DateTime<Utc>) -> bool {
+    Some(at) > state.last.max(state.missed)
+}
+
 /// What the sample makes of the state. A sample that is not newer than the last one changes nothing.
 #[must_use]
 pub fn step(state: &RuleState, windows: &Windows, seen: &Observation) -> RuleState {
     let mut next = state.clone();
-    if Some(seen.at) <= state.last.max(state.missed) {
-        return next;
+    if is_news(state, seen.at) {
+        advance(&mut next, windows, seen);
     }
+    next
+}
+
+/// As [`step`] where the state stands, by what [`is_news`]: a catch-up does it millions of times.
+pub fn advance(state: &mut RuleState, windows: &Windows, seen: &Observation) {
+    let last = state.last;
     let Verdict { warning, critical, clear_warning, clear_critical } = seen.verdict;
-    next.warning_bits = state.warning_bits << 1 | u64::from(warning);
-    next.critical_bits = state.critical_bits << 1 | u64::from(critical);
-    next.seen = (state.seen + 1).min(64);
-    next.below_warning = if clear_warning { state.below_warning.saturating_add(1) } else { 0 };
-    next.below_critical = if clear_critical { state.below_critical.saturating_add(1) } else { 0 };
-    next.warning_since = since(state.warning_since, warning, seen.at, state.last, windows.interval);
-    next.critical_since = since(state.critical_since, critical, seen.at, state.last, windows.interval);
-    next.last = Some(seen.at);
-    next.bad = if warning { Some(seen.at) } else { state.bad };
-    next.missing = 0;
-    next.value = seen.value;
+    state.warning_bits = state.warning_bits << 1 | u64::from(warning);
+    state.critical_bits = state.critical_bits << 1 | u64::from(critical);
+    state.seen = (state.seen + 1).min(64);
+    state.below_warning = if clear_warning { state.below_warning.saturating_add(1) } else { 0 };
+    state.below_critical = if clear_critical { state.below_critical.saturating_add(1) } else { 0 };
+    state.warning_since = since(state.warning_since, warning, seen.at, last, windows.interval);
+    state.critical_since = since(state.critical_since, critical, seen.at, last, windows.interval);
+    state.last = Some(seen.at);
+    state.missing = 0;
+    state.value = seen.value;
+    if warning {
+        state.bad = Some(seen.at);
+    }
 
     // Only a sample that is itself bad opens or raises.
     let opens = |bad: bool, bits: u64, start: Option<DateTime<Utc>>| match windows.hold {
@@ -84,32 +98,31 @@ pub fn step(state: &RuleState, windows: &Windows, seen: &Observation) -> RuleSta
         Some(hold) => start.is_some_and(|start| seen.at - start >= hold),
         None => count(bits, windows.of) >= windows.raise.max(1),
     };
-    let raised = if opens(critical, next.critical_bits, next.critical_since) {
+    let raised = if opens(critical, state.critical_bits, state.critical_since) {
         Level::Critical
-    } else if opens(warning, next.warning_bits, next.warning_since) {
+    } else if opens(warning, state.warning_bits, state.warning_since) {
         Level::Warning
     } else {
         Level::Ok
     };
     let fall = windows.fall.max(1);
     if raised > state.level {
-        next.level = raised;
-    } else if state.level > Level::Ok && next.below_warning >= fall {
-        next.level = Level::Ok;
+        state.level = raised;
+    } else if state.level > Level::Ok && state.below_warning >= fall {
+        state.level = Level::Ok;
         // A new problem needs new evidence.
-        (next.warning_bits, next.critical_bits, next.seen) = (0, 0, 0);
-    } else if state.level == Level::Critical && next.below_critical >= fall {
-        next.level = Level::Warning;
-        next.critical_bits = 0;
+        (state.warning_bits, state.critical_bits, state.seen) = (0, 0, 0);
+    } else if state.level == Level::Critical && state.below_critical >= fall {
+        state.level = Level::Warning;
+        state.critical_bits = 0;
     }
-    next
 }
 
 /// A successful sample did not have the item. True in the second place: it is gone for good.
 #[must_use]
 pub fn missed(state: &RuleState, at: DateTime<Utc>) -> (RuleState, bool) {
     let mut next = state.clone();
-    if Some(at) <= state.last.max(state.missed) {
+    if !is_news(state, at) {
         return (next, false);
     }
     next.missed = Some(at);

@@ -11,7 +11,7 @@ use super::exit::{self, Exit, Failure, Outcome};
 use super::{clock, harden, lock, logging, state};
 use crate::alert::flap;
 use crate::model::alert::{Mail, MailState, Plan};
-use crate::model::fleet::{Heartbeat, Sweep};
+use crate::model::fleet::{Heartbeat, PLAN, Sweep};
 use crate::model::spec::FleetSpec;
 use crate::notify::http;
 use crate::notify::message::readable;
@@ -149,14 +149,14 @@ pub fn turn(
         }
     }
     let now = clock();
-    let sweep = store.sweeps(1)?.pop();
-    let half = half_written(sweep.as_ref(), spec, now);
+    let sweeps = store.last_sweeps()?;
+    let beats = store.beats()?;
+    let half = sweeps.iter().any(|sweep| half_written(sweep, spec, now)) && !held_too_long(&beats, spec, now);
     let pauses = store.pauses()?;
     world.prune(now);
     let means = world::means(store, spec, now)?;
-    let beats = store.beats()?;
     let damage = beats.iter().find(|beat| beat.role == "store" && !beat.ok).map(|beat| beat.text.as_str());
-    world.tick(&Facts { now, sweep: sweep.as_ref(), half, damage, pauses: &pauses, means: &means });
+    world.tick(&Facts { now, sweeps: &sweeps, half, damage, pauses: &pauses, means: &means });
     write(store, &mut world, cursor, taken > 0, dry_run)?;
     if half {
         log::info!("a sweep is under way: mail is planned once it is whole");
@@ -173,6 +173,7 @@ pub fn turn(
     if dry_run {
         return Ok(report);
     }
+    hold(store, &beats, half, now)?;
     let delivered = deliver::deliver(store, spec, post, clock, deadline)?;
     (report.sent, report.waiting, report.errors) = (delivered.sent, delivered.waiting, delivered.errors);
     store.beat(&Heartbeat {
@@ -217,10 +218,26 @@ pub fn stored(store: &dyn Store, now: DateTime<Utc>) -> store::Result<Stored> {
 
 /// Whether a sweep is under way. One whose collector ended before it, killed or by a full disk, counts no longer than its
 /// deadline, and not at all where its lock shows that it is gone.
-fn half_written(sweep: Option<&Sweep>, spec: &FleetSpec, now: DateTime<Utc>) -> bool {
+fn half_written(sweep: &Sweep, spec: &FleetSpec, now: DateTime<Utc>) -> bool {
     let deadline = world::delta(spec.collector.deadline);
-    let open = sweep.is_some_and(|sweep| sweep.ended.is_none() && now - sweep.started < deadline);
-    open && !lock::is_free(&spec.collector.state_dir.join("collector.lock"))
+    let open = sweep.ended.is_none() && now - sweep.started < deadline;
+    open && !lock::is_free(&lock::of_collector(&spec.collector.state_dir, sweep.shard))
+}
+
+/// Several collectors that start at different times may leave no moment without a sweep: mail is not held back for longer
+/// than two intervals.
+fn held_too_long(beats: &[Heartbeat], spec: &FleetSpec, now: DateTime<Utc>) -> bool {
+    let since = beats.iter().find(|beat| beat.role == PLAN && !beat.ok).map(|beat| beat.at);
+    since.is_some_and(|since| now < since || now - since >= world::delta(spec.collector.interval) * 2)
+}
+
+/// Writes down since when mail is held back, and when that is over.
+fn hold(store: &mut dyn Store, beats: &[Heartbeat], half: bool, now: DateTime<Utc>) -> store::Result<()> {
+    let held = beats.iter().any(|beat| beat.role == PLAN && !beat.ok);
+    if held == half {
+        return Ok(());
+    }
+    store.beat(&Heartbeat { role: PLAN.to_owned(), at: now, ok: !half, text: String::new() })
 }
 
 fn show(cli: &Cli, report: &Report) -> Outcome {

@@ -32,24 +32,27 @@ pub enum Color {
     Never,
 }
 
+/// What stands over them, so that a command's own flags stand together.
+const OF_ALL: &str = "General options";
+
 /// Flags of every command.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Common {
     /// Configuration [default: $FLEET_CONFIG, ./config.xml, $XDG_CONFIG_HOME/fleet-health/config.xml,
     /// /etc/fleet-health/config.xml, /var/lib/fleet-health/config.xml]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = OF_ALL, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Say more; twice for everything
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, help_heading = OF_ALL, action = clap::ArgAction::Count)]
     pub verbose: u8,
     /// Say only errors
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = OF_ALL)]
     pub quiet: bool,
     /// How log lines on standard error look
-    #[arg(long, global = true, value_enum, default_value = "text", value_name = "FORMAT")]
+    #[arg(long, global = true, help_heading = OF_ALL, value_enum, default_value = "text", value_name = "FORMAT")]
     pub log_format: LogFormat,
     /// When to use colour
-    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
+    #[arg(long, global = true, help_heading = OF_ALL, value_enum, default_value = "auto", value_name = "WHEN")]
     pub color: Color,
 }
 

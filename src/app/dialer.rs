@@ -202,10 +202,14 @@ fn misread(stream: &mut dyn Stream, shipped: bool, error: FrameError, noise: &st
         }
         FrameError::Ended => {
             let how = stream.ending();
-            // 126: the shell found the probe and could not run it.
-            let cause = if how.as_deref() == Some("exit status 126") { unfit(stream) } else { Cause::ProbeFailed };
-            let how = how.map(|how| format!(" ({how})")).unwrap_or_default();
-            (cause, format!("the command ended without the probe's end marker{how}"))
+            if String::from_utf8_lossy(stream.complaint()).contains("kernel too old") {
+                (Cause::NoProbe, "the probe's libc runs on no older Linux; one that is built with musl does".to_owned())
+            } else {
+                // 126: the shell found the probe and could not run it.
+                let cause = if how.as_deref() == Some("exit status 126") { unfit(stream) } else { Cause::ProbeFailed };
+                let how = how.map(|how| format!(" ({how})")).unwrap_or_default();
+                (cause, format!("the command ended without the probe's end marker{how}"))
+            }
         }
     };
     SshError { cause, text: with_complaint(text, stream, noise), traffic: Traffic { shipped, ..stream.traffic() } }

@@ -3,13 +3,35 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
 use super::clock;
 use super::exit::{Exit, Failure};
+use crate::model::shard::Shard;
+
+/// The lock of the collector of a part of the fleet, or of all of it. Collectors of other parts are kept off the same host
+/// by the store's leases.
+#[must_use]
+pub fn of_collector(state_dir: &Path, shard: Option<Shard>) -> PathBuf {
+    let part = shard.map_or_else(String::new, |shard| format!("-{shard}").replace('/', "-of-"));
+    state_dir.join(format!("collector{part}.lock"))
+}
+
+/// The locks of all collectors that ever ran with this state folder.
+#[must_use]
+pub fn of_collectors(state_dir: &Path) -> Vec<PathBuf> {
+    let is_one = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("collector") && name.ends_with(".lock")
+    };
+    let entries = std::fs::read_dir(state_dir).into_iter().flatten().flatten();
+    let mut found: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_one).collect();
+    found.sort();
+    found
+}
 
 /// Held until it is dropped, or the process ends in whatever way.
 #[derive(Debug)]

@@ -43,7 +43,7 @@ fn run() -> Outcome {
             .map(|()| Exit::Done)
             .map_err(|error| Failure::new(Exit::Failed, format!("a pipe: {error}"))),
         Mode::Refresh { spool } => aside::refresh(&root, &spool),
-        Mode::Serve { spool } => serve::serve(&root, &spool),
+        Mode::Serve { spool, plugins } => serve::serve(&root, &spool.unwrap_or_else(places::own), plugins),
         Mode::Spool { spool, recipients, command_lines } => {
             serve::spool_only(&root, &spool, &recipients, command_lines)
         }

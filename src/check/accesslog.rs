@@ -1,12 +1,13 @@
 //! `accesslog`: what came to a web server since the last sample, from its log in the combined format.
 //!
-//! Read on from where it stopped. A rotated log is told by its inode: the rest of the old one is read first.
+//! Read on from where it stopped. A rotated log is told by its inode: the rest of the old one is read first; of one that
+//! was copied and emptied, the rest of the copy.
 
 mod line;
 
 use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::{Check, Found, Occasion, Trouble};
@@ -14,7 +15,8 @@ use crate::model::order;
 use crate::model::sample::FaultKind;
 use line::{Request, Unit};
 
-/// The most bytes that are read in one run; of more the oldest are passed over, and that is told.
+/// The most bytes that are read in one run; of more the oldest are passed over, the rates are reckoned up, and that is
+/// told.
 const MAX_READ: u64 = 8 << 20;
 
 pub(super) struct AccessLog;
@@ -43,7 +45,7 @@ impl Check for AccessLog {
         // Without an earlier time there is nothing to compare with: from here on.
         let since = earlier.map_or(0, |earlier| at.now - earlier.at);
         let Some(earlier) = earlier.filter(|_| since > 0) else {
-            found.note = Mark::of(&meta, meta.len(), at.now).text();
+            found.note = Mark::of(&file, meta.len(), at.now).map_err(said)?.text();
             return Ok(());
         };
         let mut sum = Sum::new(unit);
@@ -51,38 +53,51 @@ impl Check for AccessLog {
         if !earlier.is(&meta) {
             match rotated(&place, &earlier) {
                 Some(old) => {
-                    sum.read(old, earlier.offset, true, found).map_err(said)?;
+                    sum.read(&old, earlier.offset, true, found).map_err(said)?;
                 }
                 None => {
                     found.fault(FaultKind::Cut, "rotated away; what came to the old log since the last sample is lost")
                 }
             }
             from = 0;
-        } else if meta.len() < earlier.offset {
-            // Emptied in place.
+        } else if !earlier.is_within(&file) {
+            // Emptied in place, perhaps after it was copied.
+            match copied(&place, &earlier) {
+                Some(old) => drop(sum.read(&old, earlier.offset, true, found).map_err(said)?),
+                None => found.fault(FaultKind::Cut, "emptied; what came before that since the last sample may be lost"),
+            }
             from = 0;
         }
-        let end = sum.read(file, from, false, found).map_err(said)?;
-        found.note = Mark::of(&meta, end, at.now).text();
+        let end = sum.read(&file, from, false, found).map_err(said)?;
+        found.note = Mark::of(&file, end, at.now).map_err(said)?.text();
         #[allow(clippy::cast_precision_loss, reason = "seconds between two samples are few")]
         sum.put(since as f64, found);
         Ok(())
     }
 }
 
-/// Where reading stopped, and when: device, inode, offset, seconds since 1970. The time is the reading's own, for a run
-/// between may have been cut short and have read nothing.
+/// Where reading stopped, and when: device, inode, offset, seconds since 1970, and what stood there. The time is the
+/// reading's own, for a run between may have been cut short and have read nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Mark {
     device: u64,
     inode: u64,
     offset: u64,
     at: i64,
+    /// Of the last bytes before the offset; 0 where it is not known.
+    tail: u64,
 }
 
 impl Mark {
-    fn of(meta: &Metadata, offset: u64, at: i64) -> Self {
-        Self { device: meta.dev(), inode: meta.ino(), offset, at }
+    fn of(file: &File, offset: u64, at: i64) -> io::Result<Self> {
+        let meta = file.metadata()?;
+        Ok(Self { device: meta.dev(), inode: meta.ino(), offset, at, tail: tail(file, offset)? })
+    }
+
+    /// Whether a file holds what stood before the offset: one that was emptied may have grown beyond it since.
+    fn is_within(&self, file: &File) -> bool {
+        let size = file.metadata().map_or(0, |meta| meta.len());
+        size >= self.offset && (self.tail == 0 || tail(file, self.offset).is_ok_and(|tail| tail == self.tail))
     }
 
     fn is(&self, meta: &Metadata) -> bool {
@@ -90,14 +105,15 @@ impl Mark {
     }
 
     fn text(&self) -> String {
-        format!("{} {} {} {}", self.device, self.inode, self.offset, self.at)
+        format!("{} {} {} {} {}", self.device, self.inode, self.offset, self.at, self.tail)
     }
 
     fn parse(text: &str) -> Option<Self> {
         let mut words = text.split(' ');
         let mut next = || words.next()?.parse().ok();
         let (device, inode, offset) = (next()?, next()?, next()?);
-        Some(Self { device, inode, offset, at: words.next()?.parse().ok()? })
+        let at = words.next()?.parse().ok()?;
+        Some(Self { device, inode, offset, at, tail: words.next().and_then(|tail| tail.parse().ok()).unwrap_or(0) })
     }
 }
 
@@ -113,6 +129,26 @@ fn rotated(path: &Path, mark: &Mark) -> Option<File> {
         let meta = std::fs::metadata(&name).ok()?;
         (meta.is_file() && mark.is(&meta)).then(|| File::open(&name).ok())?
     })
+}
+
+/// The copy that was made of the log before it was emptied (copytruncate): it holds what we read, and perhaps more.
+fn copied(path: &Path, mark: &Mark) -> Option<File> {
+    let mut names = [".1", ".0"].into_iter().map(|end| appended(path, end));
+    names.find_map(|name| {
+        let plain = std::fs::metadata(&name).is_ok_and(|meta| meta.is_file());
+        let file = plain.then(|| File::open(&name).ok())??;
+        (mark.offset > 0 && mark.tail != 0 && mark.is_within(&file)).then_some(file)
+    })
+}
+
+/// A digest (FNV-1a) of the bytes before an offset, enough of them to hold the time of a line.
+fn tail(file: &File, offset: u64) -> io::Result<u64> {
+    let mut bytes = [0; 256];
+    let length = offset.min(256);
+    let bytes = bytes.get_mut(..usize::try_from(length).unwrap_or(0)).unwrap_or_default();
+    file.read_exact_at(bytes, offset - length)?;
+    let step = |sum: u64, byte: &u8| (sum ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+    Ok(bytes.iter().fold(0xcbf2_9ce4_8422_2325, step))
 }
 
 fn appended(path: &Path, end: &str) -> PathBuf {
@@ -133,6 +169,9 @@ struct Sum {
     odd: u64,
     bytes: f64,
     times: Vec<f64>,
+    /// Bytes of the logs that were looked at, and that were passed over.
+    seen: u64,
+    passed: u64,
 }
 
 impl Sum {
@@ -147,12 +186,14 @@ impl Sum {
             odd: 0,
             bytes: 0.0,
             times: Vec::new(),
+            seen: 0,
+            passed: 0,
         }
     }
 
     /// Reads whole lines from an offset on; returns where the next run begins. The last line of a log that is over
     /// counts without its break too.
-    fn read(&mut self, mut file: File, from: u64, over: bool, found: &mut Found) -> io::Result<u64> {
+    fn read(&mut self, mut file: &File, from: u64, over: bool, found: &mut Found) -> io::Result<u64> {
         let size = file.metadata()?.len();
         let start = from.max(size.saturating_sub(MAX_READ));
         let passed = start - from.min(start);
@@ -161,7 +202,8 @@ impl Sum {
         file.take(MAX_READ).read_to_end(&mut bytes)?;
         let mut text = &bytes[..];
         if passed > 0 {
-            found.fault(FaultKind::Cut, format!("{passed} bytes came at once; the rates are of the last {MAX_READ}"));
+            let told = format!("{passed} bytes were passed over; the rates are reckoned from the last {MAX_READ}");
+            found.fault(FaultKind::Cut, told);
             // The first line is half of one.
             text = text.iter().position(|&b| b == b'\n').map_or(&[][..], |end| &text[end + 1..]);
         }
@@ -172,6 +214,8 @@ impl Sum {
             None if bytes.len() as u64 == MAX_READ => text.len(),
             None => 0,
         };
+        self.passed += passed + (bytes.len() - text.len()) as u64;
+        self.seen += whole as u64;
         for line in text[..whole].split(|&b| b == b'\n').filter(|line| !line.is_empty()) {
             self.add(line);
         }
@@ -198,7 +242,9 @@ impl Sum {
     #[allow(clippy::cast_precision_loss, reason = "lines of one run are few")]
     fn put(mut self, since: f64, found: &mut Found) {
         let requests = self.requests as f64;
-        let rate = |count: f64| (count / since * 1e4).round() / 1e4;
+        // What was passed over was like what was read.
+        let whole = if self.seen > 0 { 1.0 + self.passed as f64 / self.seen as f64 } else { 1.0 };
+        let rate = |count: f64| (count * whole / since * 1e4).round() / 1e4;
         found.put("accesslog.requests", rate(requests));
         found.put("accesslog.errors.rate", rate(self.errors as f64));
         found.put("accesslog.bytes", rate(self.bytes));
@@ -321,9 +367,10 @@ mod tests {
         fs::rename(log.path("log"), log.path("log-20261121")).unwrap();
         log.append("log", &line(200, "0.1"));
         assert_eq!(log.run().0, 2.0);
-        // Emptied in place.
+        // Emptied in place, and nobody kept what was in it: that is told.
         fs::write(log.path("log"), "").unwrap();
-        assert_eq!(log.run().0, 0.0);
+        let (requests, found) = log.run();
+        assert_eq!((requests, found.faults[0].kind), (0.0, FaultKind::Cut));
         log.append("log", &line(200, "0.1"));
         assert_eq!(log.run().0, 1.0);
         // Gone without a trace: what is lost is told.
@@ -334,13 +381,26 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_is_bounded_and_told() {
+    fn a_log_that_is_copied_and_emptied_loses_nothing() {
+        let mut log = Log::new();
+        log.append("log", &line(200, "0.1").repeat(2));
+        fs::copy(log.path("log"), log.path("log.1")).unwrap();
+        fs::write(log.path("log"), line(200, "0.1")).unwrap();
+        let (requests, found) = log.run();
+        assert_eq!((requests, found.faults.len()), (3.0, 0), "{:?}", found.faults);
+        // The copy of before is none of this log.
+        fs::write(log.path("log"), line(404, "0.7")).unwrap();
+        assert_eq!(log.run().1.faults[0].kind, FaultKind::Cut);
+    }
+
+    #[test]
+    fn a_flood_is_bounded_told_and_its_rate_is_right() {
         let mut log = Log::new();
         let line = line(200, "0.1");
         let many = usize::try_from(MAX_READ).unwrap() / line.len() + 1000;
         log.append("log", &line.repeat(many));
         let (requests, found) = log.run();
-        assert!(requests < many as f64 && requests > many as f64 - 1100.0);
+        assert!((requests - many as f64).abs() < 5.0, "{requests} of {many}");
         assert_eq!(found.faults[0].kind, FaultKind::Cut);
         assert_eq!(log.run().0, 0.0);
     }

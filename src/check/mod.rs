@@ -58,6 +58,9 @@ pub const CHECKS: &[&dyn Check] = &[
     &certificate::Certificate,
 ];
 
+/// The only kind that starts a program.
+pub const PLUGIN: &str = "nagios";
+
 /// One run of one check.
 pub struct Occasion<'a> {
     /// What is asked.

@@ -13,7 +13,7 @@ pub(super) struct Nagios;
 
 impl Check for Nagios {
     fn kind(&self) -> &'static str {
-        "nagios"
+        super::PLUGIN
     }
 
     fn look(&self, at: &Occasion, found: &mut Found) -> Result<(), Trouble> {

@@ -9,6 +9,8 @@ use crate::model::pattern;
 use crate::model::sample::FaultKind;
 
 const MAX_PROCESSES: usize = 100_000;
+/// The most open files of one process that are counted one by one, on kernels before 6.2.
+const MAX_FILES: u64 = 100_000;
 /// The kernel cuts names here.
 const NAME: usize = 15;
 
@@ -43,7 +45,7 @@ impl Check for Process {
                 false => pattern::matches(program, &stat.name) || pattern::matches(program, &first_word(&entry.path())),
             };
             if stat.state != 'Z' && named() {
-                all.add(&stat, &system);
+                all.add(&stat, &system, open_files(&entry.path()));
             }
         }
         all.put(found);
@@ -57,6 +59,15 @@ impl Check for Process {
             });
         }
         Ok(())
+    }
+}
+
+/// How many files a process has open; `None` where it may not be asked. Since Linux 6.2 the folder's size tells everybody.
+fn open_files(folder: &std::path::Path) -> Option<u64> {
+    let files = folder.join("fd");
+    match fs::metadata(&files).ok()?.len() {
+        0 => (0..MAX_FILES).zip(fs::read_dir(files).ok()?).map(|(before, _)| before + 1).last().or(Some(0)),
+        size => Some(size),
     }
 }
 
@@ -136,11 +147,16 @@ struct Sum {
     memory: f64,
     seconds: f64,
     oldest: f64,
+    files: u64,
+    /// How many did not tell their open files.
+    closed: u64,
 }
 
 impl Sum {
-    fn add(&mut self, stat: &Stat, system: &System) {
+    fn add(&mut self, stat: &Stat, system: &System, files: Option<u64>) {
         self.count += 1;
+        self.files += files.unwrap_or(0);
+        self.closed += u64::from(files.is_none());
         self.threads += stat.threads;
         self.memory += stat.pages * system.page;
         self.seconds += stat.ticks / system.tick;
@@ -154,6 +170,12 @@ impl Sum {
             found.put("process.watched.memory", self.memory);
             found.seconds("process.watched.cpu.seconds", self.seconds);
             found.seconds("process.watched.uptime", self.oldest);
+            if self.closed == 0 {
+                found.whole("process.watched.files", self.files);
+            } else {
+                let text = "/proc/PID/fd: open files of other users are shown to root only before Linux 6.2";
+                found.fault(FaultKind::Denied, text);
+            }
         }
     }
 }
@@ -180,6 +202,9 @@ mod tests {
             );
             fs::write(folder.join("stat"), stat).unwrap();
             fs::write(folder.join("cmdline"), line).unwrap();
+            for file in 0..3 {
+                fs::create_dir_all(folder.join("fd").join(file.to_string())).unwrap();
+            }
         };
         make("1", "init", 'S', b"/sbin/init\0");
         make("20", "shop) R (x", 'S', b"shop\0");
@@ -189,12 +214,15 @@ mod tests {
         let (readings, result) = run(root.path(), &[("program", "a-very-long-name-of-*")]);
         assert_eq!(result, Ok(()));
         let tick = rustix::param::clock_ticks_per_second() as f64;
+        // A folder of a disk is never of size 0, as one of /proc is before Linux 6.2.
+        let files = fs::metadata(root.path().join("proc/21/fd")).unwrap().len();
         let expected = [
             ("process.watched.count", 1.0),
             ("process.watched.threads", 3.0),
             ("process.watched.memory", 10.0 * rustix::param::page_size() as f64),
             ("process.watched.cpu.seconds", 200.0 / tick),
             ("process.watched.uptime", 100.0 - 1000.0 / tick),
+            ("process.watched.files", files as f64),
         ];
         assert_eq!(readings, expected.map(|(name, value)| (name.to_owned(), value)));
         assert_eq!(run(root.path(), &[("program", "shop*")]).1, Ok(()));

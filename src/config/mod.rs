@@ -1,6 +1,7 @@
 //! config.xml: as typed and resolved; all mistakes at once, with line and column.
 
 pub mod calendar;
+pub mod convert;
 mod defaults;
 pub mod edit;
 mod files;

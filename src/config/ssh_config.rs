@@ -29,6 +29,7 @@ const WORDS: &[&str] = &[
     "port",
     "proxycommand",
     "proxyjump",
+    "revokedhostkeys",
     "stricthostkeychecking",
     "user",
     "userknownhostsfile",

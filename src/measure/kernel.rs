@@ -1,7 +1,7 @@
 //! What the kernel holds against the hardware and itself: taints, stuck tasks, machine checks, memory errors.
 
 use super::folder::{Folder, names, shown};
-use super::out::Out;
+use super::out::{self, Out};
 use super::root::Root;
 use super::text::{lines, whole, words};
 use crate::model::sample::FaultKind;
@@ -21,7 +21,8 @@ pub(super) fn collect(root: &Root, out: &mut Out) {
             None => out.malformed("", "/proc/sys/kernel/hung_task_detect_count: not a number"),
         },
         Err(error) => {
-            let text = format!("/proc/sys/kernel/hung_task_detect_count: {error}; it came with Linux 6.13");
+            let words = out::words(&error);
+            let text = format!("/proc/sys/kernel/hung_task_detect_count: {words}; it came with Linux 6.13");
             out.fault("hung-tasks", FaultKind::Unsupported, text);
         }
     }

@@ -51,7 +51,7 @@ mod users;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use asked::{Answers, MAX_ANSWERS_FILE, ask_questions, questions_wait};
+pub use asked::{Answers, LATER, MAX_ANSWERS_FILE, ask_questions, questions_wait};
 pub use boot::{boot_id, uptime_millis};
 pub use cpu::Totals;
 pub use filesystem::{ASK, answer as answer_mounts};
@@ -199,7 +199,11 @@ pub const COLLECTORS: &[Collector] = &[
         help: "Whether the clock is right, from chronyd, ntpd, timesyncd or the kernel",
         collect: time::collect,
     },
-    Collector { name: "systemd", help: "Units that failed or linger, from systemctl", collect: systemd::collect },
+    Collector {
+        name: "systemd",
+        help: "Units that failed or linger, from systemd over D-Bus",
+        collect: systemd::collect,
+    },
 ];
 
 /// What one measurement found.

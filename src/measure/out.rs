@@ -108,7 +108,7 @@ impl Out {
 
     /// A file that could not be read.
     pub fn unread(&mut self, item: &str, path: &str, error: &io::Error) {
-        self.fault(item, kind_of(error), format!("{path}: {error}"));
+        self.fault(item, kind_of(error), format!("{path}: {}", words(error)));
     }
 
     /// How many values and facts there are.
@@ -150,6 +150,12 @@ impl Out {
     }
 }
 
+/// An error without its number, which says nothing to people that its words do not.
+pub(super) fn words(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split_once(" (os error ").map_or(text.as_str(), |(words, _)| words).to_owned()
+}
+
 /// Absent, denied and unsupported are different answers.
 pub(super) fn kind_of(error: &io::Error) -> FaultKind {
     match error.kind() {
@@ -189,5 +195,6 @@ mod tests {
         assert_eq!(kind(Errno::PERM), FaultKind::Denied);
         assert_eq!(kind(Errno::OPNOTSUPP), FaultKind::Unsupported);
         assert_eq!(kind(Errno::IO), FaultKind::Malformed);
+        assert_eq!(words(&Errno::NOENT.into()), "No such file or directory");
     }
 }

@@ -1,6 +1,6 @@
 //! Pressure stall information: time in which tasks waited for a resource.
 
-use super::out::{Out, kind_of};
+use super::out::{self, Out, kind_of};
 use super::root::Root;
 use super::text::{lines, number, words};
 use crate::model::sample::FaultKind;
@@ -40,13 +40,14 @@ pub(super) fn collect(root: &Root, out: &mut Out) {
             Err(error) => error,
         };
         // Not there, or there and switched off: neither is a pressure of zero.
+        let words = out::words(&error);
         let unsupported = matches!(kind_of(&error), FaultKind::Absent | FaultKind::Unsupported);
         if !unsupported {
             out.unread(resource, &path, &error);
         } else if resource == "irq" {
-            out.fault(resource, FaultKind::Unsupported, format!("{path}: {error} (it came with Linux {since})"));
+            out.fault(resource, FaultKind::Unsupported, format!("{path}: {words} (it came with Linux {since})"));
         } else {
-            let text = format!("{path}: {error} (it came with Linux {since}; boot with psi=1)");
+            let text = format!("{path}: {words} (it came with Linux {since}; boot with psi=1)");
             return out.fault("", FaultKind::Unsupported, text);
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::asked::LATER;
 use super::command;
 use super::folder::{Folder, names, shown};
 use super::out::Out;
@@ -83,7 +84,7 @@ pub(super) fn collect(root: &Root, out: &mut Out) {
             }
         }
         None if privileged::right(root) == Right::None => refuse(out),
-        None => out.fault("", FaultKind::Absent, "smartctl: asked now and then, after a visit of the collector"),
+        None => out.fault("", FaultKind::Absent, format!("smartctl: {LATER}")),
     }
 }
 

@@ -7,6 +7,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
+use super::asked::LATER;
 use super::command;
 use super::out::Out;
 use super::root::Root;
@@ -149,7 +150,7 @@ pub(super) fn collect(root: &Root, out: &mut Out) {
             out.malformed("", format!("{} did not say which updates there are", manager.program));
         }
         None => {
-            let text = format!("{}: asked now and then, after a visit of the collector", manager.program);
+            let text = format!("{}: {LATER}", manager.program);
             out.fault("", FaultKind::Absent, text);
         }
     }

@@ -1,5 +1,7 @@
 //! The truth about problems (incidents), what each destination was told of it, and the mail under way.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 
 use super::level::Level;
@@ -266,11 +268,11 @@ pub struct Mail {
 
 /// Everything one evaluation step changes; committed in one transaction with the cursor.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Evaluation {
+pub struct Evaluation<'a> {
     /// The id of the last row that was treated.
     pub cursor: i64,
-    /// States that changed; `None` removes.
-    pub states: Vec<(Subject, Option<RuleState>)>,
+    /// States that changed; `None` removes. Borrowed where they stand, for there are many.
+    pub states: Vec<(Cow<'a, Subject>, Option<Cow<'a, RuleState>>)>,
     /// Incidents that opened or changed.
     pub incidents: Vec<Incident>,
     /// What happened.

@@ -92,6 +92,24 @@ impl Cause {
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|cause| cause.word() == word)
     }
+
+    /// Whether it ended an attempt that was the host's turn; otherwise the host was left alone and is owed one still.
+    #[must_use]
+    pub fn is_turn(self) -> bool {
+        !matches!(self, Self::BackOff | Self::NoConsent | Self::SweepDeadline)
+    }
+
+    /// Whether the host refused us, flooded or lied: who hurries back is punished, or robs the others of their time.
+    #[must_use]
+    pub fn refuses(self) -> bool {
+        matches!(self, Self::Authentication | Self::Oversize | Self::BadEnvelope | Self::Undecryptable)
+    }
+
+    /// Whether it held a thread for as long as a visit may take.
+    #[must_use]
+    pub fn hangs(self) -> bool {
+        matches!(self, Self::Handshake | Self::Deadline)
+    }
 }
 
 impl fmt::Display for Cause {

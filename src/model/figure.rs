@@ -24,6 +24,13 @@ pub fn number(value: f64) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
+/// `1 host`, `5 hosts`.
+#[must_use]
+pub fn counted<T: std::fmt::Display + PartialEq + From<u8>>(count: T, what: &str) -> String {
+    let s = if count == T::from(1) { "" } else { "s" };
+    format!("{count} {what}{s}")
+}
+
 /// `85%`; under ten percent with one digit after the point.
 #[must_use]
 pub fn ratio(value: f64) -> String {

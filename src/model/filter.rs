@@ -193,6 +193,23 @@ impl Filter {
         })
     }
 
+    /// The first name, group, service or label asked for that none of these hosts has, not even without the other terms.
+    #[must_use]
+    pub fn nowhere(&self, hosts: &[HostRow]) -> Option<(Field, String)> {
+        self.terms.iter().find_map(|term| {
+            let (field, text) = match term {
+                Term::Word { text, not: false } => (Field::Host, text.clone()),
+                Term::Text { field, patterns, not: false } => (*field, patterns.join(",")),
+                _ => return None,
+            };
+            let configured = matches!(field, Field::Host | Field::Group | Field::Service | Field::Label);
+            let fits = |host: Option<&HostRow>| holds(term, &Chosen { host, service: None, problem: None });
+            // The fleet's own problems are asked for as if it were a host.
+            let known = fits(None) || hosts.iter().any(|host| fits(Some(host)));
+            (configured && !known).then_some((field, text))
+        })
+    }
+
     /// Whether a host is chosen.
     #[must_use]
     pub fn host(&self, host: &HostRow) -> bool {

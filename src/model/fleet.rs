@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use super::cause::Cause;
 use super::job::Traffic;
 use super::sample::Sample;
+use super::shard::Shard;
 
 /// How an attempt to collect from a host ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +64,12 @@ pub struct Sweep {
     pub hosts: u32,
     /// Hosts that failed.
     pub failed: u32,
+    /// The collector that made it, as it calls itself; empty where that is not known.
+    pub collector: String,
+    /// The part of the fleet that it was for.
+    pub shard: Option<Shard>,
+    /// Whether a person asked for some hosts.
+    pub asked: bool,
 }
 
 /// What is known of one host now.
@@ -139,10 +146,13 @@ pub struct HostFact {
     pub since: DateTime<Utc>,
 }
 
+/// The role under which the alerter remembers since when it holds mail back for sweeps that are under way.
+pub const PLAN: &str = "plan";
+
 /// The last run of a program, so that others see whether it does its job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heartbeat {
-    /// `collector` or `alerter`.
+    /// `collector`, for a part of the fleet `collector 2/5`, or `alerter`.
     pub role: String,
     /// End of the last run.
     pub at: DateTime<Utc>,

@@ -48,7 +48,7 @@ mod tests {
             let mut ours: Vec<(usize, u8)> = list.into_iter().enumerate().collect();
             let mut stds = ours.clone();
             sort_by(&mut ours, |a, b| (b.1 / 16).cmp(&(a.1 / 16)));
-            stds.sort_by(|a, b| (b.1 / 16).cmp(&(a.1 / 16)));
+            stds.sort_by_key(|b| std::cmp::Reverse(b.1 / 16));
             prop_assert_eq!(ours, stds);
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::level::Level;
@@ -107,8 +108,9 @@ pub struct HostSpec {
     pub parents: Vec<String>,
     /// Whether the processes that take most are told with their command lines, which may hold secrets; off by default.
     pub command_lines: bool,
-    /// What it is judged by, defaults and inheritance applied; `off` rules are gone.
-    pub rules: Vec<RuleSpec>,
+    /// What it is judged by, defaults and inheritance applied; `off` rules are gone. Hosts that inherit the same share it:
+    /// for thousands of them it would be most of the memory.
+    pub rules: Arc<Vec<RuleSpec>>,
     /// What runs on it and how that is looked at, in the order of the file.
     pub services: Vec<ServiceSpec>,
     /// Where the host was written.

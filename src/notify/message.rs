@@ -1,8 +1,14 @@
-//! A mail as bytes: RFC 5322 headers that no text can break, a quoted-printable body, and a name made from its content.
+//! A mail as bytes: lettre's headers and parts, of texts that cannot break them, and a name made from its content.
+//!
+//! What lettre (0.11) does not guard is guarded before it: line ends in a name, which it panics on; text that looks like
+//! an encoded word; a list of addresses that it would never fold; and a point at the start of a line.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
+use lettre::Address;
+use lettre::message::header::{self, HeaderName, HeaderValue, Headers};
+use lettre::message::{Mailbox, Mailboxes};
 use sha2::{Digest, Sha256};
 
 use crate::model::clean::is_hostile;
@@ -95,40 +101,44 @@ fn value(text: &str) -> String {
     words.join("\r\n ")
 }
 
-/// `Name <address>` with the name encoded and the address alone in its brackets.
+/// `Name <address>` as it stands in a header; of a text without an address what is left of it.
 fn mailbox(text: &str) -> String {
     let address = address(text).chars().filter(|c| c.is_ascii_graphic() && !"<>,;\"()".contains(*c));
     let address: String = address.take(MAX_ADDRESS).collect();
     let name = text.split_once('<').map_or("", |(name, _)| name).trim().trim_matches('"');
-    let name: &str = &name.chars().take(MAX_SUBJECT).collect::<String>();
-    if name.is_empty() {
-        return address;
-    }
-    let simple = name.chars().all(|c| c.is_ascii_alphanumeric() || " -_".contains(c));
-    let name = if simple {
-        name.to_owned()
-    } else if name.is_ascii() && name.len() < 100 {
-        format!("\"{}\"", line(name).replace(['\\', '"'], "?"))
-    } else {
-        value(name)
-    };
-    format!("{name} <{address}>")
+    let name: String = line(name).chars().take(MAX_SUBJECT).collect();
+    let Some((user, domain)) = address.rsplit_once('@') else { return address };
+    // The configuration takes no other addresses; one that lettre would refuse is no reason to tell nobody.
+    let address = address.parse().unwrap_or_else(|_| Address::new_dangerous(user, domain));
+    let mut one = Headers::new();
+    one.set(header::To::from(Mailboxes::from(Mailbox::new((!name.is_empty()).then_some(name), address))));
+    let one = one.to_string();
+    one.strip_prefix("To: ").unwrap_or(&one).trim_end().to_owned()
 }
 
 /// Text first, for readers take the last part that they can show; the page with its pictures behind it.
-fn body(letter: &Letter) -> mime::Part {
+fn body(letter: &Letter) -> Vec<u8> {
     let clean = |text: &str| text.chars().map(|c| if c != '\n' && is_hostile(c) { '?' } else { c }).collect::<String>();
     let text = mime::text("plain", &clean(&letter.text));
     if letter.html.is_empty() {
-        return text;
+        return text.formatted();
     }
-    let mut page = mime::text("html", &clean(&letter.html));
-    if !letter.pictures.is_empty() {
-        let pictures = letter.pictures.iter().map(|picture| mime::picture(picture, "history"));
-        let parts: Vec<mime::Part> = std::iter::once(page).chain(pictures).collect();
-        page = mime::multipart("related; type=\"text/html\"", 2, &parts);
+    let page = mime::text("html", &clean(&letter.html));
+    let both = mime::multipart("alternative", 1).singlepart(text);
+    if letter.pictures.is_empty() {
+        return both.singlepart(page).formatted();
     }
-    mime::multipart("alternative", 1, &[text, page])
+    let related = mime::multipart("related; type=\"text/html\"", 2).singlepart(page);
+    let pictures = letter.pictures.iter().map(|picture| mime::picture(picture, "history"));
+    both.multipart(pictures.fold(related, lettre::message::MultiPart::singlepart)).formatted()
+}
+
+/// A header whose value is written as it is to stand there.
+fn put(head: &mut Headers, name: &str, written: String) {
+    match HeaderName::new_from_ascii(name.to_owned()) {
+        Ok(name) => head.insert_raw(HeaderValue::dangerous_new_pre_encoded(name, String::new(), written)),
+        Err(error) => log::debug!("{name}: {error}"),
+    }
 }
 
 /// The message and its Message-ID (without brackets), which depends on nothing but the content.
@@ -144,33 +154,30 @@ pub fn compose(letter: &Letter, at: DateTime<Utc>) -> (String, Vec<u8>) {
         .collect();
     let subject: String = letter.subject.chars().take(MAX_SUBJECT).collect();
     let to: Vec<String> = letter.to.iter().map(|to| mailbox(to)).collect();
-    let mut head = vec![
-        ("Date", at.format("%a, %d %b %Y %H:%M:%S +0000").to_string()),
-        ("From", mailbox(&letter.from)),
-        ("To", to.join(",\r\n ")),
-        ("Subject", value(&subject)),
-    ];
+    let mut head = Headers::new();
+    put(&mut head, "Date", at.format("%a, %d %b %Y %H:%M:%S +0000").to_string());
+    put(&mut head, "From", mailbox(&letter.from));
+    put(&mut head, "To", to.join(",\r\n "));
+    put(&mut head, "Subject", value(&subject));
     // One that is cut would name another mail.
     let fits =
         |root: &&str| root.len() <= MAX_ROOT && root.bytes().all(|b| b.is_ascii_graphic() && b != b'<' && b != b'>');
     if let Some(root) = letter.root.as_deref().filter(fits) {
-        head.push(("In-Reply-To", format!("<{root}>")));
-        head.push(("References", format!("<{root}>")));
+        put(&mut head, "In-Reply-To", format!("<{root}>"));
+        put(&mut head, "References", format!("<{root}>"));
     }
-    head.push(("Auto-Submitted", "auto-generated".to_owned()));
-    head.push(("X-Auto-Response-Suppress", "All".to_owned()));
-    head.push(("List-Id", format!("<fleet-health.{domain}>")));
+    put(&mut head, "Auto-Submitted", "auto-generated".to_owned());
+    put(&mut head, "X-Auto-Response-Suppress", "All".to_owned());
+    put(&mut head, "List-Id", format!("<fleet-health.{domain}>"));
     for (name, text) in &letter.headers {
-        head.push((name, value(text)));
+        put(&mut head, name, value(text));
     }
-    head.push(("MIME-Version", "1.0".to_owned()));
-    let mut rest: String = head.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    let body = body(letter);
-    rest.push_str(&format!("{}\r\n{}", body.head, body.body));
-    let digest = Sha256::digest(rest.as_bytes());
+    head.set(header::MIME_VERSION_1_0);
+    let rest = [head.to_string().into_bytes(), body(letter)].concat();
+    let digest = Sha256::digest(&rest);
     let name: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     let message_id = format!("{name}@{domain}");
-    let bytes = format!("Message-ID: <{message_id}>\r\n{rest}").into_bytes();
+    let bytes = [format!("Message-ID: <{message_id}>\r\n").into_bytes(), rest].concat();
     (message_id, bytes)
 }
 
@@ -201,6 +208,29 @@ mod tests {
         assert!(mail.ends_with("=2E\r\n=2E. x?\r\n=3D=E2=96=81 end=20\r\n"), "{mail}");
     }
 
+    /// lettre panics on line ends in a name, takes what looks like an encoded word for one, and folds no list of addresses.
+    #[test]
+    fn what_lettre_does_not_guard_is_guarded() {
+        let bad = "a\r\nBcc: evil@example.net, \"b\" =?utf-8?q?=0A?= \u{1b} é";
+        let many: Vec<String> =
+            (0..60).map(|n| format!("Person {n} <person{n}@a-rather-long-domain.example.net>")).collect();
+        let letter = Letter {
+            from: format!("{bad} <fleet@example.net>"),
+            to: many,
+            subject: bad.into(),
+            headers: vec![("X-Fleet-Host", bad.into()), ("X-Fleet Rule:", "no such name".into())],
+            text: ".\r.\n.".into(),
+            ..Letter::default()
+        };
+        let mail = String::from_utf8(compose(&letter, DateTime::UNIX_EPOCH).1).unwrap();
+        assert!(mail.is_ascii() && !mail.replace("\r\n", "").contains(['\r', '\n', '\u{1b}']), "{mail}");
+        let (head, body) = mail.split_once("\r\n\r\n").unwrap();
+        assert!(head.split("\r\n").all(|line| line.len() < 100 && !line.starts_with("Bcc")), "{head}");
+        assert!(!head.contains("=?utf-8?q?") && !head.contains("no such name"), "{head}");
+        assert_eq!(head.matches("@a-rather-long-domain.example.net>").count(), 60, "{head}");
+        assert_eq!(body, "=2E?.\r\n=2E\r\n");
+    }
+
     /// Found by fuzzing: only the subject was cut.
     #[test]
     fn no_text_makes_a_line_that_a_server_refuses() {
@@ -227,7 +257,7 @@ mod tests {
         let mail = letter(&format!("[OK] höst {}", "disk ".repeat(40)), "x");
         let subject = mail.split("\r\n").find(|line| line.starts_with("Subject: ")).unwrap();
         assert!(subject.starts_with("Subject: =?UTF-8?B?"));
-        assert!(mail.contains("From: =?UTF-8?B?RmxvdHRlIMO8?= <fleet@example.net>\r\n"), "{mail}");
+        assert!(mail.contains("From: =?utf-8?b?RmxvdHRlIMO8?= <fleet@example.net>\r\n"), "{mail}");
     }
 
     #[test]

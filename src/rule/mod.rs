@@ -8,6 +8,7 @@ use crate::model::alert::Verdict;
 use crate::model::catalogue;
 use crate::model::level::Level;
 use crate::model::metric::{Metric, Unit};
+use crate::model::own_rule::SILENT;
 use crate::model::rule::{Condition, Role, RuleKind};
 use crate::model::spec::RuleSpec;
 
@@ -79,7 +80,12 @@ impl Said<'_> {
     /// `X is 91 % (critical from 90 %)`.
     fn plain(&self, way: &str) -> String {
         let limit = self.threshold.map(|limit| format!(" ({} {way} {})", self.level, (self.amount)(limit)));
-        format!("{} is {}{}", self.what(), (self.amount)(self.value), limit.unwrap_or_default())
+        let limit = limit.unwrap_or_default();
+        let value = (self.amount)(self.value);
+        if self.metric.name == SILENT {
+            return format!("no sample arrived for {value}{limit}");
+        }
+        format!("{} is {value}{limit}", self.what())
     }
 }
 

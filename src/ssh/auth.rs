@@ -179,6 +179,23 @@ fn read_key(path: &Path) -> Result<String, String> {
     Ok(text)
 }
 
+/// The public half of a private key file, as a line of authorized_keys has it.
+///
+/// # Errors
+/// A text for people that names the file.
+pub fn public_key(file: &Path) -> Result<String, String> {
+    let text = read_key(file)?;
+    let beside = || {
+        let text = std::fs::read_to_string(format!("{}.pub", file.display())).ok()?;
+        let words: Vec<&str> = text.split_ascii_whitespace().take(2).collect();
+        (words.len() == 2).then(|| words.join(" "))
+    };
+    public_half(&text).or_else(beside).ok_or_else(|| {
+        let shown = file.display();
+        format!("{shown}: its public half is not known; write it: ssh-keygen -y -f {shown} > {shown}.pub")
+    })
+}
+
 /// The public half of a key file in OpenSSH's own format, as `ssh-ed25519 AAAA...`; it is in the clear even where the private
 /// half is encrypted. libssh2 would read (and decrypt) the private half once more to find it.
 fn public_half(text: &str) -> Option<String> {

@@ -1,15 +1,19 @@
-//! What a run knows of its bastions: who fails to get in is the last to try, and never do many knock at once.
+//! What a run knows of its logins, so that nobody is refused twice: who fails to get in is the last to try, and never do
+//! many knock at one bastion at once.
 //!
-//! The first visitor goes alone. Where it gets in, others follow, a few at a time, for sshd drops connections beyond
-//! MaxStartups (10). Where it does not, all others of the run are told the same without trying: that costs no time, and
-//! refused logins would have the bastion lock us out.
+//! The first visitor of a bastion goes alone. Where it gets in, others follow, a few at a time, for sshd drops connections
+//! beyond MaxStartups (10). Where it does not, all others of the run are told the same without trying: that costs no time,
+//! and refused logins would have the bastion lock us out (PerSourcePenalties). A bastion that is visited for itself is
+//! the same machine: its refusal holds for those behind it, and theirs for it.
 
+use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::SshError;
+use super::jump::blame;
 use crate::model::cause::Cause;
-use crate::model::spec::Hop;
+use crate::model::spec::{Hop, SshSpec};
 
 /// Logins at one bastion at once.
 const AT_ONCE: usize = 8;
@@ -24,31 +28,77 @@ struct Door {
     shut: Option<(Cause, String)>,
 }
 
+/// Who logs in where.
+type Login = (String, u16, String);
+
+fn login(spec: &SshSpec) -> Login {
+    (spec.address.clone(), spec.port, spec.user.clone())
+}
+
+/// Whether a host is the last bastion of a way, reached and greeted in the same manner.
+fn is_last(spec: &SshSpec, way: &[Hop]) -> bool {
+    way.split_last().is_some_and(|(last, before)| {
+        last.ssh.address == spec.address
+            && before == spec.jumps
+            && last.ssh == SshSpec { jumps: Vec::new(), ..spec.clone() }
+    })
+}
+
+/// A visit of a host for itself, up to the end of its login.
+struct Own {
+    spec: SshSpec,
+    /// Why it came to nothing; `None`: it is under way.
+    failed: Option<(Cause, String)>,
+}
+
+#[derive(Default)]
+struct Known {
+    doors: Vec<Door>,
+    own: HashMap<Login, Own>,
+}
+
 /// The bastions of a run.
 #[derive(Default)]
 pub struct Bastions {
-    doors: Mutex<Vec<Door>>,
+    known: Mutex<Known>,
     news: Condvar,
 }
 
 impl Bastions {
-    fn doors(&self) -> MutexGuard<'_, Vec<Door>> {
-        self.doors.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until one may log in at the last bastion of a way.
     pub(super) fn enter(&self, way: &[Hop], deadline: Instant) -> Result<Pass<'_>, SshError> {
-        let mut doors = self.doors();
-        let number = doors.iter().position(|door| door.way == way).unwrap_or(doors.len());
-        if number == doors.len() {
-            doors.push(Door { way: way.to_vec(), inside: 0, open: false, shut: None });
+        let to_it = |error: SshError| match way.last() {
+            Some(hop) => blame(hop, error),
+            None => error,
+        };
+        let its_login = way.last().map(|hop| login(&hop.ssh));
+        let mut known = self.known();
+        let number = known.doors.iter().position(|door| door.way == way).unwrap_or(known.doors.len());
+        if number == known.doors.len() {
+            known.doors.push(Door { way: way.to_vec(), inside: 0, open: false, shut: None });
         }
         loop {
+            let Known { doors, own } = &mut *known;
             let door = &mut doors[number];
+            let own = its_login.as_ref().and_then(|login| own.get(login)).filter(|own| is_last(&own.spec, way));
+            let most = match own {
+                _ if door.open => AT_ONCE,
+                None => 1,
+                Some(Own { failed: Some(why), .. }) => {
+                    door.shut.get_or_insert_with(|| why.clone());
+                    0
+                }
+                // What comes of the visit is soon known.
+                Some(Own { failed: None, .. }) => 0,
+            };
             if let Some((cause, text)) = &door.shut {
-                return Err(SshError::new(*cause, text.clone()));
+                return Err(to_it(SshError::new(*cause, text.clone())));
             }
-            if door.inside < if door.open { AT_ONCE } else { 1 } {
+            if door.inside < most {
                 door.inside += 1;
                 return Ok(Pass { bastions: self, number });
             }
@@ -58,8 +108,54 @@ impl Bastions {
                 let text = format!("bastion {name}: others were still logging in there when the deadline passed");
                 return Err(SshError::new(Cause::Jump, text));
             }
-            doors = self.news.wait_timeout(doors, left).unwrap_or_else(PoisonError::into_inner).0;
+            known = self.news.wait_timeout(known, left).unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    /// Waits until a host may be visited for itself: where it is a bastion too, not beside the first who tries to pass it.
+    pub(super) fn knock(&self, spec: &SshSpec, deadline: Instant) -> Result<Knock<'_>, SshError> {
+        let mut known = self.known();
+        loop {
+            match known.doors.iter().find(|door| is_last(spec, &door.way)) {
+                Some(Door { shut: Some((cause, text)), .. }) => return Err(SshError::new(*cause, text.clone())),
+                Some(Door { open: false, inside: 1.., .. }) => {}
+                _ => {
+                    known.own.insert(login(spec), Own { spec: spec.clone(), failed: None });
+                    return Ok(Knock { bastions: self, login: login(spec) });
+                }
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let text = "those behind this bastion were still logging in there when the deadline passed";
+                return Err(SshError::new(Cause::Deadline, text));
+            }
+            known = self.news.wait_timeout(known, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+/// The right to visit a host for itself; ends when it is dropped.
+pub(super) struct Knock<'a> {
+    bastions: &'a Bastions,
+    login: Login,
+}
+
+impl Knock<'_> {
+    /// Nobody is to try it again in this run.
+    pub(super) fn failed(self, error: &SshError) {
+        if let Some(own) = self.bastions.known().own.get_mut(&self.login) {
+            own.failed = Some((error.cause, error.text.clone()));
+        }
+    }
+}
+
+impl Drop for Knock<'_> {
+    fn drop(&mut self) {
+        let mut known = self.bastions.known();
+        if known.own.get(&self.login).is_some_and(|own| own.failed.is_none()) {
+            known.own.remove(&self.login);
+        }
+        self.bastions.news.notify_all();
     }
 }
 
@@ -71,12 +167,12 @@ pub(super) struct Pass<'a> {
 
 impl Pass<'_> {
     pub(super) fn let_in(self) {
-        self.bastions.doors()[self.number].open = true;
+        self.bastions.known().doors[self.number].open = true;
     }
 
     /// After a failure that may pass, those who know it open go on; one that let nobody in yet is not asked again.
     pub(super) fn refused(self, error: &SshError, passing: bool) {
-        let door = &mut self.bastions.doors()[self.number];
+        let door = &mut self.bastions.known().doors[self.number];
         if !(door.open && passing) {
             door.shut = Some((error.cause, error.text.clone()));
         }
@@ -85,7 +181,7 @@ impl Pass<'_> {
 
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
-        self.bastions.doors()[self.number].inside -= 1;
+        self.bastions.known().doors[self.number].inside -= 1;
         self.bastions.news.notify_all();
     }
 }
@@ -113,5 +209,52 @@ mod tests {
         bastions.enter(&[], Instant::now()).ok().unwrap().refused(&full("dead"), false);
         let error = bastions.enter(&[], Instant::now()).err().unwrap();
         assert_eq!((error.cause, error.text.as_str()), (Cause::Jump, "dead"));
+    }
+
+    fn spec(address: &str) -> SshSpec {
+        SshSpec {
+            address: address.into(),
+            port: 22,
+            user: "u".into(),
+            key_files: Vec::new(),
+            passphrase: None,
+            password: None,
+            agent: false,
+            known_hosts: Vec::new(),
+            unknown_hosts: crate::model::spec::UnknownHosts::Refuse,
+            fingerprint: None,
+            certificate_files: Vec::new(),
+            known_as: None,
+            connect_timeout: None,
+            jumps: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_bastion_refuses_once_whether_it_is_visited_or_passed() {
+        let way = [Hop { name: "gate".into(), ssh: spec("gate") }];
+        let soon = || Instant::now() + Duration::from_millis(20);
+        let no = SshError::new(Cause::Authentication, "no");
+        // Visited first: those behind it wait for what comes of that, and are told.
+        let bastions = Bastions::default();
+        let visit = bastions.knock(&way[0].ssh, soon()).ok().unwrap();
+        assert_eq!(bastions.enter(&way, soon()).err().unwrap().cause, Cause::Jump, "too late");
+        visit.failed(&no);
+        let error = bastions.enter(&way, soon()).err().unwrap();
+        assert_eq!((error.cause, error.text.as_str()), (Cause::Jump, "bastion gate: authentication: no"));
+        // Passed first: the visit waits, and is told.
+        let bastions = Bastions::default();
+        let pass = bastions.enter(&way, soon()).ok().unwrap();
+        assert_eq!(bastions.knock(&way[0].ssh, soon()).err().unwrap().cause, Cause::Deadline);
+        pass.refused(&no, false);
+        let error = bastions.knock(&way[0].ssh, soon()).err().unwrap();
+        assert_eq!((error.cause, error.text.as_str()), (Cause::Authentication, "no"));
+        // One that lets us in keeps nobody.
+        let bastions = Bastions::default();
+        drop(bastions.knock(&way[0].ssh, soon()).ok().unwrap());
+        bastions.enter(&way, soon()).ok().unwrap().let_in();
+        let visit = bastions.knock(&way[0].ssh, soon()).ok().unwrap();
+        assert!(bastions.enter(&way, soon()).is_ok() && bastions.knock(&spec("other"), soon()).is_ok());
+        drop(visit);
     }
 }

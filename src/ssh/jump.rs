@@ -35,9 +35,8 @@ pub(super) fn travel(
             Err(error) => {
                 // One that is full drops a connection now and then.
                 let passing = error.cause == Cause::Handshake;
-                let error = blame(hop, error);
                 pass.refused(&error, passing);
-                return Err(error);
+                return Err(blame(hop, error));
             }
         }
     }
@@ -45,7 +44,7 @@ pub(super) fn travel(
 }
 
 /// What keeps us from a bastion keeps us from all behind it.
-fn blame(hop: &Hop, error: SshError) -> SshError {
+pub(super) fn blame(hop: &Hop, error: SshError) -> SshError {
     match error.cause {
         // Of one before it, which it names already.
         Cause::Jump => error,

@@ -28,6 +28,7 @@ mod opening;
 mod session;
 mod unlock;
 
+pub use auth::public_key;
 pub use bastions::Bastions;
 pub use session::{Session, connect, scan};
 

@@ -82,7 +82,13 @@ impl Drop for Session {
 /// # Errors
 /// [`SshError`] with the cause of the stage at which it ended.
 pub fn connect(spec: &SshSpec, secrets: &Secrets, bastions: &Bastions, deadline: Instant) -> Result<Session, SshError> {
-    log_in_over(jump::travel(spec, secrets, bastions, deadline)?, spec, secrets, deadline)
+    let knock = bastions.knock(spec, deadline)?;
+    let session = jump::travel(spec, secrets, bastions, deadline)
+        .and_then(|carrier| log_in_over(carrier, spec, secrets, deadline));
+    if let Err(error) = &session {
+        knock.failed(error);
+    }
+    session
 }
 
 /// [`connect`] from where the host can be spoken to.

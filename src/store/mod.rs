@@ -10,6 +10,7 @@ use crate::model::fleet::{Attempt, Consent, Grain, Heartbeat, HostFact, HostNow,
 use crate::model::sample::{Process, Sample, SampleKey};
 use crate::model::silence::Silence;
 use crate::model::spec::StoreSpec;
+use crate::model::turn::{Begun, Claim, Leased, Standing};
 
 pub mod memory;
 mod series;
@@ -74,15 +75,29 @@ pub type Span = (DateTime<Utc>, DateTime<Utc>);
 /// A backend. Several processes may have it open at once; each call is one transaction.
 pub trait Store: Send {
     /// Starts a sweep; returns its number.
-    fn begin_sweep(&mut self, started: DateTime<Utc>, hosts: u32) -> Result<i64>;
-    /// Ends it.
+    fn begin(&mut self, sweep: &Begun) -> Result<i64>;
+    /// As [`Store::begin`], of the whole fleet by a collector without a name.
+    fn begin_sweep(&mut self, started: DateTime<Utc>, hosts: u32) -> Result<i64> {
+        self.begin(&Begun::plain(started, hosts))
+    }
+    /// Ends it, and its leases.
     fn end_sweep(&mut self, sweep: i64, ended: DateTime<Utc>, failed: u32) -> Result<()>;
     /// The newest sweeps, newest first.
     fn sweeps(&self, limit: usize) -> Result<Vec<Sweep>>;
+    /// The newest sweep of each collector and part of the fleet that no person asked for, newest first.
+    fn last_sweeps(&self) -> Result<Vec<Sweep>>;
+    /// Takes hosts for a sweep, so that no other collector visits them meanwhile; one answer for each, in their order.
+    fn lease(&mut self, claim: &Claim, hosts: &[&str]) -> Result<Vec<Leased>>;
+    /// What is remembered of the visits of every host, by name.
+    fn standings(&self) -> Result<Vec<Standing>>;
     /// Writes an attempt and its samples in one durable transaction; once it returns, the samples may be acknowledged.
     /// Samples whose (host, key) is known are left out. The facts of the host's newest sample become the host's.
-    /// Returns how many were new.
-    fn record(&mut self, sweep: i64, attempt: &Attempt, samples: &[Sample]) -> Result<usize>;
+    /// Returns how many were new. The sweep's lease of the host ends.
+    fn record(&mut self, sweep: i64, attempt: &Attempt, samples: &[Sample]) -> Result<usize> {
+        Ok(self.record_all(sweep, &[(attempt, samples)])?.pop().unwrap_or_default())
+    }
+    /// As [`Store::record`], several in one transaction and in their order: all of them, or none.
+    fn record_all(&mut self, sweep: i64, visits: &[(&Attempt, &[Sample])]) -> Result<Vec<usize>>;
     /// Replaces what attempts cost, once the visits are over.
     fn settle(&mut self, sweep: i64, attempts: &[Attempt]) -> Result<()>;
     /// Rows with an id greater than `after`, in order, at most `limit`, each with its samples.
@@ -160,7 +175,7 @@ pub trait Store: Send {
     /// What happened to an incident, oldest first.
     fn events(&self, incident: i64) -> Result<Vec<Event>>;
     /// Commits an evaluation. The incidents it names that are unknown are created with the id they carry.
-    fn commit_evaluation(&mut self, evaluation: &Evaluation) -> Result<()>;
+    fn commit_evaluation(&mut self, evaluation: &Evaluation<'_>) -> Result<()>;
     /// Everything told of incidents that are open, or that were told at a level above ok.
     fn told(&self) -> Result<Vec<(Told, Incident)>>;
     /// What was told of incidents that closed after a moment.
@@ -208,6 +223,8 @@ pub trait Store: Send {
     fn grant(&mut self, consent: &Consent) -> Result<()>;
     /// Ends a host's consent; false if there was none in force.
     fn revoke(&mut self, host: &str, at: DateTime<Utc>) -> Result<bool>;
+    /// Whether a host has a consent in force.
+    fn consented(&self, host: &str) -> Result<bool>;
     /// All consents, revoked ones too, by host.
     fn consents(&self) -> Result<Vec<Consent>>;
     /// Removes everything that was stored of a host but its consents, also mail that tells of it or may (a summary). What

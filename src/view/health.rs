@@ -7,8 +7,9 @@ use chrono::{DateTime, Utc};
 use crate::model::alert::Mail;
 use crate::model::fleet::{Heartbeat, Sweep};
 use crate::model::level::Level;
+use crate::model::shard::{self, Shard};
 
-use super::units;
+use super::{Cell, Column, Page, Place, column, units};
 
 /// Mail that waits for longer is a person not told.
 const MAIL_WAITS: f64 = 15.0 * 60.0;
@@ -24,25 +25,82 @@ pub struct Part {
     pub text: String,
 }
 
-/// Judges every part: heartbeats (late by 2 and 3 intervals, or not ok), the outbox, and damage of the store.
+const COLUMNS: &[Column] =
+    &[column("part", "PART", Place::Left), column("level", "LEVEL", Place::Left), column("text", "TEXT", Place::Below)];
+
+/// A row for each part.
+#[must_use]
+pub fn page(parts: &[Part]) -> Page {
+    let row = |part: &Part| {
+        vec![Cell::Text(part.name.to_owned()), Cell::Level(Some(part.level)), Cell::Text(part.text.clone())]
+    };
+    Page { columns: COLUMNS, rows: parts.iter().map(row).collect() }
+}
+
+/// Sweeps that are enough to judge by.
+pub const SWEEPS: usize = 64;
+
+/// Judges every part: heartbeats (late by 2 and 3 intervals, or not ok), the outbox, and damage of the store. `sweeps` come
+/// newest first.
 #[must_use]
 pub fn judge(
     now: DateTime<Utc>,
     interval: Duration,
     beats: &[Heartbeat],
-    sweep: Option<&Sweep>,
+    sweeps: &[Sweep],
     queued: &[Mail],
 ) -> Vec<Part> {
-    let mut parts = vec![beat(now, interval, "collector", beats), beat(now, interval, "alerter", beats)];
-    if let Some(sweep) = sweep {
-        parts[0].text.push_str(&format!(" ({} hosts, {} failed)", sweep.hosts, sweep.failed));
-    }
+    let alerter = beats.iter().find(|beat| beat.role == "alerter");
+    let mut parts = vec![
+        collectors(now, interval, beats, sweeps),
+        beat(now, interval, "alerter", ("alerter", "fleet-alerter"), alerter),
+    ];
     parts.push(outbox(now, queued));
     // Written where damage was found; it stays until a program writes that the store is whole again.
     if let Some(beat) = beats.iter().find(|beat| beat.role == "store" && !beat.ok) {
         parts.push(Part { name: "store", level: Level::Critical, text: format!("store damaged: {}", beat.text) });
     }
     parts
+}
+
+/// The one collector, or those of all parts of the fleet, of which each must run.
+fn collectors(now: DateTime<Utc>, interval: Duration, beats: &[Heartbeat], sweeps: &[Sweep]) -> Part {
+    let shard = |beat: &Heartbeat| beat.role.strip_prefix("collector ").and_then(|part| part.parse::<Shard>().ok());
+    let ours: Vec<&Heartbeat> = beats.iter().filter(|beat| beat.role.starts_with("collector")).collect();
+    let running = shard::running(&ours, |beat| shard(beat), |beat| beat.at);
+    // Those of the last sweep of each.
+    let swept = |wanted: Option<Shard>| {
+        let sweep = sweeps.iter().find(|it| it.ended.is_some() && !it.asked && it.shard == wanted)?;
+        Some((sweep.hosts, sweep.failed))
+    };
+    let hosts: Option<Vec<(u32, u32)>> = running.iter().map(|(shard, _)| swept(*shard)).collect();
+    let hosts = hosts.filter(|each| !each.is_empty()).map_or_else(String::new, |each| {
+        let (hosts, failed) = each.iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        format!(" ({}, {failed} failed)", units::counted(hosts, "host"))
+    });
+    let mut each: Vec<Part> = running
+        .iter()
+        .map(|(shard, last)| {
+            let part = shard.map_or_else(String::new, |shard| format!(" {shard}"));
+            let option = shard.map_or_else(String::new, |shard| format!(" --shard {shard}"));
+            let names = (format!("collector{part}"), format!("fleet-collector{option}"));
+            beat(now, interval, "collector", (&names.0, &names.1), last.copied())
+        })
+        .collect();
+    each.sort_by_key(|part| std::cmp::Reverse(part.level));
+    match &each[..] {
+        [] => beat(now, interval, "collector", ("collector", "fleet-collector"), None),
+        [one] => Part { text: format!("{}{hosts}", one.text), ..one.clone() },
+        [worst, ..] => {
+            let bad: Vec<&str> = each.iter().filter(|it| it.level > Level::Ok).map(|it| it.text.as_str()).collect();
+            let oldest = running.iter().filter_map(|(_, beat)| Some(beat.as_ref()?.at)).min().unwrap_or(now);
+            let text = match bad.is_empty() {
+                true => format!("{} collectors, the last {} ago", each.len(), units::seconds(age(now, oldest).floor())),
+                false => bad.join(", "),
+            };
+            Part { text: format!("{text}{hosts}"), ..worst.clone() }
+        }
+    }
 }
 
 /// The worst level and the line: `OK - collector 3m ago (20 hosts, 0 failed), alerter 2m ago, outbox empty`.
@@ -62,12 +120,22 @@ pub fn line(parts: &[Part]) -> (Level, String) {
     (level, format!("{word} - {}", texts.join(", ")).chars().map(clean).collect())
 }
 
-fn beat(now: DateTime<Utc>, interval: Duration, role: &'static str, beats: &[Heartbeat]) -> Part {
-    let Some(beat) = beats.iter().find(|beat| beat.role == role) else {
-        let text = format!("{role} never ran; put it into cron: fleet-{role}");
-        return Part { name: role, level: Level::Critical, text };
+fn age(now: DateTime<Utc>, at: DateTime<Utc>) -> f64 {
+    ((now - at).num_milliseconds() as f64 / 1000.0).max(0.0)
+}
+
+fn beat(
+    now: DateTime<Utc>,
+    interval: Duration,
+    name: &'static str,
+    (role, program): (&str, &str),
+    beat: Option<&Heartbeat>,
+) -> Part {
+    let Some(beat) = beat else {
+        let text = format!("{role} never ran; put it into cron: {program}");
+        return Part { name, level: Level::Critical, text };
     };
-    let age = ((now - beat.at).num_milliseconds() as f64 / 1000.0).max(0.0);
+    let age = age(now, beat.at);
     let late = age / interval.as_secs_f64().max(1.0);
     let level = if late > 3.0 {
         Level::Critical
@@ -80,18 +148,63 @@ fn beat(now: DateTime<Utc>, interval: Duration, role: &'static str, beats: &[Hea
     if !beat.ok {
         text.push_str(&format!(": {}", if beat.text.is_empty() { "did not do all it should" } else { &beat.text }));
     }
-    Part { name: role, level, text }
+    Part { name, level, text }
 }
 
 fn outbox(now: DateTime<Utc>, queued: &[Mail]) -> Part {
     let Some(oldest) = queued.iter().min_by_key(|mail| mail.created) else {
         return Part { name: "outbox", level: Level::Ok, text: "outbox empty".to_owned() };
     };
-    let age = ((now - oldest.created).num_milliseconds() as f64 / 1000.0).max(0.0);
+    let age = age(now, oldest.created);
     let level = if age > MAIL_WAITS { Level::Critical } else { Level::Ok };
     let mut text = format!("outbox {} queued, oldest {}", queued.len(), units::seconds(age.floor()));
     if level != Level::Ok && !oldest.error.is_empty() {
         text.push_str(&format!(": {}", oldest.error));
     }
     Part { name: "outbox", level, text }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    fn said(beats: &[(&str, i64)], sweeps: &[(&str, u32)]) -> String {
+        let now = DateTime::UNIX_EPOCH + TimeDelta::days(1);
+        let beat = |(role, minutes): &(&str, i64)| Heartbeat {
+            role: (*role).to_owned(),
+            at: now - TimeDelta::minutes(*minutes),
+            ok: true,
+            text: String::new(),
+        };
+        let sweep = |(shard, hosts): &(&str, u32)| Sweep {
+            id: 1,
+            started: now,
+            ended: Some(now),
+            hosts: *hosts,
+            failed: 1,
+            collector: String::new(),
+            shard: shard.parse().ok(),
+            asked: *hosts == 1,
+        };
+        let (beats, sweeps): (Vec<_>, Vec<_>) = (beats.iter().map(beat).collect(), sweeps.iter().map(sweep).collect());
+        let part = collectors(now, Duration::from_secs(300), &beats, &sweeps);
+        format!("{}: {}", part.level.word(), part.text)
+    }
+
+    #[test]
+    fn each_part_of_a_divided_fleet_must_have_its_collector() {
+        let sweeps = [("", 1), ("2/2", 30), ("1/2", 20), ("", 50)];
+        assert_eq!(said(&[], &[]), "critical: collector never ran; put it into cron: fleet-collector");
+        assert_eq!(said(&[("collector", 3)], &sweeps), "ok: collector 3m ago (50 hosts, 1 failed)");
+        let both = [("collector 1/2", 3), ("collector 2/2", 4), ("collector", 90)];
+        assert_eq!(said(&both, &sweeps), "ok: 2 collectors, the last 4m ago (50 hosts, 2 failed)");
+        let dead = [("collector 1/2", 3), ("collector 2/2", 16)];
+        assert_eq!(said(&dead, &[]), "critical: collector 2/2 16m ago");
+        let never = "critical: collector 1/2 never ran; put it into cron: fleet-collector --shard 1/2";
+        assert_eq!(said(&[("collector 2/2", 4)], &[]), never);
+        // Divided anew, or no more: what was before is no part.
+        assert_eq!(said(&[("collector", 2), ("collector 1/2", 90)], &[]), "ok: collector 2m ago");
+    }
 }

@@ -51,6 +51,17 @@ pub fn summary(metric: Option<&Metric>, series: &[Series]) -> Page {
     Page { columns: SUMMARY, rows: series.iter().filter_map(row).collect() }
 }
 
+/// For people: without the column of items where none has a name.
+#[must_use]
+pub fn itemless(mut page: Page) -> Page {
+    let unnamed = |row: &Vec<Cell>| matches!(row.first(), Some(Cell::Text(item)) if item.is_empty());
+    if page.rows.iter().all(unnamed) {
+        page.columns = page.columns.get(1..).unwrap_or_default();
+        page.rows.iter_mut().for_each(|row| drop(row.drain(..1)));
+    }
+    page
+}
+
 /// The points of `[since, until)` merged into at most `count` spans of equal length; an empty span is `None`.
 #[must_use]
 pub fn buckets(points: &[Point], since: DateTime<Utc>, until: DateTime<Utc>, count: usize) -> Vec<Option<Point>> {

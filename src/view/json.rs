@@ -17,18 +17,20 @@ pub fn render(page: &Page) -> String {
 /// As [`render`], with what the rows have in common beside them.
 #[must_use]
 pub fn about<const N: usize>(page: &Page, common: [(&str, Value); N]) -> String {
-    let rows: Vec<Value> = page
-        .rows
-        .iter()
-        .map(|row| {
-            let pairs = page.columns.iter().zip(row).map(|(column, cell)| (column.name.to_owned(), value(cell)));
-            Value::Object(pairs.collect::<Map<String, Value>>())
-        })
-        .collect();
     let mut whole = Map::from_iter(common.map(|(name, value)| (name.to_owned(), value)));
     whole.insert("version".to_owned(), json!(1));
-    whole.insert("rows".to_owned(), json!(rows));
+    whole.insert("rows".to_owned(), rows(page));
     text(&Value::Object(whole))
+}
+
+/// The rows of a page.
+#[must_use]
+pub fn rows(page: &Page) -> Value {
+    let row = |row: &Vec<Cell>| {
+        let pairs = page.columns.iter().zip(row).map(|(column, cell)| (column.name.to_owned(), value(cell)));
+        Value::Object(pairs.collect::<Map<String, Value>>())
+    };
+    Value::Array(page.rows.iter().map(row).collect())
 }
 
 /// A value as text in which no character steers a terminal; ends with a line break.

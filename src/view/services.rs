@@ -6,7 +6,7 @@ use crate::model::filter::Chosen;
 use crate::model::natural::Natural;
 use crate::model::snapshot::{Health, HostRow, ServiceRow};
 
-use super::{Cell, Column, Facts, Needs, Place, View, column};
+use super::{Cell, Column, Facts, Needs, Place, View, column, units};
 
 /// Of one service on one server.
 pub const COLUMNS: &[Column] = &[
@@ -81,7 +81,6 @@ fn note(facts: &Facts) -> String {
     let names: std::collections::BTreeSet<&str> = all.iter().map(|(_, service)| service.name.as_str()).collect();
     let hosts: std::collections::BTreeSet<&str> = all.iter().map(|(host, _)| host.name.as_str()).collect();
     let healthy = all.iter().filter(|(_, service)| service.health == Health::Healthy).count();
-    let some = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-    let (services, servers) = (some(names.len(), "service"), some(hosts.len(), "server"));
+    let (services, servers) = (units::counted(names.len(), "service"), units::counted(hosts.len(), "server"));
     format!("{services} on {servers}: {healthy} of {} healthy\n", all.len())
 }

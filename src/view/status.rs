@@ -2,7 +2,7 @@
 
 use crate::model::snapshot::{HostRow, Problem, counts};
 
-use super::{Cell, Column, Facts, Needs, Place, View, column, table};
+use super::{Cell, Column, Facts, Needs, Place, View, column, table, units};
 
 const COLUMNS: &[Column] = &[
     column("host", "HOST", Place::Left),
@@ -81,8 +81,7 @@ fn note(facts: &Facts) -> String {
         .collect();
     let mut out = match all {
         0 => "no host fits\n".to_owned(),
-        1 => format!("1 host: {}\n", said.join(", ")),
-        _ => format!("{all} hosts: {}\n", said.join(", ")),
+        _ => format!("{}: {}\n", units::counted(all, "host"), said.join(", ")),
     };
     for problem in &facts.fleet.fleet {
         let it = &problem.incident;

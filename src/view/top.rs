@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::model::sample::{By, Process};
 
-use super::{Cell, Column, Facts, Needs, Place, View, column};
+use super::{Cell, Column, Facts, Needs, Place, View, column, units};
 
 /// Of one process.
 pub const COLUMNS: &[Column] = &[
@@ -92,5 +92,5 @@ fn note(facts: &Facts) -> String {
     if facts.processes.iter().all(|(_, list)| list.is_empty()) {
         return "no host has told of its processes yet\n".to_owned();
     }
-    format!("from the newest samples of {all} host{}\n", if all == 1 { "" } else { "s" })
+    format!("from the newest samples of {}\n", units::counted(all, "host"))
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-pub use crate::model::figure::{bytes, number, ratio, seconds};
+pub use crate::model::figure::{bytes, counted, number, ratio, seconds};
 use crate::model::metric::{Kind, Metric, Unit};
 
 use super::Cell;

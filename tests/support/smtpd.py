@@ -1,4 +1,5 @@
-"""A real SMTP server (aiosmtpd) on loopback: smtpd.py starttls|implicit PORT CERT KEY MAILDIR; user fleet, password right."""
+"""A real SMTP server (aiosmtpd) on loopback: smtpd.py starttls|implicit PORT CERT KEY MAILDIR; user fleet, password right;
+user busy is refused for now."""
 import asyncio, mailbox, ssl, sys, threading
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, SMTP
@@ -16,6 +17,8 @@ class Keep:
 
 
 def check(server, session, envelope, mechanism, data):
+    if data.login == b"busy":
+        return AuthResult(success=False, handled=False, message="454 4.7.0 the user database is away")
     right = data.login == b"fleet" and data.password == b"right"
     return AuthResult(success=right, handled=right)
 

@@ -1,4 +1,4 @@
-//! Real sshd instances on loopback, each with its own configuration, keys and user; killed on drop.
+//! Real SSH servers on loopback, each with its own configuration, keys and user; killed on drop. sshd of OpenSSH unless said.
 #![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
 
 use std::fs;
@@ -9,6 +9,16 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+/// Whose server it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    OpenSsh,
+    /// `Options::lines` are words of its command line.
+    Dropbear,
+    /// Started for each connection, as Debian's units do.
+    TinySsh,
+}
+
 /// What an instance is to be like; `Options::default()` is an ordinary one.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -16,6 +26,7 @@ pub struct Options {
     pub address: String,
     /// Text of the banner sent before login.
     pub banner: Option<String>,
+    pub program: Program,
     /// Lines of sshd_config, e.g. `ForceCommand sleep 1000`; they win over ours.
     pub lines: Vec<String>,
     /// Do not authorise the key.
@@ -41,6 +52,7 @@ impl Default for Options {
         Self {
             address: "127.0.0.1".into(),
             banner: None,
+            program: Program::OpenSsh,
             lines: Vec::new(),
             reject: false,
             password: None,
@@ -68,7 +80,8 @@ pub struct Sshd {
     pub folder: PathBuf,
     child: Child,
     mounts: Vec<PathBuf>,
-    before: Vec<String>,
+    /// The words that start it.
+    words: Vec<String>,
 }
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -134,15 +147,26 @@ impl Sshd {
             config.push_str(&format!("Banner {shown}/banner\n"));
         }
         fs::write(folder.join("sshd_config"), config).expect("sshd_config");
-        let before = match &options.namespace {
+        let mut words = match &options.namespace {
             Some(name) => ["ip", "netns", "exec", name].map(str::to_owned).to_vec(),
             None => options.before.clone(),
         };
-        let child = daemon(&folder, &log, &before);
+        words.extend(match options.program {
+            Program::OpenSsh => open_ssh(&folder, &log),
+            Program::Dropbear => dropbear(&folder, &format!("{}:{port}", options.address), &options.lines),
+            Program::TinySsh => tiny_ssh(&folder, &format!("{}:{port}", options.address)),
+        });
+        if options.program != Program::OpenSsh {
+            sh(&format!(
+                "mkdir -m 0700 {shown}/home/.ssh && cp {shown}/authorized {shown}/home/.ssh/authorized_keys && \
+                 chmod 600 {shown}/home/.ssh/authorized_keys && chown -R {user}: {shown}/home/.ssh"
+            ));
+        }
+        let child = daemon(&log, &words);
         let known_hosts = folder.join("known_hosts");
         let key = folder.join("id");
         let address = options.address.clone();
-        let sshd = Self { address, port, user, home, key, known_hosts, log, folder, child, mounts, before };
+        let sshd = Self { address, port, user, home, key, known_hosts, log, folder, child, mounts, words };
         sshd.know();
         sshd.wait(0);
         sshd
@@ -157,13 +181,17 @@ impl Sshd {
     /// The host is back, on the same port with the same key.
     pub fn go_on(&mut self) {
         let before = self.starts();
-        self.child = daemon(&self.folder, &self.log, &self.before);
+        self.child = daemon(&self.log, &self.words);
         self.wait(before);
     }
 
     /// How often it began to listen.
     fn starts(&self) -> usize {
-        self.log_text().matches("Server listening on").count()
+        // OpenSSH's words, systemd's and Dropbear's.
+        ["Server listening on", "Listening on", "Not backgrounding"]
+            .map(|words| self.log_text().matches(words).count())
+            .iter()
+            .sum()
     }
 
     fn wait(&self, before: usize) {
@@ -203,11 +231,35 @@ impl Sshd {
     }
 }
 
-fn daemon(folder: &Path, log: &Path, before: &[String]) -> Child {
-    let words: Vec<&str> = before.iter().map(String::as_str).chain(["/usr/sbin/sshd"]).collect();
-    let mut sshd = Command::new(words[0]);
-    sshd.args(&words[1..]).args(["-D", "-E"]).arg(log).arg("-f").arg(folder.join("sshd_config"));
-    sshd.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("sshd")
+fn daemon(log: &Path, words: &[String]) -> Child {
+    let errors = fs::OpenOptions::new().create(true).append(true).open(log).expect("log");
+    let mut server = Command::new(&words[0]);
+    server.args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors);
+    server.spawn().unwrap_or_else(|error| panic!("{}: {error}: run scripts/deps", words[0]))
+}
+
+fn open_ssh(folder: &Path, log: &Path) -> Vec<String> {
+    let shown = folder.display();
+    ["/usr/sbin/sshd", "-D", "-E", &log.display().to_string(), "-f", &format!("{shown}/sshd_config")]
+        .map(str::to_owned)
+        .to_vec()
+}
+
+fn dropbear(folder: &Path, place: &str, more: &[String]) -> Vec<String> {
+    let shown = folder.display();
+    sh(&format!("dropbearconvert openssh dropbear {shown}/hostkey {shown}/hostkey.dropbear 2>&1"));
+    let (key, pid) = (format!("{shown}/hostkey.dropbear"), format!("{shown}/pid"));
+    let words = ["dropbear", "-F", "-E", "-r", &key, "-P", &pid, "-p", place].map(str::to_owned);
+    words.into_iter().chain(more.iter().cloned()).collect()
+}
+
+fn tiny_ssh(folder: &Path, place: &str) -> Vec<String> {
+    let shown = folder.display();
+    sh(&format!("tinysshd-makekey -q {shown}/tiny && tinysshd-printkey {shown}/tiny >{shown}/hostkey.pub"));
+    let keys = format!("{shown}/tiny");
+    ["systemd-socket-activate", "--accept", "--inetd", "-l", place, "/usr/sbin/tinysshd", "-v", &keys]
+        .map(str::to_owned)
+        .to_vec()
 }
 
 impl Drop for Sshd {

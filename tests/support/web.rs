@@ -274,7 +274,7 @@ pub fn sample(sequence: u64, taken: DateTime<Utc>, hostname: &str, item: &str) -
 }
 
 /// An open problem with its first event.
-pub fn problem(id: i64, host: &str, item: &str, level: Level) -> Evaluation {
+pub fn problem(id: i64, host: &str, item: &str, level: Level) -> Evaluation<'static> {
     let at = ago(20);
     let subject = Subject { host: host.into(), rule: "filesystem.used".into(), item: item.into() };
     let text = format!("{item} is 97 % full");

@@ -19,6 +19,7 @@ mod figures;
 mod fleet;
 mod named;
 mod sentences;
+mod shards;
 mod stages;
 
 /// A fleet of any size before a mail server of any mood.
@@ -103,7 +104,7 @@ impl Field {
             let mut rule = host.rules[0].clone();
             (rule.name, rule.metric) = (metric.into(), metric.into());
             change(&mut rule);
-            host.rules.push(rule);
+            Arc::make_mut(&mut host.rules).push(rule);
         }
     }
 

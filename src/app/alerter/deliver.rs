@@ -70,8 +70,8 @@ pub fn deliver(
     let pauses = store.pauses()?.into_iter().map(|pause| (pause.what.clone(), pause)).collect();
     let mut queued = store.queued()?;
     let key = |mail: &Mail| (mail.destination.clone(), mail.recipient.clone());
-    let troubled: BTreeSet<_> = queued.iter().filter(|mail| !mail.error.is_empty()).map(key).collect();
-    // A mailbox at which the server hangs up must not be the first in every run, before all others.
+    let troubled: BTreeSet<_> = queued.iter().filter(|mail| mail.maybe || !mail.error.is_empty()).map(key).collect();
+    // A mailbox at which the server hangs up, or a run died, must not be the first in every run, before all others.
     queued.sort_by_key(|mail| (troubled.contains(&key(mail)), mail.id));
     let mut delivery = Delivery { store, spec, pauses, held: BTreeSet::new(), out: Delivered::default() };
     for mut mail in queued {

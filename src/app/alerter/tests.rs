@@ -45,7 +45,7 @@ pub(super) fn spec(port: u16, addresses: &[&str]) -> FleetSpec {
         labels: BTreeMap::new(),
         transport: Transport::Local,
         parents: Vec::new(),
-        rules: vec![rule.clone()],
+        rules: vec![rule.clone()].into(),
         services: Vec::new(),
         origin: Origin::default(),
     };
@@ -135,7 +135,7 @@ fn with_rule(metric: &str, kind: RuleKind, change: impl Fn(&mut RuleSpec)) -> Fl
     let mut rule = RuleSpec::new(catalogue::find(metric).unwrap(), kind);
     change(&mut rule);
     for host in &mut spec.hosts {
-        host.rules = vec![rule.clone()];
+        host.rules = vec![rule.clone()].into();
     }
     spec
 }
@@ -506,7 +506,7 @@ fn a_service_needs_so_many_healthy_servers_and_its_mean_is_judged() {
     let mut spec = spec(1, &[]);
     spec.alerts.destinations.clear();
     for host in &mut spec.hosts {
-        host.rules = vec![ok.clone(), mean.clone()];
+        host.rules = vec![ok.clone(), mean.clone()].into();
         let shop = ServiceSpec { name: "shop".into(), min_healthy: Some(2), ..ServiceSpec::default() };
         host.services = vec![shop];
     }
@@ -551,7 +551,7 @@ fn the_mean_of_processor_and_memory_is_over_the_servers_of_a_service() {
     let third = HostSpec { name: "web03".into(), ..spec.hosts[0].clone() };
     spec.hosts.push(third);
     for host in &mut spec.hosts {
-        host.rules = vec![mean.clone()];
+        host.rules = vec![mean.clone()].into();
         host.services = vec![ServiceSpec { name: "mail".into(), ..ServiceSpec::default() }];
     }
     for host in &mut spec.hosts[..2] {

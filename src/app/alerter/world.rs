@@ -3,6 +3,8 @@
 //! A host's samples mostly have the same readings in the same order. So the place of each reading is looked up once for
 //! a layout, and after that a reading costs a comparison of its name and the fold.
 
+use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
@@ -48,7 +50,7 @@ struct Slot {
     /// Whether its values are changes over time, which mean little just after a boot.
     rate: bool,
     /// To be written.
-    dirty: bool,
+    dirty: Cell<bool>,
     /// Its state is forgotten.
     gone: bool,
 }
@@ -185,7 +187,7 @@ impl<'a> World<'a> {
         if beyond {
             track.beyond.push(track.slots.len());
         }
-        track.slots.push(Slot { subject, state, rule, rate, dirty: false, gone: false });
+        track.slots.push(Slot { subject, state, rule, rate, dirty: Cell::new(false), gone: false });
         track.slots.len() - 1
     }
 
@@ -273,13 +275,12 @@ impl<'a> World<'a> {
         if it.gone {
             (it.gone, it.state) = (false, RuleState::default());
         }
-        if Some(seen.at) <= it.state.last.max(it.state.missed) {
+        if !fold::is_news(&it.state, seen.at) {
             return;
         }
         let before = it.state.level;
-        it.state = fold::step(&it.state, windows, seen);
-        if !it.dirty {
-            it.dirty = true;
+        fold::advance(&mut it.state, windows, seen);
+        if !it.dirty.replace(true) {
             self.dirty.push((track, slot));
         }
         if it.state.level != before {
@@ -343,8 +344,7 @@ impl<'a> World<'a> {
         let it = &mut self.tracks[track].slots[slot];
         it.gone = true;
         let state = std::mem::take(&mut it.state);
-        if !it.dirty {
-            it.dirty = true;
+        if !it.dirty.replace(true) {
             self.dirty.push((track, slot));
         }
         let Some(incident) = state.incident.and_then(|id| self.incidents.get_mut(&id)) else { return };
@@ -377,19 +377,19 @@ impl<'a> World<'a> {
     }
 
     /// What has changed since the last call, to be committed with this cursor; `None` when nothing has.
-    pub fn take(&mut self, cursor: i64, moved: bool) -> Option<Evaluation> {
+    pub fn take(&mut self, cursor: i64, moved: bool) -> Option<Evaluation<'_>> {
         if !moved && self.dirty.is_empty() && self.changed.is_empty() {
             return None;
         }
-        let mut states = Vec::with_capacity(self.dirty.len());
-        for (track, slot) in std::mem::take(&mut self.dirty) {
-            let slot = &mut self.tracks[track].slots[slot];
-            slot.dirty = false;
-            states.push((slot.subject.clone(), (!slot.gone).then(|| slot.state.clone())));
-        }
-        let changed = std::mem::take(&mut self.changed);
-        let incidents = changed.iter().filter_map(|id| self.incidents.get(id).cloned()).collect();
+        let (dirty, changed) = (std::mem::take(&mut self.dirty), std::mem::take(&mut self.changed));
         let (events, unacked) = (std::mem::take(&mut self.events), std::mem::take(&mut self.unacked));
+        let state = |(track, slot): (usize, usize)| {
+            let slot = &self.tracks[track].slots[slot];
+            slot.dirty.set(false);
+            (Cow::Borrowed(&slot.subject), (!slot.gone).then_some(Cow::Borrowed(&slot.state)))
+        };
+        let states = dirty.into_iter().map(state).collect();
+        let incidents = changed.iter().filter_map(|id| self.incidents.get(id).cloned()).collect();
         Some(Evaluation { cursor, states, incidents, events, unacked })
     }
 }

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Sender, SyncSender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -100,7 +100,8 @@ pub struct Until {
 }
 
 impl Until {
-    fn is_over(&self) -> bool {
+    /// Whether that is so now.
+    pub fn is_over(&self) -> bool {
         (self.stop)() || Instant::now() >= self.ends
     }
 
@@ -111,8 +112,10 @@ impl Until {
     }
 }
 
-/// The thread that leads the dialer; dropping it ends both.
+/// The threads that visit this machine and lead the dialer; dropping it ends the dialer.
 pub struct Crew {
+    /// To the thread that visits this machine, and to the dialer's leader; `None` once no more jobs come.
+    jobs: Option<(Sender<Job>, Sender<Job>)>,
     gone: Arc<AtomicBool>,
     leader: Option<JoinHandle<()>>,
 }
@@ -120,6 +123,7 @@ pub struct Crew {
 impl Drop for Crew {
     fn drop(&mut self) {
         self.gone.store(true, Ordering::Relaxed);
+        self.no_more();
         if let Some(leader) = self.leader.take() {
             let _ = leader.join();
         }
@@ -132,33 +136,23 @@ impl Crew {
     ///
     /// # Errors
     /// No thread could be started.
-    pub fn start(
-        jobs: Vec<Job>,
-        width: usize,
-        until: Until,
-        dialers: Dialers,
-        out: &SyncSender<Heard>,
-    ) -> io::Result<Self> {
-        let (near, far): (Vec<Job>, Vec<Job>) =
-            jobs.into_iter().partition(|job| matches!(job.transport, Transport::Local));
-        let gone = Arc::new(AtomicBool::new(false));
-        if !near.is_empty() {
-            let (until, out, local) = (until.clone(), out.clone(), dialers.local);
-            thread::Builder::new().name("local".to_owned()).spawn(move || locally(near, &local, &until, &out))?;
-        }
-        let Some(probes) = far.first().map(|job| job.probes.clone()) else { return Ok(Self { gone, leader: None }) };
-        let wanted = width.min(far.len());
+    pub fn start(wanted: usize, until: Until, dialers: Dialers, out: &SyncSender<Heard>) -> io::Result<Self> {
         let width = descriptors::visits(wanted);
         if width < wanted {
             // Not a warning: cron would mail it for each sweep, and nothing is lost but time.
             log::info!("{width} hosts at once instead of {wanted}: the limit of open files is low (ulimit -n)");
         }
+        let gone = Arc::new(AtomicBool::new(false));
+        let ((near, nearer), (far, farther)) = (mpsc::channel(), mpsc::channel());
+        let (here, heard, local) = (until.clone(), out.clone(), dialers.local);
+        thread::Builder::new().name("local".to_owned()).spawn(move || locally(nearer, &local, &here, &heard))?;
         let leader = Leader {
-            waiting: [far.into(), VecDeque::new(), VecDeque::new()],
+            jobs: farther,
+            waiting: Default::default(),
+            more: true,
             visits: Visits::default(),
             ready: false,
             width,
-            probes,
             until,
             hire: dialers.hire,
             fence: dialers.fence,
@@ -166,12 +160,24 @@ impl Crew {
             gone: Arc::clone(&gone),
         };
         let leader = thread::Builder::new().name("dialers".to_owned()).spawn(move || leader.lead())?;
-        Ok(Self { gone, leader: Some(leader) })
+        Ok(Self { jobs: Some((near, far)), gone, leader: Some(leader) })
+    }
+
+    /// Hands a job over; after [`Crew::no_more`] nobody takes it.
+    pub fn give(&mut self, job: Job) {
+        let Some((near, far)) = &self.jobs else { return };
+        let to = if matches!(job.transport, Transport::Local) { near } else { far };
+        let _ = to.send(job);
+    }
+
+    /// Lets everybody go home once the last visit is over.
+    pub fn no_more(&mut self) {
+        self.jobs = None;
     }
 }
 
 /// Visits this machine, under however many names it has.
-fn locally(jobs: Vec<Job>, local: &Dial, until: &Until, out: &SyncSender<Heard>) {
+fn locally(jobs: Receiver<Job>, local: &Dial, until: &Until, out: &SyncSender<Heard>) {
     for job in jobs {
         if until.is_over() {
             let _ = out.send(Heard::NoTurn(job.host));
@@ -185,13 +191,15 @@ fn locally(jobs: Vec<Job>, local: &Dial, until: &Until, out: &SyncSender<Heard>)
 }
 
 struct Leader {
+    jobs: Receiver<Job>,
+    /// Whether more jobs may come.
+    more: bool,
     /// Hosts that wait for their first, second and third try.
     waiting: [VecDeque<Job>; 3],
     visits: Visits,
     /// The dialer has come up.
     ready: bool,
     width: usize,
-    probes: PathBuf,
     until: Until,
     hire: Hire,
     fence: Fence,
@@ -202,16 +210,20 @@ struct Leader {
 impl Leader {
     fn lead(mut self) {
         loop {
+            self.take_in(GLANCE);
             self.end_if_over();
-            if self.waiting.iter().all(VecDeque::is_empty) {
+            let Some(probes) = self.waiting.iter().flatten().next().map(|job| job.probes.clone()) else {
+                if self.more && !self.gone.load(Ordering::Relaxed) {
+                    continue;
+                }
                 return;
-            }
+            };
             let mut dialer = match (self.hire)() {
                 Ok(dialer) => dialer,
                 Err(error) => return self.give_up(&format!("the dialer cannot be started: {error}")),
             };
             self.ready = false;
-            let done = self.work(&mut dialer);
+            let done = self.work(&mut dialer, probes);
             drop(dialer);
             match done {
                 Ok(()) => return,
@@ -222,27 +234,47 @@ impl Leader {
         }
     }
 
+    /// Takes in the jobs that are there; where there is nothing to do, waits a while for one.
+    fn take_in(&mut self, patience: Duration) {
+        let idle = self.waiting.iter().all(VecDeque::is_empty) && self.visits.count() == 0;
+        let mut wait = if idle { patience } else { Duration::ZERO };
+        while self.more {
+            match self.jobs.recv_timeout(wait) {
+                Ok(job) => self.waiting[0].push_back(job),
+                Err(RecvTimeoutError::Timeout) => break,
+                Err(RecvTimeoutError::Disconnected) => self.more = false,
+            }
+            wait = Duration::ZERO;
+        }
+    }
+
     /// Leads a dialer until all is done or nobody listens any more; otherwise why it is of no use any more.
-    fn work(&mut self, dialer: &mut Hired) -> Result<(), String> {
+    fn work(&mut self, dialer: &mut Hired, probes: PathBuf) -> Result<(), String> {
         let broke = |error: &io::Error| format!("the line to it broke: {error}");
         let line =
             dialer.line.set_read_timeout(Some(GLANCE)).and_then(|()| dialer.line.set_write_timeout(Some(PATIENCE)));
         let line = line.and_then(|()| dialer.line.try_clone()).map_err(|error| broke(&error))?;
         let line = Arc::new(Line(Mutex::new(line)));
         let width = u32::try_from(self.at_once(self.next_try())).unwrap_or(u32::MAX);
-        let mut handed = line.tell(&Order::Begin { width, probes: self.probes.clone(), fence: self.fence.clone() });
+        let mut handed = line.tell(&Order::Begin { width, probes, fence: self.fence.clone() });
         let begun = Instant::now();
         let wrong = |error: Malformed| format!("it said what is no message: {error}");
         let mut frames = Frames::new(MAX_SAID);
         loop {
+            // An idle dialer is not waited for: the next job is.
+            self.take_in(if self.ready { GLANCE } else { Duration::ZERO });
             self.end_if_over();
             if self.ready {
                 handed = handed.and_then(|()| self.hand_out(&line));
             } else if begun.elapsed() > START {
                 return Err("it said nothing".to_owned());
             }
-            if self.gone.load(Ordering::Relaxed) || (self.ready && handed.is_ok() && self.visits.count() == 0) {
+            let idle = self.ready && handed.is_ok() && self.visits.count() == 0;
+            if self.gone.load(Ordering::Relaxed) || (idle && !self.more) {
                 return Ok(());
+            }
+            if idle {
+                continue;
             }
             let ended = match frames.fill(&mut dialer.line) {
                 Ok(0) => Some("it closed the line".to_owned()),
@@ -340,6 +372,10 @@ impl Leader {
 
     fn give_up(&mut self, text: &str) {
         for job in self.waiting.iter_mut().flat_map(std::mem::take).collect::<Vec<_>>() {
+            self.failed(&job.host, text, Duration::ZERO);
+        }
+        // Nor is there anybody for those that are still to come.
+        while let Ok(job) = self.jobs.recv() {
             self.failed(&job.host, text, Duration::ZERO);
         }
     }

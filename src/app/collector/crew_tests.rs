@@ -71,6 +71,14 @@ fn collected(job: &Job, say: &mut dyn FnMut(FromDialer), answer: &Receiver<ToDia
     }
 }
 
+/// A crew that has all its jobs at once.
+fn start(jobs: Vec<Job>, width: usize, until: Until, dialers: Dialers, out: &SyncSender<Heard>) -> io::Result<Crew> {
+    let mut crew = Crew::start(width, until, dialers, out)?;
+    jobs.into_iter().for_each(|job| crew.give(job));
+    crew.no_more();
+    Ok(crew)
+}
+
 /// What became of each host: `None` for collected. Fails where a host has two ends or a file twice in a visit.
 fn visit(hosts: &[String], width: usize, until: Until, hire: Hire) -> BTreeMap<String, Option<String>> {
     told(hosts, width, until, hire, true)
@@ -81,7 +89,7 @@ fn told(hosts: &[String], width: usize, until: Until, hire: Hire, honest: bool) 
     let local: Dial = Box::new(|_, _, _| panic!("nothing is local here"));
     let (out, heard) = mpsc::sync_channel(WORDS);
     let jobs = hosts.iter().map(|host| job(host)).collect();
-    let crew = Crew::start(jobs, width, until, Dialers { hire, fence: Fence::default(), local }, &out).unwrap();
+    let crew = start(jobs, width, until, Dialers { hire, fence: Fence::default(), local }, &out).unwrap();
     drop(out);
     let (mut ends, mut files, mut pulled) = (BTreeMap::new(), HashSet::new(), HashSet::new());
     let mut answers = BTreeMap::new();
@@ -239,7 +247,7 @@ fn a_dialer_that_says_half_a_message_and_no_more_is_given_up_in_time() {
     let (out, heard) = mpsc::sync_channel(WORDS);
     let local: Dial = Box::new(|_, _, _| {});
     let dialers = Dialers { hire: hire(hostile(vec![200, 0, 0, 0, 1, 2, 3])), fence: Fence::default(), local };
-    let crew = Crew::start(jobs, 1, until(60), dialers, &out).unwrap();
+    let crew = start(jobs, 1, until(60), dialers, &out).unwrap();
     drop(out);
     let said: Vec<String> = heard
         .iter()
@@ -267,9 +275,8 @@ fn a_keeper_that_leaves_takes_the_dialer_along() {
     });
     let (out, heard) = mpsc::sync_channel(WORDS);
     let local: Dial = Box::new(|_, _, _| {});
-    let crew =
-        Crew::start(vec![job("a")], 1, until(60), Dialers { hire: hire(play), fence: Fence::default(), local }, &out)
-            .unwrap();
+    let crew = start(vec![job("a")], 1, until(60), Dialers { hire: hire(play), fence: Fence::default(), local }, &out)
+        .unwrap();
     assert!(matches!(heard.recv(), Ok(Heard::Started(..))));
     drop(heard);
     drop(crew);

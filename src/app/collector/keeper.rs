@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 
 use super::aside::Aside;
 use super::crew::{Answers, Crew, Dialers, Heard, Until, WORDS};
-use super::plan::Planned;
+use super::feed::{Feed, Given};
+use super::plan::{Plan, Skip};
 use super::report::{HostResult, Progress, SweepResult};
 use crate::app::clock;
 use crate::model::cause::Cause;
 use crate::model::fleet::{Attempt, Outcome};
-use crate::model::job::{FromDialer, Job, ToDialer, Traffic};
+use crate::model::job::{FromDialer, ToDialer, Traffic};
 use crate::model::sample::{Fact, Fault, FaultKind, Sample};
 use crate::model::spec::FleetSpec;
 use crate::store::{Result, Store, StoreError};
@@ -27,10 +28,15 @@ const SKEW_SECONDS: i64 = 120;
 /// What a host says it is called; the store keeps when it changed.
 const NAME: &str = "host.name";
 
+/// Visits that are committed together at most: one commit costs as much as the rest of what is done for a host.
+const BATCH: usize = 64;
+/// Samples that wait for a commit at most; a host may hand over many.
+const BATCH_SAMPLES: usize = 128;
+
 /// Makes one sweep, `dialers` visiting each host. Returns what became of every host; the counts add up to the hosts planned.
 pub fn sweep(
     spec: &FleetSpec,
-    planned: Vec<Planned>,
+    plan: Plan<'_>,
     identities: &[String],
     dialers: Dialers,
     store: &mut dyn Store,
@@ -38,23 +44,31 @@ pub fn sweep(
     progress: &mut Progress,
 ) -> Result<SweepResult> {
     let begun = Instant::now();
-    let hosts = u32::try_from(planned.len()).unwrap_or(u32::MAX);
-    let id = store.begin_sweep(clock::now(), hosts)?;
+    let id = store.begin(&plan.begun)?;
     let mut keeper = Keeper {
         id,
         store,
         identities,
         spec,
         visits: HashMap::new(),
-        results: Vec::with_capacity(planned.len()),
+        rows: Vec::new(),
+        results: Vec::with_capacity(plan.visits.len() + plan.skipped.len()),
+        elsewhere: Vec::new(),
         costs: Vec::new(),
         broken: Arc::new(AtomicBool::new(false)),
         error: None,
     };
-    let jobs = keeper.skip_or_keep(planned);
-    keeper.run(jobs, dialers, stop, progress);
-    let result =
-        SweepResult { id, hosts: keeper.results, took: begun.elapsed(), stopped: stop.load(Ordering::Relaxed) };
+    for skip in &plan.skipped {
+        keeper.failed(&skip.host, skip.cause, skip.text.clone(), Duration::ZERO, Traffic::default());
+    }
+    keeper.run(Feed::new(plan, &spec.collector), dialers, stop, progress);
+    let result = SweepResult {
+        id,
+        hosts: keeper.results,
+        elsewhere: keeper.elsewhere,
+        took: begun.elapsed(),
+        stopped: stop.load(Ordering::Relaxed),
+    };
     let (costs, error) = (keeper.costs, keeper.error);
     match error {
         Some(error) => Err(error),
@@ -71,8 +85,18 @@ struct Visit {
     nonce: String,
     answers: Option<Answers>,
     sealed: Vec<(String, Vec<u8>)>,
+    /// Its attempt waits for the next commit.
+    waits: bool,
     /// Set once the attempt is written; what it cost is added when the visit is over.
     attempt: Option<(Attempt, usize)>,
+}
+
+/// What the next commit writes.
+struct Row {
+    attempt: Attempt,
+    samples: Vec<Sample>,
+    /// What the host may delete then; `None` where no visit waits to hear of it.
+    settled: Option<Vec<String>>,
 }
 
 struct Keeper<'a> {
@@ -80,8 +104,12 @@ struct Keeper<'a> {
     store: &'a mut dyn Store,
     identities: &'a [String],
     spec: &'a FleetSpec,
+    /// Those that are handed out.
     visits: HashMap<String, Visit>,
+    rows: Vec<Row>,
     results: Vec<HostResult>,
+    /// Hosts that other collectors see to, each with a text for people.
+    elsewhere: Vec<(String, String)>,
     /// Attempts that are written and now have their costs: one commit for all, because no acknowledgement waits for it.
     costs: Vec<Attempt>,
     /// Seen by the crew: a store that takes nothing makes further visits pointless.
@@ -90,41 +118,44 @@ struct Keeper<'a> {
 }
 
 impl Keeper<'_> {
-    /// Writes down hosts that are not visited; returns the jobs of the others.
-    fn skip_or_keep(&mut self, planned: Vec<Planned>) -> Vec<Job> {
-        let mut jobs = Vec::new();
-        for entry in planned {
-            match entry {
-                Planned::Visit(job) => jobs.push(*job),
-                Planned::Skip { host, cause, text } => {
-                    self.failed(&host, cause, text, Duration::ZERO, Traffic::default())
-                }
-            }
-        }
-        jobs
-    }
-
-    fn run(&mut self, jobs: Vec<Job>, dialers: Dialers, stop: &Arc<AtomicBool>, progress: &mut Progress) {
-        let total = self.results.len() + jobs.len();
+    fn run(&mut self, mut feed: Feed<'_>, dialers: Dialers, stop: &Arc<AtomicBool>, progress: &mut Progress) {
         let begun = Instant::now();
-        let ends = Instant::now() + self.spec.collector.deadline;
+        let ends = begun + self.spec.collector.deadline;
         let nobody_waits_after = ends + self.spec.collector.timeout + GRACE;
         let (out, heard) = mpsc::sync_channel(WORDS);
-        for job in &jobs {
-            let visit = Visit { nonce: job.nonce.clone(), answers: None, sealed: Vec::new(), attempt: None };
-            self.visits.insert(job.host.clone(), visit);
-        }
         let (asked, broken) = (Arc::clone(stop), Arc::clone(&self.broken));
-        let over = Arc::new(move || asked.load(Ordering::Relaxed) || broken.load(Ordering::Relaxed));
-        let crew = Crew::start(jobs, self.spec.collector.jobs, Until { ends, stop: over }, dialers, &out)
-            .inspect_err(|error| log::error!("no thread could be started: {error}"));
+        let stop_now = Arc::new(move || asked.load(Ordering::Relaxed) || broken.load(Ordering::Relaxed));
+        let until = Until { ends, stop: stop_now };
+        let width = self.spec.collector.jobs.min(feed.len());
+        let mut crew = Crew::start(width, until.clone(), dialers, &out)
+            .inspect_err(|error| log::error!("no thread could be started: {error}"))
+            .ok();
         // The crew holds the senders now: the channel ends with the last of it.
         drop(out);
-        while self.results.len() < total {
-            progress.set(self.results.len());
-            let left = nobody_waits_after.saturating_duration_since(Instant::now());
-            match heard.recv_timeout(left) {
-                Ok(heard) => self.hear(heard, stop),
+        loop {
+            let over = until.is_over();
+            if !over {
+                self.hand_out(&mut feed, crew.as_mut());
+            }
+            if let Some(crew) = crew.as_mut().filter(|_| over || feed.is_empty()) {
+                crew.no_more();
+            }
+            self.commit();
+            progress.set(self.results.len() + self.elsewhere.len());
+            if self.visits.is_empty() && (over || feed.is_empty()) {
+                break;
+            }
+            let wakes = if over { nobody_waits_after } else { feed.wakes().min(nobody_waits_after) };
+            match heard.recv_timeout(wakes.saturating_duration_since(Instant::now())) {
+                Ok(first) => {
+                    self.hear(first, stop);
+                    // What is there already goes into the same commit.
+                    while self.rows.len() < BATCH && self.samples() < BATCH_SAMPLES {
+                        let Ok(next) = heard.try_recv() else { break };
+                        self.hear(next, stop);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) if Instant::now() < nobody_waits_after => {}
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
             }
         }
@@ -136,7 +167,59 @@ impl Keeper<'_> {
             let text = "no answer of the dialer".to_owned();
             self.end(&host, Cause::Internal, text, Traffic::default(), begun.elapsed());
         }
-        progress.set(self.results.len());
+        self.without_turn(&mut feed, stop);
+        self.commit();
+        progress.set(self.results.len() + self.elsewhere.len());
+    }
+
+    /// Claims hosts and gives them to the crew, as far as there is room.
+    fn hand_out(&mut self, feed: &mut Feed<'_>, mut crew: Option<&mut Crew>) {
+        // What is written with it ends leases of ours and tells others that these hosts are done.
+        self.commit();
+        let out = self.visits.iter().filter(|(_, visit)| visit.attempt.is_none()).map(|(host, _)| host.as_str());
+        let given = feed.renew(self.id, self.store, out, clock::now());
+        match given.and_then(|()| feed.next(self.id, self.store, self.visits.len(), clock::now())) {
+            Ok(given) => given.into_iter().for_each(|given| self.give(given, crew.as_deref_mut())),
+            Err(error) => self.give_up(error),
+        }
+    }
+
+    fn give(&mut self, given: Given, crew: Option<&mut Crew>) {
+        match given {
+            Given::Job(job) => {
+                let nonce = job.nonce.clone();
+                let visit = Visit { nonce, answers: None, sealed: Vec::new(), waits: false, attempt: None };
+                self.visits.insert(job.host.clone(), visit);
+                // Where nobody is left to take it, it is told at the end.
+                if let Some(crew) = crew {
+                    crew.give(*job);
+                }
+            }
+            Given::Skip(Skip { host, cause, text }) => {
+                self.failed(&host, cause, text, Duration::ZERO, Traffic::default());
+            }
+            Given::Elsewhere(host, text) => self.elsewhere.push((host, text)),
+            Given::Late(host) => {
+                let text = "the sweep ended before its turn".to_owned();
+                self.failed(&host, Cause::SweepDeadline, text, Duration::ZERO, Traffic::default());
+            }
+        }
+    }
+
+    /// Hosts that were never handed out. A person who ends a sweep says nothing of them, and no row makes them look
+    /// unreachable.
+    fn without_turn(&mut self, feed: &mut Feed<'_>, stop: &AtomicBool) {
+        if self.error.is_none() && !stop.load(Ordering::Relaxed) {
+            match feed.rest(self.id, self.store, clock::now()) {
+                Ok(given) => given.into_iter().for_each(|given| self.give(given, None)),
+                Err(error) => self.give_up(error),
+            }
+        }
+        let text =
+            if self.error.is_some() { "the store took nothing" } else { "a signal ended the sweep before its turn" };
+        for host in feed.abandon() {
+            self.result_only(&host, Cause::SweepDeadline, text, Duration::ZERO, Traffic::default());
+        }
     }
 
     fn hear(&mut self, heard: Heard, stop: &AtomicBool) {
@@ -148,7 +231,6 @@ impl Keeper<'_> {
                     visit.sealed.clear();
                 }
             }
-            // A person ended the sweep: that says nothing of the host, and no row makes it look unreachable.
             Heard::NoTurn(host) if stop.load(Ordering::Relaxed) => {
                 self.visits.remove(&host);
                 let text = "a signal ended the sweep before its turn";
@@ -171,11 +253,12 @@ impl Keeper<'_> {
         }
     }
 
-    /// Everything of a host is here: open, check, commit, and tell the host what it may delete.
+    /// Everything of a host is here: open and check it, and tell the host what it may delete once that is committed.
     fn pulled(&mut self, host: &str, left: u32, dropped: u64, took: Duration) {
         let Some(visit) = self.visits.get_mut(host) else { return };
         let nonce = visit.nonce.clone();
-        let (sealed, answers) = (std::mem::take(&mut visit.sealed), visit.answers.clone());
+        visit.waits = true;
+        let sealed = std::mem::take(&mut visit.sealed);
         if dropped > 0 {
             log::warn!("{host}: its spool was full; {dropped} old samples are gone for ever");
         }
@@ -197,14 +280,38 @@ impl Keeper<'_> {
             outcome: opened.outcome(),
             traffic: Traffic::default(),
         };
-        let stored = self.record(&attempt, &opened.samples);
-        let acknowledged = if stored.is_some() { opened.settled } else { Vec::new() };
-        if let Some(answers) = answers {
-            answers.send(ToDialer { host: host.to_owned(), acknowledged });
+        self.rows.push(Row { attempt, samples: opened.samples, settled: Some(opened.settled) });
+    }
+
+    /// Writes what waits in one transaction, and only then lets the hosts delete what they handed over. After a first
+    /// failure nothing more is tried: each try may wait for a lock as long as the store does, and the samples are safe on
+    /// their hosts.
+    fn commit(&mut self) {
+        let rows = std::mem::take(&mut self.rows);
+        if rows.is_empty() {
+            return;
         }
-        if let (Some(visit), Some(stored)) = (self.visits.get_mut(host), stored) {
-            visit.attempt = Some((attempt, stored));
+        let visits: Vec<(&Attempt, &[Sample])> =
+            rows.iter().map(|row| (&row.attempt, row.samples.as_slice())).collect();
+        let written = match self.error {
+            Some(_) => None,
+            None => self.store.record_all(self.id, &visits).map_err(|error| self.give_up(error)).ok(),
+        };
+        for (number, Row { attempt, settled, .. }) in rows.into_iter().enumerate() {
+            let stored = written.as_ref().and_then(|counts| counts.get(number)).copied();
+            let (Some(settled), Some(visit)) = (settled, self.visits.get_mut(&attempt.host)) else { continue };
+            visit.waits = false;
+            if let Some(answers) = &visit.answers {
+                let acknowledged = if stored.is_some() { settled } else { Vec::new() };
+                answers.send(ToDialer { host: attempt.host.clone(), acknowledged });
+            }
+            visit.attempt = stored.map(|stored| (attempt, stored));
         }
+    }
+
+    /// Samples that wait for the next commit.
+    fn samples(&self) -> usize {
+        self.rows.iter().map(|row| row.samples.len()).sum()
     }
 
     /// Whether the host may be measured still: its owner may have ended the consent since the sweep was planned.
@@ -212,7 +319,7 @@ impl Keeper<'_> {
         if !self.spec.consent_required {
             return Ok(true);
         }
-        Ok(self.store.consents()?.iter().any(|consent| consent.host == host && consent.revoked.is_none()))
+        self.store.consented(host)
     }
 
     /// Decrypts and decodes what a host sent.
@@ -251,7 +358,7 @@ impl Keeper<'_> {
     }
 
     fn finished(&mut self, host: &str, traffic: Traffic, took: Duration) {
-        let Some(visit) = self.visits.remove(host) else { return };
+        let Some(visit) = self.over(host) else { return };
         match visit.attempt {
             Some((mut attempt, stored)) => {
                 attempt.traffic = traffic;
@@ -269,9 +376,18 @@ impl Keeper<'_> {
         }
     }
 
+    /// Takes out a visit that has ended. Where it did not wait for its commit, that is made up for: whether it was written
+    /// decides what became of it.
+    fn over(&mut self, host: &str) -> Option<Visit> {
+        if self.visits.get(host).is_some_and(|visit| visit.waits) {
+            self.commit();
+        }
+        self.visits.remove(host)
+    }
+
     /// A visit that came to no good end.
     fn end(&mut self, host: &str, cause: Cause, text: String, traffic: Traffic, took: Duration) {
-        let Some(visit) = self.visits.remove(host) else { return };
+        let Some(visit) = self.over(host) else { return };
         match visit.attempt {
             // The samples are committed: that the rest of the visit failed costs nothing.
             Some((attempt, stored)) => self.results.push(HostResult::new(attempt, stored)),
@@ -282,7 +398,10 @@ impl Keeper<'_> {
     fn failed(&mut self, host: &str, cause: Cause, text: String, took: Duration, traffic: Traffic) {
         let outcome = Outcome::Failed { cause, text };
         let attempt = Attempt { host: host.to_owned(), at: clock::now(), took, outcome, traffic };
-        let _ = self.record(&attempt, &[]);
+        self.rows.push(Row { attempt: attempt.clone(), samples: Vec::new(), settled: None });
+        if self.rows.len() >= BATCH {
+            self.commit();
+        }
         self.results.push(HostResult::new(attempt, 0));
     }
 
@@ -290,21 +409,6 @@ impl Keeper<'_> {
         let outcome = Outcome::Failed { cause, text: text.to_owned() };
         let attempt = Attempt { host: host.to_owned(), at: clock::now(), took, outcome, traffic };
         self.results.push(HostResult::new(attempt, 0));
-    }
-
-    /// Commits an attempt; `None` where the store did not take it. After a first failure nothing more is tried: each
-    /// try may wait for a lock as long as the store does, and the samples are safe on their hosts.
-    fn record(&mut self, attempt: &Attempt, samples: &[Sample]) -> Option<usize> {
-        if self.error.is_some() {
-            return None;
-        }
-        match self.store.record(self.id, attempt, samples) {
-            Ok(stored) => Some(stored),
-            Err(error) => {
-                self.give_up(error);
-                None
-            }
-        }
     }
 
     fn give_up(&mut self, error: StoreError) {
@@ -365,4 +469,4 @@ fn named(sample: &mut Sample) {
 
 #[cfg(test)]
 #[path = "keeper_tests.rs"]
-mod tests;
+pub(super) mod tests;

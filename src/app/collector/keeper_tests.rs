@@ -10,9 +10,11 @@ use super::*;
 use crate::app::dialer::Dial;
 use crate::config;
 use crate::model::fleet::{Consent, HostNow};
+use crate::model::job::Job;
 use crate::model::sample::SampleKey;
 use crate::model::secret::Secret;
-use crate::model::spec::Transport;
+use crate::model::spec::{HostSpec, Transport};
+use crate::model::turn::Begun;
 use crate::store::memory::Memory;
 
 const NONCE: &str = "0123456789abcdef0123456789abcdef";
@@ -71,31 +73,10 @@ impl Bench {
     }
 
     fn dialled(&mut self, hosts: &[&str], dial: Dial) -> SweepResult {
-        let job = |host: &&str| {
-            Planned::Visit(Box::new(Job {
-                host: (*host).to_owned(),
-                transport: Transport::Local,
-                nonce: NONCE.into(),
-                task: Secret::new(String::new()),
-                pull_bytes: 1,
-                pull_files: 1,
-                probes: self.dir.path().into(),
-                timeout: Duration::from_secs(5),
-            }))
-        };
-        let planned = hosts.iter().map(job).collect();
+        let hosts = named(&self.spec, hosts);
+        let plan = planned(&hosts, Begun::plain(clock::now(), 1));
         let mut progress = Progress(None);
-        let hire = Box::new(|| panic!("all hosts are this machine"));
-        sweep(
-            &self.spec,
-            planned,
-            &self.identities,
-            Dialers { hire, fence: Default::default(), local: dial },
-            &mut self.store,
-            &self.stop,
-            &mut progress,
-        )
-        .unwrap()
+        sweep(&self.spec, plan, &self.identities, here(dial), &mut self.store, &self.stop, &mut progress).unwrap()
     }
 
     fn now(&self) -> HostNow {
@@ -112,6 +93,33 @@ impl Bench {
     fn aside(&self) -> usize {
         std::fs::read_dir(self.dir.path().join("state/undecryptable/a")).map_or(0, Iterator::count)
     }
+}
+
+/// All hosts are this machine.
+pub fn here(dial: Dial) -> Dialers {
+    Dialers { hire: Box::new(|| panic!("nothing is far")), fence: Default::default(), local: dial }
+}
+
+/// Hosts of these names.
+pub fn named(spec: &FleetSpec, names: &[&str]) -> Vec<HostSpec> {
+    names.iter().map(|name| HostSpec { name: (*name).to_owned(), ..spec.hosts[0].clone() }).collect()
+}
+
+/// A plan to visit hosts in this order.
+pub fn planned(hosts: &[HostSpec], begun: Begun) -> Plan<'_> {
+    let make = |host: &HostSpec| {
+        Ok(Job {
+            host: host.name.clone(),
+            transport: Transport::Local,
+            nonce: NONCE.into(),
+            task: Secret::new(String::new()),
+            pull_bytes: 1,
+            pull_files: 1,
+            probes: "probes".into(),
+            timeout: Duration::from_secs(5),
+        })
+    };
+    Plan { begun, visits: hosts.iter().collect(), skipped: Vec::new(), make: Box::new(make) }
 }
 
 fn sample(sequence: u64, hostname: &str) -> Sample {
@@ -230,4 +238,40 @@ fn a_sweep_that_a_person_ends_says_nothing_of_the_hosts_it_did_not_reach() {
     assert_eq!((result.hosts.len(), result.failed(), result.stopped), (3, 3, true));
     assert_eq!(bench.store.rows_after(0, 10).unwrap().len(), 1);
     assert!(result.trouble().contains("signal"));
+}
+
+#[test]
+fn a_host_without_a_job_has_its_row_and_harms_no_other() {
+    let mut bench = Bench::new();
+    let hosts = named(&bench.spec, &["a", "b", "c"]);
+    let mut plan = planned(&hosts, Begun::plain(clock::now(), 3));
+    let mut make = std::mem::replace(&mut plan.make, Box::new(|_| panic!("not yet")));
+    plan.make = Box::new(move |host| match host.name.as_str() {
+        "b" => Err(Skip { host: "b".into(), cause: Cause::LocalSetup, text: "too much".into() }),
+        _ => make(host),
+    });
+    plan.skipped.push(Skip { host: "d".into(), cause: Cause::BackOff, text: "waits".into() });
+    let dial = |job: &Job, say: &mut dyn FnMut(FromDialer), _: &Receiver<ToDialer>| {
+        let (host, traffic) = (job.host.clone(), Traffic::default());
+        say(FromDialer::Failed { host, cause: Cause::Refused, text: "down".into(), traffic });
+    };
+    let (mut progress, stop) = (Progress(None), Arc::new(AtomicBool::new(false)));
+    let result =
+        sweep(&bench.spec, plan, &bench.identities, here(Box::new(dial)), &mut bench.store, &stop, &mut progress)
+            .unwrap();
+    assert_eq!((result.hosts.len(), result.failed()), (4, 4));
+    let mut rows: Vec<(String, String)> = bench
+        .store
+        .tried()
+        .unwrap()
+        .into_iter()
+        .map(|it| match it.outcome {
+            Outcome::Failed { cause, .. } => (it.host, cause.to_string()),
+            Outcome::Collected => (it.host, String::new()),
+        })
+        .collect();
+    rows.sort();
+    let row = |host: &str, cause: &str| (host.to_owned(), cause.to_owned());
+    let expected = [row("a", "refused"), row("b", "local-setup"), row("c", "refused"), row("d", "back-off")];
+    assert_eq!(rows, expected);
 }

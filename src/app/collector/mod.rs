@@ -15,6 +15,7 @@ use super::exit::{self, Exit, Failure, Outcome};
 use super::{clock, dialer, harden, keyring, lock, logging, state};
 use crate::model::fleet::Heartbeat;
 use crate::model::pattern;
+use crate::model::shard::Shard;
 use crate::model::spec::{FleetSpec, HostSpec};
 use crate::ssh::deploy;
 use crate::store::{Store, StoreError};
@@ -24,10 +25,14 @@ pub(super) mod back_off;
 mod belongings;
 mod crew;
 mod dry;
+mod feed;
 mod hire;
 mod keeper;
+mod order;
 pub(super) mod plan;
 mod report;
+#[cfg(test)]
+mod sharing_tests;
 mod visits;
 
 pub use aside::forget;
@@ -41,6 +46,10 @@ struct Args {
     /// Only hosts whose name matches; may be given several times
     #[arg(long, value_name = "GLOB")]
     host: Vec<String>,
+    /// Only one part of the fleet, as 2/5 is the second of five: for several collectors that divide it among themselves.
+    /// A host's name decides for ever which part it is in
+    #[arg(long, value_name = "PART/PARTS")]
+    shard: Option<Shard>,
     /// Check configuration, keys and probes and say what would be done; connect to nothing
     #[arg(long)]
     dry_run: bool,
@@ -69,42 +78,42 @@ pub fn main() -> ExitCode {
 
 fn run(args: &Args) -> Outcome {
     let spec = args.common.spec()?;
-    let hosts = chosen(&spec, &args.host)?;
+    let asked = !args.host.is_empty();
+    let wanted = plan::Wanted { spec: &spec, hosts: chosen(&spec, args)?, shard: args.shard, asked };
     let identities = keyring::identities(&spec.keys)?;
     let recipients = keyring::recipients(&spec.keys)?;
     let probes = plan::probe_folder(&spec.collector)?;
-    let asked = !args.host.is_empty();
     if args.dry_run {
         let shipped = deploy::probes(&probes).map_err(|error| Failure::new(Exit::Config, error.text))?;
         // A store that is not there yet is not made for a look.
         let there = spec.store.backend != "sqlite" || Path::new(&spec.store.location).exists();
         let store = if there { Some(context::open_store(&spec)?) } else { None };
-        let planned = plan::jobs(&spec, &hosts, &recipients, &probes, store.as_deref(), asked)?;
-        return dry::print(&spec, &planned, &recipients, &shipped, &probes, args.json);
+        let plan = plan::plan(&wanted, &recipients, &probes, store.as_deref())?;
+        return dry::print(&spec, plan, &recipients, &shipped, &probes, args.json);
     }
 
     state::ready(&spec.collector.state_dir)?;
-    let _lock = lock::acquire(&spec.collector.state_dir.join("collector.lock"))
+    let _lock = lock::acquire(&lock::of_collector(&spec.collector.state_dir, args.shard))
         .map_err(|error| error.failure("collector", spec.collector.interval))?;
     let mut store = context::open_store(&spec)?;
     let stop = stop_flag()?;
-    let planned = plan::jobs(&spec, &hosts, &recipients, &probes, Some(store.as_ref()), asked)?;
+    let plan = plan::plan(&wanted, &recipients, &probes, Some(store.as_ref()))?;
     let local = dialer::Run::default();
     let dialers = crew::Dialers {
-        hire: hire::processes(&args.common, belongings::environment(&spec, &hosts, std::env::vars_os())),
-        fence: belongings::fence(&spec, &hosts, &probes),
+        hire: hire::processes(&args.common, belongings::environment(&spec, &wanted.hosts, std::env::vars_os())),
+        fence: belongings::fence(&spec, &wanted.hosts, &probes),
         local: Box::new(move |job, say, answer| dialer::visit(job, &local, say, answer)),
     };
-    let mut progress = report::Progress::new(&args.common, hosts.len());
+    let mut progress = report::Progress::new(&args.common, wanted.hosts.len());
 
-    let begun = keeper::sweep(&spec, planned, &identities, dialers, store.as_mut(), &stop, &mut progress);
+    let begun = keeper::sweep(&spec, plan, &identities, dialers, store.as_mut(), &stop, &mut progress);
     progress.end();
     let sweep = match begun {
         Ok(sweep) => sweep,
         Err(error) => {
             // Whoever kept the store locked until now would keep the heartbeat waiting as long again.
             if !asked && !matches!(error, StoreError::Busy { .. }) {
-                beat(store.as_mut(), false, &error.to_string());
+                beat(store.as_mut(), args.shard, false, &error.to_string());
             }
             return Err(error.into());
         }
@@ -112,24 +121,24 @@ fn run(args: &Args) -> Outcome {
     let text = sweep.trouble();
     // A person's look at some hosts must not hide that cron is dead.
     if !asked {
-        beat(store.as_mut(), text.is_empty(), &text);
+        beat(store.as_mut(), args.shard, text.is_empty(), &text);
     }
     report::print(&args.common, &sweep, args.json)?;
     sweep.exit()
 }
 
-/// The hosts that the globs choose, or all.
-fn chosen<'a>(spec: &'a FleetSpec, globs: &[String]) -> Result<Vec<&'a HostSpec>, Failure> {
-    if globs.is_empty() {
-        return Ok(spec.hosts.iter().collect());
-    }
+/// The hosts that the globs choose, or all; of them those of the part.
+fn chosen<'a>(spec: &'a FleetSpec, args: &Args) -> Result<Vec<&'a HostSpec>, Failure> {
+    let globs = &args.host;
     for glob in globs {
         if !spec.hosts.iter().any(|host| pattern::matches(glob, &host.name)) {
             let text = format!("no host matches \"{glob}\"; see which there are: fleet hosts list");
             return Err(Failure::new(Exit::Usage, text));
         }
     }
-    Ok(spec.hosts.iter().filter(|host| globs.iter().any(|glob| pattern::matches(glob, &host.name))).collect())
+    let wanted = |host: &&HostSpec| globs.is_empty() || globs.iter().any(|glob| pattern::matches(glob, &host.name));
+    let ours = |host: &&HostSpec| args.shard.is_none_or(|shard| shard.holds(&host.name));
+    Ok(spec.hosts.iter().filter(wanted).filter(ours).collect())
 }
 
 /// Raised by SIGINT and SIGTERM: no further host is started, those under way end by their own deadline.
@@ -145,8 +154,9 @@ fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
 }
 
 /// Others see by it whether the collector does its job; failing to write it is said and changes nothing else.
-fn beat(store: &mut dyn Store, ok: bool, text: &str) {
-    let beat = Heartbeat { role: "collector".to_owned(), at: clock::now(), ok, text: text.to_owned() };
+fn beat(store: &mut dyn Store, shard: Option<Shard>, ok: bool, text: &str) {
+    let role = shard.map_or_else(|| "collector".to_owned(), |shard| format!("collector {shard}"));
+    let beat = Heartbeat { role, at: clock::now(), ok, text: text.to_owned() };
     if let Err(error) = store.beat(&beat) {
         log::error!("heartbeat not written: {error}");
     }

@@ -1,16 +1,18 @@
 //! What a sweep will do, before it touches the network.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 
-use super::back_off;
+use super::{back_off, order};
 use crate::app::clock;
 use crate::app::exit::{Exit, Failure};
 use crate::app::orders::Orders;
 use crate::model::cause::Cause;
 use crate::model::job::Job;
 use crate::model::secret::Secret;
+use crate::model::shard::Shard;
 use crate::model::spec::{CollectorSpec, FleetSpec, HostSpec};
+use crate::model::turn::Begun;
 use crate::store::Store;
 use crate::wire::task::{MAX_DEADLINE, MAX_TASK, Task};
 
@@ -21,67 +23,117 @@ const PULL_BYTES: u64 = 2 * 1024 * 1024;
 /// As [`PULL_BYTES`].
 const PULL_FILES: u32 = 64;
 
-/// What is to be done for one host.
-pub enum Planned {
-    /// Visit it.
-    Visit(Box<Job>),
-    /// Do not, and write down why.
-    Skip {
-        /// The host.
-        host: String,
-        /// Why.
-        cause: Cause,
-        /// For people.
-        text: String,
-    },
+/// Whom a sweep is for.
+pub struct Wanted<'a> {
+    /// The configuration.
+    pub spec: &'a FleetSpec,
+    /// Hosts of it.
+    pub hosts: Vec<&'a HostSpec>,
+    /// The part of the fleet that these are.
+    pub shard: Option<Shard>,
+    /// Whether a person asked for them by name: such a host is never made to wait.
+    pub asked: bool,
 }
 
-/// One entry for each host, in random order: hosts do not meet the same neighbours in every sweep. Without a store nothing
-/// is known of consents and waits.
-pub fn jobs(
-    spec: &FleetSpec,
-    hosts: &[&HostSpec],
-    recipients: &[String],
-    probes: &Path,
+/// What a sweep will do.
+pub struct Plan<'a> {
+    /// How it begins.
+    pub begun: Begun,
+    /// Hosts to visit, in the order of their turns.
+    pub visits: VecDeque<&'a HostSpec>,
+    /// Hosts that are not visited.
+    pub skipped: Vec<Skip>,
+    /// Makes the job of a host when its turn has come: those of a whole fleet would be as many copies of what is equal.
+    pub make: Make<'a>,
+}
+
+/// From a host to its job, or why it has none.
+pub type Make<'a> = Box<dyn FnMut(&HostSpec) -> Result<Job, Skip> + 'a>;
+
+/// A host that is not visited, and why.
+#[derive(Clone, Debug)]
+pub struct Skip {
+    /// The host.
+    pub host: String,
+    /// Why.
+    pub cause: Cause,
+    /// For people.
+    pub text: String,
+}
+
+/// Plans a sweep. Without a store nothing is known of consents, waits and turns.
+pub fn plan<'a>(
+    wanted: &Wanted<'a>,
+    recipients: &'a [String],
+    probes: &'a Path,
     store: Option<&dyn Store>,
-    asked: bool,
-) -> Result<Vec<Planned>, Failure> {
+) -> Result<Plan<'a>, Failure> {
+    let Wanted { spec, asked, shard, .. } = *wanted;
+    let collector = name(&spec.collector);
+    let now = clock::now();
+    let (standings, sweeps) = match store {
+        Some(store) => (store.standings()?, store.last_sweeps()?),
+        None => Default::default(),
+    };
+    let held = if asked { HashMap::new() } else { back_off::held(&standings, now) };
+    let (mut visits, skipped) = willing(wanted, &held, store)?;
+    shuffle(&mut visits)?;
+    let last = sweeps.iter().find(|sweep| sweep.collector == collector && sweep.shard == shard);
+    let standings = standings.iter().map(|standing| (standing.host.as_str(), standing)).collect();
+    order::order(&mut visits, |host| host.name.as_str(), &standings, last.map(|sweep| sweep.started));
+    let mut orders = Orders::default();
+    let make = Box::new(move |host: &HostSpec| {
+        let skip = |cause, text| Skip { host: host.name.clone(), cause, text };
+        let job = job(spec, host, &mut orders, recipients, probes);
+        fitting(job.map_err(|failure| skip(Cause::Internal, failure.text))?)
+    });
+    let hosts = u32::try_from(wanted.hosts.len()).unwrap_or(u32::MAX);
+    Ok(Plan { begun: Begun { started: now, hosts, collector, shard, asked }, visits: visits.into(), skipped, make })
+}
+
+/// Hosts whose owners agree and that do not have to wait, and the others.
+fn willing<'a>(
+    wanted: &Wanted<'a>,
+    held: &HashMap<String, String>,
+    store: Option<&dyn Store>,
+) -> Result<(Vec<&'a HostSpec>, Vec<Skip>), Failure> {
+    let required = wanted.spec.consent_required;
     let consents = match store {
-        Some(store) if spec.consent_required => store.consents()?,
+        Some(store) if required => store.consents()?,
         _ => Vec::new(),
     };
-    let consented: HashSet<String> =
-        consents.into_iter().filter(|consent| consent.revoked.is_none()).map(|consent| consent.host).collect();
-    let held = match store {
-        Some(store) if !asked => back_off::held(store, clock::now())?,
-        _ => Default::default(),
-    };
-    let mut planned = Vec::with_capacity(hosts.len());
-    let mut orders = Orders::default();
-    for host in hosts {
-        let name = host.name.clone();
-        planned.push(if spec.consent_required && !consented.contains(&name) {
-            let text = "no consent of the owner is recorded".to_owned();
-            Planned::Skip { host: name, cause: Cause::NoConsent, text }
-        } else if let Some(text) = held.get(&name) {
-            Planned::Skip { host: name, cause: Cause::BackOff, text: text.clone() }
+    let in_force = consents.into_iter().filter(|consent| consent.revoked.is_none());
+    let consented: HashSet<String> = in_force.map(|consent| consent.host).collect();
+    let (mut visits, mut skipped) = (Vec::with_capacity(wanted.hosts.len()), Vec::new());
+    for host in &wanted.hosts {
+        let skip = |cause, text| Skip { host: host.name.clone(), cause, text };
+        if required && !consented.contains(&host.name) {
+            skipped.push(skip(Cause::NoConsent, "no consent of the owner is recorded".to_owned()));
+        } else if let Some(text) = held.get(&host.name) {
+            skipped.push(skip(Cause::BackOff, text.clone()));
         } else {
-            planned_job(job(spec, host, &mut orders, recipients, probes)?)
-        });
+            visits.push(*host);
+        }
     }
-    shuffle(&mut planned)?;
-    Ok(planned)
+    Ok((visits, skipped))
+}
+
+/// What a collector is called beside others that share a store: its machine and where it keeps its state.
+fn name(spec: &CollectorSpec) -> String {
+    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let state = std::path::absolute(&spec.state_dir).unwrap_or_else(|_| spec.state_dir.clone());
+    format!("{machine}:{}", state.display())
 }
 
 /// A job whose task no probe would read is not worth the visit.
-fn planned_job(job: Job) -> Planned {
+fn fitting(job: Job) -> Result<Job, Skip> {
     let size = job.task.expose().len();
     if size <= MAX_TASK {
-        return Planned::Visit(Box::new(job));
+        return Ok(job);
     }
     let most = MAX_TASK / 1024;
     let text = format!("its checks take {} KiB, over {most} KiB: ship fewer or smaller scripts", size / 1024);
-    Planned::Skip { host: job.host, cause: Cause::LocalSetup, text }
+    Err(Skip { host: job.host, cause: Cause::LocalSetup, text })
 }
 
 /// 32 hexadecimal digits that nobody can guess.

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::app::context::Common;
 use crate::app::exit::{self, Exit, Failure, Outcome as Ended};
+use crate::model::figure::counted;
 use crate::model::fleet::{Attempt, Outcome};
 
 /// What became of one host.
@@ -77,8 +78,10 @@ impl HostResult {
 pub struct SweepResult {
     /// Its number.
     pub id: i64,
-    /// One for each host.
+    /// One for each host but those of the next list.
     pub hosts: Vec<HostResult>,
+    /// Hosts that another collector sees to, each with a text for people.
+    pub elsewhere: Vec<(String, String)>,
     /// How long it took.
     pub took: Duration,
     /// Whether a signal ended it early.
@@ -145,7 +148,9 @@ pub fn print(common: &Common, sweep: &SweepResult, as_json: bool) -> Result<(), 
     hosts.sort_by(|a, b| (b.is_failed(), &a.attempt.host).cmp(&(a.is_failed(), &b.attempt.host)));
     let failed = sweep.failed();
     if as_json {
-        let hosts: Vec<serde_json::Value> = hosts.iter().map(|host| host.json()).collect();
+        let others =
+            sweep.elsewhere.iter().map(|(host, text)| json!({"host": host, "outcome": "elsewhere", "text": text}));
+        let hosts: Vec<serde_json::Value> = hosts.iter().map(|host| host.json()).chain(others).collect();
         let seconds = sweep.took.as_secs_f64();
         let all = json!({"version": 1, "sweep": sweep.id, "seconds": seconds, "failed": failed, "hosts": hosts});
         out = format!("{all:#}\n");
@@ -154,9 +159,17 @@ pub fn print(common: &Common, sweep: &SweepResult, as_json: bool) -> Result<(), 
             out.push_str(&host.sentence());
             out.push('\n');
         }
+        for (host, text) in sweep.elsewhere.iter().filter(|_| common.verbose > 0) {
+            out.push_str(&format!("{host}: {text}\n"));
+        }
         let collected = sweep.hosts.len() - failed;
         let seconds = sweep.took.as_secs_f64();
-        out.push_str(&format!("sweep {}: {collected} hosts collected, {failed} failed, {seconds:.1} s\n", sweep.id));
+        let others = match sweep.elsewhere.len() {
+            0 => String::new(),
+            others => format!("{others} of other collectors, "),
+        };
+        let (id, hosts) = (sweep.id, counted(collected, "host"));
+        out.push_str(&format!("sweep {id}: {hosts} collected, {failed} failed, {others}{seconds:.1} s\n"));
     }
     exit::print(&out).map(drop)
 }

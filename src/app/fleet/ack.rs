@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
 use super::alerts::{find, stamp};
+use super::show;
 use crate::app::clock;
 use crate::app::context::{Common, open_store};
 use crate::app::exit::{self, Exit, Failure, Outcome};
@@ -17,7 +18,7 @@ use crate::view::{json, units};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Numbers, as `fleet alerts` lists them
-    #[arg(required = true, value_name = "ID")]
+    #[arg(required = true, value_name = "ID", value_parser = show::number)]
     ids: Vec<i64>,
     /// For how long (2h, 3d) or until when (2026-11-22T08:00 in UTC) [default: until the problem ends]
     #[arg(long, value_name = "SPAN|MOMENT")]

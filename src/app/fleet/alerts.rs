@@ -16,6 +16,7 @@ use crate::app::{clock, snapshot};
 use crate::model::alert::{Incident, Mail, MailState};
 use crate::model::filter::Chosen;
 use crate::model::level::Level;
+use crate::model::next;
 use crate::model::snapshot::{Limits, Problem};
 use crate::model::spec::FleetSpec;
 use crate::store::Store;
@@ -44,7 +45,7 @@ enum Command {
     /// Problems in full: their history, who was told what, and why each is in this state
     Show {
         /// Numbers, as `fleet alerts` lists them
-        #[arg(required = true, value_name = "ID")]
+        #[arg(required = true, value_name = "ID", value_parser = show::number)]
         ids: Vec<i64>,
         /// As JSON
         #[arg(long)]
@@ -221,6 +222,8 @@ fn show_all(common: &Common, ids: &[i64], as_json: bool) -> Outcome {
         if !text.is_empty() {
             text.push('\n');
         }
+        let next = next::commands(&incident, incident.closed.is_some());
+        let next = next.into_iter().map(|(what, command)| format!("{what}: {command}")).collect();
         let title = format!("{} [{}] {}", id, incident.level.tag(), words::name(&incident.subject));
         let history = events.iter().map(|event| format!("{} {:<4} {}", stamp(event.at), event.level.tag(), event.text));
         let parts = [
@@ -228,6 +231,7 @@ fn show_all(common: &Common, ids: &[i64], as_json: bool) -> Outcome {
             ("History:".to_owned(), history.collect()),
             ("Mails:".to_owned(), mails.iter().map(|mail| sent(mail, id)).collect()),
             ("Now:".to_owned(), why),
+            ("Next:".to_owned(), next),
         ];
         for (heading, lines) in parts.into_iter().filter(|(_, lines)| !lines.is_empty()) {
             sentence(&heading, "", &mut text);

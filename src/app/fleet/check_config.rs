@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use crate::app::context::Common;
 use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::config;
+use crate::model::figure::counted;
 
 /// Flags.
 #[derive(Debug, clap::Args)]
@@ -27,9 +28,8 @@ pub fn run(common: &Common, _args: Args) -> Outcome {
     if !common.quiet && (std::io::stdout().is_terminal() || common.verbose > 0) {
         let rules: usize = loaded.spec.hosts.iter().map(|host| host.rules.len()).sum();
         let (file, hosts) = (file.display(), loaded.spec.hosts.len());
-        let s = |n: usize| if n == 1 { "" } else { "s" };
-        let text = format!("{file}: {hosts} host{}, {rules} rule{}; no mistakes\n", s(hosts), s(rules));
-        return exit::print(&text);
+        let (hosts, rules) = (counted(hosts, "host"), counted(rules, "rule"));
+        return exit::print(&format!("{file}: {hosts}, {rules}; no mistakes\n"));
     }
     Ok(Exit::Done)
 }

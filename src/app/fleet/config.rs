@@ -1,6 +1,10 @@
-//! `fleet config`: what results for a host, each value with the line it came from.
+//! `fleet config`: what results for a host, each value with the line it came from; and lines for machines that other
+//! programs know.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -8,6 +12,9 @@ use super::hosts;
 use crate::app::context::Common;
 use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::config::{self, Loaded};
+use crate::model::catalogue;
+use crate::model::clean::clean;
+use crate::model::figure::counted;
 use crate::model::service::{CheckSpec, ServiceSpec};
 use crate::model::spec::{HostSpec, Origin, RuleSpec};
 
@@ -28,10 +35,22 @@ enum Sub {
         #[arg(long)]
         json: bool,
     },
+    /// Print the <group> and <host> lines of machines that Ansible or ssh already know
+    Convert {
+        /// An inventory (INI, or what ansible-inventory --list prints), or an ssh_config; - reads standard input
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
 }
 
+/// A longer list is none.
+const LONGEST: u64 = 16 << 20;
+
 pub fn run(common: &Common, args: Args) -> Outcome {
-    let Sub::Show { host: name, json } = args.command;
+    let (name, json) = match args.command {
+        Sub::Convert { file } => return convert(&file),
+        Sub::Show { host, json } => (host, json),
+    };
     let file = common.config_file()?;
     let loaded = config::read(&file).map_err(|report| Failure::new(Exit::Config, report.to_string()))?;
     let Some(host) = loaded.spec.host(&name) else {
@@ -39,6 +58,34 @@ pub fn run(common: &Common, args: Args) -> Outcome {
     };
     let text = if json { format!("{:#}\n", as_json(&loaded, host)) } else { as_text(&loaded, host) };
     exit::print(&text)
+}
+
+/// Lines on standard output, for config.xml; what a person must know on standard error. Exit 3 where a host was left out.
+fn convert(file: &Path) -> Outcome {
+    let shown = if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() };
+    let wrong = |text: String| Failure::new(Exit::Usage, format!("{shown}: {text}"));
+    let open = || -> std::io::Result<Box<dyn Read>> {
+        Ok(if file == Path::new("-") { Box::new(std::io::stdin()) } else { Box::new(File::open(file)?) })
+    };
+    let mut text = String::new();
+    let read = open().and_then(|source| source.take(LONGEST + 1).read_to_string(&mut text));
+    read.map_err(|error| wrong(error.to_string()))?;
+    if text.len() as u64 > LONGEST {
+        return Err(wrong(format!("is longer than {LONGEST} bytes")));
+    }
+    let made = config::convert::convert(&text).map_err(wrong)?;
+    exit::print(&made.text)?;
+    for note in &made.notes {
+        exit::complain(&format!("fleet: {}", clean(note)));
+    }
+    for host in &made.left_out {
+        exit::complain(&format!("fleet: left out: {}", clean(host)));
+    }
+    let lines = counted(made.hosts, "line");
+    exit::complain(&format!(
+        "fleet: {lines} of hosts; put them into config.xml, then: fleet check-config, fleet hosts scan"
+    ));
+    Ok(if made.left_out.is_empty() { Exit::Done } else { Exit::Partly })
 }
 
 fn place(origin: &Origin) -> String {
@@ -79,7 +126,10 @@ fn as_text(loaded: &Loaded, host: &HostSpec) -> String {
             }
         }
     }
-    for rule in &host.rules {
+    // Those of a metric together, in the order of `fleet metrics`; among them the one that goes before stays first.
+    let mut rules: Vec<&RuleSpec> = host.rules.iter().collect();
+    rules.sort_by_cached_key(|rule| catalogue::all().position(|metric| metric.name == rule.metric));
+    for rule in rules {
         line(&format!("rule {}", rule.name), "", "");
         for (name, value) in config::written(rule) {
             line(&format!("  {name}"), &value, &origin_of(rule, name));

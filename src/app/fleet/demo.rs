@@ -136,7 +136,7 @@ fn next(file: &Path, dir: &Path) -> String {
     format!(
         "An invented fleet of twelve hosts is in {dir}. Look at it:\n\
          \n  export FLEET_CONFIG='{file}'\n  \
-         fleet status\n  \
+         fleet status\n  fleet services\n  \
          fleet alerts\n  \
          fleet explain db1\n  \
          fleet history db1 filesystem.used --since 2d\n  \

@@ -196,7 +196,11 @@ fn configuration(common: &Common, found: &mut Vec<Finding>) -> Option<FleetSpec>
             if loaded.spec.hosts.is_empty() {
                 say(Level::Warning, format!("{shown} names no host"), "fleet hosts add USER@HOST".to_owned());
             } else {
-                say(Level::Ok, format!("{shown} names {} hosts", loaded.spec.hosts.len()), String::new());
+                say(
+                    Level::Ok,
+                    format!("{shown} names {}", units::counted(loaded.spec.hosts.len(), "host")),
+                    String::new(),
+                );
             }
             Some(loaded.spec)
         }

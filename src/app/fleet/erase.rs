@@ -16,10 +16,13 @@ const GRACE: std::time::Duration = std::time::Duration::from_secs(15);
 pub fn erase(spec: &FleetSpec, host: &str) -> Result<String, Failure> {
     let state = &spec.collector.state_dir;
     let longest = spec.collector.deadline + spec.collector.timeout + GRACE;
-    let _lock = lock::wait(&state.join("collector.lock"), longest).map_err(|error| {
-        let text = format!("nothing of {host} was erased: {error}; try again when the sweep has ended");
-        Failure::new(Exit::Busy, text)
-    })?;
+    let mut held = Vec::new();
+    for path in lock::of_collectors(state) {
+        held.push(lock::wait(&path, longest).map_err(|error| {
+            let text = format!("nothing of {host} was erased: {error}; try again when the sweep has ended");
+            Failure::new(Exit::Busy, text)
+        })?);
+    }
     let samples = open_store(spec)?.forget(host)?;
     collector::forget(state, host)
         .map_err(|error| Failure::new(Exit::Failed, format!("{}: {error}", state.join("undecryptable").display())))?;

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::alerts::{Present, capital, stamp};
-use super::show::sentence;
+use super::show::{self, Format, sentence};
 use crate::alert::words;
 use crate::app::context::{Common, open_store};
 use crate::app::exit::{self, Exit, Failure, Outcome};
@@ -19,7 +19,7 @@ use crate::model::level::Level;
 use crate::model::rule::{RuleKind, size_of};
 use crate::model::spec::HostSpec;
 use crate::rule;
-use crate::view::json;
+use crate::view::{Cell, Column, Page, Place, column, json};
 
 mod sentences;
 
@@ -35,10 +35,23 @@ pub struct Args {
     /// In full what is well too
     #[arg(long)]
     all: bool,
-    /// As JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    format: show::FormatArgs,
 }
+
+/// Of what is judged, for spreadsheets.
+const COLUMNS: &[Column] = &[
+    column("host", "HOST", Place::Left),
+    column("rule", "RULE", Place::Left),
+    column("item", "ITEM", Place::Left),
+    column("level", "LEVEL", Place::Left),
+    column("value", "VALUE", Place::Right),
+    column("warning", "WARNING", Place::Right),
+    column("critical", "CRITICAL", Place::Right),
+    column("last", "LAST", Place::Left),
+    column("incident", "PROBLEM", Place::Right),
+    column("sentences", "WHY", Place::Below),
+];
 
 /// What is said of one subject.
 struct Part {
@@ -95,10 +108,17 @@ pub fn run(common: &Common, args: Args) -> Outcome {
     let idle: BTreeSet<&str> = names.filter(|name| wanted(name) && !judged.contains(name)).collect();
     let attempt = store.attempts(&host.name, 1)?.into_iter().next();
     let first = opening(host, &parts, attempt.as_ref(), args.rule.is_some());
-    if args.json {
-        let rows: Vec<&Value> = parts.iter().map(|part| &part.row).collect();
-        let all = json!({"version": 1, "host": host.name, "text": first, "rows": rows, "not_judged": idle});
-        return exit::print(&json::text(&all));
+    match args.format.format() {
+        Format::Table => {}
+        Format::Json => {
+            let rows: Vec<&Value> = parts.iter().map(|part| &part.row).collect();
+            let all = json!({"version": 1, "host": host.name, "text": first, "rows": rows, "not_judged": idle});
+            return exit::print(&json::text(&all));
+        }
+        format => {
+            let row = |part: &Part| COLUMNS.iter().map(|column| cell(&part.row[column.name])).collect();
+            return show::page(common, format, &Page { columns: COLUMNS, rows: parts.iter().map(row).collect() });
+        }
     }
     let mut text = String::new();
     sentence(&first, "", &mut text);
@@ -121,12 +141,22 @@ pub fn run(common: &Common, args: Args) -> Outcome {
     let idle: Vec<&str> = idle.into_iter().collect();
     if args.all || args.rule.is_some() {
         list(&mut text, "Rules that no sample was judged by yet", idle, "");
-    } else if !idle.is_empty() {
+    } else if !idle.is_empty() && !parts.is_empty() {
         let more = format!("Another {} rules wait for what is not measured here; their names: --all", idle.len());
         text.push('\n');
         sentence(&more, "", &mut text);
     }
     exit::print(&text)
+}
+
+/// A value of a row in a table.
+fn cell(value: &Value) -> Cell {
+    match value {
+        Value::Null => Cell::Empty,
+        Value::Number(number) => number.as_f64().map_or(Cell::Empty, Cell::Number),
+        Value::Array(list) => Cell::Text(list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")),
+        value => value.as_str().filter(|text| !text.is_empty()).map_or(Cell::Empty, |text| Cell::Text(text.to_owned())),
+    }
 }
 
 /// `web01 is critical, because of 2 of 34 things judged. It was last collected on ...`
@@ -144,7 +174,8 @@ fn opening(host: &HostSpec, parts: &[Part], attempt: Option<&Attempt>, chosen: b
     let worst = parts.iter().map(|part| part.level).max().unwrap_or_default();
     let things = format!("{} {}things", parts.len(), if chosen { "matching " } else { "" });
     match (parts.len(), bad, worst) {
-        (0, ..) => format!("Nothing of {name} is judged yet. {visit}"),
+        (0, ..) if chosen => format!("Nothing of {name} that fits is judged. {visit}"),
+        (0, ..) => format!("Nothing of {name} is judged yet; what was collected is judged by: fleet-alerter. {visit}"),
         (1, 0, _) => format!("{name} is well in the one thing judged. {visit}"),
         (1, ..) => format!("{name} is {worst}, by the one thing judged. {visit}"),
         (_, 0, _) => format!("{name} is well in {things} judged. {visit}"),

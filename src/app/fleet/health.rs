@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::show::{self, Format};
 use crate::app::clock;
 use crate::app::context::{Common, open_store};
 use crate::app::exit::{self, Exit, Failure, Outcome};
@@ -10,9 +11,8 @@ use crate::view::{health, json};
 /// Flags.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Print the parts as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    format: show::FormatArgs,
 }
 
 pub fn run(common: &Common, args: Args) -> Outcome {
@@ -29,19 +29,15 @@ pub fn unknown(text: &str) -> Outcome {
 fn judge(common: &Common, args: &Args) -> Result<Exit, Failure> {
     let spec = common.spec()?;
     let store = open_store(&spec)?;
-    let sweeps = store.sweeps(8)?;
-    // The newest may still be under way.
-    let sweep = sweeps.iter().find(|sweep| sweep.ended.is_some());
-    let parts = health::judge(clock::now(), spec.collector.interval, &store.beats()?, sweep, &store.queued()?);
+    let sweeps = store.sweeps(health::SWEEPS)?;
+    let parts = health::judge(clock::now(), spec.collector.interval, &store.beats()?, &sweeps, &store.queued()?);
     let (level, line) = health::line(&parts);
-    if args.json {
-        let rows: Vec<_> = parts
-            .iter()
-            .map(|part| json!({"part": part.name, "level": part.level.word(), "text": part.text}))
-            .collect();
-        exit::print(&json::text(&json!({"version": 1, "level": level.word(), "text": line, "rows": rows})))?;
-    } else {
-        exit::print(&format!("{line}\n"))?;
-    }
+    match args.format.format() {
+        Format::Table => exit::print(&format!("{line}\n"))?,
+        Format::Json => {
+            exit::print(&json::about(&health::page(&parts), [("level", json!(level.word())), ("text", json!(line))]))?
+        }
+        format => show::page(common, format, &health::page(&parts))?,
+    };
     Ok(Exit::Nagios(level.number()))
 }

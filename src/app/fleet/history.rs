@@ -8,6 +8,7 @@ use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::app::{clock, past};
 use crate::config;
 use crate::model::catalogue;
+use crate::model::clean::clean;
 use crate::model::fleet::{Grain, Point, Series};
 use crate::model::metric::{Kind, Metric};
 use crate::model::pattern;
@@ -59,7 +60,16 @@ pub fn run(common: &Common, args: Args) -> Outcome {
         return Err(Failure::new(Exit::Usage, text));
     }
     if let Some(item) = &args.item {
+        let known: Vec<String> = series.iter().map(|series| clean(&series.item)).collect();
         series.retain(|series| pattern::matches(item, &series.item));
+        if series.is_empty() && !known.is_empty() {
+            let list = if known.iter().all(String::is_empty) {
+                format!("{} has none; leave --item away", args.metric)
+            } else {
+                format!("there are: {}", known.join(", "))
+            };
+            return Err(Failure::new(Exit::Usage, format!("no item fits \"{}\"; {list}", clean(item))));
+        }
     }
     let format = args.format.format();
     if format != show::Format::Table {
@@ -111,7 +121,7 @@ fn page(
         }
     }
     out.push('\n');
-    out.push_str(&table::render(&history::summary(metric, series), width, false));
+    out.push_str(&table::render(&history::itemless(history::summary(metric, series)), width, false));
     if let [only] = full[..] {
         let points: Vec<Point> = if only.points.len() <= LINES {
             only.points.clone()
@@ -120,7 +130,7 @@ fn page(
         };
         out.push('\n');
         let one = Series { item: only.item.clone(), points };
-        out.push_str(&table::render(&history::points(metric, &[one]), width, false));
+        out.push_str(&table::render(&history::itemless(history::points(metric, &[one])), width, false));
     } else {
         out.push_str("\nfor the chart and the points of one item: --item PATTERN\n");
     }

@@ -14,6 +14,7 @@ use crate::view;
 mod add;
 mod each;
 mod keys;
+mod lock;
 mod remove;
 mod target;
 mod test;
@@ -68,6 +69,12 @@ enum Command {
     },
     /// Write the host key that a host shows now into known_hosts, in place of older ones
     Accept(keys::AcceptArgs),
+    /// Print what lets our key do nothing on a host but run the probe; nothing is changed
+    Lock {
+        /// Name of the host in the configuration
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
 }
 
 /// Runs `fleet hosts`; without a word more it lists them.
@@ -82,6 +89,7 @@ pub fn run(common: &Common, args: Args) -> Outcome {
         Command::Test { hosts, format } => test::run(common, &common.spec()?, &hosts, format.format()),
         Command::Scan { hosts, format } => keys::scan(common, &common.spec()?, &hosts, format.format()),
         Command::Accept(args) => keys::accept(&common.spec()?, &args),
+        Command::Lock { name } => lock::run(&common.spec()?, &name),
     }
 }
 

@@ -227,7 +227,10 @@ fn make_keys(dir: &Path, made: &mut Made) -> Result<String, Failure> {
     if let Err(why) = programs::ssh_key(&ssh) {
         said.push_str(&format!("no SSH key was made: {why}\n"));
     } else {
-        said.push_str(&format!("for each machine to watch: ssh-copy-id -i '{}.pub' USER@HOST\n", ssh.display()));
+        said.push_str(&format!(
+            "On each machine to watch this key must be let in:\n  ssh-copy-id -i '{}.pub' USER@HOST\n",
+            ssh.display()
+        ));
     }
     Ok(said)
 }
@@ -244,6 +247,6 @@ fn next(file: &Path, mails: bool, added: Option<bool>) -> String {
         text.push_str(&format!("  fleet mail test{config}\n"));
     }
     text.push_str(&format!("  fleet-collector{config}\n  fleet-alerter{config}\n  fleet status{config}\n"));
-    text.push_str("Then collector and alerter into cron (crontab.example) or a systemd timer.\n");
+    text.push_str(&format!("Then let it run by itself, and see that all is right:\n  fleet schedule install{config}\n  fleet doctor{config}\n"));
     text
 }

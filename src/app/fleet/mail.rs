@@ -116,7 +116,11 @@ pub fn test(common: &Common, TestArgs { to, json }: TestArgs) -> Outcome {
         exit::print(&json::text(&json!({"version": 1, "rows": rows, "dialogue": dialogue})))?;
     }
     let failed: Vec<String> = tried.iter().filter_map(Tried::failure).collect();
-    if failed.is_empty() { Ok(Exit::Done) } else { Err(Failure::new(Exit::Failed, failed.join("\n"))) }
+    if failed.is_empty() {
+        return Ok(Exit::Done);
+    }
+    let next = format!("mend <smtp> or <to> in {}, then again: fleet mail test", spec.file.display());
+    Err(Failure::new(Exit::Failed, format!("{}\n{next}", failed.join("\n"))))
 }
 
 /// Who mended a setting need not wait for the next try.

@@ -64,11 +64,11 @@ enum Command {
     Keys(keys::Args),
     /// Read the configuration and print every mistake
     CheckConfig(check_config::Args),
-    /// Show what results for a host, and from which line each value came
+    /// Show what results for a host, from which line each value came; convert lists of Ansible and ssh
     Config(config::Args),
     #[command(flatten)]
     View(views::Chosen),
-    /// The fleet on a screen that follows the store: hosts, problems, and the history of every reading
+    /// The fleet on a screen that follows the store: hosts, problems, services, and the history of every reading
     Watch(watch::Args),
     /// One metric of one host over time, as chart and table
     History(history::Args),

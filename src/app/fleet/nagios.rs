@@ -69,9 +69,8 @@ fn answer(common: &Common, args: &Args) -> Result<Answer, Failure> {
         }
         (_, Some(name)) => of_service(&snapshot, name, &spec),
         _ => {
-            let sweeps = store.sweeps(8)?;
-            let sweep = sweeps.iter().find(|sweep| sweep.ended.is_some());
-            let parts = view::health::judge(now, spec.collector.interval, &store.beats()?, sweep, &store.queued()?);
+            let sweeps = store.sweeps(view::health::SWEEPS)?;
+            let parts = view::health::judge(now, spec.collector.interval, &store.beats()?, &sweeps, &store.queued()?);
             Ok(of_fleet(&snapshot, &parts))
         }
     }
@@ -194,7 +193,8 @@ fn of_fleet(snapshot: &Snapshot, parts: &[view::health::Part]) -> Answer {
     let bad = snapshot.hosts.iter().filter(|host| host.level > Some(Level::Ok));
     texts.extend(bad.map(|host| format!("{}: {}", host.name, host.sentences().into_iter().next().unwrap_or_default())));
     let all = snapshot.hosts.len();
-    let mut text = format!("{all} hosts: {ok} ok, {warning} warning, {critical} critical, {unknown} unknown");
+    let hosts = view::units::counted(all, "host");
+    let mut text = format!("{hosts}: {ok} ok, {warning} warning, {critical} critical, {unknown} unknown");
     if !texts.is_empty() {
         text.push_str(&format!("; {}", shortened(texts)));
     }

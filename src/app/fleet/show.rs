@@ -24,6 +24,14 @@ pub enum Format {
     Markdown,
 }
 
+/// The number of a problem or a silence.
+///
+/// # Errors
+/// A text that is none, with what to write.
+pub fn number(text: &str) -> Result<i64, String> {
+    text.parse().map_err(|_| "write its number, as the list shows it in its first column".to_owned())
+}
+
 /// Which rows, and in which order.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct RowArgs {

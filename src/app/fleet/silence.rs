@@ -47,7 +47,7 @@ enum Action {
     /// End one before its time
     End {
         /// Its number, as `fleet silence list` shows it
-        #[arg(value_name = "ID")]
+        #[arg(value_name = "ID", value_parser = show::number)]
         id: i64,
         /// The silence as JSON
         #[arg(long)]
@@ -178,6 +178,8 @@ pub fn silence(spec: &FleetSpec, add: Add, now: DateTime<Utc>) -> Result<Silence
     let rules: Vec<&str> = named.iter().map(String::as_str).chain(BUILT_IN.iter().copied()).collect();
     known("host", &add.host, &hosts, true)?;
     known("group", &add.group, &groups, false)?;
+    let services = spec.hosts.iter().flat_map(|host| &host.services);
+    known("service", &add.service, &services.map(|it| it.name.as_str()).collect::<Vec<_>>(), true)?;
     known("rule", &add.rule, &rules, true)?;
     let scope = Scope { hosts: add.host, groups: add.group, services: add.service, rules: add.rule };
     if scope == Scope::default() && !add.all {

@@ -10,7 +10,8 @@ use crate::app::context::{Common, open_store};
 use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::app::{clock, snapshot};
 use crate::config;
-use crate::model::filter::Filter;
+use crate::model::clean::clean;
+use crate::model::filter::{Field, Filter};
 use crate::model::metric::Unit;
 use crate::model::sample::Process;
 use crate::model::snapshot::{Limits, Snapshot};
@@ -40,17 +41,25 @@ impl Choice {
     /// All of it as one filter.
     ///
     /// # Errors
-    /// A name or group that no host of the configuration has.
+    /// A name, group, service or label that no host of the configuration has: a fleet of which nothing is shown, because a
+    /// letter is wrong, must not look as if all were well.
     pub fn filter(&self, spec: &FleetSpec) -> Result<Filter, Failure> {
+        let filter = self.filter.clone().unwrap_or_default().and(&self.host, &self.group);
+        if spec.hosts.is_empty() || filter.is_empty() {
+            return Ok(filter);
+        }
+        if let Some((field, text)) = filter.nowhere(&snapshot::configured(spec, clock::now()).hosts) {
+            return Err(nowhere(spec, field, &text));
+        }
         let named = |host: &HostSpec| {
             (self.host.is_empty() || self.host.iter().any(|glob| pattern::matches(glob, &host.name)))
                 && (self.group.is_empty()
                     || self.group.iter().any(|glob| host.groups.iter().any(|it| pattern::matches(glob, it))))
         };
-        if !spec.hosts.is_empty() && !spec.hosts.iter().any(named) {
+        if !spec.hosts.iter().any(named) {
             return Err(Failure::new(Exit::Usage, "no host matches; see which there are: fleet hosts list"));
         }
-        Ok(self.filter.clone().unwrap_or_default().and(&self.host, &self.group))
+        Ok(filter)
     }
 
     /// Keeps the names of hosts that are meant. One that is not configured any more can be chosen by its name only.
@@ -73,6 +82,21 @@ impl Choice {
         names.retain(|name| fleet.host(name).is_some_and(|host| filter.host(host)));
         Ok(())
     }
+}
+
+/// That no host has what was asked for, with the nearest that one has.
+fn nowhere(spec: &FleetSpec, field: Field, text: &str) -> Failure {
+    let hosts = || spec.hosts.iter();
+    let (what, known): (&str, Vec<&str>) = match field {
+        Field::Group => ("is in a group", hosts().flat_map(|host| &host.groups).map(String::as_str).collect()),
+        Field::Service => {
+            ("has a service", hosts().flat_map(|host| &host.services).map(|service| service.name.as_str()).collect())
+        }
+        Field::Label => ("has a label", hosts().flat_map(|host| host.labels.keys()).map(String::as_str).collect()),
+        _ => ("is named", hosts().map(|host| host.name.as_str()).collect()),
+    };
+    let mend = config::did_you_mean(text, known, "see which there are: fleet hosts list");
+    Failure::new(Exit::Usage, format!("no host {what} \"{}\"; {mend}", clean(text)))
 }
 
 /// Over which load a server is unhealthy.

@@ -7,6 +7,8 @@ use super::aside::REFRESH;
 use crate::measure::ASK;
 
 const COMMAND_LINES: &str = "--command-lines";
+/// For keys that are locked to the probe: whoever has stolen one still starts no program.
+const NO_PLUGINS: &str = "--no-plugins";
 
 /// What is to be done.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,7 +20,7 @@ pub enum Mode {
     /// Measure and say what is measured, what is not, and why.
     Explain,
     /// Do the task on standard input.
-    Serve { spool: PathBuf },
+    Serve { spool: Option<PathBuf>, plugins: bool },
     /// Measure into the spool.
     Spool { spool: PathBuf, recipients: Vec<String>, command_lines: bool },
     /// Ask the mounts named on standard input; started by the probe itself.
@@ -37,15 +39,17 @@ pub fn help() -> String {
         "Measures the machine it runs on; fleet-collector ships and drives it\n\n\
          Usage: fleet-probe --print | --json | --explain\n       \
                 fleet-probe --spool DIR --recipient KEY [--recipient KEY]...\n       \
-                fleet-probe --serve --spool DIR\n\n\
+                fleet-probe --serve [--spool DIR] [--no-plugins]\n\n\
          Options:\n  \
            --print          Print what this machine measures, for a person\n  \
            --json           The same as JSON\n  \
            --explain        Say what is measured here as this user, what is not, and what would allow it\n  \
            --command-lines  With the command lines of the processes that take most; they may hold secrets\n  \
-           --spool DIR      Where sealed stats wait for the collector; made with mode 0700\n  \
+           --spool DIR      Where sealed stats wait for the collector; made with mode 0700.\n  \
+                            --serve alone uses ~/.cache/fleet-health/spool\n  \
            --recipient KEY  Public key (age1...) to seal to; for runs by this machine's own cron\n  \
            --serve          Do the task on standard input; the collector's use\n  \
+           --no-plugins     No task starts a program; for keys with command= in authorized_keys\n  \
            --version        Print the version\n  \
            --help           Print this help\n\nSections:\n",
     );
@@ -67,6 +71,7 @@ pub fn help() -> String {
 pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Mode, String> {
     const HINT: &str = "see: fleet-probe --help";
     let (mut spool, mut recipients, mut modes, mut command_lines) = (None, Vec::new(), Vec::new(), false);
+    let mut plugins = true;
     let mut args = args;
     while let Some(arg) = args.next() {
         let text = arg.to_string_lossy().into_owned();
@@ -83,6 +88,7 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Mode, String> {
                 modes.push(name.to_owned())
             }
             COMMAND_LINES if inline.is_none() => command_lines = true,
+            NO_PLUGINS if inline.is_none() => plugins = false,
             "--version" | "-V" => return Ok(Mode::Version),
             "--help" | "-h" => return Ok(Mode::Help),
             _ => return Err(format!("unknown argument {:?}; {HINT}", crate::model::clean::clean(&text))),
@@ -90,6 +96,7 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Mode, String> {
     }
     let modes: Vec<&str> = modes.iter().map(String::as_str).collect();
     match (modes.as_slice(), spool, recipients.is_empty()) {
+        (modes, ..) if !plugins && modes != ["--serve"] => Err(format!("{NO_PLUGINS} goes with --serve; {HINT}")),
         (["--print"], None, true) => Ok(Mode::Print { command_lines }),
         (["--json"], None, true) => Ok(Mode::Json { command_lines }),
         ([_, ..], ..) if command_lines => {
@@ -98,8 +105,7 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Mode, String> {
         (["--explain"], None, true) => Ok(Mode::Explain),
         ([ASK], None, true) => Ok(Mode::AskMounts),
         ([REFRESH], Some(spool), true) => Ok(Mode::Refresh { spool }),
-        (["--serve"], Some(spool), true) => Ok(Mode::Serve { spool }),
-        (["--serve"], None, _) => Err(format!("--serve needs --spool DIR; {HINT}")),
+        (["--serve"], spool, true) => Ok(Mode::Serve { spool, plugins }),
         ([], Some(spool), false) => Ok(Mode::Spool { spool, recipients, command_lines }),
 
         ([], Some(_), true) => Err(format!("--spool needs --recipient KEY or --serve; {HINT}")),
@@ -119,18 +125,20 @@ mod tests {
     fn modes() {
         assert_eq!(parsed("--print"), Ok(Mode::Print { command_lines: false }));
         assert_eq!(parsed("--json --command-lines"), Ok(Mode::Json { command_lines: true }));
-        assert_eq!(parsed("--serve --spool=/x"), Ok(Mode::Serve { spool: "/x".into() }));
+        assert_eq!(parsed("--serve --spool=/x"), Ok(Mode::Serve { spool: Some("/x".into()), plugins: true }));
+        assert_eq!(parsed("--serve --no-plugins"), Ok(Mode::Serve { spool: None, plugins: false }));
         let spool = Mode::Spool { spool: "/x".into(), recipients: vec!["a".into(), "b".into()], command_lines: false };
         assert_eq!(parsed("--recipient a --spool /x --recipient b"), Ok(spool));
         for bad in [
             "",
             "--serve --spool /x --command-lines",
             "--explain --command-lines",
-            "--serve",
+            "--serve --recipient a",
             "--spool",
             "--spool /x",
             "--print --json",
             "--print=1",
+            "--print --no-plugins",
             "x",
             "--serve --spool /x --json",
         ] {

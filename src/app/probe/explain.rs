@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
-use super::show::{fault, wrapped};
+use super::show::{fault, is_later, wrapped};
 use crate::measure::{COLLECTORS, Measured, escaped};
 use crate::model::sample::{Fault, FaultKind};
 
@@ -39,6 +39,7 @@ pub fn text(measured: &Measured, asker: &Asker) -> String {
         let answer = match (values > 0, lacks) {
             (true, false) => "yes",
             (true, true) => "in part",
+            (false, true) if faults_of(measured, collector.name).all(is_later) => "later",
             (false, _) => "no",
         };
         let _ = write!(text, "{:<18}{answer:<9}{values:>6}", collector.name);
@@ -52,16 +53,21 @@ pub fn text(measured: &Measured, asker: &Asker) -> String {
         ("Not there", &[FaultKind::Absent]),
         ("Did not answer, was not understood, or was cut", &[FaultKind::Hung, FaultKind::Malformed, FaultKind::Cut]),
     ] {
-        let list: Vec<&Fault> = measured.faults.iter().filter(|fault| wanted.contains(&fault.kind)).collect();
-        if !list.is_empty() {
-            let _ = writeln!(text, "\n{title}:");
-            list.into_iter().for_each(|one| fault(one, &mut text));
-        }
+        list(title, measured, |fault| wanted.contains(&fault.kind) && !is_later(fault), &mut text);
     }
+    list("Asked in the background, because it takes long or root", measured, is_later, &mut text);
     if asker.uid != 0 {
         allow(measured, asker, &mut text);
     }
     text
+}
+
+fn list(title: &str, measured: &Measured, wanted: impl Fn(&Fault) -> bool, text: &mut String) {
+    let list: Vec<&Fault> = measured.faults.iter().filter(|fault| wanted(fault)).collect();
+    if !list.is_empty() {
+        let _ = writeln!(text, "\n{title}:");
+        list.into_iter().for_each(|one| fault(one, text));
+    }
 }
 
 /// A section may name parts of itself: `memory.ecc`. What is a section by its own is no part.
@@ -130,6 +136,11 @@ mod tests {
         assert!(told.contains("Denied to this user:\n  process x: denied: why\n"));
         assert!(!text(&measured, &asker(0)).contains("sudoers"));
         assert!(told.lines().all(|line| line.chars().count() <= 80 || line.contains("NOPASSWD")), "{told}");
+        measured.faults[1].text = format!("smartctl: {}", crate::measure::LATER);
+        let told = text(&measured, &asker(1000));
+        assert!(told.lines().any(|line| line.starts_with("raid              later ")), "{told}");
+        let later = "takes long or root:\n  raid x: later: smartctl: asked now";
+        assert!(told.contains(later) && !told.contains("Not there"), "{told}");
         measured.faults[0].text = "needs root: #7 ALL=(root) NOPASSWD: /x -j /dev/sda".into();
         let told = text(&measured, &asker(7));
         assert!(told.contains("\n#7 ALL=(root) NOPASSWD: /x -j /dev/sda\n") && !told.contains("sha256:"));

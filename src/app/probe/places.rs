@@ -1,8 +1,8 @@
 //! Where probes of this user may have worked before: a spool left there is still read, and what interrupted uploads
 //! left is removed.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -26,6 +26,14 @@ fn known() -> Vec<PathBuf> {
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// The spool where nobody names one: the first of those places, made where it is missing. What keeps it from being made
+/// is told when the spool is opened.
+pub fn own() -> PathBuf {
+    let place = known().into_iter().next().unwrap_or_default();
+    let _ = DirBuilder::new().recursive(true).mode(0o700).create(&place);
+    place.join("spool")
 }
 
 /// The spools beside `own`. None where `own` is not one of ours: a spool that a person chose is a matter of its own.

@@ -13,6 +13,7 @@ use super::sample::{self, Checks};
 use super::spool::{Pending, Spool};
 use super::state::State;
 use crate::app::exit::{Exit, Failure, Outcome};
+use crate::check;
 use crate::measure::{self, MAX_PROCESSES_FILE, Past, Processes, Root, Totals};
 use crate::model::cause::Cause;
 use crate::model::clean::clean;
@@ -30,8 +31,9 @@ const OWN_SPOOL_BYTES: u64 = 4 << 20;
 /// What processes had used, in the spool.
 const PROCESSES: &str = "processes";
 
-/// Does the task on standard input. The exit status proves nothing: the end marker does.
-pub fn serve(root: &Root, dir: &Path) -> Outcome {
+/// Does the task on standard input. The exit status proves nothing: the end marker does. Without `plugins` it starts no
+/// program that the task names, whoever has sent it.
+pub fn serve(root: &Root, dir: &Path, plugins: bool) -> Outcome {
     let alarm = Alarm::start();
     let mut input = BufReader::new(io::stdin().lock());
     let mut out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
@@ -41,7 +43,8 @@ pub fn serve(root: &Root, dir: &Path) -> Outcome {
     let line = String::from_utf8_lossy(&line);
     let line = line.trim_end();
     let task = match Task::decode(line) {
-        Ok(task) => task,
+        Ok(task) if plugins => task,
+        Ok(task) => without_plugins(task),
         Err(error) => {
             let text = format!("the task is not understood: {error}");
             // A collector of another version still learns why, if its nonce can be found.
@@ -270,6 +273,15 @@ fn choose<'a>(waiting: &'a [Waiting], fresh: &Fresh, task: &Task) -> (Vec<&'a Wa
     chosen.extend(newest);
     let left = u32::try_from(waiting.len() - chosen.len()).unwrap_or(u32::MAX);
     (chosen, left)
+}
+
+/// What runs a program is refused where its result would stand; all else is done.
+fn without_plugins(mut task: Task) -> Task {
+    for order in task.checks.iter_mut().filter(|order| order.kind == check::PLUGIN) {
+        let text = "the key of this host may start no program (--no-plugins in its authorized_keys)";
+        order.refused = Some(text.to_owned());
+    }
+    task
 }
 
 fn nonce_of(line: &str) -> Option<String> {

@@ -2,13 +2,16 @@
 
 use std::fmt::Write as _;
 
-use super::words::{cut, human, unit};
+use super::words::{cut, human, shortened, unit};
+use crate::measure::LATER;
 use crate::model::sample::{By, Fault, Sample};
 
 /// With two blanks between each, 80 columns.
 const NAME: usize = 28;
 const ITEM: usize = 36;
 const VALUE: usize = 12;
+/// Of a fact's name.
+const FACT: usize = 34;
 
 /// An aligned table of 80 columns: values by subject, then who takes most, facts, and what could not be measured.
 pub fn table(sample: &Sample) -> String {
@@ -16,7 +19,7 @@ pub fn table(sample: &Sample) -> String {
     let time = sample.taken.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
     let mut text = format!("{} at {time}, probe {}\n", sample.hostname, sample.probe);
     let subject = |metric: &str| metric.split('.').next().unwrap_or_default().to_owned();
-    // Subjects in the order in which they were measured, each once.
+    // Subjects in the order in which they were measured, each once; what the probe itself cost comes last.
     let mut subjects: Vec<String> = Vec::new();
     for reading in &sample.readings {
         let subject = subject(&reading.metric);
@@ -24,10 +27,11 @@ pub fn table(sample: &Sample) -> String {
             subjects.push(subject);
         }
     }
-    for name in subjects {
+    let (own, others): (Vec<String>, Vec<String>) = subjects.into_iter().partition(|name| name == "probe");
+    for name in others.into_iter().chain(own) {
         let _ = write!(text, "\n{}\n", name.to_uppercase());
         for r in sample.readings.iter().filter(|reading| subject(&reading.metric) == name) {
-            let (metric, item, value) = (cut(&r.metric, NAME), cut(&r.item, ITEM), human(&r.metric, r.value));
+            let (metric, item, value) = (cut(&r.metric, NAME), shortened(&r.item, ITEM), human(&r.metric, r.value));
             let _ = writeln!(text, "{metric:<NAME$}  {item:<ITEM$}  {value:>VALUE$}");
         }
     }
@@ -36,7 +40,10 @@ pub fn table(sample: &Sample) -> String {
         text.push_str("\nFACTS\n");
         for fact in &sample.facts {
             let name = if fact.item.is_empty() { fact.name.clone() } else { format!("{} {}", fact.name, fact.item) };
-            let _ = writeln!(text, "{:<34}  {}", cut(&name, 34), cut(&fact.text, 44));
+            let _ = write!(text, "{:<FACT$}", shortened(&name, FACT));
+            let mut lines = String::new();
+            wrapped(&fact.text, &" ".repeat(FACT + 2), &mut lines);
+            text.push_str(lines.get(FACT..).unwrap_or("\n"));
         }
     }
     if !sample.faults.is_empty() {
@@ -72,8 +79,15 @@ fn top(sample: &Sample, text: &mut String) {
 /// One reason, on as many lines as it needs.
 pub fn fault(fault: &Fault, text: &mut String) {
     let place = if fault.item.is_empty() { String::new() } else { format!(" {}", fault.item) };
-    let line = format!("{}{place}: {}: {}", fault.section, fault.kind.word(), fault.text);
+    // What was not asked yet is there all the same.
+    let kind = if is_later(fault) { "later" } else { fault.kind.word() };
+    let line = format!("{}{place}: {kind}: {}", fault.section, fault.text);
     wrapped(&line, "  ", text);
+}
+
+/// Whether it only was not asked yet.
+pub fn is_later(fault: &Fault) -> bool {
+    fault.text.ends_with(LATER)
 }
 
 /// Text in lines of at most 80 columns; a word that is longer stays whole.

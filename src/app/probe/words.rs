@@ -22,8 +22,12 @@ pub fn human(metric: &str, value: f64) -> String {
 fn bytes(value: f64) -> String {
     let mut value = value;
     for unit in ["B", "KiB", "MiB", "GiB", "TiB"] {
+        // Small ones as they are: a packet of 1,500 bytes is not of 1.5 KiB.
+        if unit == "B" && value < 10_000.0 && value.fract() == 0.0 {
+            return format!("{value} B");
+        }
         if value < 1024.0 {
-            return if unit == "B" { format!("{value} B") } else { format!("{value:.1} {unit}") };
+            return format!("{value:.1} {unit}");
         }
         value /= 1024.0;
     }
@@ -32,6 +36,7 @@ fn bytes(value: f64) -> String {
 
 fn seconds(value: f64) -> String {
     match value {
+        0.0 => "0 s".to_owned(),
         v if v < 1.0 => format!("{:.1} ms", v * 1000.0),
         v if v < 120.0 => format!("{v:.1} s"),
         v if v < 7200.0 => format!("{:.1} min", v / 60.0),
@@ -50,6 +55,17 @@ pub fn cut(text: &str, most: usize) -> String {
     short
 }
 
+/// Likewise, of a path or another name that says more at its ends than within.
+pub fn shortened(text: &str, most: usize) -> String {
+    let length = text.chars().count();
+    if length <= most {
+        return text.to_owned();
+    }
+    let end = most / 2;
+    let first = text.chars().take(most - 1 - end);
+    first.chain(['…']).chain(text.chars().skip(length - end)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,5 +80,9 @@ mod tests {
         assert_eq!(human("process.count", 12.0), "12");
         assert_eq!(human("load.1m", 0.5), "0.50");
         assert_eq!(cut(&"ä".repeat(40), 34).chars().count(), 34);
+        assert_eq!((human("network.mtu", 1500.0), human("uptime", 0.0)), ("1500 B".to_owned(), "0 s".to_owned()));
+        assert_eq!(human("memory.total", 10_240.0), "10.0 KiB");
+        assert_eq!((shortened("/srv/one/two/data", 10), shortened("/srv", 4)), ("/srv…/data".into(), "/srv".into()));
+        assert_eq!(shortened(&"ä".repeat(40), 35).chars().count(), 35);
     }
 }

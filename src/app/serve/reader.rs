@@ -279,9 +279,7 @@ impl Source for Reader<'_> {
         let store = self.store()?;
         let (sweeps, beats) = (store.sweeps(SWEEPS).map_err(broken)?, store.beats().map_err(broken)?);
         let queued = store.queued().map_err(broken)?;
-        // The newest may still be under way.
-        let sweep = sweeps.iter().find(|sweep| sweep.ended.is_some());
-        let parts = health::judge(now, interval, &beats, sweep, &queued);
+        let parts = health::judge(now, interval, &beats, &sweeps, &queued);
         let (level, line) = health::line(&parts);
         let parts =
             parts.into_iter().map(|part| Part { name: part.name, level: part.level, text: part.text }).collect();

@@ -160,6 +160,15 @@ pub(super) fn scope(node: &Node, hosts: &[HostSpec], groups: &[String], report: 
         names if names.is_empty() => wrong("service= is empty", "give a value or remove it"),
         names => Ok(names),
     });
+    if let Some(typed) = &services {
+        let known: Vec<&str> =
+            hosts.iter().flat_map(|host| &host.services).map(|service| service.name.as_str()).collect();
+        // One of a group without hosts is no mistake yet: said, not refused.
+        for word in typed.value.iter().filter(|word| !word.contains(['*', '?']) && !known.contains(&word.as_str())) {
+            let mend = did_you_mean(word, known.iter().copied(), "nothing is covered by it");
+            report.warning(typed.at, format!("no host has a service \"{word}\""), mend);
+        }
+    }
     let named = rule::names();
     let rules = named.iter().map(String::as_str).chain(BUILT_IN.iter().copied());
     Scope {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::range::{self, MAX_HOSTS};
@@ -98,7 +99,7 @@ impl<'a> Walk<'a> {
     }
 
     pub fn children(&mut self, nodes: &[Node], around: &Around) {
-        let mut plain: Option<Vec<RuleSpec>> = None;
+        let mut plain: Option<Arc<Vec<RuleSpec>>> = None;
         for node in nodes {
             match node.name.as_str() {
                 "group" => self.group(node, around),
@@ -171,7 +172,7 @@ impl<'a> Walk<'a> {
         all
     }
 
-    fn host(&mut self, node: &Node, around: &Around, plain: &mut Option<Vec<RuleSpec>>) {
+    fn host(&mut self, node: &Node, around: &Around, plain: &mut Option<Arc<Vec<RuleSpec>>>) {
         let labels = self.labels(node, &around.labels);
         let near = raw::only(&node.children, "ssh", self.report).map(|ssh| Ssh::read(ssh, self.report));
         let far = near.map_or_else(|| around.ssh.clone(), |near| around.ssh.under(&near));
@@ -182,9 +183,9 @@ impl<'a> Walk<'a> {
         rules.extend(more);
         let services = around.services.with(&near_services).finish(self.timeout, self.report);
         let rules = if rules.is_empty() {
-            plain.get_or_insert_with(|| around.stack.finish(self.report)).clone()
+            Arc::clone(plain.get_or_insert_with(|| Arc::new(around.stack.finish(self.report))))
         } else {
-            around.stack.with(&rules).finish(self.report)
+            Arc::new(around.stack.with(&rules).finish(self.report))
         };
         let parents = parsed(node, "parent", self.report, |value| match words(value) {
             names if names.is_empty() => wrong("parent= is empty", "name a host or remove it"),
@@ -237,7 +238,7 @@ impl<'a> Walk<'a> {
                 transport,
                 parents: parents.as_ref().map(|typed| typed.value.clone()).unwrap_or_default(),
                 command_lines: command_lines.value,
-                rules: rules.clone(),
+                rules: Arc::clone(&rules),
                 services: services.clone(),
                 origin: origin.clone(),
             });

@@ -79,6 +79,14 @@ impl Inn<'_> {
             let text = format!("ssh reaches {} by a ProxyCommand, which is not supported", address.value);
             self.report.error(wanted.at, text, "use ProxyJump there, or jump= here");
         }
+        // Passed over it would be a revocation that nobody sees.
+        if let Some(file) = answer.one("revokedhostkeys") {
+            let text = format!(
+                "ssh refuses the keys of {file} for {} (RevokedHostKeys), which is not read here",
+                address.value
+            );
+            self.report.error(wanted.at, text, "write each of them as a line of known_hosts: @revoked * TYPE KEY");
+        }
         Some(answer)
     }
 

@@ -21,6 +21,8 @@ use super::privileged::{self, Right};
 use super::root::Root;
 use crate::model::sample::FaultKind;
 
+/// What has no value because nobody has asked yet: it is neither missing nor refused.
+pub const LATER: &str = "asked now and then, after a visit of the collector";
 /// The most bytes of a file of answers.
 pub const MAX_ANSWERS_FILE: u64 = 256 * 1024;
 /// All questions together end within the time of the process that asks.
@@ -181,7 +183,7 @@ pub(super) fn show(root: &Root, name: &str, out: &mut Out) {
             return out.fault("", FaultKind::Denied, line());
         }
         let what = if program.is_empty() { question.from } else { program };
-        return out.fault("", FaultKind::Absent, format!("{what}: asked now and then, after a visit of the collector"));
+        return out.fault("", FaultKind::Absent, format!("{what}: {LATER}"));
     };
     if answer.denied {
         out.fault("", FaultKind::Denied, line());

@@ -37,6 +37,7 @@ pub(super) fn collect(root: &Root, out: &mut Out) {
         let point = String::from_utf8_lossy(&mount.point);
         out.fact("filesystem.type", &point, &String::from_utf8_lossy(&mount.kind));
         out.fact("filesystem.device", &point, &String::from_utf8_lossy(&mount.source));
+        out.fact("filesystem.options", &point, &String::from_utf8_lossy(&mount.options));
     }
     let (risky, local): (Vec<Mount>, Vec<Mount>) = mounts.into_iter().partition(|mount| mount.risky);
     let deadline = Deadline { each: PATIENCE, end: Instant::now() + ALL_PATIENCE };

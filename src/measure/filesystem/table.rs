@@ -88,6 +88,8 @@ pub(super) struct Mount {
     pub(super) kind: Vec<u8>,
     /// What is mounted: a device, `server:/export`.
     pub(super) source: Vec<u8>,
+    /// How it is mounted, without what the filesystem itself was told: that may be very long.
+    pub(super) options: Vec<u8>,
     pub(super) readonly: bool,
     /// It, or what lies on the way to it, may never answer: a network, a program.
     pub(super) risky: bool,
@@ -158,5 +160,6 @@ fn parse(line: &[u8]) -> Option<(Mount, &[u8])> {
     let super_options = words.next().unwrap_or_default();
     let readonly = [options, super_options].iter().any(|list| list.split(|&b| b == b',').any(|o| o == b"ro"));
     let risky = !LOCAL.contains(&kind);
-    point.starts_with(b"/").then_some((Mount { device, point, kind: kind.to_vec(), source, readonly, risky }, kind))
+    let (options, name) = (options.to_vec(), kind.to_vec());
+    point.starts_with(b"/").then_some((Mount { device, point, kind: name, source, options, readonly, risky }, kind))
 }

@@ -33,6 +33,7 @@ fn data_filesystems_once_each() {
     assert!(mounts[2].readonly && !mounts[0].readonly);
     assert_eq!(mounts[3].device, b"0:35");
     assert_eq!((mounts[1].kind.as_slice(), mounts[1].source.as_slice()), (&b"nfs4"[..], &b"server:/x"[..]));
+    assert_eq!(mounts[0].options, b"rw,relatime");
 }
 
 #[test]
@@ -110,7 +111,15 @@ fn slow(path: &std::path::Path) -> Answer {
 }
 
 fn mount(point: &str) -> Mount {
-    Mount { device: vec![], point: point.into(), kind: vec![], source: vec![], readonly: false, risky: false }
+    Mount {
+        device: vec![],
+        point: point.into(),
+        kind: vec![],
+        source: vec![],
+        options: vec![],
+        readonly: false,
+        risky: false,
+    }
 }
 
 fn asked(mounts: &[Mount], each: Duration, all_of_them: Duration) -> super::super::Measured {

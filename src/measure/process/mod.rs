@@ -79,7 +79,7 @@ pub(super) fn collect(root: &Root, out: &mut Out) {
     limits(root, counts.threads, out);
     blocked(&place, &mut scan, out);
     zombies(&place, &scan, out);
-    files(root, &place, &scan, out);
+    files(&place, &scan, out);
     top::read_io(&place, &mut scan, out);
     out.scan = Some(scan);
 }
@@ -154,12 +154,13 @@ fn zombies(place: &Place, scan: &Scan, out: &mut Out) {
 }
 
 /// The greatest share of open files, and who comes near to the limit.
-fn files(root: &Root, place: &Place, scan: &Scan, out: &mut Out) {
-    let mut greatest = None;
+fn files(place: &Place, scan: &Scan, out: &mut Out) {
+    let (mut greatest, mut cut) = (None, false);
     let mut near = Vec::new();
     for seen in scan.list.iter().filter(|seen| !seen.stat.kernel && seen.stat.state != b'Z') {
-        let Some(open) = place.open_files(root, seen.pid) else { continue };
+        let Some(open) = place.open_files(seen.pid) else { continue };
         greatest = greatest.max(Some(0));
+        cut |= open == scan::MAX_FILES;
         if open < MANY_FILES {
             continue;
         }
@@ -178,6 +179,9 @@ fn files(root: &Root, place: &Place, scan: &Scan, out: &mut Out) {
         out.share("process.files.used", "", greatest as f64 / 1e6);
     }
     out.fact("process.files", "", &near.join(", "));
+    if cut {
+        out.fault("files", FaultKind::Cut, format!("open files of one process are counted up to {}", scan::MAX_FILES));
+    }
 }
 
 /// `Max open files            1024                 524288               files`.

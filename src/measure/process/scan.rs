@@ -11,7 +11,7 @@ use super::stat::{self, Stat};
 pub(super) const MAX_PROCESSES: usize = 100_000;
 const PAGE: usize = 4096;
 /// The most open files of one process that are counted one by one, on kernels before 6.2.
-const MAX_FILES: usize = 4096;
+pub(super) const MAX_FILES: u64 = 100_000;
 
 /// An open /proc.
 pub(super) struct Place(Folder);
@@ -100,11 +100,17 @@ impl Place {
 
     /// How many files a process has open; `None` where it may not be asked. Since Linux 6.2 the directory's size says
     /// it to everybody, before that it is counted.
-    pub(super) fn open_files(&self, root: &Root, pid: u32) -> Option<u64> {
-        let size = self.0.stat(format!("{pid}/fd").as_bytes()).ok()?.st_size;
+    pub(super) fn open_files(&self, pid: u32) -> Option<u64> {
+        let path = format!("{pid}/fd");
+        let size = self.0.stat(path.as_bytes()).ok()?.st_size;
         if size > 0 {
             return u64::try_from(size).ok();
         }
-        Some(root.list(format!("/proc/{pid}/fd")).ok()?.take(MAX_FILES).count() as u64)
+        let mut count = 0;
+        self.0.folder(path.as_bytes()).ok()?.each(|name| {
+            count += u64::from(!matches!(name, b"." | b".."));
+            count < MAX_FILES
+        });
+        Some(count)
     }
 }

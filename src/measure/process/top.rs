@@ -34,8 +34,7 @@ pub(super) fn read_io(place: &Place, scan: &mut Scan, out: &mut Out) {
         };
     }
     if denied > 0 {
-        let text =
-            format!("/proc/PID/io: {denied} processes of other users show their I/O only to root with CAP_SYS_PTRACE");
+        let text = format!("/proc/PID/io: the I/O of {denied} others is shown only to root with CAP_SYS_PTRACE");
         out.fault("io", FaultKind::Denied, text);
     }
 }

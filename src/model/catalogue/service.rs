@@ -142,6 +142,7 @@ pub(super) const METRICS: &[Metric] = &[
         "Their resident memory; what they share counts for each",
     ),
     m("process.watched.cpu.seconds", Counter, Seconds, HighIsBad, SERVICE, "Their processor time"),
+    m("process.watched.files", Gauge, Count, HighIsBad, SERVICE, "Files and connections that they have open"),
     m("process.watched.uptime", Gauge, Seconds, LowIsBad, SERVICE, "Time since the oldest of them started"),
     m("unit.active", Gauge, Count, LowIsBad, SERVICE, "1 where the unit is active"),
     m("unit.processes", Gauge, Count, HighIsBad, SERVICE, "Processes of the unit"),

@@ -1,7 +1,9 @@
 //! How the parts of a mail are written (RFC 2045, 2046, 2387), and how the first of them is read again.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use lettre::message::header::{
+    ContentDisposition, ContentId, ContentTransferEncoding, Header, HeaderName, HeaderValue,
+};
+use lettre::message::{Body, MultiPart, SinglePart};
 
 use super::Picture;
 
@@ -42,41 +44,42 @@ pub(super) fn quoted(text: &str) -> String {
     out
 }
 
-/// Head lines of a part and what follows the blank line.
-pub(super) struct Part {
-    pub head: String,
-    pub body: String,
-}
+/// A `Content-Type` as it is to stand there: lettre's own may fail, and drops what it does not know.
+#[derive(Clone)]
+struct Kind(String);
 
-pub(super) fn text(kind: &str, text: &str) -> Part {
-    let head = format!("Content-Type: text/{kind}; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n");
-    Part { head, body: quoted(text) }
-}
-
-pub(super) fn picture(picture: &Picture, name: &str) -> Part {
-    let bytes = STANDARD.encode(&picture.png);
-    let mut body = String::with_capacity(bytes.len() + bytes.len() / 38);
-    for line in bytes.as_bytes().chunks(76) {
-        body.push_str(&String::from_utf8_lossy(line));
-        body.push_str("\r\n");
+impl Header for Kind {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("Content-Type")
     }
-    let head = format!(
-        "Content-Type: image/png; name=\"{name}.png\"\r\nContent-Transfer-Encoding: base64\r\nContent-ID: <{}>\r\n\
-         Content-Disposition: inline; filename=\"{name}.png\"\r\n",
-        picture.cid
-    );
-    Part { head, body }
+    fn parse(text: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self(text.to_owned()))
+    }
+    fn display(&self) -> HeaderValue {
+        HeaderValue::dangerous_new_pre_encoded(Self::name(), self.0.replace("\r\n", ""), self.0.clone())
+    }
+}
+
+pub(super) fn text(kind: &str, text: &str) -> SinglePart {
+    let written = quoted(text);
+    // The end of the last line is lettre's to write.
+    let written = written.strip_suffix("\r\n").unwrap_or(&written).as_bytes().to_vec();
+    let body = Body::dangerous_pre_encoded(written, ContentTransferEncoding::QuotedPrintable);
+    SinglePart::builder().header(Kind(format!("text/{kind}; charset=utf-8"))).body(body)
+}
+
+pub(super) fn picture(picture: &Picture, name: &str) -> SinglePart {
+    let body = Body::new_with_encoding(picture.png.clone(), ContentTransferEncoding::Base64).unwrap_or_else(Body::new);
+    SinglePart::builder()
+        .header(Kind(format!("image/png; name=\"{name}.png\"")))
+        .header(ContentId::from(format!("<{}>", picture.cid)))
+        .header(ContentDisposition::inline_with_name(&format!("{name}.png")))
+        .body(body)
 }
 
 /// Several as one; `depth` tells boundaries inside one another apart.
-pub(super) fn multipart(kind: &str, depth: u8, parts: &[Part]) -> Part {
-    let boundary = format!("{BOUNDARY}-{depth}");
-    let mut body = String::new();
-    for part in parts {
-        body.push_str(&format!("--{boundary}\r\n{}\r\n{}\r\n", part.head, part.body.trim_end_matches("\r\n")));
-    }
-    body.push_str(&format!("--{boundary}--\r\n"));
-    Part { head: format!("Content-Type: multipart/{kind};\r\n boundary=\"{boundary}\"\r\n"), body }
+pub(super) fn multipart(kind: &str, depth: u8) -> MultiPart {
+    MultiPart::builder().header(Kind(format!("multipart/{kind};\r\n boundary=\"{BOUNDARY}-{depth}\""))).build()
 }
 
 fn unquoted(text: &str) -> String {

@@ -6,16 +6,19 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::shape::{HOUR_MS, Hour, arrange, event_ms, fact_changes, ms, only, time};
+use super::shape::{HOUR_MS, Hour, ms, only, time};
 use super::{Backend, Place, Result, Span, Store, StoreError};
 use crate::model::alert::{Ack, Evaluation, Event, Incident, Mail, MailState, Pause, Plan, RuleState, Subject, Told};
 use crate::model::fleet::{Attempt, Consent, Grain, Heartbeat, HostFact, HostNow, Point, Pruned, Row, Series, Sweep};
 use crate::model::level::Level;
-use crate::model::sample::{Fact, Process, Sample, SampleKey};
+use crate::model::sample::{Process, Sample, SampleKey};
 use crate::model::silence::{Silence, When};
+use crate::model::turn::{Begun, Claim, Leased, Standing, Strikes};
 
 mod export;
 mod past;
+mod record;
+mod turns;
 mod upkeep;
 
 /// The backend `memory:`; each opening is a store of its own.
@@ -48,6 +51,8 @@ struct Kept {
 struct Newest {
     attempt: Option<i64>,
     sample: Option<i64>,
+    turn: Option<i64>,
+    strikes: Strikes,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -60,6 +65,8 @@ struct Boot {
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     sweeps: BTreeMap<i64, Sweep>,
+    /// By host: the sweep, and until when.
+    leases: BTreeMap<String, (i64, DateTime<Utc>)>,
     attempts: BTreeMap<i64, (i64, Attempt)>,
     samples: BTreeMap<i64, Kept>,
     hosts: BTreeMap<String, Newest>,
@@ -99,49 +106,18 @@ fn micros(took: Duration) -> Duration {
 }
 
 impl Memory {
-    fn newest_key(&self, host: &str) -> Option<(&str, u64)> {
-        let id = self.hosts.get(host)?.sample?;
-        let kept = self.samples.get(&id)?;
-        Some((kept.sample.key.boot.as_str(), kept.sample.key.sequence))
-    }
-
-    fn known(&self, host: &str, sample: &Sample) -> bool {
-        // Nothing of a boot is known before its first sample.
-        let Some(boot) = self.boots.get(&(host.to_string(), sample.key.boot.clone())) else { return false };
-        boot.pruned.is_some_and(|highest| sample.key.sequence <= highest)
-            || self.samples.values().any(|kept| kept.host == host && kept.sample.key == sample.key)
-    }
-
-    fn note(&mut self, host: &str, at: i64, facts: &[Fact]) {
-        let of = |(key, list): (&(String, String, String), &Vec<HostFact>)| {
-            let last = list.last().filter(|_| key.0 == host)?;
-            Some(((key.1.clone(), key.2.clone()), (last.text.clone(), ms(last.since))))
-        };
-        let known = self.facts.iter().filter_map(of).collect();
-        for change in fact_changes(&known, facts, at) {
-            let key = (host.to_string(), change.name.clone(), change.item.clone());
-            self.facts.entry(key).or_default().push(change);
-        }
-    }
-
     fn samples_of(&self, attempt: i64) -> impl Iterator<Item = (i64, &Kept)> {
         self.samples.iter().filter(move |(_, kept)| kept.attempt == attempt).map(|(id, kept)| (*id, kept))
     }
 }
 
 impl Store for Memory {
-    fn begin_sweep(&mut self, started: DateTime<Utc>, hosts: u32) -> Result<i64> {
-        self.last_sweep += 1;
-        let sweep = Sweep { id: self.last_sweep, started: cut(started), ended: None, hosts, failed: 0 };
-        self.sweeps.insert(sweep.id, sweep);
-        Ok(self.last_sweep)
+    fn begin(&mut self, sweep: &Begun) -> Result<i64> {
+        Ok(self.start(sweep))
     }
 
     fn end_sweep(&mut self, sweep: i64, ended: DateTime<Utc>, failed: u32) -> Result<()> {
-        if let Some(sweep) = self.sweeps.get_mut(&sweep) {
-            sweep.ended = Some(cut(ended));
-            sweep.failed = failed;
-        }
+        self.finish(sweep, ended, failed);
         Ok(())
     }
 
@@ -149,42 +125,20 @@ impl Store for Memory {
         Ok(self.sweeps.values().rev().take(limit).cloned().collect())
     }
 
-    fn record(&mut self, sweep: i64, attempt: &Attempt, samples: &[Sample]) -> Result<usize> {
-        let host = attempt.host.clone();
-        self.last_attempt += 1;
-        let row = self.last_attempt;
-        let received = ms(attempt.at);
-        let stored = Attempt { at: cut(attempt.at), took: micros(attempt.took), ..attempt.clone() };
-        self.attempts.insert(row, (sweep, stored));
-        self.hosts.entry(host.clone()).or_default().attempt = Some(row);
-        let mut added = 0;
-        for sample in arrange(samples) {
-            if self.known(&host, sample) {
-                continue;
-            }
-            let boot = self.boots.entry((host.clone(), sample.key.boot.clone())).or_default();
-            boot.seen = boot.seen.max(received);
-            let newer = self.newest_key(&host).is_none_or(|(b, s)| b != sample.key.boot || s < sample.key.sequence);
-            self.last_sample += 1;
-            let mut sample = sample.clone();
-            sample.taken = cut(sample.taken);
-            sample.readings.retain(|reading| reading.value.is_finite());
-            sample.top.retain(|process| process.value.is_finite());
-            sample.top.sort_by_key(|process| process.by);
-            let facts = std::mem::take(&mut sample.facts);
-            let at = event_ms(ms(sample.taken), received);
-            let kept = Kept { attempt: row, host: host.clone(), at, sample };
-            if self.rolled.get(&host).is_some_and(|rolled| at.div_euclid(HOUR_MS) < *rolled) {
-                self.count(&kept);
-            }
-            self.samples.insert(self.last_sample, kept);
-            if newer {
-                self.note(&host, at, &facts);
-                self.hosts.entry(host.clone()).or_default().sample = Some(self.last_sample);
-            }
-            added += 1;
-        }
-        Ok(added)
+    fn last_sweeps(&self) -> Result<Vec<Sweep>> {
+        Ok(self.last_of_each())
+    }
+
+    fn lease(&mut self, claim: &Claim, hosts: &[&str]) -> Result<Vec<Leased>> {
+        Ok(hosts.iter().map(|host| self.take(claim, host)).collect())
+    }
+
+    fn standings(&self) -> Result<Vec<Standing>> {
+        Ok(self.stands())
+    }
+
+    fn record_all(&mut self, sweep: i64, visits: &[(&Attempt, &[Sample])]) -> Result<Vec<usize>> {
+        Ok(visits.iter().map(|(attempt, samples)| self.put(sweep, attempt, samples)).collect())
     }
 
     fn settle(&mut self, sweep: i64, attempts: &[Attempt]) -> Result<()> {
@@ -352,12 +306,12 @@ impl Store for Memory {
         Ok(self.events.iter().filter(|event| event.incident == incident).cloned().collect())
     }
 
-    fn commit_evaluation(&mut self, evaluation: &Evaluation) -> Result<()> {
+    fn commit_evaluation(&mut self, evaluation: &Evaluation<'_>) -> Result<()> {
         self.cursor = evaluation.cursor;
         for (subject, state) in &evaluation.states {
             match state {
                 Some(state) => {
-                    let mut state = state.clone();
+                    let mut state = state.clone().into_owned();
                     for at in [
                         &mut state.warning_since,
                         &mut state.critical_since,
@@ -367,10 +321,10 @@ impl Store for Memory {
                     ] {
                         *at = at.map(cut);
                     }
-                    self.states.insert(subject.clone(), state);
+                    self.states.insert(subject.clone().into_owned(), state);
                 }
                 None => {
-                    self.states.remove(subject);
+                    self.states.remove(subject.as_ref());
                 }
             }
         }
@@ -546,6 +500,10 @@ impl Store for Memory {
         }
     }
 
+    fn consented(&self, host: &str) -> Result<bool> {
+        Ok(self.consents.get(host).is_some_and(|consent| consent.revoked.is_none()))
+    }
+
     fn consents(&self) -> Result<Vec<Consent>> {
         Ok(self.consents.values().cloned().collect())
     }
@@ -555,6 +513,7 @@ impl Store for Memory {
         self.samples.retain(|_, kept| kept.host != host);
         self.attempts.retain(|_, (_, attempt)| attempt.host != host);
         self.hosts.remove(host);
+        self.leases.remove(host);
         self.boots.retain(|(h, _), _| h != host);
         self.hours.retain(|(h, ..), _| h != host);
         self.rolled.remove(host);

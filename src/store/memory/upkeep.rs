@@ -101,6 +101,7 @@ impl Memory {
 
     pub(super) fn drop_history(&mut self, samples: i64, oldest: i64) {
         self.sweeps.retain(|_, sweep| ms(sweep.started) >= oldest);
+        self.leases.retain(|_, (_, until)| ms(*until) >= oldest);
         self.mails.retain(|_, mail| mail.state == MailState::Queued || ms(mail.created) >= samples);
         for list in self.facts.values_mut() {
             let last = list.iter().rposition(|fact| ms(fact.since) < oldest);

@@ -13,6 +13,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../../sql/sqlite/0002_texts.sql"),
     include_str!("../../../sql/sqlite/0003_engine.sql"),
     include_str!("../../../sql/sqlite/0004_roll.sql"),
+    include_str!("../../../sql/sqlite/0005_turns.sql"),
 ];
 
 /// The schema number of a database.

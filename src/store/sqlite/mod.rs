@@ -23,6 +23,10 @@
 //! list of numbers for each sample (`top`) over names that each host has once (`process`); a name goes a day after the
 //! oldest sample that is left. People read both through `fact` and the view `top_process`.
 //!
+//! **Turns.** A host names the attempt of its last visit (`host.turn`), from which a sweep is planned, and counts the
+//! failures for which it is left alone (`strikes`). `lease` says who is at a host now; a visit that is recorded ends it in
+//! the same transaction.
+//!
 //! # Rules
 //! Writers begin IMMEDIATE, because a transaction that starts as a reader and then writes fails at once when another
 //! wrote in between; readers see one snapshot in a deferred transaction. WAL, synchronous FULL: what returned is on the
@@ -45,6 +49,7 @@ use crate::model::fleet::{Attempt, Consent, Grain, Heartbeat, HostFact, HostNow,
 use crate::model::sample::{Process, Sample, SampleKey};
 use crate::model::silence::Silence;
 use crate::model::spec::StoreSpec;
+use crate::model::turn::{Begun, Claim, Leased, Standing};
 
 mod ballast;
 mod care;
@@ -61,6 +66,7 @@ mod roll;
 mod samples;
 mod texts;
 mod truth;
+mod turns;
 mod upkeep;
 
 /// The backend `sqlite:PATH`.
@@ -132,17 +138,26 @@ impl Sqlite {
 }
 
 impl Store for Sqlite {
-    fn begin_sweep(&mut self, started: DateTime<Utc>, hosts: u32) -> Result<i64> {
-        self.write(|c| samples::begin_sweep(c, started, hosts))
+    fn begin(&mut self, sweep: &Begun) -> Result<i64> {
+        self.write(|c| turns::begin(c, sweep))
     }
     fn end_sweep(&mut self, sweep: i64, ended: DateTime<Utc>, failed: u32) -> Result<()> {
-        self.write(|c| samples::end_sweep(c, sweep, ended, failed))
+        self.write(|c| turns::end(c, sweep, ended, failed))
     }
     fn sweeps(&self, limit: usize) -> Result<Vec<Sweep>> {
-        self.read(|c| samples::sweeps(c, limit))
+        self.read(|c| turns::sweeps(c, limit))
     }
-    fn record(&mut self, sweep: i64, attempt: &Attempt, list: &[Sample]) -> Result<usize> {
-        self.write(|c| samples::record(c, sweep, attempt, list))
+    fn last_sweeps(&self) -> Result<Vec<Sweep>> {
+        self.read(turns::last)
+    }
+    fn lease(&mut self, claim: &Claim, hosts: &[&str]) -> Result<Vec<Leased>> {
+        self.write(|c| turns::lease(c, claim, hosts))
+    }
+    fn standings(&self) -> Result<Vec<Standing>> {
+        self.read(turns::standings)
+    }
+    fn record_all(&mut self, sweep: i64, visits: &[(&Attempt, &[Sample])]) -> Result<Vec<usize>> {
+        self.write(|c| visits.iter().map(|(attempt, list)| samples::record(c, sweep, attempt, list)).collect())
     }
     fn settle(&mut self, sweep: i64, attempts: &[Attempt]) -> Result<()> {
         self.write(|c| attempts.iter().try_for_each(|attempt| samples::settle(c, sweep, attempt)))
@@ -232,7 +247,7 @@ impl Store for Sqlite {
     fn events(&self, incident: i64) -> Result<Vec<Event>> {
         self.read(|c| truth::events(c, incident))
     }
-    fn commit_evaluation(&mut self, evaluation: &Evaluation) -> Result<()> {
+    fn commit_evaluation(&mut self, evaluation: &Evaluation<'_>) -> Result<()> {
         self.write(|c| truth::commit_evaluation(c, evaluation))
     }
     fn told(&self) -> Result<Vec<(Told, Incident)>> {
@@ -298,6 +313,9 @@ impl Store for Sqlite {
     }
     fn revoke(&mut self, host: &str, at: DateTime<Utc>) -> Result<bool> {
         self.write(|c| people::revoke(c, host, at))
+    }
+    fn consented(&self, host: &str) -> Result<bool> {
+        self.read(|c| people::consented(c, host))
     }
     fn consents(&self) -> Result<Vec<Consent>> {
         self.read(people::consents)

@@ -29,6 +29,10 @@ pub(super) fn revoke(conn: &Connection, host: &str, at: DateTime<Utc>) -> rusqli
     Ok(conn.execute(sql, params![host, ms(at)])? > 0)
 }
 
+pub(super) fn consented(conn: &Connection, host: &str) -> rusqlite::Result<bool> {
+    conn.prepare_cached("SELECT 1 FROM consent WHERE host = ?1 AND revoked IS NULL")?.exists([host])
+}
+
 pub(super) fn consents(conn: &Connection) -> rusqlite::Result<Vec<Consent>> {
     conn.prepare_cached("SELECT host, by, purpose, granted, revoked FROM consent ORDER BY host")?
         .query_map([], |row| {
@@ -55,6 +59,7 @@ pub(super) fn forget(conn: &Connection, host: &str) -> rusqlite::Result<u64> {
         }
         None => 0,
     };
+    conn.execute("DELETE FROM lease WHERE host = ?1", [host])?;
     conn.execute("DELETE FROM state WHERE host = ?1", [host])?;
     for table in ["event", "told", "ack"] {
         let sql = format!("DELETE FROM {table} WHERE incident IN (SELECT id FROM incident WHERE host = ?1)");

@@ -7,9 +7,9 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 
 use super::codec::{self, COLUMNS, Decoder};
-use super::{roll, texts};
+use super::{roll, texts, turns};
 use crate::model::cause::Cause;
-use crate::model::fleet::{Attempt, Grain, HostNow, Outcome, Row, Series, Sweep};
+use crate::model::fleet::{Attempt, Grain, HostNow, Outcome, Row, Series};
 use crate::model::job::Traffic;
 use crate::model::sample::{Sample, SampleKey};
 use crate::store::Span;
@@ -18,7 +18,7 @@ use crate::store::shape::{HOUR_MS, arrange, event_ms, first_hour, ms, time};
 
 const ATTEMPT: &str = "h.name, a.at, a.took, a.cause, a.text, a.sent, a.received, a.round_trips, a.shipped";
 
-fn whole(value: u64) -> i64 {
+pub(super) fn whole(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
@@ -49,44 +49,13 @@ fn attempt(row: &SqlRow<'_>, from: usize) -> rusqlite::Result<Attempt> {
     })
 }
 
-pub(super) fn begin_sweep(conn: &Connection, started: DateTime<Utc>, hosts: u32) -> rusqlite::Result<i64> {
-    conn.execute("INSERT INTO sweep (started, hosts, failed) VALUES (?1, ?2, 0)", params![ms(started), hosts])?;
-    Ok(conn.last_insert_rowid())
-}
-
-pub(super) fn end_sweep(conn: &Connection, sweep: i64, ended: DateTime<Utc>, failed: u32) -> rusqlite::Result<()> {
-    let sql = "UPDATE sweep SET ended = ?2, failed = ?3 WHERE id = ?1";
-    conn.execute(sql, params![sweep, ms(ended), failed]).map(|_| ())
-}
-
-pub(super) fn sweeps(conn: &Connection, limit: usize) -> rusqlite::Result<Vec<Sweep>> {
-    let sql = "SELECT id, started, ended, hosts, failed FROM sweep ORDER BY id DESC LIMIT ?1";
-    conn.prepare_cached(sql)?
-        .query_map([whole(limit as u64)], |row| {
-            Ok(Sweep {
-                id: row.get(0)?,
-                started: time(row.get(1)?),
-                ended: row.get::<_, Option<i64>>(2)?.map(time),
-                hosts: row.get(3)?,
-                failed: row.get(4)?,
-            })
-        })?
-        .collect()
-}
-
 pub(super) fn host_id(conn: &Connection, host: &str) -> rusqlite::Result<Option<i64>> {
     conn.prepare_cached("SELECT id FROM host WHERE name = ?1")?.query_row([host], |row| row.get(0)).optional()
 }
 
 /// One attempt with its samples; the caller's transaction makes it durable.
 pub(super) fn record(conn: &Connection, sweep: i64, it: &Attempt, samples: &[Sample]) -> rusqlite::Result<usize> {
-    let host = match host_id(conn, &it.host)? {
-        Some(id) => id,
-        None => {
-            conn.execute("INSERT INTO host (name) VALUES (?1)", [&it.host])?;
-            conn.last_insert_rowid()
-        }
-    };
+    let (host, strikes) = turns::host(conn, &it.host)?;
     let (cause, text) = match &it.outcome {
         Outcome::Collected => (None, None),
         Outcome::Failed { cause, text } => (Some(cause.word()), Some(text)),
@@ -109,7 +78,8 @@ pub(super) fn record(conn: &Connection, sweep: i64, it: &Attempt, samples: &[Sam
         t.shipped
     ])?;
     let row = conn.last_insert_rowid();
-    conn.prepare_cached("UPDATE host SET attempt = ?2 WHERE id = ?1")?.execute([host, row])?;
+    turns::took(conn, host, row, strikes.after(&it.outcome))?;
+    turns::release(conn, sweep, &it.host)?;
     let (mut newest, rolled) = conn
         .prepare_cached(
             "SELECT h.rolled, s.boot, s.sequence FROM host AS h LEFT JOIN sample AS s ON s.id = h.sample

@@ -105,7 +105,7 @@ pub(super) fn events(conn: &Connection, incident: i64) -> rusqlite::Result<Vec<E
         .collect()
 }
 
-pub(super) fn commit_evaluation(conn: &Connection, it: &Evaluation) -> rusqlite::Result<()> {
+pub(super) fn commit_evaluation(conn: &Connection, it: &Evaluation<'_>) -> rusqlite::Result<()> {
     set_number(conn, "cursor", it.cursor)?;
     let mut remove = conn.prepare_cached("DELETE FROM state WHERE host = ?1 AND rule = ?2 AND item = ?3")?;
     let mut put = conn.prepare_cached(

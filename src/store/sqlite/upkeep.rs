@@ -106,6 +106,7 @@ pub(super) fn drop_names(conn: &Connection) -> rusqlite::Result<()> {
 
 fn drop_history(conn: &Connection, samples: i64, oldest: i64) -> rusqlite::Result<()> {
     conn.execute("DELETE FROM sweep WHERE started < ?1", [oldest])?;
+    conn.execute("DELETE FROM lease WHERE until < ?1", [oldest])?;
     conn.execute("DELETE FROM mail WHERE state <> 'queued' AND created < ?1", [samples])?;
     conn.execute(
         "DELETE FROM boot WHERE seen < ?1 AND NOT EXISTS (SELECT 1 FROM sample WHERE boot = boot.id)",

@@ -1,7 +1,7 @@
 //! The lines of the pages that are read from top to bottom, and how many of them there is room for.
 
 use super::rows::{self, Row};
-use super::{Page, Screen, host, problems};
+use super::{Page, Screen, host, problems, services};
 
 impl Screen {
     /// The lines of the page that is seen; none where it is a table or a chart.
@@ -13,6 +13,9 @@ impl Screen {
                 Some(fleet) => problems::rows(fleet, &self.filter, self.ended, self.now, width),
                 None => reads(),
             },
+            Some(Page::Services) => {
+                self.snapshot().map_or_else(reads, |it| services::rows(it, &self.filter, self.now, width))
+            }
             Some(Page::Host(name, reading)) => {
                 let Some(snapshot) = self.snapshot() else { return reads() };
                 let Some(row) = snapshot.host(name) else {

@@ -100,6 +100,7 @@ impl Screen {
             Some(Page::Past(chart)) => chart.draw(buffer, area, self.graph_of(chart)),
             Some(Page::Host(_, reading) | Page::Problem(_, reading)) => reading.draw(buffer, area, &self.lines()),
             Some(Page::Problems) => self.problems.draw(buffer, area, &self.lines()),
+            Some(Page::Services) => self.services.draw(buffer, area, &self.lines()),
             Some(Page::Hosts) | None if fleet.snapshot.hosts.is_empty() => {
                 say(buffer, area, "No hosts yet; add one with: fleet hosts add USER@HOST");
             }
@@ -124,8 +125,12 @@ impl Screen {
                 first.push(Span::raw(paint::safe(&format!("{}  {} {}", chart.host, chart.metric, chart.item))));
             }
             page => {
-                let what = if matches!(page, Some(Page::Problems)) { "problems" } else { "hosts" };
-                self.counts(what, width, &mut first);
+                let before = match page {
+                    Some(Page::Problems) => "problems of ",
+                    Some(Page::Services) => "services of ",
+                    _ => "",
+                };
+                self.counts(before, width, &mut first);
             }
         }
         paint::ends(first, self.clock(), width)
@@ -144,14 +149,13 @@ impl Screen {
         out.push(Span::raw(paint::safe(&format!("  {}, {age} old  {}", host.state.word(), more.trim()))));
     }
 
-    fn counts(&self, what: &str, width: usize, out: &mut Vec<Span<'static>>) {
+    fn counts(&self, before: &str, width: usize, out: &mut Vec<Span<'static>>) {
         let Some(snapshot) = self.snapshot() else {
-            out.push(Span::raw(format!("fleet {what}")));
+            out.push(Span::raw(format!("{before}the fleet")));
             return;
         };
         let all = snapshot.hosts.len();
-        let hosts = if all == 1 { "1 host".to_owned() } else { format!("{all} hosts") };
-        out.push(Span::raw(if what == "problems" { format!("problems of {hosts}") } else { hosts }));
+        out.push(Span::raw(format!("{before}{}", units::counted(all, "host"))));
         let short = width < 70;
         let [critical, warning, unknown, well] = snapshot::counts(&snapshot.hosts);
         for (count, level, brief) in [
@@ -246,7 +250,7 @@ impl Screen {
         let Some(snapshot) = self.snapshot().filter(|_| seen && self.size.height >= 20) else { return Vec::new() };
         let Some(host) = self.hosts.chosen(snapshot) else { return Vec::new() };
         let width = usize::from(self.size.width);
-        let mut text = host.sentences().join(" ");
+        let mut text = host.sentences().join("; ");
         if text.is_empty() {
             text = "nothing is wrong".to_owned();
         }
@@ -260,11 +264,12 @@ impl Screen {
         let keys = match (self.pages.last(), &self.entry, &self.help) {
             (_, Some(_), _) => " Enter takes it  Esc gives it up  ^U empties it",
             (_, _, Some(_)) => " ↑↓ moves  Esc back  q back",
-            (Some(Page::Problems), ..) => " ? keys  ↑↓ Enter opens  o host  e ended  / filter  Tab hosts  q end",
+            (Some(Page::Problems), ..) => " ? keys  ↑↓ Enter opens  o host  e ended  / filter  Tab services  q end",
+            (Some(Page::Services), ..) => " ? keys  ↑↓ Enter opens  / filter  i problems  Tab hosts  q end",
             (Some(Page::Host(..)), ..) => " ? keys  ↑↓ Enter opens  / search  Esc back  q end",
             (Some(Page::Problem(..)), ..) => " ? keys  ↑↓ Enter opens  o host  Esc back  q end",
             (Some(Page::Past(_)), ..) => " ? keys  + - time  n p item  Esc back  q end",
-            _ => " ? keys  ↑↓ Enter opens  / filter  s sort  i problems  q end",
+            _ => " ? keys  ↑↓ Enter opens  / filter  s sort  i problems  S services  q end",
         };
         let width = usize::from(self.size.width);
         let mut shown = String::new();

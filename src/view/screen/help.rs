@@ -23,18 +23,18 @@ pub const KEYS: &[Group] = &[
             ("g G, Home End", "to the first, the last line"),
             ("Enter, →", "open: a host, a problem, the history of a reading"),
             ("Esc, ←, h", "back; in the first lists: all, without the filter"),
-            ("Tab", "from the hosts to the problems and back"),
-            ("i", "the problems"),
+            ("Tab", "hosts, problems, services: from one list to the next"),
+            ("i, S", "the problems, the services"),
         ],
     },
     Group {
         title: "HOSTS",
         keys: &[
-            ("/", "filter: web*  group=web  level>=warning  cpu.used>80%"),
+            ("/, F3, F4", "filter: web*  group=web  level>=warning  cpu.used>80%"),
             ("W", "sort: worst first"),
             ("N A", "sort by name, by age of what is known"),
             ("C P, M, L, D", "sort by processor, memory, load, fullest filesystem"),
-            ("s, r", "the next sort, the reverse"),
+            ("s F6, r I", "the next sort, the reverse"),
         ],
     },
     Group {
@@ -52,7 +52,7 @@ pub const KEYS: &[Group] = &[
             ("R, F5, ^L", "read and draw anew"),
             ("^Z", "to the shell; fg comes back"),
             ("?, F1", "this"),
-            ("q, ^C", "end"),
+            ("q, F10, ^C", "end"),
         ],
     },
 ];

@@ -12,7 +12,7 @@ use crate::model::fleet::Outcome;
 use crate::model::forecast;
 use crate::model::level::Level;
 use crate::model::sample::By;
-use crate::model::snapshot::{Health, HostRow};
+use crate::model::snapshot::HostRow;
 use crate::view::table::text;
 use crate::view::units::{self, cell};
 
@@ -26,7 +26,7 @@ const KEY: &[&str] =
 /// What a line of an item says: a metric and the word before its value.
 type Said = &'static [(&'static str, &'static str)];
 const FILESYSTEM: Said =
-    &[("filesystem.available", "free"), ("filesystem.inodes.used", "inodes"), ("filesystem.full-in", "full in")];
+    &[("filesystem.available", "free"), ("filesystem.full-in", "full in"), ("filesystem.inodes.used", "inodes")];
 const DISK: Said = &[
     ("disk.read.rate", "read"),
     ("disk.write.rate", "write"),
@@ -200,15 +200,10 @@ fn services(told: &Told<'_>, whole: &Host, out: &mut Vec<Row>) {
     }
     out.push(Row::heading("SERVICES"));
     for service in &told.row.services {
-        let look = paint::level(match service.health {
-            Health::Healthy => Some(Level::Ok),
-            Health::Unknown => None,
-            Health::Unhealthy => Some(Level::Critical),
-        });
         let memory = service.memory.map(|bytes| format!("memory {}  ", units::bytes(bytes))).unwrap_or_default();
         let spans = vec![
             Span::raw(format!(" {} ", left(&service.name, ITEM))),
-            Span::styled(left(service.health.word(), 10), look),
+            Span::styled(left(service.health.word(), 10), paint::health(service.health)),
             Span::raw(format!(" {memory}{}", paint::safe(&service.why.join("; ")))),
         ];
         out.push(Row::of(spans, None));

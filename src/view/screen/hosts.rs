@@ -105,11 +105,11 @@ impl Hosts {
         let Key::Letter(letter) = key else { return false };
         if let Some((sort, _, _)) = SORTS.iter().find(|(_, keys, _)| keys.contains(&letter)) {
             (self.sort, self.reverse) = (*sort, false);
-        } else if letter == 's' {
+        } else if matches!(letter, 's' | '>') {
             let at = SORTS.iter().position(|(sort, _, _)| *sort == self.sort).unwrap_or(0);
             let next = SORTS.get((at + 1) % SORTS.len()).map_or(Sort::Worst, |(sort, _, _)| *sort);
             (self.sort, self.reverse) = (next, false);
-        } else if letter == 'r' {
+        } else if matches!(letter, 'r' | 'I') {
             self.reverse = !self.reverse;
         } else {
             return false;

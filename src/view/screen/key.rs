@@ -37,4 +37,6 @@ pub enum Key {
     Backspace,
     /// F1.
     Help,
+    /// Another of the keys with an F that htop has.
+    Function(u8),
 }

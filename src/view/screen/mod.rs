@@ -1,6 +1,7 @@
 //! The screen of `fleet watch`, without terminal, clock and store: keys and news change its state, and its state is drawn
 //! as cells. Whoever holds the terminal feeds it and asks what should be read.
 
+use std::mem::discriminant;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -22,6 +23,7 @@ mod paint;
 mod past;
 mod problems;
 mod rows;
+mod services;
 #[cfg(test)]
 mod tests;
 
@@ -46,11 +48,12 @@ pub enum Step {
     Redraw,
 }
 
-/// What somebody looks at. The first of the pages that are open is one of the two lists.
+/// What somebody looks at. The first of the pages that are open is one of the three lists.
 #[derive(Clone, Debug)]
 enum Page {
     Hosts,
     Problems,
+    Services,
     Host(String, Reading),
     Problem(i64, Reading),
     Past(Chart),
@@ -64,6 +67,7 @@ pub struct Screen {
     pages: Vec<Page>,
     hosts: Hosts,
     problems: Reading,
+    services: Reading,
     /// Problems that ended are listed, too.
     ended: bool,
     filter: Filter,
@@ -94,6 +98,7 @@ impl Screen {
             hosts: Hosts::default(),
             // Under the heading.
             problems: Reading { list: List { cursor: 1, top: 0 }, ..Reading::default() },
+            services: Reading { list: List { cursor: 1, top: 0 }, ..Reading::default() },
             ended: false,
             read_for: filter.clone(),
             filter,
@@ -150,11 +155,14 @@ impl Screen {
 
     /// Takes a key.
     pub fn takes(&mut self, key: Key) -> Step {
-        match key {
-            Key::Control('c') => return Step::End,
+        let key = match key {
+            Key::Control('c') | Key::Function(10) => return Step::End,
             Key::Control('z') => return Step::Pause,
-            _ => {}
-        }
+            // htop's, but none of them is a letter while somebody types.
+            Key::Function(3 | 4) if self.entry.is_none() => Key::Letter('/'),
+            Key::Function(6) if self.entry.is_none() => Key::Letter('s'),
+            key => key,
+        };
         if self.entry.is_some() {
             self.types(key);
         } else if let Some(mut list) = self.help {
@@ -170,11 +178,14 @@ impl Screen {
                     return Step::Redraw;
                 }
                 Key::Letter('/') => self.entry = Some(Entry::new(self.only().unwrap_or(&self.typed))),
-                Key::Letter('i') => self.opens_list(&Page::Problems),
+                Key::Letter('i') => self.opens_list(Page::Problems),
+                Key::Letter('S') => self.opens_list(Page::Services),
                 Key::Tab | Key::BackTab => {
-                    let other =
-                        if matches!(self.pages.first(), Some(Page::Hosts)) { Page::Problems } else { Page::Hosts };
-                    self.opens_list(&other);
+                    let lists = [Page::Hosts, Page::Problems, Page::Services];
+                    let here = self.pages.first().map(discriminant);
+                    let at = lists.iter().position(|list| Some(discriminant(list)) == here).unwrap_or(0);
+                    let step = if key == Key::Tab { 1 } else { lists.len() - 1 };
+                    lists.into_iter().cycle().nth(at + step).into_iter().for_each(|list| self.opens_list(list));
                 }
                 Key::Escape | Key::Left | Key::Letter('h') | Key::Backspace => self.back(key),
                 key => self.page_takes(key),
@@ -217,8 +228,8 @@ impl Screen {
         }
     }
 
-    fn opens_list(&mut self, page: &Page) {
-        self.pages = vec![page.clone()];
+    fn opens_list(&mut self, page: Page) {
+        self.pages = vec![page];
     }
 
     /// To the page before; from a list to the list without filter.
@@ -251,6 +262,12 @@ impl Screen {
                         (target, _) if opens => self.opens(target),
                         _ => {}
                     }
+                }
+            }
+            Page::Services => {
+                let lines = self.lines();
+                if !self.services.moves(key, &lines, seen) && opens {
+                    self.opens(self.services.target(&lines).cloned());
                 }
             }
             Page::Host(name, mut reading) => {
@@ -348,6 +365,10 @@ impl Screen {
             Some(Page::Problems) => {
                 let lines = self.lines().len();
                 self.problems.list.settle(lines, rows);
+            }
+            Some(Page::Services) => {
+                let lines = self.lines().len();
+                self.services.list.settle(lines, rows);
             }
             Some(Page::Host(..) | Page::Problem(..)) => {
                 let lines = self.lines().len();

@@ -8,6 +8,7 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::model::clean::is_hostile;
 use crate::model::level::Level;
+use crate::model::snapshot::Health;
 use crate::view::table;
 
 /// What stands apart from the rest without being wrong.
@@ -26,6 +27,16 @@ pub fn level(level: Option<Level>) -> Style {
         Some(Level::Ok) => Style::new().fg(Color::Green),
         None => Style::new().fg(Color::Cyan),
     }
+}
+
+/// The colour of how a service fares.
+#[must_use]
+pub fn health(health: Health) -> Style {
+    level(match health {
+        Health::Healthy => Some(Level::Ok),
+        Health::Unknown => None,
+        Health::Unhealthy => Some(Level::Critical),
+    })
 }
 
 /// The word of a level, as tables have it.

@@ -9,8 +9,8 @@ use ratatui::text::{Line, Span};
 use crate::model::alert::{Ending, Incident};
 use crate::model::filter::{Chosen, Filter};
 use crate::model::level::Level;
-use crate::model::rule;
 use crate::model::snapshot::{HostRow, Problem};
+use crate::model::{next, rule};
 use crate::view::units;
 
 use super::data::{Fleet, Story};
@@ -135,6 +135,15 @@ pub fn story(story: &Story, open: Option<&Problem>, now: DateTime<Utc>, width: u
         if let Some((metric, _)) = rule::parse(&it.subject.rule) {
             let past = Target::Past { metric: metric.name.to_owned(), item: it.subject.item.clone() };
             out.push(Row::of(vec![Span::raw(format!(" history of {}", metric.name))], Some(past)));
+        }
+    }
+    out.push(Row::heading("WHAT TO TYPE"));
+    for (what, command) in next::commands(it, open.is_none() && it.closed.is_some()) {
+        // Whole, so that it can be copied.
+        let lines = paint::wrap(&command, width.saturating_sub(20));
+        for (n, line) in lines.iter().enumerate() {
+            let what = if n == 0 { what.to_lowercase() } else { String::new() };
+            out.push(Row::plain(&format!(" {} {line}", left(&what, 17))));
         }
     }
     out.push(Row::heading("WHAT HAPPENED (UTC)"));

@@ -144,6 +144,23 @@ fn five() -> Vec<HostRow> {
     ]
 }
 
+/// Two services on the first five, one of them without enough healthy servers.
+fn served() -> Vec<HostRow> {
+    let mut all = five();
+    let on = |name: &str, health, why: &[&str], memory| ServiceRow {
+        name: name.into(),
+        health,
+        why: why.iter().map(|it| (*it).to_owned()).collect(),
+        min_healthy: None,
+        memory,
+    };
+    all[1].services.push(on("shop", Health::Unhealthy, &["refused", "check shop/http fails"], None));
+    all[2].services.push(on("shop", Health::Unknown, &["never collected"], None));
+    all[3].services.push(on("shop", Health::Healthy, &[], Some(2.5e9)));
+    all[4].services.push(on("orders", Health::Healthy, &[], Some(1e9)));
+    all
+}
+
 fn many(count: usize) -> Vec<HostRow> {
     let one = |n: usize| {
         let group = ["web", "data", "cache", "edge"][n % 4];
@@ -348,6 +365,11 @@ fn pages_behind_the_fleet() {
         press(&mut it, "ie");
         it
     });
+    golden("services", |size| {
+        let mut it = screen(size, "", [fleet(served())]);
+        press(&mut it, "S");
+        it
+    });
     golden("problem", |size| {
         let mut it = screen(size, "", [fleet(five()), story()]);
         press(&mut it, "i\n");
@@ -459,7 +481,7 @@ fn pages_lead_to_each_other_and_back() {
     assert_eq!(it.wants().host.as_deref(), Some("db01"));
     press(&mut it, "\n");
     assert_eq!(it.wants().problem, Some(17));
-    press(&mut it, "/history\nj\n");
+    press(&mut it, "/history of\nj\n");
     let past = it.wants().past.unwrap();
     assert_eq!((past.host.as_str(), past.metric.as_str(), past.span), ("db01", "filesystem.used", TimeDelta::days(1)));
     press(&mut it, "-");
@@ -468,8 +490,27 @@ fn pages_lead_to_each_other_and_back() {
     assert_eq!(it.wants().host.as_deref(), Some("db01"));
     press(&mut it, "h");
     assert_eq!(it.wants(), super::data::Want::default());
-    press(&mut it, "\t\u{1b}\tG\n");
+    press(&mut it, "\t\u{1b}\t\tG\n");
     assert_eq!(it.wants().host.as_deref(), Some("web01"));
+    // The lists one after the other, each way, and those of a service's servers lead on.
+    assert_eq!(it.takes(Key::BackTab), Step::On);
+    assert!(seen(&it).starts_with(" services of 5 hosts"), "{}", seen(&it));
+    press(&mut it, "\n");
+    assert_eq!(it.wants().host.as_deref(), Some("db01"));
+    press(&mut it, "S/orders\n");
+    assert!(seen(&it).contains("none that the filter chooses"), "a word is of hosts: {}", seen(&it));
+    press(&mut it, "\u{1b}/service=orders\n");
+    assert!(seen(&it).contains(" orders  OK  1 of") || seen(&it).contains(" orders  CRIT  0 of"), "{}", seen(&it));
+    press(&mut it, "\u{1b}");
+    // htop's keys; while somebody types none of them is a letter.
+    it.takes(Key::Function(4));
+    it.takes(Key::Function(3));
+    it.takes(Key::Function(6));
+    assert_eq!(it.entry.as_ref().map(|entry| entry.text.as_str()), Some(""));
+    assert_eq!(it.clone().takes(Key::Function(10)), Step::End);
+    press(&mut it, "\u{1b}\t");
+    it.takes(Key::Function(6));
+    assert!(seen(&it).contains("HOST▼"), "{}", seen(&it));
     // In a circle for ever.
     for _ in 0..100 {
         press(&mut it, "i\no\n");
@@ -482,6 +523,8 @@ fn hostile_names_are_seen_as_text() {
     let mut it = host("h", "g", 0.5);
     it.hostname = HOSTILE.into();
     it.readings.push(reading("filesystem.used", HOSTILE, 0.99));
+    let (health, why) = (Health::Unhealthy, vec![HOSTILE.to_owned()]);
+    it.services.push(ServiceRow { name: HOSTILE.into(), health, why, min_healthy: None, memory: Some(1.0) });
     let it = red(it, vec![problem(1, "h", HOSTILE, HOSTILE, Level::Critical, HOSTILE)]);
     let News::Host(mut whole) = whole("h") else { unreachable!() };
     whole.readings.push(reading(HOSTILE, HOSTILE, 1.0));
@@ -494,7 +537,7 @@ fn hostile_names_are_seen_as_text() {
         let mut screen =
             screen(size, "", [fleet(vec![it.clone()]), News::Host(whole.clone()), News::Trouble(HOSTILE.into())]);
         let mut all = seen(&screen);
-        for keys in ["\n", "G", "gk/sc\n", "\n", "i", "\n"] {
+        for keys in ["\n", "G", "gk/sc\n", "\n", "i", "\n", "S"] {
             press(&mut screen, keys);
             all += &seen(&screen);
         }

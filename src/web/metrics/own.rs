@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::text::{Family, Page, Type};
-use crate::model::fleet::Outcome;
+use crate::model::fleet::{Outcome, PLAN};
 use crate::model::level::Level;
 use crate::model::snapshot::{Health as Service, Snapshot, State};
 use crate::web::source::Health;
@@ -47,7 +47,7 @@ pub fn write(page: &mut Page, fleet: &Snapshot, chosen: &HashSet<&str>, health: 
     for part in &health.parts {
         page.put(&PART, &[("part", part.name)], f64::from(part.level.number()), None);
     }
-    for beat in &health.beats {
+    for beat in health.beats.iter().filter(|beat| beat.role != PLAN) {
         let program = [("program", beat.role.as_str())];
         page.put(&RUN, &program, beat.at.timestamp_millis() as f64 / 1000.0, None);
         page.put(&RUN_OK, &program, f64::from(u8::from(beat.ok)), None);

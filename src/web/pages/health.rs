@@ -44,7 +44,14 @@ pub fn health(site: &Site, request: &Request, source: &mut dyn Source) -> Answer
     let programs = health.parts.iter().map(|part| Program {
         level: part.level.word(),
         name: part.name,
-        at: health.beats.iter().find(|beat| beat.role == part.name).map(|beat| Moment::new(beat.at, fleet.now)),
+        // Of collectors of parts of the fleet the one that is longest ago.
+        at: health
+            .beats
+            .iter()
+            .filter(|beat| beat.role.split(' ').next() == Some(part.name))
+            .map(|beat| beat.at)
+            .min()
+            .map(|at| Moment::new(at, fleet.now)),
         text: part.text.clone(),
     });
     let sweeps = health.sweeps.iter().map(|sweep| Sweep {

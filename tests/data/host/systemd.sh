@@ -42,6 +42,10 @@ until [ "$(systemctl show -p ActiveState --value slow)" = activating ]; do sleep
 # Between its end and its next start the unit is nowhere to be seen for a moment.
 until grep -q systemd.unit.restarts /tmp/sample; do /probe --json >/tmp/sample; done 2>/dev/null
 cat /tmp/sample
+# And a plain user, over the system's bus.
+systemctl start dbus.socket dbus.service
+until setpriv --reuid 65534 --regid 65534 --clear-groups /probe --json | tee /tmp/plain | grep -q systemd.state; do sleep 0.2; done
+cat /tmp/plain
 systemctl poweroff --force --force >/dev/null 2>&1
 SH
 unit look.service 'Type=oneshot\nStandardOutput=file:/result\nExecStart=/bin/sh /etc/systemd/system/look.sh\nTimeoutStartSec=90'

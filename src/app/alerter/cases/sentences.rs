@@ -21,6 +21,27 @@ fn a_problem_that_comes_back_between_two_runs_is_the_same_to_who_knows_it() {
 }
 
 #[test]
+fn critical_warning_critical_inside_the_interval_is_no_mail_and_what_stays_lower_is_told_after_it() {
+    let mut field = Field::new(&["web01"]);
+    let twice = |field: &mut Field, minute: i64, value: f64| {
+        field.disk("web01", minute, value);
+        field.disk("web01", minute + 5, value);
+        field.run(minute + 6)
+    };
+    assert_eq!(twice(&mut field, 0, 0.95), ["[CRIT] web01 disk"]);
+    assert_eq!(twice(&mut field, 10, 0.75), NONE);
+    assert_eq!(field.store.open_incidents().unwrap()[0].level, Level::Warning);
+    assert_eq!(twice(&mut field, 20, 0.95), NONE, "who was told of critical knows it");
+    assert_eq!(twice(&mut field, 30, 0.75), NONE);
+    field.disk("web01", 245, 0.75);
+    assert_eq!(field.run(245), NONE);
+    assert_eq!(field.run(246), ["[WARN] web01 disk"], "four hours after it was told");
+    assert_eq!(field.server.accepted.last().unwrap().tells[0].action, "lowered");
+    // It is critical again: that waits for no interval.
+    assert_eq!(twice(&mut field, 250, 0.95), ["[CRIT] web01 disk"]);
+}
+
+#[test]
 fn flapping_is_told_once_and_its_end_when_it_settles() {
     let mut field = Field::new(&["web01"]);
     let mut told = Vec::new();
@@ -177,6 +198,25 @@ fn a_servers_pause_grows_over_runs_and_is_kept_by_the_server_not_by_the_mail() {
     field.server.weather = Weather::Up;
     assert_eq!(field.run(96).len(), 2);
     assert!(field.store.pauses().unwrap().is_empty());
+}
+
+#[test]
+fn a_mail_that_a_run_died_with_is_not_the_first_of_the_next() {
+    let mut field = Field::new(&["web01"]);
+    let both = ["a@example.net", "b@example.net"].map(str::to_owned).to_vec();
+    field.spec.alerts.destinations[0].channel = ChannelSpec::Mail(both);
+    field.server.weather = Weather::Down;
+    for n in 0..2 {
+        field.disk("web01", n * 5, 0.95);
+    }
+    assert_eq!(field.run(6), NONE);
+    let first = field.store.queued().unwrap().remove(0);
+    assert_eq!(first.recipient, "a@example.net");
+    field.store.update_mail(&Mail { maybe: true, error: String::new(), ..first }).unwrap();
+    field.server.weather = Weather::Up;
+    field.run(8);
+    let to: Vec<&str> = field.server.accepted.iter().map(|mail| mail.recipient.as_str()).collect();
+    assert_eq!(to, ["b@example.net", "a@example.net"]);
 }
 
 #[test]

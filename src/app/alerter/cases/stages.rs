@@ -2,6 +2,7 @@
 
 use crate::app::alerter::tests::{at, disk, empty, go, smtp, spec};
 use crate::model::alert::MailState;
+use crate::model::spec::{FleetSpec, Tls};
 use crate::store::Store;
 
 /// What is to become of a mail.
@@ -23,11 +24,15 @@ enum Fate {
 fn fate(stage: &str, answer: &str) -> Fate {
     let server = smtp::Server::start();
     server.script.lock().unwrap().answers.insert(stage.into(), answer.into());
-    let spec = spec(server.port, &["ops@example.net"]);
+    before(&spec(server.port, &["ops@example.net"]), stage, answer)
+}
+
+/// One run with a mail to deliver as the configuration says.
+fn before(spec: &FleetSpec, stage: &str, answer: &str) -> Fate {
     let mut store = empty();
     disk(&mut store, "web01", 0, "/var", 0.95);
     disk(&mut store, "web01", 5, "/var", 0.95);
-    let report = go(&mut store, &spec, 6);
+    let report = go(&mut store, spec, 6);
     assert_eq!((report.sent, report.waiting), (0, 1), "{stage} {answer}");
     let mail = store.queued().unwrap().remove(0);
     assert!(mail.state == MailState::Queued && !mail.maybe, "{stage} {answer}: it was certainly not accepted");
@@ -65,6 +70,23 @@ fn each_answer_means_what_the_table_says() {
     ] {
         assert_eq!(fate(stage, answer), wanted, "{stage} {answer}");
     }
+}
+
+/// Names that do not resolve, nobody who listens, TLS with somebody who speaks none, and no STARTTLS where it is wanted.
+#[test]
+fn what_goes_wrong_before_the_first_mail_is_the_lines_or_a_setting() {
+    let server = smtp::Server::start();
+    let with = |host: &str, port: u16, tls: Tls| {
+        let mut spec = spec(port, &["ops@example.net"]);
+        let smtp = spec.alerts.smtp.as_mut().unwrap();
+        (smtp.host, smtp.tls) = (host.to_owned(), tls);
+        before(&spec, host, "")
+    };
+    // A name that no resolver asks for.
+    assert_eq!(with("no..name.invalid", 25, Tls::None), Fate::Line);
+    assert_eq!(with("127.0.0.1", 1, Tls::None), Fate::Line);
+    assert_eq!(with("127.0.0.1", server.port, Tls::Implicit), Fate::Line);
+    assert_eq!(with("127.0.0.1", server.port, Tls::StartTls), Fate::Setting);
 }
 
 #[test]

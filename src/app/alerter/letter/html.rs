@@ -47,8 +47,11 @@ fn hex(level: Level) -> String {
 /// Text that is only text.
 fn esc(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
         match c {
+            // A number keeps its sign beside it.
+            ' ' if rest.peek() == Some(&'%') => out.push_str("&nbsp;"),
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
@@ -72,7 +75,7 @@ fn badge(level: Level) -> String {
 
 fn title(text: &str) -> String {
     format!(
-        "<div class=\"soft\" style=\"margin:20px 0 6px;font-size:13px;font-weight:700;color:#5a6570\">{}</div>",
+        "<div class=\"soft\" style=\"margin:20px 0 6px;font-size:13px;font-weight:700;color:#5a6570;{BREAK}\">{}</div>",
         esc(text)
     )
 }
@@ -81,7 +84,8 @@ fn past(past: &Past, cid: Option<&str>) -> String {
     let mut out = title(&format!("{}: {} to {}", past.title, past.first, past.last));
     match cid {
         Some(cid) => out.push_str(&format!(
-            "<img src=\"cid:{}\" width=\"592\" alt=\"{}\" style=\"display:block;width:100%;max-width:592px;height:auto;border:0\">",
+            "<img src=\"cid:{}\" width=\"592\" alt=\"{}\" style=\"display:block;width:100%;max-width:592px;height:auto;border:0;\
+             font-size:10px;line-height:1.2;{BREAK}\">",
             esc(cid),
             esc(&past.bars)
         )),
@@ -190,12 +194,12 @@ pub fn render(page: &Page, cid: Option<&str>) -> String {
          <meta name=\"color-scheme\" content=\"light dark\"><meta name=\"supported-color-schemes\" content=\"light dark\">\
          <title>{head}</title><style>{STYLE}</style></head>\n\
          <body style=\"margin:0;padding:0;background:#eef1f4;color:#1b2127;{FONT};font-size:15px;line-height:1.45\">\
-         <div class=\"out\" style=\"padding:20px 8px;background:#eef1f4;color:inherit\">\n\
+         <div role=\"main\" class=\"out\" style=\"padding:20px 8px;background:#eef1f4;color:inherit\">\n\
          <table role=\"presentation\" align=\"center\" cellpadding=\"0\" cellspacing=\"0\" width=\"100%\" class=\"card\" \
          style=\"max-width:640px;margin:0 auto;background:#fff;border:1px solid #d9dee4;border-top:5px solid {bar}!important;border-radius:8px\">\
          <tr><td class=\"in\" style=\"padding:20px 24px\">\n\
-         <div style=\"font-size:20px;font-weight:700;line-height:1.3;{BREAK}\">{badge} {head}</div>\n{lead}\n{body}\n\
-         <div class=\"soft\" style=\"margin-top:22px;font-size:12px;color:#5a6570\">{foot}</div>\n\
+         <div role=\"heading\" aria-level=\"1\" style=\"font-size:20px;font-weight:700;line-height:1.3;{BREAK}\">{badge} {head}</div>\n{lead}\n{body}\n\
+         <div class=\"soft\" style=\"margin-top:22px;font-size:12px;color:#5a6570;{BREAK}\">{foot}</div>\n\
          </td></tr></table></div></body></html>\n"
     )
 }

@@ -11,7 +11,8 @@ use crate::alert::words;
 use crate::model::alert::{Ending, Incident, Subject};
 use crate::model::clean::is_hostile;
 use crate::model::level::Level;
-use crate::model::rule::{self as rules, RuleKind};
+use crate::model::next;
+use crate::model::rule::RuleKind;
 use crate::model::sample::{By, Process};
 use crate::model::spec::FleetSpec;
 use crate::notify::picture::Chart;
@@ -344,27 +345,7 @@ fn processes(top: &[Process]) -> Vec<[String; 5]> {
 }
 
 fn commands(entry: &Entry) -> Vec<(&'static str, String)> {
-    let incident = &entry.incident;
-    let (host, rule) = (incident.subject.host.as_str(), incident.subject.rule.as_str());
-    let mut out = Vec::new();
-    if entry.action != Action::Recovered {
-        out.push(("Take it with", format!("fleet ack {}", incident.id)));
-        let place = if host.is_empty() { String::new() } else { format!(" --host {host}") };
-        out.push(("Silence it with", format!("fleet silence add{place} --rule {rule} --for 2h --reason WHY")));
-    }
-    let look = match rule {
-        words::UNREACHABLE | words::SILENT => format!("fleet hosts test {host}"),
-        words::UNDELIVERABLE => {
-            format!("fleet mail test --to {}", incident.subject.item.split(' ').next().unwrap_or_default())
-        }
-        _ if host.is_empty() => "fleet health".to_owned(),
-        _ if words::BUILT_IN.contains(&rule) => format!("fleet explain {host}"),
-        _ => {
-            let metric = rules::parse(rule).map_or(rule, |(metric, _)| metric.name);
-            format!("fleet history {host} {metric}")
-        }
-    };
-    out.push(("Look further with", look));
-    out.push(("", format!("fleet alerts show {}", incident.id)));
+    let mut out = next::commands(&entry.incident, entry.action == Action::Recovered);
+    out.push(("", format!("fleet alerts show {}", entry.incident.id)));
     out
 }

@@ -109,7 +109,7 @@ fn config() -> FleetSpec {
         ..RuleSpec::new(metric, crate::model::rule::RuleKind::Above)
     };
     for host in &mut spec.hosts {
-        host.rules = vec![rule.clone()];
+        host.rules = vec![rule.clone()].into();
         host.groups = vec!["web".into()];
         host.labels.insert("rack".into(), "b4".into());
     }
@@ -253,6 +253,39 @@ fn every_kind_of_mail_is_as_it_was_and_is_read_by_others() {
     }
     let digest = &kinds.iter().find(|(name, _)| *name == "digest").unwrap().1;
     assert!(notify::message::readable(&digest.bytes).contains("and 30 more"));
+}
+
+/// In a real browser: `tests/browser/mails.js` looks, and leaves its screenshots in `target/screenshots`.
+#[test]
+fn mails_are_read_at_a_desk_and_on_a_phone_by_day_and_by_night_with_pictures_and_without() {
+    let look = Shelf { item: "" };
+    let mut mails = kinds(&look);
+    let shown = ["problem", "recovered", "unreachable", "several", "digest", "summary", "test"];
+    mails.retain(|(name, _)| shown.contains(name));
+    let name = "x".repeat(255);
+    let long = incident(7, &name, &name, &name, Level::Critical, &name);
+    mails.push(("long", one(&[entry(Action::Problem, long, None)], &[], at(0), &look)));
+    let folder = tempfile::tempdir().unwrap();
+    let save = |name: &str, page: &str| std::fs::write(folder.path().join(format!("{name}.html")), page).unwrap();
+    let bytes: Vec<&[u8]> = mails.iter().map(|(_, written)| written.bytes.as_slice()).collect();
+    for ((name, written), read) in mails.iter().zip(parsed(&bytes)) {
+        let (page, mail) = (read["html"].as_str().unwrap(), String::from_utf8_lossy(&written.bytes));
+        let part = mail.split_once("Content-ID: ").and_then(|(_, rest)| rest.split_once("\r\n\r\n"));
+        let picture = part.and_then(|(_, rest)| rest.split_once("\r\n--")).map(|(png, _)| png.replace("\r\n", ""));
+        let Some(picture) = picture else {
+            save(name, page);
+            continue;
+        };
+        save(name, &page.replace(&format!("cid:{PICTURE}"), &format!("data:image/png;base64,{picture}")));
+        save(&format!("{name}-without-picture"), page);
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    #[allow(clippy::disallowed_methods, reason = "a test asks another program")]
+    let mut command = Command::new("node");
+    // Pages of files have no origin, which is called so.
+    command.arg(root.join("tests/browser/mails.js")).arg("null").arg(root.join("target/screenshots"));
+    let seen = command.arg(folder.path()).stdin(Stdio::null()).output().expect("node; install it with: make deps");
+    assert!(seen.status.success(), "{}", String::from_utf8_lossy(&[seen.stdout, seen.stderr].concat()));
 }
 
 #[test]

@@ -14,6 +14,7 @@ use crate::model::alert::*;
 use crate::model::fleet::{Attempt, Consent, Grain, Heartbeat, HostFact, HostNow, Point, Pruned, Row, Series, Sweep};
 use crate::model::sample::{Process, Sample, SampleKey};
 use crate::model::silence::Silence;
+use crate::model::turn::{Begun, Claim, Leased, Standing};
 use crate::notify::{Class, Refusal};
 use crate::store::memory::Memory;
 use crate::store::{Place, Result, Span, Store, StoreError};
@@ -127,6 +128,8 @@ macro_rules! mortal {
 mortal! {
     read {
         sweeps(limit: usize) -> Vec<Sweep>;
+        last_sweeps() -> Vec<Sweep>;
+        standings() -> Vec<Standing>;
         rows_after(after: i64, limit: usize) -> Vec<Row>;
         now() -> Vec<HostNow>;
         latest(metrics: &[&str]) -> Vec<HostNow>;
@@ -160,15 +163,17 @@ mortal! {
         acks() -> Vec<Ack>;
         silences() -> Vec<Silence>;
         beats() -> Vec<Heartbeat>;
+        consented(host: &str) -> bool;
         consents() -> Vec<Consent>;
         backup(target: &Path) -> ();
     }
     write {
-        begin_sweep(started: DateTime<Utc>, hosts: u32) -> i64;
+        begin(sweep: &Begun) -> i64;
         end_sweep(sweep: i64, ended: DateTime<Utc>, failed: u32) -> ();
-        record(sweep: i64, attempt: &Attempt, samples: &[Sample]) -> usize;
+        lease(claim: &Claim, hosts: &[&str]) -> Vec<Leased>;
+        record_all(sweep: i64, visits: &[(&Attempt, &[Sample])]) -> Vec<usize>;
         settle(sweep: i64, attempts: &[Attempt]) -> ();
-        commit_evaluation(evaluation: &Evaluation) -> ();
+        commit_evaluation(evaluation: &Evaluation<'_>) -> ();
         update_mail(mail: &Mail) -> ();
         rewrite_mail(mail: &Mail) -> ();
         pause(pause: &Pause) -> ();

@@ -7,13 +7,21 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::hosts::verdict;
 use super::services::{self, Mean};
-use super::{World, at_once, bastions, fails, two};
+use super::{Slot, World, at_once, bastions, fails, two};
 use crate::alert::fold::Observation;
 use crate::alert::words::{BASTION, DAMAGED, MASS, STALLED, UNDELIVERABLE, UNREACHABLE};
-use crate::model::alert::{Pause, Subject};
+use crate::model::alert::{Ending, Pause, Subject};
 use crate::model::fleet::Sweep;
+use crate::model::shard::{self, Shard};
 use crate::model::spec::{FleetSpec, HostSpec};
 use crate::notify;
+
+/// A part of the fleet, or all of it, and how long ago its last sweep began; `None` where it never did.
+type Part = (Option<Shard>, Option<TimeDelta>);
+
+fn item(part: Option<Shard>) -> String {
+    part.map_or_else(String::new, |part| part.to_string())
+}
 
 /// Fewer hosts than these are no mass.
 const MASS_LEAST: usize = 5;
@@ -22,9 +30,9 @@ const MASS_LEAST: usize = 5;
 pub struct Facts<'a> {
     /// The time of the run.
     pub now: DateTime<Utc>,
-    /// The newest sweep.
-    pub sweep: Option<&'a Sweep>,
-    /// Whether it is under way.
+    /// The newest sweep of each collector and part of the fleet.
+    pub sweeps: &'a [Sweep],
+    /// Whether one is under way.
     pub half: bool,
     /// What is known of a store that was damaged and set aside, until a person has seen to it.
     pub damage: Option<&'a str>,
@@ -56,12 +64,14 @@ pub(super) fn knows(spec: &FleetSpec, subject: &Subject) -> bool {
 impl World<'_> {
     /// Moves the truth by what is known at the end of a run.
     pub fn tick(&mut self, facts: &Facts<'_>) {
-        let age = facts.sweep.map_or(TimeDelta::zero(), |sweep| facts.now - sweep.started);
-        self.stalled_collector(facts, age);
-        // Without a collector every host is silent, which says nothing of the hosts.
-        if age <= self.interval * 3 / 2 {
-            self.quiet_hosts(facts.now);
-        }
+        let parts = shard::running(facts.sweeps, |sweep| sweep.shard, |sweep| sweep.started);
+        let ages: Vec<Part> =
+            parts.iter().map(|(part, sweep)| (*part, sweep.map(|sweep| facts.now - sweep.started))).collect();
+        self.stalled_collectors(facts.now, &ages);
+        // Without a collector its hosts are silent, which says nothing of them.
+        let on_time = |age: Option<TimeDelta>| age.is_some_and(|age| age <= self.interval * 3 / 2);
+        let late: Vec<Part> = ages.into_iter().filter(|(_, age)| !on_time(*age)).collect();
+        self.quiet_hosts(facts.now, &|host| late.iter().any(|(part, _)| part.is_none_or(|part| part.holds(host))));
         self.bastions();
         if !facts.half {
             self.mass(facts.now);
@@ -71,23 +81,42 @@ impl World<'_> {
         self.damage(facts);
     }
 
-    fn stalled_collector(&mut self, facts: &Facts<'_>, age: TimeDelta) {
-        let bad = age > self.interval * 3;
-        let minutes = age.num_minutes();
-        let text = if bad {
-            format!("the collector has not begun a sweep for {minutes} min; look at cron and try: fleet-collector")
-        } else {
-            "the collector runs again".to_owned()
-        };
-        let value = age.as_seconds_f64();
-        let seen = Observation { at: facts.now, value, verdict: verdict(bad, true, age <= self.interval * 2) };
-        // Two runs must see it: after a machine slept, the alerter may wake before the collector.
+    /// The collector of the fleet, or of each of its parts: a dead one must not hide behind the others.
+    fn stalled_collectors(&mut self, now: DateTime<Utc>, ages: &[Part]) {
         let fleet = self.track("");
-        let known = self.tracks[fleet].find(STALLED, "");
-        if bad || known.is_some_and(|slot| fails(&self.tracks[fleet].slots[slot].state)) {
-            let slot = self.slot(fleet, STALLED, "");
-            let windows = two(self.interval);
-            self.observe(fleet, slot, &windows, &seen, |_, _| text);
+        let items: Vec<String> = ages.iter().map(|(part, _)| item(*part)).collect();
+        // The fleet is divided anew.
+        let slots = self.tracks[fleet].slots.iter().enumerate();
+        let is_lost = |slot: &Slot| slot.subject.rule == STALLED && !slot.gone && !items.contains(&slot.subject.item);
+        let lost: Vec<usize> = slots.filter(|(_, slot)| !items.is_empty() && is_lost(slot)).map(|(n, _)| n).collect();
+        for slot in lost {
+            self.end(fleet, slot, now, Ending::Config);
+        }
+        for ((part, age), item) in ages.iter().zip(&items) {
+            let bad = age.is_none_or(|age| age > self.interval * 3);
+            let well = age.is_some_and(|age| age <= self.interval * 2);
+            let of = part.map_or_else(String::new, |part| format!(" of part {part}"));
+            let program =
+                part.map_or_else(|| "fleet-collector".to_owned(), |part| format!("fleet-collector --shard {part}"));
+            let text = match age {
+                None => format!("no collector{of} has ever begun a sweep; put it into cron: {program}"),
+                Some(age) if bad => {
+                    let minutes = age.num_minutes();
+                    format!(
+                        "the collector{of} has not begun a sweep for {minutes} min; look at cron and try: {program}"
+                    )
+                }
+                Some(_) => format!("the collector{of} runs again"),
+            };
+            let value = age.unwrap_or_default().as_seconds_f64();
+            let seen = Observation { at: now, value, verdict: verdict(bad, true, well) };
+            // Two runs must see it: after a machine slept, the alerter may wake before the collector.
+            let known = self.tracks[fleet].find(STALLED, item);
+            if bad || known.is_some_and(|slot| fails(&self.tracks[fleet].slots[slot].state)) {
+                let slot = self.slot(fleet, STALLED, item);
+                let windows = two(self.interval);
+                self.observe(fleet, slot, &windows, &seen, |_, _| text);
+            }
         }
     }
 
@@ -175,6 +204,14 @@ impl World<'_> {
         self.names.get(name).and_then(|track| self.tracks[*track].host)
     }
 
+    /// Parts of the fleet whose collector was missed.
+    fn stalled_parts(&self) -> impl Iterator<Item = Shard> {
+        let slots = self.names.get("").into_iter().flat_map(|track| &self.tracks[*track].slots);
+        slots
+            .filter(|slot| slot.subject.rule == STALLED && !slot.gone)
+            .filter_map(|slot| slot.subject.item.parse().ok())
+    }
+
     /// What keeps a subject back: names for people with whether they fail now and when they last did.
     pub fn above(&self, subject: &Subject) -> Vec<(String, bool, Option<DateTime<Utc>>)> {
         let mut above = Vec::new();
@@ -187,6 +224,9 @@ impl World<'_> {
             return above;
         }
         add("the collector does not run".to_owned(), STALLED, "", "");
+        for part in self.stalled_parts().filter(|part| part.holds(&subject.host)) {
+            add(format!("the collector of part {part} does not run"), STALLED, "", &part.to_string());
+        }
         if subject.rule == MASS && subject.item.is_empty() {
             return above;
         }

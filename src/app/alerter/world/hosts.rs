@@ -108,10 +108,14 @@ impl World<'_> {
         Some(((at - state.last?).as_seconds_f64() + state.value).max(0.0))
     }
 
-    /// Where no rows come of a host while others are collected, only the wall clock can tell.
-    pub(super) fn quiet_hosts(&mut self, now: DateTime<Utc>) {
+    /// Where no rows come of a host while others are collected, only the wall clock can tell; but not of hosts that nobody
+    /// collects from now.
+    pub(super) fn quiet_hosts(&mut self, now: DateTime<Utc>, left_alone: &dyn Fn(&str) -> bool) {
         for track in 0..self.tracks.len() {
             let Some(slot) = self.tracks[track].find(SILENT, "") else { continue };
+            if self.tracks[track].host.is_some_and(|host| left_alone(&host.name)) {
+                continue;
+            }
             let it = &self.tracks[track].slots[slot];
             let (Some(Ready { judge, .. }), false) = (self.judged(it), it.gone) else { continue };
             let Some(value) = self.silent_for(track, slot, now) else { continue };

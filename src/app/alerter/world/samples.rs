@@ -61,7 +61,8 @@ fn same(layout: &[(String, String)], sample: &Sample) -> bool {
 
 impl<'a> World<'a> {
     pub(super) fn sample(&mut self, track: usize, sample: &Sample, received: DateTime<Utc>) {
-        let at = if sample.taken > received + SKEW { received } else { sample.taken };
+        let ahead = sample.taken > received && sample.taken - received > SKEW;
+        let at = if ahead { received } else { sample.taken };
         if !self.tracks[track].layout.as_ref().is_some_and(|layout| same(layout, sample)) {
             self.lay(track, sample);
         }
@@ -128,8 +129,7 @@ impl<'a> World<'a> {
             return;
         }
         it.state = next;
-        if !it.dirty {
-            it.dirty = true;
+        if !it.dirty.replace(true) {
             self.dirty.push((track, slot));
         }
         if gone {

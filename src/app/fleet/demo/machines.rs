@@ -192,6 +192,7 @@ impl Machine {
     ) {
         put("check.ok", &format!("{service}/{check}"), 1.0);
         put("check.seconds", &format!("{service}/{check}"), 0.02 + 0.05 * jitter);
+        put("process.watched.memory", service, (0.9 + 0.7 * cpu) * GIB);
         match check {
             "http" => {
                 put("http.latency", service, 0.06 + 0.5 * cpu.powi(4) + 0.03 * jitter);

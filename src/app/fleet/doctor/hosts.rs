@@ -18,8 +18,8 @@ const FAR_APART: TimeDelta = TimeDelta::minutes(5);
 
 pub fn look(look: &Look) {
     let Some(store) = store::open(look) else { return };
-    let (now, held) = match (store.now(), back_off::held(store.as_ref(), look.now)) {
-        (Ok(now), Ok(held)) => (now, held),
+    let (now, held) = match (store.now(), store.standings()) {
+        (Ok(now), Ok(standings)) => (now, back_off::held(&standings, look.now)),
         (Err(error), _) | (_, Err(error)) => return look.say(Level::Critical, error.to_string(), "fleet health"),
     };
     let known: HashMap<&str, &HostNow> = now.iter().map(|host| (host.host.as_str(), host)).collect();
@@ -55,7 +55,10 @@ pub fn look(look: &Look) {
     }
     if good > 0 {
         let age = oldest.map_or_else(String::new, |age| format!(", the oldest {} ago", span(age)));
-        look.good(format!("{good} of {} hosts: the last attempt brought a sample{age}", look.spec.hosts.len()));
+        look.good(format!(
+            "{good} of {}: the last attempt brought a sample{age}",
+            units::counted(look.spec.hosts.len(), "host")
+        ));
     }
 }
 

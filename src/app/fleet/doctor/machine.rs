@@ -82,8 +82,9 @@ pub fn probes(look: &Look) {
         let size = std::fs::metadata(file).map_or(0, |meta| meta.len());
         match std::fs::read(file).map_err(|error| error.to_string()) {
             Ok(bytes) if size <= MAX_PROBE && bytes.starts_with(b"\x7fELF") => {
-                let hash: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-                look.good(format!("{machine}: {}, sha256 {hash}", units::bytes(size as f64)));
+                // Enough to tell one from another, and it fits a line.
+                let hash: String = Sha256::digest(&bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+                look.good(format!("{machine}: {}, sha256 {hash}...", units::bytes(size as f64)));
             }
             Ok(_) => look.say(Level::Critical, format!("{}: is no program", file.display()), "make probes"),
             Err(error) => look.say(Level::Critical, format!("{}: {error}", file.display()), "make probes"),

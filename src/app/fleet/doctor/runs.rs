@@ -8,7 +8,7 @@ use crate::view::{health, units};
 pub fn look(look: &Look) {
     let Some(store) = store::open(look) else { return };
     let read = || {
-        let sweeps = store.sweeps(8)?;
+        let sweeps = store.sweeps(health::SWEEPS)?;
         Ok((sweeps, store.beats()?, store.queued()?, store.pauses()?))
     };
     let (sweeps, beats, queued, pauses) = match read() {
@@ -18,8 +18,7 @@ pub fn look(look: &Look) {
             return look.say(Level::Critical, error.to_string(), "fleet health");
         }
     };
-    let sweep = sweeps.iter().find(|sweep| sweep.ended.is_some());
-    for part in health::judge(look.now, look.spec.collector.interval, &beats, sweep, &queued) {
+    for part in health::judge(look.now, look.spec.collector.interval, &beats, &sweeps, &queued) {
         let next = match part.name {
             _ if part.level == Level::Ok => "",
             "collector" => "see why it does not run: fleet schedule show, then by hand: fleet-collector -v",

@@ -41,7 +41,10 @@ pub fn look(ssh: &SshSpec, run: &Run) -> Result<(HostKey, Verdict), Failure> {
     let shown = secrets
         .map_err(|text| SshError::new(Cause::LocalSetup, text))
         .and_then(|secrets| ssh::scan(ssh, &secrets, &run.bastions, until))
-        .map_err(|error| Failure::new(Exit::Failed, format!("{}: {}", error.cause, clean(&error.text))))?;
+        .map_err(|error| {
+            let next = error.cause.remedy().replace("HOST", &ssh.address);
+            Failure::new(Exit::Failed, format!("{}: {}; {next}", error.cause, clean(&error.text)))
+        })?;
     let known = known_hosts::read(&ssh.known_hosts).map_err(|text| Failure::new(Exit::Failed, text))?;
     let (host, port) = ssh.known_name();
     let now = u64::try_from(clock::now().timestamp()).unwrap_or(0);

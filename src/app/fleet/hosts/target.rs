@@ -58,7 +58,7 @@ pub fn fits(text: &str) -> bool {
 }
 
 /// A word for a shell, in quotes only where it needs them.
-fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     if text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c)) {
         return text.to_owned();
     }

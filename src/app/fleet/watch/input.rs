@@ -109,6 +109,8 @@ fn named(sequence: &[u8]) -> Option<Key> {
     let first: &[u8] = numbers.split(|b| *b == b';').next().unwrap_or_default();
     match (last, first) {
         (b'A', b"[") | (b'P', _) => Some(Key::Help),
+        (b'R', b"") | (b'~', b"13") | (b'C', b"[") => Some(Key::Function(3)),
+        (b'S', b"") | (b'~', b"14") | (b'D', b"[") => Some(Key::Function(4)),
         (b'A', _) => Some(Key::Up),
         (b'B', _) => Some(Key::Down),
         (b'C', _) => Some(Key::Right),
@@ -123,7 +125,9 @@ fn named(sequence: &[u8]) -> Option<Key> {
         (b'~', b"6") => Some(Key::PageDown),
         (b'~', b"11") => Some(Key::Help),
         // F5.
-        (b'~', b"15") => Some(Key::Control('l')),
+        (b'~', b"15") | (b'E', b"[") => Some(Key::Control('l')),
+        (b'~', b"17") => Some(Key::Function(6)),
+        (b'~', b"21") => Some(Key::Function(10)),
         _ => None,
     }
 }
@@ -150,6 +154,11 @@ mod tests {
             (b"\x1bOP", Key::Help),
             (b"\x1b[11~", Key::Help),
             (b"\x1b[[A", Key::Help),
+            (b"\x1bOR", Key::Function(3)),
+            (b"\x1b[[D", Key::Function(4)),
+            (b"\x1b[15~", Key::Control('l')),
+            (b"\x1b[17~", Key::Function(6)),
+            (b"\x1b[21~", Key::Function(10)),
             (b"\x1b[Z", Key::BackTab),
             (b"\r", Key::Enter),
             (b"\x7f", Key::Backspace),

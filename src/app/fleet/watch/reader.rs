@@ -217,9 +217,8 @@ impl Work {
         let snapshot = snapshot::read(&self.spec, store, now, &self.want.filter, Limits::default())?;
         let mut ended = store.incidents(ENDED)?;
         ended.retain(|incident| incident.closed.is_some());
-        let sweeps = store.sweeps(8)?;
-        let sweep = sweeps.iter().find(|sweep| sweep.ended.is_some());
-        let health = health::judge(now, self.spec.collector.interval, &store.beats()?, sweep, &store.queued()?);
+        let sweeps = store.sweeps(health::SWEEPS)?;
+        let health = health::judge(now, self.spec.collector.interval, &store.beats()?, &sweeps, &store.queued()?);
         Ok(Fleet { snapshot, ended, health })
     }
 }

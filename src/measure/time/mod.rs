@@ -1,5 +1,7 @@
 //! Whether the clock follows a source of time, and how far it is from it.
 
+mod chrony;
+
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
@@ -30,7 +32,7 @@ pub(super) struct Clock {
 }
 
 pub(super) fn collect(root: &Root, out: &mut Out) {
-    let service = ask(root, &["/usr/bin/chronyc"], &["-n", "-c", "tracking"], chrony)
+    let service = chrony::ask(root)
         .or_else(|| ask(root, &["/usr/bin/ntpq", "/usr/sbin/ntpq"], &["-n", "-c", "rv"], ntp))
         .or_else(|| timesyncd(root, out.past.now));
     if service.is_none() && asked::clock(out) {
@@ -98,25 +100,6 @@ fn ask(root: &Root, programs: &[&'static str], words: &[&str], read: fn(&str) ->
     read(&String::from_utf8_lossy(&said.output))
 }
 
-/// `C0A80001,192.168.0.1,3,1795000000.1,-0.000012,...,Normal`: number, address, stratum, time, offset, the last offset and
-/// its mean, three of the frequency, delay and dispersion of the root, interval, leap status.
-fn chrony(text: &str) -> Option<Clock> {
-    let fields: Vec<&str> = text.trim().split(',').collect();
-    let &[_, address, stratum, _, offset, ref rest @ .., leap] = fields.as_slice() else { return None };
-    let stratum = stratum.parse().ok()?;
-    let synchronized = stratum > 0 && leap != "Not synchronised";
-    Some(Clock {
-        synchronized,
-        offset: offset.parse().ok().map(f64::abs).filter(|offset| offset.is_finite() && synchronized),
-        error: rest.get(5).zip(rest.get(6)).and_then(|(delay, dispersion)| {
-            let (delay, dispersion) = (delay.parse::<f64>().ok()?, dispersion.parse::<f64>().ok()?);
-            Some(delay / 2.0 + dispersion + offset.parse::<f64>().ok()?.abs())
-        }),
-        stratum: Some(stratum),
-        source: if address.is_empty() { "chrony".to_owned() } else { format!("chrony, {address}") },
-    })
-}
-
 /// `associd=0 status=0615 leap_none, ... leap=00, stratum=2, refid=10.0.0.1, offset=-0.123, ...`; milliseconds.
 fn ntp(text: &str) -> Option<Clock> {
     let value = |key: &str| {
@@ -172,21 +155,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    #[test]
-    fn chrony_that_follows_and_that_does_not() {
-        // chrony 4.3.
-        let text = "A9FEA97B,169.254.169.123,4,1700000000.123456789,-0.000012345,0.000001,0.00002,1.5,0.0,0.01,0.0003,\
-                    0.0002,64.2,Normal\n";
-        let clock = chrony(text).unwrap();
-        assert_eq!((clock.synchronized, clock.offset, clock.stratum), (true, Some(0.000_012_345), Some(4)));
-        assert_eq!(clock.source, "chrony, 169.254.169.123");
-        // Half of 0.0003, 0.0002 and the offset.
-        assert!((clock.error.unwrap() - 0.000_362_345).abs() < 1e-12, "{clock:?}");
-        let lost = chrony("7F7F0101,,0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,1.0,1.0,0.0,Not synchronised\n").unwrap();
-        assert_eq!((lost.synchronized, lost.offset), (false, None));
-        assert_eq!(chrony("506 Cannot talk to daemon\n"), None);
-    }
 
     #[test]
     fn ntp_that_follows_and_that_does_not() {
@@ -245,7 +213,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_answer_is_a_clock_or_none(text in ".{0,200}") {
-            let _ = (chrony(&text), ntp(&text), adjtimex(&text), timedatectl(&text));
+            let _ = (ntp(&text), adjtimex(&text), timedatectl(&text));
         }
     }
 }
