@@ -9,8 +9,9 @@ use crate::model::clean::is_hostile;
 use crate::model::job::{FromDialer, Job, Traffic};
 use crate::wire::frame::{Limits, is_file_name};
 
-/// The dialer promises an end a second after a job's timeout, on a machine that has nothing else to do.
-const GRACE: Duration = Duration::from_secs(10);
+/// The dialer promises an end a second after a job's timeout, on a machine that has nothing else to do. Where another
+/// program takes the processor, a dialer that is ended too early would cost all hosts under way.
+const GRACE: Duration = Duration::from_secs(30);
 /// The longest text of a cause, in bytes (design/trust.md, A15).
 const MAX_REASON: usize = 512;
 /// What no visit costs, in bytes: whoever says so makes numbers up.

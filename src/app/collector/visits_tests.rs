@@ -100,7 +100,7 @@ fn who_is_late_is_known() {
     let mut visits = visits(&["a"], now);
     visits.begin(Job { timeout: Duration::from_secs(60), ..job("b") }, 1, now);
     assert!(visits.overdue(now + Duration::from_secs(21)).is_empty());
-    assert_eq!(visits.overdue(now + Duration::from_secs(31)), ["a"]);
+    assert_eq!(visits.overdue(now + Duration::from_secs(51)), ["a"]);
 }
 
 proptest! {
