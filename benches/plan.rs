@@ -88,7 +88,7 @@ fn fill(file: &Path, hosts: usize, past: usize, now: DateTime<Utc>) {
     for n in 0..past {
         let at = (now - TimeDelta::minutes(5 * (past - n) as i64)).timestamp_millis();
         let cause = if n % 12 == 0 { "authentication" } else { "back-off" };
-        for host in 1..=hosts {
+        for host in 1..=hosts as i64 {
             put.execute(rusqlite::params![host, at, cause]).unwrap();
         }
     }
