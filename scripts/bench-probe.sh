@@ -70,7 +70,7 @@ try:
         # As on a machine that is visited every few minutes: what takes long was asked in the background, which has a
         # line of its own.
         background = run([probe, "--refresh", "--spool", folder + "/spool"])
-        said = [name for name in ("answers", "smart", "updates") if os.path.exists(f"{folder}/spool/{name}")]
+        answered = [name for name in ("answers", "smart", "updates") if os.path.exists(f"{folder}/spool/{name}")]
         kinds = {"ours": [], "exporter": [], "psutil": []}
         for _ in range(rounds):
             time.sleep(2.1)  # younger totals do not serve
@@ -101,7 +101,7 @@ table = "\n".join([
     row("a script over psutil, nothing sealed or written", median["psutil"], python_memory, "Python", "not counted"),
 ])
 print(table)
-asked = f"answers of {len(said)} of its 3 kinds ({', '.join(said)}) were shown by the samples."
+asked = f"what they answered is in the samples ({', '.join(answered)})."
 text = open("/proc/cpuinfo").read()
 model = next((line.split(":")[1].strip() for line in text.splitlines() if line.startswith("model name")), platform.machine())
 open(document, "w").write(f"""# What a sample costs

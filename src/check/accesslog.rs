@@ -91,7 +91,9 @@ struct Mark {
 impl Mark {
     fn of(file: &File, offset: u64, at: i64) -> io::Result<Self> {
         let meta = file.metadata()?;
-        Ok(Self { device: meta.dev(), inode: meta.ino(), offset, at, tail: tail(file, offset)? })
+        // Emptied at this very moment: the next run will see that it is too short.
+        let tail = tail(file, offset).unwrap_or(0);
+        Ok(Self { device: meta.dev(), inode: meta.ino(), offset, at, tail })
     }
 
     /// Whether a file holds what stood before the offset: one that was emptied may have grown beyond it since.
