@@ -391,7 +391,7 @@ mod tests {
             transport: crate::model::spec::Transport::Local,
             parents: Vec::new(),
             command_lines: false,
-            rules: vec![rule("cpu.used", &["*"], 0.4), rule("http.latency", &["shop"], 1.0), sized],
+            rules: vec![rule("cpu.used", &["*"], 0.4), rule("http.latency", &["shop"], 1.0), sized].into(),
             services: Vec::new(),
             origin: crate::model::spec::Origin::default(),
         };
