@@ -135,11 +135,16 @@ fn what_is_no_order_ends_the_dialer_and_so_does_the_keepers_end() {
     }
     // Visits that wait for an answer do not wait for a keeper that is gone.
     let (say, gone) = mpsc::channel();
-    let say = Mutex::new(say);
+    let (begins, begun) = mpsc::channel();
+    let say = Mutex::new((begins, say));
     let mut keeper = Keeper::of(Box::new(move |_, _, answer| {
-        say.lock().unwrap().send(answer.recv_timeout(Duration::from_secs(60)).is_err()).unwrap();
+        let (begins, say) = say.lock().unwrap().clone();
+        begins.send(()).unwrap();
+        say.send(answer.recv_timeout(Duration::from_secs(60)).is_err()).unwrap();
     }));
     keeper.tell(&Order::Visit(Box::new(job("a"))));
+    // One that has not begun by the keeper's end never begins.
+    begun.recv_timeout(Duration::from_secs(20)).unwrap();
     keeper.ends().unwrap();
     assert_eq!(gone.recv_timeout(Duration::from_secs(20)), Ok(true));
 }
