@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Duration;
@@ -449,4 +450,29 @@ fn command_lines_come_only_where_the_task_wants_them() {
     assert_eq!(of(&bench), Vec::<String>::new());
     bench.task.command_lines = true;
     assert!(!of(&bench).is_empty());
+}
+
+#[test]
+fn what_is_denied_is_said_in_the_same_words_however_many_processes_there_are() {
+    // A store keeps each list of faults once: a number in it that always changes would cost kilobytes with each sample.
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("fleet-probe");
+    fs::copy(env!("CARGO_BIN_EXE_fleet-probe"), &program).unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let nobody = 65534;
+    let faults = || -> Vec<serde_json::Value> {
+        let done = Command::new(&program).arg("--json").uid(nobody).gid(nobody).env("HOME", "/").output().unwrap();
+        let mut told: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+        let serde_json::Value::Array(all) = told["faults"].take() else { panic!("no faults: {told}") };
+        all.into_iter().filter(|fault| fault["section"] == "process").collect()
+    };
+    let few = faults();
+    assert!(few.iter().any(|fault| fault["item"] == "io" && fault["kind"] == "denied"), "{few:?}");
+    let mut sleepers: Vec<Child> = (0..5).map(|_| Command::new("sleep").arg("60").spawn().unwrap()).collect();
+    let many = faults();
+    for sleeper in &mut sleepers {
+        sleeper.kill().unwrap();
+        sleeper.wait().unwrap();
+    }
+    assert_eq!(few, many);
 }
