@@ -57,6 +57,7 @@ fn spec(hosts: usize) -> FleetSpec {
     };
     FleetSpec {
         file: "config.xml".into(),
+        files: Vec::new(),
         collector: CollectorSpec {
             jobs: 1,
             timeout: second,

@@ -13,14 +13,14 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 mod support;
 
 use support::fleet::{Fleet, Kind, shown};
 use support::given::{given, stored};
-use support::run::{Said, program, system, until};
+use support::run::{Said, program, sqlite3, system, until};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -138,9 +138,11 @@ fn a14_a_dialer_that_is_killed_again_and_again_ends_in_a_cause_and_not_in_a_loop
         }
     }
     let json = sweep.end().ends_with(3).json();
-    assert_eq!(outcomes(&json), BTreeMap::from([("internal".to_owned(), 2)]));
+    assert_eq!(outcomes(&json), BTreeMap::from([("kills-dialer".to_owned(), 2)]));
     let text = json["hosts"][0]["text"].as_str().unwrap();
     assert!(text.contains("each of 3 dialers that visited this host died; the last: signal: 9"), "{text}");
+    let next = fleet.run("fleet-collector", &["--json"]).ends_with(3).json();
+    assert_eq!(outcomes(&next), BTreeMap::from([("back-off".to_owned(), 2)]), "they are left alone");
 }
 
 /// The memory of a process that can be read.
@@ -219,13 +221,25 @@ fn what_the_dialer_starts_cannot_read_the_keys_either() {
     let at = |name: &str| shown(&fleet.dir.join(name));
     let (key, store) = (with("key", &at("keys/fleet.key")), with("store", &at("fleet.db")));
     let (config, state) = (with("config", &at("config.xml")), with("state", &at("state/collector.lock")));
+    // Copies that migrations, repairs and editors leave, what is included, and what only others need.
+    let copies = ["fleet.db.before-4", "fleet.db.corrupt-20260101", "config.xml~", "more.xml", "tls.key"];
+    for name in copies {
+        fs::write(fleet.dir.join(name), "x").unwrap();
+        fs::set_permissions(fleet.dir.join(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let included = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<fleet-health version=\"1\">\n</fleet-health>\n";
+    fs::write(fleet.dir.join("more.xml"), included).unwrap();
+    let others = "<include file=\"more.xml\"/><web tls-cert=\"host_key.pub\" tls-key=\"tls.key\"/>";
+    let copied: String =
+        copies.iter().map(|name| with(&format!("copy-{}", name.replace('~', "-old")), &at(name))).collect();
     let fine = with("fine", &at("host_key.pub"));
-    fleet.configure(|_| String::new(), &[key, store, config, state, fine].concat());
+    fleet.configure(|_| String::new(), &[key, store, config, state, fine, copied, others.to_owned()].concat());
     fleet.run("fleet", &["keys", "generate"]).ends_with(0);
     let json = fleet.run("fleet-collector", &["--json"]).ends_with(3).json();
     let hosts = json["hosts"].as_array().unwrap();
-    for name in ["key", "store", "config", "state"] {
-        let host = hosts.iter().find(|host| host["host"] == name).unwrap();
+    assert_eq!(hosts.len(), 6 + copies.len());
+    for host in hosts.iter().filter(|host| host["host"] != "fine" && host["host"] != "h01") {
+        let name = &host["host"];
         assert_eq!(host["cause"], "local-setup", "{name}: {host}");
         assert!(host["text"].as_str().unwrap().contains("the command for a secret failed"), "{host}");
     }
@@ -236,8 +250,7 @@ fn what_the_dialer_starts_cannot_read_the_keys_either() {
 #[test]
 fn keys_of_new_hosts_are_written_down_and_a_file_that_changes_meanwhile_is_no_trouble() {
     let fleet = slow_fleet(6, "1");
-    for (file, jobs) in [("keys/new_hosts", 1), ("known/new_hosts", 6)] {
-        fs::create_dir_all(fleet.dir.join("known")).unwrap();
+    for (file, jobs) in [("keys/new_hosts", 1), ("not/there/yet/new_hosts", 6)] {
         fleet.configure(|_| String::new(), "");
         let text = fs::read_to_string(fleet.config()).unwrap();
         let text = text.replace("\"refuse\"", "\"accept-new\"").replace("keys/known_hosts", file);
@@ -245,6 +258,9 @@ fn keys_of_new_hosts_are_written_down_and_a_file_that_changes_meanwhile_is_no_tr
         let said = fleet.run("fleet-collector", &["--json"]).ends_with(0);
         assert_eq!(outcomes(&said.json()), collected(6), "{}", said.err);
         assert_eq!(fs::read_to_string(fleet.dir.join(file)).unwrap().lines().count(), 6);
+    }
+    for folder in ["not", "not/there/yet"] {
+        assert_eq!(fs::metadata(fleet.dir.join(folder)).unwrap().permissions().mode() & 0o777, 0o700);
     }
     // As `fleet hosts accept` does during a sweep: another file takes its place, which the dialer cannot open.
     fleet.configure(|_| String::new(), "");
@@ -275,6 +291,22 @@ fn signals_end_the_sweep_in_order_also_when_both_processes_get_them() {
         assert!(!is_there(dialer));
         assert!(json["hosts"].to_string().contains("a signal ended the sweep before its turn"));
     }
+}
+
+#[test]
+fn a_dialer_that_cannot_be_started_is_a_failure_of_the_collector() {
+    let fleet = Fleet::start(&[Kind::Good]);
+    fleet.configure(|_| String::new(), "");
+    fleet.run("fleet", &["keys", "generate"]).ends_with(0);
+    // Without /proc it does not find itself.
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", "mount -t tmpfs none /proc && exec \"$0\""]).arg(program("fleet-collector"));
+    command.env("FLEET_CONFIG", fleet.config()).current_dir(&fleet.dir).stdin(Stdio::null());
+    let said = Said::of(command.output().unwrap()).ends_with(1);
+    assert!(said.err.contains("the dialer cannot be started"), "{}", said.err);
+    let beat = sqlite3(&fleet.database(), "select ok, text from heartbeat where role = 'collector'");
+    assert!(beat[0][0] == "0" && beat[0][1].starts_with("the dialer cannot be started"), "{beat:?}");
+    fleet.run("fleet-collector", &[]).ends_with(0);
 }
 
 #[test]

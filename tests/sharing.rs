@@ -152,6 +152,9 @@ fn parts_cover_the_fleet_once_and_a_missing_one_is_told() {
         let said = fleet.run("fleet-collector", &["--shard", wrong]);
         assert!(said.code == Some(2) && said.err.contains(why), "{wrong}: {said:?}");
     }
+    let name = first.keys().next().unwrap();
+    let said = fleet.run("fleet-collector", &["--host", name, "--shard", "2/2"]).ends_with(2);
+    assert!(said.err.contains(&format!("{name} is in part 1/2")), "{}", said.err);
     // The parts of one machine do not lock each other out, nor does a person's look; a second run of a part leaves.
     let state = fleet.config().with_file_name("state");
     assert!(state.join("collector-1-of-2.lock").exists() && state.join("collector-2-of-2.lock").exists());

@@ -72,6 +72,8 @@ causes! {
     Deadline = "deadline", "see what keeps HOST busy; collector timeout= bounds each host";
     /// The connection broke after login.
     Disconnected = "disconnected", "look at the sshd log of HOST";
+    /// The process that speaks with hosts died at each try, in the last one with nobody but this host.
+    KillsDialer = "kills-dialer", "treat HOST as hostile; report this with the log of: fleet-collector -vv --host HOST";
     /// More bytes than allowed.
     Oversize = "oversize", "look at what the login shell of the user on HOST prints, and at the probe";
     /// The frame or the stats inside do not fit the format.
@@ -99,10 +101,13 @@ impl Cause {
         !matches!(self, Self::BackOff | Self::NoConsent | Self::SweepDeadline)
     }
 
-    /// Whether the host refused us, flooded or lied: who hurries back is punished, or robs the others of their time.
+    /// Whether the host refused us, flooded, lied or killed dialers: who hurries back is punished, or robs the others of their time.
     #[must_use]
     pub fn refuses(self) -> bool {
-        matches!(self, Self::Authentication | Self::Oversize | Self::BadEnvelope | Self::Undecryptable)
+        matches!(
+            self,
+            Self::Authentication | Self::KillsDialer | Self::Oversize | Self::BadEnvelope | Self::Undecryptable
+        )
     }
 
     /// Whether it held a thread for as long as a visit may take.

@@ -27,6 +27,8 @@ pub struct Origin {
 pub struct FleetSpec {
     /// The main file that was read.
     pub file: PathBuf,
+    /// It and every included one.
+    pub files: Vec<PathBuf>,
     /// How sweeps are made.
     pub collector: CollectorSpec,
     /// Where the age keys are.

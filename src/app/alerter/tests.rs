@@ -52,6 +52,7 @@ pub(super) fn spec(port: u16, addresses: &[&str]) -> FleetSpec {
     let second = Duration::from_secs(1);
     FleetSpec {
         file: "config.xml".into(),
+        files: Vec::new(),
         collector: CollectorSpec {
             jobs: 1,
             timeout: second,

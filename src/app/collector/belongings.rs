@@ -100,8 +100,9 @@ pub fn fence(spec: &FleetSpec, hosts: &[&HostSpec], probes: &Path) -> Fence {
             }
         }
     }
-    let mut closed =
-        BTreeSet::from([spec.keys.identity_file.clone(), spec.collector.state_dir.clone(), spec.file.clone()]);
+    let mut closed = BTreeSet::from([spec.keys.identity_file.clone(), spec.collector.state_dir.clone()]);
+    closed.extend(spec.files.iter().cloned());
+    closed.extend(spec.web.tls.as_ref().map(|tls| tls.key.clone()));
     if spec.store.backend == "sqlite" {
         closed.insert(PathBuf::from(&spec.store.location));
     }

@@ -33,6 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const START: Duration = Duration::from_secs(30);
 /// How long at most until an end of the sweep is noticed.
 const GLANCE: Duration = Duration::from_millis(200);
+/// Before a dialer that could not be started is started once more.
+const PAUSE: Duration = Duration::from_millis(500);
 /// Words that wait for the keeper; with more the dialer has to wait.
 pub const WORDS: usize = 256;
 
@@ -43,8 +45,12 @@ pub enum Heard {
     /// The dialer says something, so long after the visit began. How long the keeper then needs is none of the host's
     /// matter.
     Said(FromDialer, Duration),
+    /// The host's dialer died: it is visited once more, after those that had no visit yet.
+    Again(String),
     /// The host's turn did not come before the sweep's end.
     NoTurn(String),
+    /// No dialer comes up, and no more hosts are visited; for people.
+    Down(String),
 }
 
 /// Where the keeper's answer to a host goes.
@@ -218,7 +224,13 @@ impl Leader {
                 }
                 return;
             };
-            let mut dialer = match (self.hire)() {
+            // A machine that is short of processes for a moment may have one the next.
+            let hired = (self.hire)().or_else(|error| {
+                log::info!("the dialer cannot be started: {error}; once more");
+                thread::sleep(PAUSE);
+                (self.hire)()
+            });
+            let mut dialer = match hired {
                 Ok(dialer) => dialer,
                 Err(error) => return self.give_up(&format!("the dialer cannot be started: {error}")),
             };
@@ -255,8 +267,7 @@ impl Leader {
             dialer.line.set_read_timeout(Some(GLANCE)).and_then(|()| dialer.line.set_write_timeout(Some(PATIENCE)));
         let line = line.and_then(|()| dialer.line.try_clone()).map_err(|error| broke(&error))?;
         let line = Arc::new(Line(Mutex::new(line)));
-        let width = u32::try_from(self.at_once(self.next_try())).unwrap_or(u32::MAX);
-        let mut handed = line.tell(&Order::Begin { width, probes, fence: self.fence.clone() });
+        let mut handed = Ok(());
         let begun = Instant::now();
         let wrong = |error: Malformed| format!("it said what is no message: {error}");
         let mut frames = Frames::new(MAX_SAID);
@@ -280,7 +291,11 @@ impl Leader {
                 Ok(0) => Some("it closed the line".to_owned()),
                 Ok(_) => None,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => None,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => handed.as_ref().err().map(broke),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // Only now: what waited in the line while the keeper stood still may be the end of a visit.
+                    self.look_for_late()?;
+                    handed.as_ref().err().map(broke)
+                }
                 Err(error) => Some(broke(&error)),
             };
             while let Some(bytes) = frames.next().map_err(wrong)? {
@@ -288,6 +303,9 @@ impl Leader {
                     self.hear(Said::decode(bytes).map_err(wrong)?)?;
                 } else if bytes == READY {
                     self.ready = true;
+                    // Not before it reads: a fence around many files is more than the line holds.
+                    let width = u32::try_from(self.at_once(self.next_try())).unwrap_or(u32::MAX);
+                    handed = line.tell(&Order::Begin { width, probes: probes.clone(), fence: self.fence.clone() });
                 } else {
                     return Err("it is none".to_owned());
                 }
@@ -295,7 +313,6 @@ impl Leader {
             if let Some(why) = ended {
                 return Err(dialer.ending().unwrap_or(why));
             }
-            self.look_for_late()?;
         }
     }
 
@@ -334,7 +351,8 @@ impl Leader {
         let late = self.visits.overdue(Instant::now());
         for host in &late {
             if let Some(visit) = self.visits.take(host) {
-                self.failed(host, "the dialer did not end the visit in time", visit.since.elapsed());
+                let text = "the dialer did not end the visit in time";
+                self.failed(host, Cause::Internal, text, visit.since.elapsed());
             }
         }
         if late.is_empty() { Ok(()) } else { Err("it did not end a visit in time".to_owned()) }
@@ -347,14 +365,16 @@ impl Leader {
             let waiting = self.waiting.get_mut(visit.tries);
             match waiting {
                 // What it handed over is with the keeper; only the farewell is missing.
-                _ if visit.pulled => self.failed(&visit.job.host, why, visit.since.elapsed()),
+                _ if visit.pulled => self.failed(&visit.job.host, Cause::Internal, why, visit.since.elapsed()),
                 Some(waiting) => {
+                    let host = visit.job.host.clone();
                     waiting.push_back(visit.job);
+                    self.tell(Heard::Again(host));
                     again += 1;
                 }
                 None => {
                     let text = format!("each of {} dialers that visited this host died; the last: {why}", visit.tries);
-                    self.failed(&visit.job.host, &text, visit.since.elapsed());
+                    self.failed(&visit.job.host, Cause::KillsDialer, &text, visit.since.elapsed());
                 }
             }
         }
@@ -371,18 +391,26 @@ impl Leader {
     }
 
     fn give_up(&mut self, text: &str) {
-        for job in self.waiting.iter_mut().flat_map(std::mem::take).collect::<Vec<_>>() {
-            self.failed(&job.host, text, Duration::ZERO);
+        // Who ends the sweep may have ended the dialer too, before it knew of signals.
+        let over = self.until.is_over();
+        if !over {
+            log::error!("{text}; no host is visited over SSH any more in this sweep");
+            self.tell(Heard::Down(text.to_owned()));
         }
+        let mut waiting: VecDeque<Job> = self.waiting.iter_mut().flat_map(std::mem::take).collect();
         // Nor is there anybody for those that are still to come.
-        while let Ok(job) = self.jobs.recv() {
-            self.failed(&job.host, text, Duration::ZERO);
+        while let Some(job) = waiting.pop_front().or_else(|| self.jobs.recv().ok()) {
+            if over {
+                self.tell(Heard::NoTurn(job.host));
+            } else {
+                self.failed(&job.host, Cause::Internal, text, Duration::ZERO);
+            }
         }
     }
 
-    fn failed(&mut self, host: &str, text: &str, took: Duration) {
+    fn failed(&mut self, host: &str, cause: Cause, text: &str, took: Duration) {
         let (host, text, traffic) = (host.to_owned(), text.to_owned(), Traffic::default());
-        self.tell(Heard::Said(FromDialer::Failed { host, cause: Cause::Internal, text, traffic }, took));
+        self.tell(Heard::Said(FromDialer::Failed { host, cause, text, traffic }, took));
     }
 
     fn tell(&mut self, heard: Heard) {

@@ -4,32 +4,13 @@ use std::collections::{BTreeMap, HashSet};
 use std::io::Read;
 use std::sync::mpsc::Receiver;
 
+use super::super::played::ssh;
 use super::*;
 use crate::app::dialer::message::MAX_ORDER;
 use crate::app::dialer::serve::serve;
 use crate::model::secret::Secret;
-use crate::model::spec::{SshSpec, UnknownHosts};
 
 const NAME: &str = "0d2f7d1a-0000000007.age";
-
-fn ssh() -> SshSpec {
-    SshSpec {
-        address: "192.0.2.1".into(),
-        port: 22,
-        user: "u".into(),
-        key_files: Vec::new(),
-        passphrase: None,
-        password: None,
-        agent: false,
-        known_hosts: Vec::new(),
-        unknown_hosts: UnknownHosts::Refuse,
-        fingerprint: None,
-        certificate_files: Vec::new(),
-        known_as: None,
-        connect_timeout: None,
-        jumps: Vec::new(),
-    }
-}
 
 fn job(host: &str) -> Job {
     let (nonce, task, probes) = (String::new(), Secret::new(String::new()), PathBuf::new());
@@ -114,6 +95,7 @@ fn told(hosts: &[String], width: usize, until: Until, hire: Hire, honest: bool) 
             Heard::Said(FromDialer::Failed { host, .. }, _) if honest && pulled.contains(&host) => (host, None),
             Heard::Said(FromDialer::Failed { host, cause, text, .. }, _) => (host, Some(format!("{cause}: {text}"))),
             Heard::NoTurn(host) => (host, Some("no turn".to_owned())),
+            Heard::Again(_) | Heard::Down(_) => continue,
         };
         assert!(ends.insert(host.clone(), end).is_none(), "{host} ends twice");
     }
@@ -151,7 +133,9 @@ fn a14_hosts_that_kill_dialers_harm_themselves_and_nobody_else() {
     let ends = visit(&names(100), 20, until(60), hire(Box::new(move |far| mortal(far, deadly))));
     for (host, end) in &ends {
         match end {
-            Some(text) => assert!(deadly(host) && text.starts_with("internal: each of 3 dialers"), "{host}: {text}"),
+            Some(text) => {
+                assert!(deadly(host) && text.starts_with("kills-dialer: each of 3 dialers"), "{host}: {text}")
+            }
             None => assert!(!deadly(host), "{host}"),
         }
     }
@@ -178,6 +162,46 @@ fn a_dialer_that_does_not_come_up_is_said_for_each_host_at_once() {
     let ends = visit(&names(5), 4, until(60), Box::new(|| Err(io::Error::other("no more processes"))));
     assert!(ends.values().flatten().all(|text| text.contains("cannot be started: no more processes")), "{ends:?}");
     assert_eq!(ends.len(), 5);
+}
+
+#[test]
+fn a_dialer_is_told_nothing_before_it_listens() {
+    let (say, told) = mpsc::channel();
+    let play = Box::new(move |mut far: UnixStream| {
+        let say = say.clone();
+        thread::spawn(move || {
+            far.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+            say.send(far.read(&mut [0; 64]).ok()).unwrap();
+            far.set_read_timeout(None).unwrap();
+            serve(far, Box::new(collected))
+        });
+    });
+    let ends = visit(&names(3), 2, until(60), hire(play));
+    assert!(ends.values().all(Option::is_none), "{ends:?}");
+    assert_eq!(told.recv().unwrap(), None, "it would not read it yet");
+}
+
+/// Takes half a minute: what a dialer may be late.
+#[test]
+fn a_keeper_that_stands_still_does_not_take_the_dialer_for_late() {
+    let jobs = vec![Job { timeout: Duration::from_millis(1), ..job("h000") }];
+    let (out, heard) = mpsc::sync_channel(1);
+    let dial = |job: &Job, say: &mut dyn FnMut(FromDialer), _: &Receiver<ToDialer>| {
+        let host = || job.host.clone();
+        say(FromDialer::Pulled { host: host(), left: 0, dropped: 0 });
+        // Not in one piece with the rest.
+        thread::sleep(Duration::from_secs(1));
+        say(FromDialer::Finished { host: host(), traffic: Traffic::default() });
+    };
+    let local: Dial = Box::new(|_, _, _| {});
+    let crew =
+        start(jobs, 1, until(60), Dialers { hire: threads(dial), fence: Fence::default(), local }, &out).unwrap();
+    drop(out);
+    thread::sleep(Duration::from_secs(32));
+    let last = heard.iter().last();
+    assert!(matches!(last, Some(Heard::Said(FromDialer::Finished { .. }, _))));
+    drop(heard);
+    drop(crew);
 }
 
 #[test]

@@ -56,6 +56,7 @@ pub fn sweep(
         elsewhere: Vec::new(),
         costs: Vec::new(),
         broken: Arc::new(AtomicBool::new(false)),
+        down: None,
         error: None,
     };
     for skip in &plan.skipped {
@@ -68,6 +69,7 @@ pub fn sweep(
         elsewhere: keeper.elsewhere,
         took: begun.elapsed(),
         stopped: stop.load(Ordering::Relaxed),
+        down: keeper.down,
     };
     let (costs, error) = (keeper.costs, keeper.error);
     match error {
@@ -87,6 +89,8 @@ struct Visit {
     sealed: Vec<(String, Vec<u8>)>,
     /// Its attempt waits for the next commit.
     waits: bool,
+    /// Its dialer died: it waits until all others had their first try, and takes no room from them.
+    again: bool,
     /// Set once the attempt is written; what it cost is added when the visit is over.
     attempt: Option<(Attempt, usize)>,
 }
@@ -114,6 +118,8 @@ struct Keeper<'a> {
     costs: Vec<Attempt>,
     /// Seen by the crew: a store that takes nothing makes further visits pointless.
     broken: Arc<AtomicBool>,
+    /// Why no dialer could be had.
+    down: Option<String>,
     error: Option<StoreError>,
 }
 
@@ -176,9 +182,12 @@ impl Keeper<'_> {
     fn hand_out(&mut self, feed: &mut Feed<'_>, mut crew: Option<&mut Crew>) {
         // What is written with it ends leases of ours and tells others that these hosts are done.
         self.commit();
-        let out = self.visits.iter().filter(|(_, visit)| visit.attempt.is_none()).map(|(host, _)| host.as_str());
-        let given = feed.renew(self.id, self.store, out, clock::now());
-        match given.and_then(|()| feed.next(self.id, self.store, self.visits.len(), clock::now())) {
+        let held = self.visits.iter().filter(|(_, visit)| visit.attempt.is_none()).map(|(host, _)| host.as_str());
+        let given = feed.renew(self.id, self.store, held, clock::now());
+        // Bounded, for a fleet in which many hosts kill dialers.
+        let put_back = self.visits.values().filter(|visit| visit.again).count().min(self.spec.collector.jobs);
+        let out = self.visits.len() - put_back;
+        match given.and_then(|()| feed.next(self.id, self.store, out, clock::now())) {
             Ok(given) => given.into_iter().for_each(|given| self.give(given, crew.as_deref_mut())),
             Err(error) => self.give_up(error),
         }
@@ -188,7 +197,8 @@ impl Keeper<'_> {
         match given {
             Given::Job(job) => {
                 let nonce = job.nonce.clone();
-                let visit = Visit { nonce, answers: None, sealed: Vec::new(), waits: false, attempt: None };
+                let visit =
+                    Visit { nonce, answers: None, sealed: Vec::new(), waits: false, again: false, attempt: None };
                 self.visits.insert(job.host.clone(), visit);
                 // Where nobody is left to take it, it is told at the end.
                 if let Some(crew) = crew {
@@ -227,10 +237,17 @@ impl Keeper<'_> {
             Heard::Started(host, answers) => {
                 if let Some(visit) = self.visits.get_mut(&host) {
                     visit.answers = Some(answers);
+                    visit.again = false;
                     // Of a dialer that died in the middle; they come again.
                     visit.sealed.clear();
                 }
             }
+            Heard::Again(host) => {
+                if let Some(visit) = self.visits.get_mut(&host) {
+                    visit.again = true;
+                }
+            }
+            Heard::Down(text) => self.down = Some(text),
             Heard::NoTurn(host) if stop.load(Ordering::Relaxed) => {
                 self.visits.remove(&host);
                 let text = "a signal ended the sweep before its turn";

@@ -24,6 +24,8 @@ mod aside;
 pub(super) mod back_off;
 mod belongings;
 mod crew;
+#[cfg(test)]
+mod dialers_tests;
 mod dry;
 mod feed;
 mod hire;
@@ -140,7 +142,20 @@ fn chosen<'a>(spec: &'a FleetSpec, args: &Args) -> Result<Vec<&'a HostSpec>, Fai
     }
     let wanted = |host: &&HostSpec| globs.is_empty() || globs.iter().any(|glob| pattern::matches(glob, &host.name));
     let ours = |host: &&HostSpec| args.shard.is_none_or(|shard| shard.holds(&host.name));
-    Ok(spec.hosts.iter().filter(wanted).filter(ours).collect())
+    let hosts: Vec<&HostSpec> = spec.hosts.iter().filter(wanted).filter(ours).collect();
+    if let (true, false, Some(shard)) = (hosts.is_empty(), globs.is_empty(), args.shard) {
+        // Each glob matches somebody.
+        let theirs: Vec<String> = spec
+            .hosts
+            .iter()
+            .filter(wanted)
+            .take(3)
+            .map(|host| format!("{} is in part {}", host.name, Shard::of_host(&host.name, shard.of())))
+            .collect();
+        let text = format!("no host that --host names is in part {shard}: {}; leave out --shard", theirs.join(", "));
+        return Err(Failure::new(Exit::Usage, text));
+    }
+    Ok(hosts)
 }
 
 /// Raised by SIGINT and SIGTERM: no further host is started, those under way end by their own deadline.

@@ -7,7 +7,7 @@ use super::plan::Plan;
 use crate::app::dialer::Dial;
 use crate::model::job::Job;
 use crate::model::secret::Secret;
-use crate::model::spec::{FleetSpec, HostSpec, Transport};
+use crate::model::spec::{FleetSpec, HostSpec, SshSpec, Transport, UnknownHosts};
 use crate::model::turn::Begun;
 
 /// That of every job.
@@ -38,4 +38,32 @@ pub fn planned(hosts: &[HostSpec], begun: Begun) -> Plan<'_> {
         })
     };
     Plan { begun, visits: hosts.iter().collect(), skipped: Vec::new(), make: Box::new(make) }
+}
+
+/// As [`planned`], for hosts that a dialer visits.
+pub fn planned_far(hosts: &[HostSpec], begun: Begun) -> Plan<'_> {
+    let mut plan = planned(hosts, begun);
+    let mut make = std::mem::replace(&mut plan.make, Box::new(|_| panic!("not yet")));
+    plan.make = Box::new(move |host| make(host).map(|job| Job { transport: Transport::Ssh(ssh()), ..job }));
+    plan
+}
+
+/// How a host is reached that is never asked.
+pub fn ssh() -> SshSpec {
+    SshSpec {
+        address: "192.0.2.1".into(),
+        port: 22,
+        user: "u".into(),
+        key_files: Vec::new(),
+        passphrase: None,
+        password: None,
+        agent: false,
+        known_hosts: Vec::new(),
+        unknown_hosts: UnknownHosts::Refuse,
+        fingerprint: None,
+        certificate_files: Vec::new(),
+        known_as: None,
+        connect_timeout: None,
+        jumps: Vec::new(),
+    }
 }

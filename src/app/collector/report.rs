@@ -86,6 +86,8 @@ pub struct SweepResult {
     pub took: Duration,
     /// Whether a signal ended it early.
     pub stopped: bool,
+    /// Why no dialer could be had, if so.
+    pub down: Option<String>,
 }
 
 impl SweepResult {
@@ -97,6 +99,9 @@ impl SweepResult {
     /// Why the collector did not do its job, or nothing: hosts that fail are not the collector's fault.
     pub fn trouble(&self) -> String {
         let late = |host: &&HostResult| matches!(&host.attempt.outcome, Outcome::Failed { cause, .. } if *cause == crate::model::cause::Cause::SweepDeadline);
+        if let Some(text) = &self.down {
+            return text.clone();
+        }
         match (self.stopped, self.hosts.iter().filter(late).count()) {
             (true, _) => "the sweep was ended by a signal".to_owned(),
             (false, 0) => String::new(),
@@ -104,9 +109,13 @@ impl SweepResult {
         }
     }
 
-    /// The exit code.
+    /// The exit code. That there is no dialer was said when it happened.
     pub fn exit(&self) -> Ended {
-        Ok(if self.failed() == 0 { Exit::Done } else { Exit::Partly })
+        Ok(match (&self.down, self.failed()) {
+            (Some(_), _) => Exit::Failed,
+            (None, 0) => Exit::Done,
+            (None, _) => Exit::Partly,
+        })
     }
 }
 

@@ -17,7 +17,8 @@ const MAX_REASON: usize = 512;
 /// What no visit costs, in bytes: whoever says so makes numbers up.
 const MAX_TRAFFIC: u64 = 1 << 40;
 /// What the keeper and nobody else finds out.
-const OURS: &[Cause] = &[Cause::NoConsent, Cause::BackOff, Cause::Undecryptable, Cause::Store, Cause::SweepDeadline];
+const OURS: &[Cause] =
+    &[Cause::NoConsent, Cause::BackOff, Cause::KillsDialer, Cause::Undecryptable, Cause::Store, Cause::SweepDeadline];
 
 /// A visit under way.
 pub struct Visit {

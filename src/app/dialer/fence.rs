@@ -7,6 +7,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use landlock::{ABI, AccessFs, BitFlags, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus};
@@ -17,11 +18,13 @@ const MOST: usize = 20_000;
 /// What is closed and what stays open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fence {
-    /// Files and folders that cannot be read: keys, store, state. With a file goes what is called after it (`fleet.db-wal`).
+    /// Files and folders that cannot be read: keys, store, state. With a file goes what is called after it (`fleet.db-wal`,
+    /// `fleet.db.before-4`, `config.xml~`).
     pub closed: Vec<PathBuf>,
     /// Files and folders that can be read all the same.
     pub open: Vec<PathBuf>,
-    /// The only folders whose files can be written, and then read, whoever lies in them; `None`: those of the user.
+    /// The only folders whose files can be written, and then read, whoever lies in them; made where they are not there
+    /// yet. `None`: those of the user.
     pub write: Option<Vec<PathBuf>>,
 }
 
@@ -36,6 +39,12 @@ impl Fence {
             return Ok(true);
         }
         let said = |error: &dyn std::fmt::Display| format!("no fence around the dialer: {error}");
+        // Those of known_hosts come with the first key that is written down, which is too late for a rule.
+        for folder in self.write.iter().flatten() {
+            let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+            // A host with a new key hears of it.
+            let _ = made.inspect_err(|error| log::info!("{}: cannot be made: {error}", folder.display()));
+        }
         // Before there is a fence, because looking is what it forbids.
         let mut readable = Vec::new();
         let closed: Vec<PathBuf> = self.closed.iter().filter_map(|path| real(path)).collect();
@@ -89,7 +98,7 @@ fn beside(folder: &Path, closed: &[PathBuf], found: &mut Vec<PathBuf>) -> io::Re
 /// A closed file, or what is called after it.
 fn goes_with(path: &Path, closed: &Path) -> bool {
     let rest = path.as_os_str().as_bytes().strip_prefix(closed.as_os_str().as_bytes());
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"-"))
+    rest.is_some_and(|rest| rest.first().is_none_or(|next| b"-.~".contains(next)))
 }
 
 #[cfg(test)]
@@ -98,6 +107,9 @@ mod tests {
 
     use super::*;
 
+    /// The store, and what is left beside it.
+    const COPIES: [&str; 5] = ["fleet.db", "fleet.db-wal", "fleet.db.before-4", "fleet.db.corrupt-1", "fleet.db~"];
+
     #[test]
     fn what_is_the_keepers_cannot_be_read_and_nothing_else_written() {
         let dir = tempfile::tempdir().unwrap();
@@ -105,16 +117,17 @@ mod tests {
         for folder in ["keys", "state/deep", "known"] {
             fs::create_dir_all(at(folder)).unwrap();
         }
-        for name in
-            ["keys/fleet.key", "keys/id", "keys/pinned", "fleet.db", "fleet.db-wal", "state/deep/x", "state/open"]
+        for name in ["keys/fleet.key", "keys/fleet.key.pub", "keys/id", "keys/pinned", "state/deep/x", "state/open"]
+            .into_iter()
+            .chain(COPIES)
         {
             fs::write(at(name), "x").unwrap();
         }
         std::os::unix::fs::symlink(at("keys/fleet.key"), at("keys/link")).unwrap();
         let fence = Fence {
             closed: ["keys/fleet.key", "fleet.db", "state", "not/there"].map(at).to_vec(),
-            open: vec![at("state/open"), at("nothing")],
-            write: Some(vec![at("known")]),
+            open: vec![at("state/open"), at("keys/fleet.key.pub"), at("nothing")],
+            write: Some(vec![at("known"), at("not/yet")]),
         };
         // Only this thread is fenced.
         thread::scope(|scope| {
@@ -122,10 +135,10 @@ mod tests {
                 assert_eq!(fence.put_up(), Ok(true), "this kernel has Landlock");
                 let denied =
                     |name: &str| fs::read(at(name)).is_err_and(|it| it.kind() == io::ErrorKind::PermissionDenied);
-                for closed in ["keys/fleet.key", "keys/link", "fleet.db", "fleet.db-wal", "state/deep/x"] {
+                for closed in ["keys/fleet.key", "keys/link", "state/deep/x"].into_iter().chain(COPIES) {
                     assert!(denied(closed), "{closed}");
                 }
-                for open in ["keys/id", "keys/pinned", "state/open"] {
+                for open in ["keys/id", "keys/pinned", "keys/fleet.key.pub", "state/open"] {
                     fs::read(at(open)).unwrap();
                 }
                 fs::read("/etc/passwd").unwrap();
@@ -137,6 +150,8 @@ mod tests {
                 fs::write(at("known/new"), "y").unwrap();
                 fs::rename(at("known/new"), at("known/known_hosts")).unwrap();
                 fs::read(at("known/known_hosts")).unwrap();
+                fs::create_dir_all(at("not/yet")).unwrap();
+                fs::write(at("not/yet/known_hosts"), "y").unwrap();
             });
         });
         assert_eq!(fs::read(at("fleet.db")).unwrap(), b"x");

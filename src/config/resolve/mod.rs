@@ -12,7 +12,7 @@ mod silences;
 mod web;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub(super) use web::address;
 
@@ -55,9 +55,20 @@ pub(super) fn resolve(main: &Path, nodes: &[Node], report: &mut Report) -> Loade
     let silences = nodes.iter().filter(|node| node.name == "silence");
     let silences = silences.filter_map(|node| silences::silence(node, &hosts, &groups, report)).collect();
     let web = web::web(raw::only(nodes, "web", report), report);
-    let spec =
-        FleetSpec { file: main.to_owned(), collector, keys, store, hosts, alerts, silences, consent_required, web };
-    Loaded { spec, origins, files: report.files().map(Path::to_owned).collect(), warnings: None }
+    let files: Vec<PathBuf> = report.files().map(Path::to_owned).collect();
+    let spec = FleetSpec {
+        file: main.to_owned(),
+        files: files.clone(),
+        collector,
+        keys,
+        store,
+        hosts,
+        alerts,
+        silences,
+        consent_required,
+        web,
+    };
+    Loaded { spec, origins, files, warnings: None }
 }
 
 /// What results where nothing is typed.
