@@ -641,7 +641,7 @@ mod tests {
         let knows = |number: u8| read(&files).unwrap().check(&format!("h{number}"), 22, &key(number)) == Verdict::Known;
         let kept = || READ.lock().unwrap().get(files.as_slice()).is_some_and(|(stamps, _)| stamps[0] == stamp(&file));
         let settle = |file: &Path| {
-            let at = std::time::SystemTime::now() - std::time::Duration::from_secs(100);
+            let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs(u64::try_from(now()).unwrap() - 100);
             File::options().write(true).open(file).unwrap().set_modified(at).unwrap();
         };
         settle(&files[1]);
