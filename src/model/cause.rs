@@ -95,10 +95,12 @@ impl Cause {
         Self::ALL.iter().copied().find(|cause| cause.word() == word)
     }
 
-    /// Whether it ended an attempt that was the host's turn; otherwise the host was left alone and is owed one still.
+    /// Whether it ended an attempt that was the host's turn; otherwise the host was left alone, or this side never came to
+    /// it, and it is owed one still.
     #[must_use]
     pub fn is_turn(self) -> bool {
-        !matches!(self, Self::BackOff | Self::NoConsent | Self::SweepDeadline)
+        let left_alone = matches!(self, Self::BackOff | Self::NoConsent | Self::SweepDeadline);
+        !left_alone && !matches!(self, Self::LocalSetup | Self::Store | Self::Internal)
     }
 
     /// Whether the host refused us, flooded, lied or killed dialers: who hurries back is punished, or robs the others of their time.

@@ -116,22 +116,35 @@ pub enum Leased {
     },
 }
 
+/// The last visit of a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Visited {
+    /// When it ended.
+    pub at: DateTime<Utc>,
+    /// Which collector's it was.
+    pub collector: String,
+    /// Why it failed, if it did.
+    pub cause: Option<Cause>,
+}
+
+impl Visited {
+    /// Whether it spares another collector its own. A host that one could not reach may be reached from elsewhere: a broken
+    /// collector must not blind a healthy one. Who refuses or hangs would do so once more.
+    fn serves_others(&self) -> bool {
+        self.cause.is_none_or(|cause| cause.refuses() || cause.hangs())
+    }
+}
+
 impl Claim {
-    /// What a host's lease of another sweep (until when, and whose) and its last visit (when, and whose) make of a claim by
-    /// a collector that calls itself `ours`. A collector without a name is nobody's other.
+    /// What a host's lease of another sweep (until when, and whose) and its last visit make of a claim by a collector that
+    /// calls itself `ours`. A collector without a name is nobody's other.
     #[must_use]
-    pub fn answer(
-        &self,
-        ours: &str,
-        lease: Option<(DateTime<Utc>, String)>,
-        visit: Option<(DateTime<Utc>, String)>,
-    ) -> Leased {
+    pub fn answer(&self, ours: &str, lease: Option<(DateTime<Utc>, String)>, visit: Option<Visited>) -> Leased {
         let is_other = |collector: &str| !collector.is_empty() && collector != ours;
+        let visit = visit.filter(|it| is_other(&it.collector) && self.is_served_by(it.at) && it.serves_others());
         match (lease, visit) {
             // The visit is stored while its end is still under way: it needs no second one.
-            (_, Some((at, collector))) if is_other(&collector) && self.is_served_by(at) => {
-                Leased::Done { collector, at }
-            }
+            (_, Some(Visited { at, collector, .. })) => Leased::Done { collector, at },
             (Some((until, collector)), _) if self.yields_to(until) => Leased::Busy { collector, until },
             _ => Leased::Ours,
         }
@@ -164,6 +177,9 @@ mod tests {
             (Cause::BackOff, 1, false),
             (Cause::Authentication, 2, true),
             (Cause::NoConsent, 2, true),
+            (Cause::LocalSetup, 2, true),
+            (Cause::Internal, 2, true),
+            (Cause::Store, 2, true),
             (Cause::Handshake, 3, true),
             (Cause::Refused, 0, false),
             (Cause::Oversize, 1, true),

@@ -7,7 +7,7 @@
 //! the same machine: its refusal holds for those behind it, and theirs for it.
 
 use std::collections::HashMap;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::SshError;
@@ -15,17 +15,29 @@ use super::jump::blame;
 use crate::model::cause::Cause;
 use crate::model::spec::{Hop, SshSpec};
 
-/// Logins at one bastion at once.
+/// Logins at one bastion at once, whoever logs in.
 const AT_ONCE: usize = 8;
 
 struct Door {
     /// The bastion, and those before it.
     way: Vec<Hop>,
+    /// Whose door it is.
+    machine: usize,
     inside: usize,
     /// Somebody got in.
     open: bool,
     /// Nobody is to try any more.
     shut: Option<(Cause, String)>,
+}
+
+/// Where a way leads, whoever goes it: sshd counts the logins of all together.
+struct Machine {
+    /// Address and port of the bastion, and of those before it.
+    at: Vec<(String, u16)>,
+    inside: usize,
+    doors: usize,
+    /// For those who wait there, so that the others sleep on.
+    news: Arc<Condvar>,
 }
 
 /// Who logs in where.
@@ -54,14 +66,36 @@ struct Own {
 #[derive(Default)]
 struct Known {
     doors: Vec<Door>,
+    machines: Vec<Machine>,
     own: HashMap<Login, Own>,
+}
+
+impl Known {
+    /// The number of the door at the end of a way, made where it is new.
+    fn door(&mut self, way: &[Hop]) -> usize {
+        if let Some(number) = self.doors.iter().position(|door| door.way == way) {
+            return number;
+        }
+        let at: Vec<(String, u16)> = way.iter().map(|hop| (hop.ssh.address.clone(), hop.ssh.port)).collect();
+        let machine = self.machines.iter().position(|machine| machine.at == at).unwrap_or(self.machines.len());
+        if machine == self.machines.len() {
+            self.machines.push(Machine { at, inside: 0, doors: 0, news: Arc::default() });
+        }
+        self.machines[machine].doors += 1;
+        self.doors.push(Door { way: way.to_vec(), machine, inside: 0, open: false, shut: None });
+        self.doors.len() - 1
+    }
+
+    /// What those wait for who wait at a door.
+    fn news(&self, number: usize) -> Arc<Condvar> {
+        Arc::clone(&self.machines[self.doors[number].machine].news)
+    }
 }
 
 /// The bastions of a run.
 #[derive(Default)]
 pub struct Bastions {
     known: Mutex<Known>,
-    news: Condvar,
 }
 
 impl Bastions {
@@ -77,13 +111,12 @@ impl Bastions {
         };
         let its_login = way.last().map(|hop| login(&hop.ssh));
         let mut known = self.known();
-        let number = known.doors.iter().position(|door| door.way == way).unwrap_or(known.doors.len());
-        if number == known.doors.len() {
-            known.doors.push(Door { way: way.to_vec(), inside: 0, open: false, shut: None });
-        }
+        let number = known.door(way);
+        let news = known.news(number);
         loop {
-            let Known { doors, own } = &mut *known;
+            let Known { doors, machines, own } = &mut *known;
             let door = &mut doors[number];
+            let machine = &mut machines[door.machine];
             let own = its_login.as_ref().and_then(|login| own.get(login)).filter(|own| is_last(&own.spec, way));
             let most = match own {
                 _ if door.open => AT_ONCE,
@@ -98,8 +131,9 @@ impl Bastions {
             if let Some((cause, text)) = &door.shut {
                 return Err(to_it(SshError::new(*cause, text.clone())));
             }
-            if door.inside < most {
+            if door.inside < most && machine.inside < AT_ONCE {
                 door.inside += 1;
+                machine.inside += 1;
                 return Ok(Pass { bastions: self, number });
             }
             let left = deadline.saturating_duration_since(Instant::now());
@@ -108,7 +142,7 @@ impl Bastions {
                 let text = format!("bastion {name}: others were still logging in there when the deadline passed");
                 return Err(SshError::new(Cause::Jump, text));
             }
-            known = self.news.wait_timeout(known, left).unwrap_or_else(PoisonError::into_inner).0;
+            known = news.wait_timeout(known, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -116,20 +150,21 @@ impl Bastions {
     pub(super) fn knock(&self, spec: &SshSpec, deadline: Instant) -> Result<Knock<'_>, SshError> {
         let mut known = self.known();
         loop {
-            match known.doors.iter().find(|door| is_last(spec, &door.way)) {
-                Some(Door { shut: Some((cause, text)), .. }) => return Err(SshError::new(*cause, text.clone())),
-                Some(Door { open: false, inside: 1.., .. }) => {}
+            let number = known.doors.iter().position(|door| is_last(spec, &door.way));
+            let news = match number.map(|number| (&known.doors[number], number)) {
+                Some((Door { shut: Some((cause, text)), .. }, _)) => return Err(SshError::new(*cause, text.clone())),
+                Some((Door { open: false, inside: 1.., .. }, number)) => known.news(number),
                 _ => {
                     known.own.insert(login(spec), Own { spec: spec.clone(), failed: None });
                     return Ok(Knock { bastions: self, login: login(spec) });
                 }
-            }
+            };
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 let text = "those behind this bastion were still logging in there when the deadline passed";
                 return Err(SshError::new(Cause::Deadline, text));
             }
-            known = self.news.wait_timeout(known, left).unwrap_or_else(PoisonError::into_inner).0;
+            known = news.wait_timeout(known, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }
@@ -152,10 +187,15 @@ impl Knock<'_> {
 impl Drop for Knock<'_> {
     fn drop(&mut self) {
         let mut known = self.bastions.known();
-        if known.own.get(&self.login).is_some_and(|own| own.failed.is_none()) {
-            known.own.remove(&self.login);
+        let Known { doors, machines, own } = &mut *known;
+        let Some(visit) = own.get(&self.login) else { return };
+        // Most hosts are nobody's bastion.
+        for door in doors.iter().filter(|door| is_last(&visit.spec, &door.way)) {
+            machines[door.machine].news.notify_all();
         }
-        self.bastions.news.notify_all();
+        if visit.failed.is_none() {
+            own.remove(&self.login);
+        }
     }
 }
 
@@ -167,7 +207,10 @@ pub(super) struct Pass<'a> {
 
 impl Pass<'_> {
     pub(super) fn let_in(self) {
-        self.bastions.known().doors[self.number].open = true;
+        let mut known = self.bastions.known();
+        if !std::mem::replace(&mut known.doors[self.number].open, true) {
+            known.news(self.number).notify_all();
+        }
     }
 
     /// After a failure that may pass, those who know it open go on; one that let nobody in yet is not asked again.
@@ -181,13 +224,24 @@ impl Pass<'_> {
 
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
-        self.bastions.known().doors[self.number].inside -= 1;
-        self.bastions.news.notify_all();
+        let mut known = self.bastions.known();
+        let Known { doors, machines, .. } = &mut *known;
+        let door = &mut doors[self.number];
+        let machine = &mut machines[door.machine];
+        door.inside -= 1;
+        machine.inside -= 1;
+        // Who waits at an open door waits for a place, and this is one. Elsewhere each may wait for something else.
+        if door.open && door.shut.is_none() && machine.doors == 1 {
+            machine.news.notify_one();
+        } else {
+            machine.news.notify_all();
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
     use super::*;
@@ -228,6 +282,52 @@ mod tests {
             connect_timeout: None,
             jumps: Vec::new(),
         }
+    }
+
+    /// As many as given go through, each by one of the ways; the most that were inside at once.
+    fn crowd(bastions: &Bastions, ways: &[Vec<Hop>], count: usize) -> usize {
+        let (inside, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let (inside, most) = (&inside, &most);
+        std::thread::scope(|scope| {
+            for number in 0..count {
+                scope.spawn(move || {
+                    // Where nobody is woken, this is long over.
+                    let pass = bastions.enter(&ways[number % ways.len()], Instant::now() + Duration::from_secs(60));
+                    most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    std::thread::sleep(Duration::from_millis(1));
+                    inside.fetch_sub(1, Ordering::SeqCst);
+                    pass.ok().unwrap().let_in();
+                });
+            }
+        });
+        most.load(Ordering::SeqCst)
+    }
+
+    #[test]
+    fn a_machine_lets_a_few_in_at_once_whoever_they_are_and_everybody_gets_a_place() {
+        let hop = |user: &str| Hop { name: "gate".into(), ssh: SshSpec { user: user.into(), ..spec("gate") } };
+        let ways = [vec![hop("a")], vec![hop("b")], vec![hop("c")]];
+        let begun = Instant::now();
+        for ways in [&ways[..1], &ways] {
+            let most = crowd(&Bastions::default(), ways, 60);
+            assert!((1..=AT_ONCE).contains(&most), "{most} at once");
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "somebody slept until the deadline");
+        // The same address beyond another bastion is another machine.
+        let bastions = Bastions::default();
+        let full: Vec<Pass<'_>> = (0..=AT_ONCE)
+            .map(|_| bastions.enter(&ways[0], Instant::now()))
+            .inspect(|pass| {
+                if pass.is_ok() {
+                    bastions.known().doors[0].open = true;
+                }
+            })
+            .filter_map(Result::ok)
+            .collect();
+        assert_eq!(full.len(), AT_ONCE);
+        assert!(bastions.enter(&ways[1], Instant::now()).is_err(), "as somebody else");
+        let beyond = [Hop { name: "outer".into(), ssh: spec("outer") }, hop("a")];
+        assert!(bastions.enter(&beyond, Instant::now()).is_ok());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -41,21 +41,34 @@ enum Mark {
     Authority,
 }
 
-#[derive(Clone, Debug)]
+/// For whom a line is.
+#[derive(Debug)]
+enum Hosts {
+    /// Names as they are, patterns and exceptions.
+    Listed(String),
+    /// One name, which only who knows it can tell.
+    Hashed { salt: [u8; 20], digest: [u8; 20] },
+    /// What looks hashed and is not.
+    Nobody,
+}
+
+#[derive(Debug)]
 struct Line {
     mark: Mark,
-    hosts: String,
+    hosts: Hosts,
     key: HostKey,
 }
 
 /// The lines of one or several files that can be understood; others are passed over, as ssh does.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct KnownHosts {
-    lines: Vec<Line>,
+    lines: Vec<Arc<Line>>,
     /// Where the lines with just this name among theirs stand: a fleet of thousands has a line for each of its hosts.
     named: HashMap<String, Vec<usize>>,
     /// Where the others stand, which must be asked one by one: wildcards, exceptions, hashed names.
     others: Vec<usize>,
+    /// What was found for a name: to ask thousands of hashed lines takes as long as a visit, and each visit asks twice.
+    found: Mutex<HashMap<String, Arc<[usize]>>>,
 }
 
 /// `host`, or `[host]:port` where the port is not 22, in lower case: the name under which lines are looked up.
@@ -70,26 +83,45 @@ impl KnownHosts {
     pub fn add(&mut self, text: &str) {
         for line in text.lines().filter_map(parse) {
             let at = self.lines.len();
-            if is_plain(&line.hosts) {
-                for name in line.hosts.split(',') {
-                    let places = self.named.entry(name.to_ascii_lowercase()).or_default();
-                    if places.last() != Some(&at) {
-                        places.push(at);
+            match &line.hosts {
+                Hosts::Listed(list) if is_plain(list) => {
+                    for name in list.split(',') {
+                        let places = self.named.entry(name.to_ascii_lowercase()).or_default();
+                        if places.last() != Some(&at) {
+                            places.push(at);
+                        }
                     }
                 }
-            } else {
-                self.others.push(at);
+                _ => self.others.push(at),
             }
-            self.lines.push(line);
+            self.lines.push(Arc::new(line));
         }
+        self.found.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// The same, to be added to. What was found for names is found again when it is asked for.
+    fn more(&self) -> Self {
+        let (lines, named, others) = (self.lines.clone(), self.named.clone(), self.others.clone());
+        Self { lines, named, others, found: Mutex::default() }
     }
 
     /// The lines for a name, which is in lower case, in their order.
     fn of(&self, name: &str) -> Vec<&Line> {
+        self.places(name).iter().map(|&at| self.lines[at].as_ref()).collect()
+    }
+
+    /// Where they stand.
+    fn places(&self, name: &str) -> Arc<[usize]> {
+        let found = || self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(places) = found().get(name) {
+            return Arc::clone(places);
+        }
         let mut places = self.named.get(name).cloned().unwrap_or_default();
-        places.extend(self.others.iter().copied().filter(|&at| matches(&self.lines[at].hosts, name)));
+        places.extend(self.others.iter().copied().filter(|&at| self.lines[at].hosts.hold(name)));
         places.sort_unstable();
-        places.into_iter().map(|at| &self.lines[at]).collect()
+        let places: Arc<[usize]> = places.into();
+        found().insert(name.to_owned(), Arc::clone(&places));
+        places
     }
 
     /// Judges a key.
@@ -127,9 +159,9 @@ impl KnownHosts {
 
     fn marked(&self, host: &str, port: u16, mark: Mark) -> Vec<&Line> {
         // Few lines have a mark, and many may have hashed names, which cost the most to ask.
-        let marked = self.lines.iter().filter(|line| line.mark == mark);
+        let marked = self.lines.iter().map(Arc::as_ref).filter(|line| line.mark == mark);
         let names = [name(host, port), name(host, 22)];
-        marked.filter(|line| names.iter().any(|name| matches(&line.hosts, name))).collect()
+        marked.filter(|line| names.iter().any(|name| line.hosts.hold(name))).collect()
     }
 
     fn check_name(&self, name: &str, key: &HostKey) -> Verdict {
@@ -186,24 +218,39 @@ fn parse(line: &str) -> Option<Line> {
         hosts = words.next()?;
     }
     let key = HostKey::from_words(words.next()?, words.next()?)?;
-    Some(Line { mark, hosts: hosts.to_owned(), key })
+    Some(Line { mark, hosts: Hosts::parse(hosts), key })
 }
 
 /// Longer patterns make ssh give up on their list.
 const MAX_PATTERN: usize = 1023;
 
-/// Whether the hosts field of a line lists nothing but names as they are.
-fn is_plain(hosts: &str) -> bool {
-    !hosts.starts_with("|1|") && !hosts.contains(['*', '?', '!']) && hosts.len() < MAX_PATTERN
+/// Whether a list has nothing but names as they are.
+fn is_plain(list: &str) -> bool {
+    !list.contains(['*', '?', '!']) && list.len() < MAX_PATTERN
 }
 
-/// Whether the hosts field of a line holds for a name, which is in lower case.
-fn matches(hosts: &str, name: &str) -> bool {
-    if let Some(hashed) = hosts.strip_prefix("|1|") {
-        return matches_hashed(hashed, name).unwrap_or(false);
+impl Hosts {
+    fn parse(hosts: &str) -> Self {
+        let Some(hashed) = hosts.strip_prefix("|1|") else { return Self::Listed(hosts.to_owned()) };
+        let bytes = |text: &str| <[u8; 20]>::try_from(STANDARD.decode(text).ok()?).ok();
+        let parts = hashed.split_once('|').and_then(|(salt, digest)| Some((bytes(salt)?, bytes(digest)?)));
+        parts.map_or(Self::Nobody, |(salt, digest)| Self::Hashed { salt, digest })
     }
+
+    /// Whether they hold for a name, which is in lower case.
+    fn hold(&self, name: &str) -> bool {
+        match self {
+            Self::Listed(list) => lists(list, name),
+            Self::Hashed { salt, digest } => Hmac::<Sha1>::new_from_slice(salt)
+                .is_ok_and(|mac| mac.chain_update(name.as_bytes()).verify_slice(digest).is_ok()),
+            Self::Nobody => false,
+        }
+    }
+}
+
+fn lists(list: &str, name: &str) -> bool {
     let mut found = false;
-    for pattern in hosts.split(',') {
+    for pattern in list.split(',') {
         let (negated, pattern) = pattern.strip_prefix('!').map_or((false, pattern), |rest| (true, rest));
         if pattern.len() >= MAX_PATTERN {
             return false;
@@ -216,17 +263,6 @@ fn matches(hosts: &str, name: &str) -> bool {
         }
     }
     found
-}
-
-fn matches_hashed(hashed: &str, name: &str) -> Option<bool> {
-    let (salt, digest) = hashed.split_once('|')?;
-    let salt = STANDARD.decode(salt).ok()?;
-    if salt.len() != 20 {
-        return None;
-    }
-    let mut mac = Hmac::<Sha1>::new_from_slice(&salt).ok()?;
-    mac.update(name.as_bytes());
-    Some(mac.verify_slice(&STANDARD.decode(digest).ok()?).is_ok())
 }
 
 /// `*` and `?`, in time that does not explode.
@@ -270,17 +306,18 @@ const SETTLED: i64 = 2;
 /// # Errors
 /// A text for people that names the file.
 pub fn read(files: &[PathBuf]) -> Result<Arc<KnownHosts>, String> {
+    // Held to the end: of all visits that begin at once, one reads, and the others wait for that.
+    let mut kept = READ.lock().unwrap_or_else(PoisonError::into_inner);
     // Looked at before they are read: what is written meanwhile shows the next time.
     let stamps: Vec<Option<Stamp>> = files.iter().map(|file| stamp(file)).collect();
-    let kept = || READ.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((its, known)) = kept().get(files)
+    if let Some((its, known)) = kept.get(files)
         && *its == stamps
     {
         return Ok(Arc::clone(known));
     }
     let mut known = KnownHosts::default();
     for file in files {
-        match (read_bytes(file), kept().get(files)) {
+        match (read_bytes(file), kept.get(files)) {
             (Ok(bytes), _) => known.add(&String::from_utf8_lossy(&bytes)),
             // The dialer may read what was there when it came up, and not what takes its place (`app::dialer::fence`): what
             // it said before holds.
@@ -291,7 +328,6 @@ pub fn read(files: &[PathBuf]) -> Result<Arc<KnownHosts>, String> {
     let known = Arc::new(known);
     let now = now();
     if stamps.iter().flatten().all(|stamp| now.saturating_sub(stamp.3) > SETTLED) {
-        let mut kept = kept();
         if kept.len() >= MOST_KEPT {
             kept.clear();
         }
@@ -306,8 +342,11 @@ pub(super) fn now() -> i64 {
 }
 
 fn stamp(file: &Path) -> Option<Stamp> {
-    let facts = fs::metadata(file).ok()?;
-    Some((facts.dev(), facts.ino(), facts.len(), facts.mtime(), facts.mtime_nsec()))
+    fs::metadata(file).ok().as_ref().map(stamp_of)
+}
+
+fn stamp_of(facts: &fs::Metadata) -> Stamp {
+    (facts.dev(), facts.ino(), facts.len(), facts.mtime(), facts.mtime_nsec())
 }
 
 fn read_bytes(file: &Path) -> Result<Vec<u8>, String> {
@@ -327,7 +366,7 @@ fn read_bytes(file: &Path) -> Result<Vec<u8>, String> {
 
 /// Writes a key down as the one of a host. With `replace`, other keys of that host are taken away first: names are taken
 /// out of lists, hashed lines of the host go; wildcard and `@` lines stay. Under a lock, by renaming, so that no reader
-/// sees half a file. Other lines keep their bytes, and the file its mode, its owner and the link that leads to it.
+/// sees half a file; a key that is only added is a line more, and half a line is none. Other lines keep their bytes, and the file its mode, its owner and the link that leads to it.
 ///
 /// # Errors
 /// A text for people that names the file.
@@ -352,6 +391,17 @@ pub fn change(file: &Path, host: &str, port: u16, key: &HostKey, replace: bool) 
     keep_owner(&lock, old.as_ref()).map_err(say)?;
     lock.lock().map_err(say)?;
     let name = name(host, port);
+    if !replace {
+        let before = stamp(file);
+        if read(std::slice::from_ref(file))?.check_name(&name, key) == Verdict::Known {
+            return Ok(());
+        }
+        match add(file, before, &format!("{name} {}\n", key.words())) {
+            // The file may not be written, but its folder may.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            done => return done.map_err(say),
+        }
+    }
     let mut text = Vec::new();
     for line in read_bytes(file)?.split_inclusive(|&byte| byte == b'\n') {
         text.extend(if replace { without(line, &name) } else { line.to_owned() });
@@ -377,6 +427,50 @@ pub fn change(file: &Path, host: &str, port: u16, key: &HostKey, replace: bool) 
     fs::rename(&fresh, file).and_then(|()| File::open(folder)?.sync_all()).map_err(say)
 }
 
+/// Writes a line behind all others; the caller holds the lock. Thousands of hosts may be new in one sweep: the file is
+/// neither written nor read anew for each.
+fn add(file: &Path, before: Option<Stamp>, line: &str) -> io::Result<()> {
+    let mut out = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(file)?;
+    let found = stamp_of(&out.metadata()?);
+    let length = found.2;
+    let mut last = [b'\n'];
+    if length > 0 {
+        out.read_exact_at(&mut last, length - 1)?;
+    }
+    let line = format!("{}{line}", if last == *b"\n" { "" } else { "\n" });
+    let longer = length + line.len() as u64;
+    if longer > MAX_FILE {
+        return Err(io::Error::other(format!("it would be larger than {MAX_FILE} bytes")));
+    }
+    out.write_all(line.as_bytes())?;
+    // ssh knows nothing of our lock: what it wrote meanwhile must be read.
+    let ours = before.map_or(length == 0, |before| before == found);
+    let after = stamp(file).filter(|it| ours && (it.0, it.1, it.2) == (found.0, found.1, longer));
+    if let Some(after) = after {
+        remember(file, before, after, &line);
+    }
+    out.sync_data()?;
+    // A name is on disk only once its folder is.
+    if before.is_none() { File::open(folder(file))?.sync_all() } else { Ok(()) }
+}
+
+/// Adds a line that this process has just written to what was read of its file, where that is the file as it was before.
+fn remember(file: &Path, before: Option<Stamp>, after: Stamp, line: &str) {
+    let mut kept = READ.lock().unwrap_or_else(PoisonError::into_inner);
+    for (files, (stamps, known)) in kept.iter_mut() {
+        let mut places = files.iter().zip(stamps.iter_mut());
+        // A file that was not there is known by its name alone.
+        let its = |(path, stamp): &(&PathBuf, &mut Option<Stamp>)| {
+            **stamp == before && (before.is_some() || path.as_path() == file)
+        };
+        let Some((_, stamp)) = places.find(its) else { continue };
+        *stamp = Some(after);
+        let mut more = known.more();
+        more.add(line);
+        *known = Arc::new(more);
+    }
+}
+
 fn folder(file: &Path) -> &Path {
     file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
@@ -400,7 +494,7 @@ fn without(line: &[u8], name: &str) -> Vec<u8> {
     else {
         return line.to_owned();
     };
-    if hosts.starts_with('@') || !matches(hosts, name) {
+    if hosts.starts_with('@') || !Hosts::parse(hosts).hold(name) {
         return line.to_owned();
     }
     let kept: Vec<&str> = hosts.split(',').filter(|one| !one.eq_ignore_ascii_case(name)).collect();
@@ -474,7 +568,20 @@ mod tests {
         let text = format!("{hosts} {}", key(1).words());
         assert_eq!(verdict(&text, "h", 2222), Verdict::Known);
         assert_eq!(verdict(&text, "h", 22), Verdict::Unknown);
-        assert_eq!(verdict(&format!("|1|x|y {}", key(1).words()), "h", 22), Verdict::Unknown);
+        let nobody =
+            ["|1|x|y".to_owned(), "|1|".to_owned(), format!("{hosts}A"), format!("|1|{}|", STANDARD.encode([9; 20]))];
+        for hosts in nobody {
+            assert_eq!(verdict(&format!("{hosts} {}", key(1).words()), "h", 2222), Verdict::Unknown, "{hosts}");
+        }
+        // What is found once is found again without asking each line; what is added is asked too.
+        let mut known = KnownHosts::default();
+        known.add(&text);
+        let places = known.places("[h]:2222");
+        assert!(Arc::ptr_eq(&places, &known.places("[h]:2222")));
+        assert!(known.places("h").is_empty());
+        known.add(&format!("@revoked {text}"));
+        assert_eq!(known.places("[h]:2222").as_ref(), [0, 1]);
+        assert_eq!(known.check("h", 2222, &key(1)), Verdict::Revoked);
     }
 
     #[test]
@@ -521,6 +628,45 @@ mod tests {
         assert!(link.symlink_metadata().unwrap().is_symlink());
         let meta = fs::metadata(&file).unwrap();
         assert_eq!((meta.uid(), meta.gid(), meta.mode() & 0o777), (4711, 4712, 0o644));
+    }
+
+    #[test]
+    fn keys_that_are_only_added_are_lines_more_in_the_same_file_and_what_was_read_of_it_goes_along() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("known_hosts");
+        let other = folder.path().join("other");
+        fs::write(&other, format!("g {}\n", key(250).words())).unwrap();
+        let files = [file.clone(), other];
+        let add = |number: u8| change(&file, &format!("h{number}"), 22, &key(number), false).unwrap();
+        let knows = |number: u8| read(&files).unwrap().check(&format!("h{number}"), 22, &key(number)) == Verdict::Known;
+        let kept = || READ.lock().unwrap().get(files.as_slice()).is_some_and(|(stamps, _)| stamps[0] == stamp(&file));
+        let settle = |file: &Path| {
+            let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs(u64::try_from(now()).unwrap() - 100);
+            File::options().write(true).open(file).unwrap().set_modified(at).unwrap();
+        };
+        settle(&files[1]);
+        assert!(!knows(0));
+        add(0);
+        assert!(kept() && knows(0), "of a file that was not there");
+        let first = fs::metadata(&file).unwrap();
+        assert_eq!(first.mode() & 0o777, 0o600);
+        std::thread::scope(|scope| {
+            for part in 0..4 {
+                scope.spawn(move || (0..40).for_each(|number| add(part * 20 + number)));
+            }
+        });
+        assert!((0..100).all(knows) && kept(), "nothing was read again");
+        let text = fs::read_to_string(&file).unwrap();
+        assert_eq!(text.lines().count(), 100, "each once: {text}");
+        assert_eq!(fs::metadata(&file).unwrap().ino(), first.ino());
+        // What somebody else adds without an end of its line, and without our lock, is seen and kept.
+        let theirs = format!("h200 {}", key(200).words());
+        File::options().append(true).open(&file).unwrap().write_all(theirs.as_bytes()).unwrap();
+        assert!(knows(200));
+        add(201);
+        assert!(knows(200) && knows(201) && knows(99));
+        assert_eq!(fs::read_to_string(&file).unwrap().lines().count(), 102);
+        assert_eq!(read(&files).unwrap().check("g", 22, &key(250)), Verdict::Known);
     }
 
     #[test]

@@ -195,7 +195,9 @@ fn verify(spec: &SshSpec, known: &known_hosts::KnownHosts, seen: &Shown) -> Resu
             let Some(file) = spec.known_hosts.first() else {
                 return Err((Cause::LocalSetup, "accept-new needs a known-hosts file to write to".to_owned()));
             };
-            known_hosts::change(file, host, port, key, false).map_err(|text| (Cause::LocalSetup, text))?;
+            // It waits for the disk, and for others that write there.
+            gate::outside(|| known_hosts::change(file, host, port, key, false))
+                .map_err(|text| (Cause::LocalSetup, text))?;
             log::warn!("{at}: first seen, accepted its key {shown}");
             Ok(())
         }

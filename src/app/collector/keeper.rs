@@ -182,6 +182,10 @@ impl Keeper<'_> {
     fn hand_out(&mut self, feed: &mut Feed<'_>, mut crew: Option<&mut Crew>) {
         // What is written with it ends leases of ours and tells others that these hosts are done.
         self.commit();
+        // A store that took nothing would keep the next call waiting for as long again.
+        if self.error.is_some() {
+            return;
+        }
         let held = self.visits.iter().filter(|(_, visit)| visit.attempt.is_none()).map(|(host, _)| host.as_str());
         let given = feed.renew(self.id, self.store, held, clock::now());
         // Bounded, for a fleet in which many hosts kill dialers.

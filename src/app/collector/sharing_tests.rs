@@ -34,7 +34,7 @@ fn spec(folder: &Path) -> FleetSpec {
     config::load(&file).unwrap()
 }
 
-/// Takes its time with each host, which then turns out to be down.
+/// Takes its time with each host, which then turns out to hang: another collector need not find out the same.
 fn dial(visits: &Visits, each: Duration) -> Dial {
     let visits = Arc::clone(visits);
     Box::new(move |job: &Job, say: &mut dyn FnMut(FromDialer), _: &Receiver<ToDialer>| {
@@ -42,7 +42,7 @@ fn dial(visits: &Visits, each: Duration) -> Dial {
         std::thread::sleep(each);
         visits.lock().unwrap().push((job.host.clone(), begun, Instant::now()));
         let (host, traffic) = (job.host.clone(), Traffic::default());
-        say(FromDialer::Failed { host, cause: Cause::Refused, text: "down".into(), traffic });
+        say(FromDialer::Failed { host, cause: Cause::Deadline, text: "hangs".into(), traffic });
     })
 }
 
@@ -118,26 +118,28 @@ fn what_another_collector_did_within_the_interval_is_not_done_again_unless_someb
     let dir = tempfile::tempdir().unwrap();
     let spec = spec(dir.path());
     let mut store = Sqlite::open(&dir.path().join("fleet.db")).unwrap();
-    let (hosts, visits) = (hosts(&spec, 2), Visits::default());
+    let (hosts, visits) = (hosts(&spec, 3), Visits::default());
     let quick = |visits: &Visits| dial(visits, Duration::ZERO);
     let other = store.begin(&begun("other")).unwrap();
-    let outcome = Outcome::Failed { cause: Cause::Refused, text: String::new() };
+    // What one could not reach, because its network is broken perhaps, is tried by the other.
+    let down = Outcome::Failed { cause: Cause::Refused, text: String::new() };
     let ago = |seconds| clock::now() - TimeDelta::seconds(seconds);
     let (took, traffic) = (Duration::ZERO, Traffic::default());
-    let visit = |host: &str, at| Attempt { host: host.into(), at, took, outcome: outcome.clone(), traffic };
-    store.record(other, &visit("h000", ago(100)), &[]).unwrap();
-    store.record(other, &visit("h001", ago(290)), &[]).unwrap();
+    let visit = |host: &str, at, outcome| Attempt { host: host.into(), at, took, outcome, traffic };
+    store.record(other, &visit("h000", ago(100), Outcome::Collected), &[]).unwrap();
+    store.record(other, &visit("h001", ago(290), Outcome::Collected), &[]).unwrap();
+    store.record(other, &visit("h002", ago(100), down), &[]).unwrap();
     store.end_sweep(other, ago(90), 0).unwrap();
     let result = swept(&spec, &hosts, begun("ours"), quick(&visits), &mut store);
-    assert_eq!((result.hosts.len(), result.elsewhere.len(), result.failed()), (1, 1, 1));
+    assert_eq!((result.hosts.len(), result.elsewhere.len(), result.failed()), (2, 1, 2));
     let (host, text) = &result.elsewhere[0];
     assert!(host == "h000" && text.starts_with("the collector at other visited it 10"), "{host} {text}");
     let asked = Begun { asked: true, ..begun("person") };
     let result = swept(&spec, &hosts, asked, quick(&visits), &mut store);
-    assert_eq!((result.hosts.len(), result.elsewhere.len()), (2, 0));
+    assert_eq!((result.hosts.len(), result.elsewhere.len()), (3, 0));
     // Our own regular visit comes again, however soon.
-    assert_eq!(swept(&spec, &hosts[1..], begun("person"), quick(&visits), &mut store).hosts.len(), 1);
-    assert_eq!(visits.lock().unwrap().len(), 4);
+    assert_eq!(swept(&spec, &hosts[2..], begun("person"), quick(&visits), &mut store).hosts.len(), 1);
+    assert_eq!(visits.lock().unwrap().len(), 6);
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn a_host_is_one_collectors_until_it_recorded_the_visit() {
         // An attempt of another sweep ends nobody's lease, our own one does, also where nothing came of it.
         store.record(b, &attempt("y", 7, Some(Cause::BackOff)), &[]).unwrap();
         assert_eq!(store.lease(&claim(b, 8), &["y"]).unwrap(), [busy("A", 60)]);
-        store.record(a, &attempt("y", 9, Some(Cause::Refused)), &[]).unwrap();
+        store.record(a, &attempt("y", 9, Some(Cause::Authentication)), &[]).unwrap();
         let done = Leased::Done { collector: "A".into(), at: at(9) };
         assert_eq!(store.lease(&claim(b, 10), &["y"]).unwrap(), [done]);
         // A hundred seconds later it may have another turn; the one who did it may at any time.
@@ -61,6 +61,57 @@ fn a_dead_collectors_hosts_are_taken_over_when_its_leases_end_and_a_living_ones_
         assert_eq!(store.lease(&claim(a, 66), &["x"]).unwrap(), [Leased::Ours], "nothing is known of it");
         store.prune(at(90_000), span(60), span(60)).unwrap();
         assert_eq!(store.lease(&claim(b, 67), &["x"]).unwrap(), [Leased::Ours], "what is over for long goes");
+    });
+}
+
+#[test]
+fn a_killed_collector_that_runs_again_takes_its_hosts_back_at_once_and_nobody_elses() {
+    each(|store| {
+        let part = |collector: &str, shard: &str| Begun { shard: shard.parse().ok(), ..begun(collector, 0) };
+        let killed = [begun("A", 0), part("A", "1/2")].map(|it| store.begin(&it).unwrap());
+        for (sweep, host) in killed.into_iter().zip(["x", "y"]) {
+            store.lease(&claim(sweep, 0), &[host]).unwrap();
+        }
+        for (again, answers) in [
+            (part("A", "2/2"), [busy("A", 60), busy("A", 60)]),
+            (begun("B", 0), [busy("A", 60), busy("A", 60)]),
+            (begun("", 0), [busy("A", 60), busy("A", 60)]),
+            (begun("A", 0), [Leased::Ours, busy("A", 60)]),
+        ] {
+            let sweep = store.begin(&again).unwrap();
+            assert_eq!(store.lease(&claim(sweep, 1), &["x", "y"]).unwrap(), answers, "{again:?}");
+        }
+        let sweep = store.begin(&part("A", "1/2")).unwrap();
+        assert_eq!(store.lease(&claim(sweep, 1), &["x", "y"]).unwrap(), [busy("A", 61), Leased::Ours]);
+        // Who has no name cannot know whether it is itself that died.
+        let nameless = [begun("", 2), begun("", 2)].map(|it| store.begin(&it).unwrap());
+        store.lease(&claim(nameless[0], 2), &["z"]).unwrap();
+        assert_eq!(store.lease(&claim(nameless[1], 3), &["z"]).unwrap(), [busy("", 62)]);
+    });
+}
+
+#[test]
+fn a_host_that_one_collector_could_not_reach_may_be_tried_by_another() {
+    each(|store| {
+        let (a, b) = (store.begin(&begun("A", 0)).unwrap(), store.begin(&begun("B", 0)).unwrap());
+        for (host, &cause) in ["x", "y"].into_iter().cycle().zip(Cause::ALL) {
+            store.record(a, &attempt(host, 8, None), &[]).unwrap();
+            let served = [Leased::Done { collector: "A".into(), at: at(8) }];
+            assert_eq!(store.lease(&claim(b, 9), &[host]).unwrap(), served, "before {cause}");
+            store.record(a, &attempt(host, 9, Some(cause)), &[]).unwrap();
+            let expected = match cause {
+                _ if cause.refuses() || cause.hangs() => [Leased::Done { collector: "A".into(), at: at(9) }],
+                // It was no turn: what counts is the visit before.
+                _ if !cause.is_turn() => served,
+                _ => [Leased::Ours],
+            };
+            assert_eq!(store.lease(&claim(b, 10), &[host]).unwrap(), expected, "{cause}");
+        }
+        // A collector that is broken itself, however often it tries, leaves the host to one that works.
+        for cause in [Cause::LocalSetup, Cause::Store, Cause::Internal] {
+            store.record(a, &attempt("z", 9, Some(cause)), &[]).unwrap();
+            assert_eq!(store.lease(&claim(b, 10), &["z"]).unwrap(), [Leased::Ours], "{cause}");
+        }
     });
 }
 
@@ -94,6 +145,8 @@ fn a_turn_is_remembered_over_attempts_that_were_none_and_strikes_add_up() {
         assert_eq!(stands(store), (Some((2, hung)), 1, false));
         store.record(sweep, &attempt("x", 4, refused), &[]).unwrap();
         store.record(sweep, &attempt("x", 5, Some(Cause::SweepDeadline)), &[]).unwrap();
+        store.record(sweep, &attempt("x", 5, Some(Cause::LocalSetup)), &[]).unwrap();
+        store.record(sweep, &attempt("x", 5, Some(Cause::Internal)), &[]).unwrap();
         assert_eq!(stands(store), (Some((4, refused)), 2, true));
         store.record(sweep, &attempt("x", 6, None), &[]).unwrap();
         assert_eq!(stands(store), (Some((6, None)), 0, false));

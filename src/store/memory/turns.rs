@@ -5,8 +5,16 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use super::{Memory, cut};
+use crate::model::cause::Cause;
 use crate::model::fleet::{Attempt, Outcome, Sweep};
-use crate::model::turn::{Begun, Claim, Leased, Standing, Turn};
+use crate::model::turn::{Begun, Claim, Leased, Standing, Turn, Visited};
+
+fn cause(attempt: &Attempt) -> Option<Cause> {
+    match attempt.outcome {
+        Outcome::Collected => None,
+        Outcome::Failed { cause, .. } => Some(cause),
+    }
+}
 
 impl Memory {
     pub(super) fn start(&mut self, begun: &Begun) -> i64 {
@@ -60,10 +68,7 @@ impl Memory {
             let turn = host.turn.and_then(|row| self.attempts.get(&row)).map(|(_, attempt)| Turn {
                 at: attempt.at,
                 took: attempt.took,
-                cause: match attempt.outcome {
-                    Outcome::Collected => None,
-                    Outcome::Failed { cause, .. } => Some(cause),
-                },
+                cause: cause(attempt),
             });
             Standing { host: name.clone(), turn, strikes: host.strikes }
         };
@@ -72,10 +77,15 @@ impl Memory {
 
     pub(super) fn take(&mut self, claim: &Claim, host: &str) -> Leased {
         let of = |sweep: &i64| self.sweeps.get(sweep).map(|sweep| sweep.collector.clone());
-        let held = self.leases.get(host).filter(|(holder, _)| *holder != claim.sweep);
+        let who = |sweep: i64| self.sweeps.get(&sweep).map(|sweep| (&sweep.collector, sweep.shard));
+        // A run of the same collector and part has the same lock as ours: it is dead, and its leases hold nobody.
+        let is_dead = |holder| who(holder).is_some_and(|it| !it.0.is_empty() && Some(it) == who(claim.sweep));
+        let held = self.leases.get(host).filter(|(holder, _)| *holder != claim.sweep && !is_dead(*holder));
         let lease = held.map(|(holder, until)| (*until, of(holder).unwrap_or_default()));
         let turn = self.hosts.get(host).and_then(|host| self.attempts.get(&host.turn?));
-        let visit = turn.and_then(|(sweep, attempt)| Some((attempt.at, of(sweep)?)));
+        let visit = turn.and_then(|(sweep, attempt)| {
+            Some(Visited { at: attempt.at, collector: of(sweep)?, cause: cause(attempt) })
+        });
         let answer = claim.answer(&of(&claim.sweep).unwrap_or_default(), lease, visit);
         if answer == Leased::Ours {
             self.leases.insert(host.to_owned(), (claim.sweep, cut(claim.until)));

@@ -110,6 +110,58 @@ mod tests {
     }
 
     #[test]
+    fn hosts_keep_their_last_turn_and_their_hours_when_a_database_of_schema_three_is_brought_up_to_date() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("fleet.db");
+        let mut conn = Connection::open(&path).unwrap();
+        migrate(&mut conn, &path, &MIGRATIONS[..3]).unwrap();
+        let mut attempts = 0;
+        for (host, name, causes) in [
+            (1, "collected", &[Some("refused"), None][..]),
+            (2, "waits", &[Some("authentication"), Some("back-off"), Some("back-off")]),
+            (3, "no-turn-yet", &[Some("sweep-deadline")]),
+            (4, "new", &[]),
+        ] {
+            conn.execute("INSERT INTO host (id, name) VALUES (?1, ?2)", (host, name)).unwrap();
+            for cause in causes {
+                attempts += 1;
+                conn.execute(
+                    "INSERT INTO attempt (id, sweep, host, at, took, cause, sent, received, round_trips, shipped)
+                     VALUES (?1, 1, ?2, ?1 * 1000, 5, ?3, 0, 0, 0, 0)",
+                    (attempts, host, cause),
+                )
+                .unwrap();
+            }
+        }
+        conn.execute_batch(
+            "INSERT INTO sweep (id, started, hosts, failed) VALUES (1, 1000, 4, 3);
+             INSERT INTO hourly VALUES
+                 (1, 1, 490000, 1, 2, 3, 4), (1, 2, 490007, 1, 2, 3, 4), (2, 1, 490003, 1, 2, 3, 4);",
+        )
+        .unwrap();
+        migrate(&mut conn, &path, MIGRATIONS).unwrap();
+        let mut asked = conn.prepare("SELECT turn, strikes, refused, rolled, gone FROM host ORDER BY id").unwrap();
+        type Row = (Option<i64>, i64, i64, Option<i64>, Option<i64>);
+        let rows = asked.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?))).unwrap();
+        let hosts: Vec<Row> = rows.map(std::result::Result::unwrap).collect();
+        let hours = |hour| (Some(hour), Some(hour));
+        let expected =
+            [(Some(2), hours(490_007)), (Some(3), hours(490_003)), (None, (None, None)), (None, (None, None))];
+        assert_eq!(hosts, expected.map(|(turn, (rolled, gone))| (turn, 0, 0, rolled, gone)));
+        let sweep: (String, String, i64) = conn
+            .query_row("SELECT collector, shard, asked FROM sweep", [], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))
+            .unwrap();
+        assert_eq!(sweep, (String::new(), String::new(), 0));
+        let hourly =
+            |conn: &Connection| -> i64 { conn.query_row("SELECT count(*) FROM hourly", [], |r| r.get(0)).unwrap() };
+        let before = dir.path().join("fleet.db.before-4");
+        assert_eq!(std::fs::metadata(&before).unwrap().permissions().mode() & 0o777, 0o600);
+        let old = Connection::open(&before).unwrap();
+        assert_eq!((version(&old).unwrap(), hourly(&old), hourly(&conn)), (3, 3, 3));
+        assert!(!dir.path().join("fleet.db.before-5").exists(), "one copy for one upgrade");
+    }
+
+    #[test]
     fn a_database_of_another_program_is_left_alone() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.db");

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::samples::whole;
 use crate::model::cause::Cause;
 use crate::model::fleet::Sweep;
-use crate::model::turn::{Begun, Claim, Leased, Standing, Strikes, Turn};
+use crate::model::turn::{Begun, Claim, Leased, Standing, Strikes, Turn, Visited};
 use crate::store::shape::{ms, time};
 
 const SWEEP: &str = "id, started, ended, hosts, failed, collector, shard, asked";
@@ -81,12 +81,15 @@ pub(super) fn release(conn: &Connection, sweep: i64, host: &str) -> rusqlite::Re
     conn.prepare_cached(sql)?.execute(params![host, sweep]).map(|_| ())
 }
 
+fn cause(word: &str) -> Cause {
+    Cause::from_word(word).unwrap_or(Cause::Internal)
+}
+
 pub(super) fn standings(conn: &Connection) -> rusqlite::Result<Vec<Standing>> {
     let sql = "SELECT h.name, a.at, a.took, a.cause, h.strikes, h.refused
                FROM host AS h LEFT JOIN attempt AS a ON a.id = h.turn ORDER BY h.name";
     conn.prepare_cached(sql)?
         .query_map([], |row| {
-            let cause = |word: &str| Cause::from_word(word).unwrap_or(Cause::Internal);
             let turn = match row.get::<_, Option<i64>>(1)? {
                 None => None,
                 Some(at) => Some(Turn {
@@ -102,25 +105,31 @@ pub(super) fn standings(conn: &Connection) -> rusqlite::Result<Vec<Standing>> {
 
 /// Sees to each host in turn: who is at it, who was at it lately, and else it is ours.
 pub(super) fn lease(conn: &Connection, claim: &Claim, hosts: &[&str]) -> rusqlite::Result<Vec<Leased>> {
-    let ours: String = conn
-        .prepare_cached("SELECT collector FROM sweep WHERE id = ?1")?
-        .query_row([claim.sweep], |row| row.get(0))
+    let (ours, shard): (String, String) = conn
+        .prepare_cached("SELECT collector, shard FROM sweep WHERE id = ?1")?
+        .query_row([claim.sweep], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?
         .unwrap_or_default();
+    // A run of the same collector and part has the same lock as ours: it is dead, and its leases hold nobody.
     let mut held = conn.prepare_cached(
         "SELECT l.until, coalesce(s.collector, '') FROM lease AS l LEFT JOIN sweep AS s ON s.id = l.sweep
-         WHERE l.host = ?1 AND l.sweep <> ?2",
+         WHERE l.host = ?1 AND l.sweep <> ?2
+           AND NOT (?3 <> '' AND coalesce(s.collector, '') = ?3 AND coalesce(s.shard, '') = ?4)",
     )?;
     let mut done = conn.prepare_cached(
-        "SELECT a.at, s.collector FROM host AS h JOIN attempt AS a ON a.id = h.turn JOIN sweep AS s ON s.id = a.sweep
-         WHERE h.name = ?1",
+        "SELECT a.at, s.collector, a.cause
+         FROM host AS h JOIN attempt AS a ON a.id = h.turn JOIN sweep AS s ON s.id = a.sweep WHERE h.name = ?1",
     )?;
     let mut take = conn.prepare_cached("INSERT OR REPLACE INTO lease VALUES (?1, ?2, ?3)")?;
-    let found = |row: &Row<'_>| Ok((time(row.get(0)?), row.get::<_, String>(1)?));
+    let found = |row: &Row<'_>| -> rusqlite::Result<(DateTime<Utc>, String)> { Ok((time(row.get(0)?), row.get(1)?)) };
+    let visited = |row: &Row<'_>| -> rusqlite::Result<Visited> {
+        let (at, collector) = found(row)?;
+        Ok(Visited { at, collector, cause: row.get_ref(2)?.as_str_or_null()?.map(cause) })
+    };
     let each = |host: &&str| {
-        let holder = held.query_row(params![host, claim.sweep], found).optional()?;
-        let visitor = done.query_row([host], found).optional()?;
-        let answer = claim.answer(&ours, holder, visitor);
+        let holder = held.query_row(params![host, claim.sweep, ours, shard], found).optional()?;
+        let visit = done.query_row([host], visited).optional()?;
+        let answer = claim.answer(&ours, holder, visit);
         if answer == Leased::Ours {
             take.execute(params![host, claim.sweep, ms(claim.until)])?;
         }
