@@ -140,6 +140,11 @@ fn a_host_is_added_by_its_fingerprint_into_its_group_and_nothing_else_moves() {
     assert_eq!((&test["rows"][0]["ok"], &test["rows"][0]["shipped"]), (&true.into(), &false.into()));
     assert!(test["rows"][0]["memory"].as_f64().is_some_and(|used| used > 0.0 && used < 1.0));
     assert!(desk.fleet(&["hosts", "test", "x*"]).ends_with(2).err.contains("fleet hosts list"));
+    // Where nobody listens: what to do next calls the host by its name.
+    let silent = after.replace(&format!("port=\"{}\"", desk.host.port), "port=\"1\"");
+    fs::write(desk.config(), silent).unwrap();
+    let scan = desk.fleet(&["hosts", "scan"]).ends_with(3);
+    assert!(scan.out.contains("runs on w1"), "{scan:?}");
 }
 
 #[test]

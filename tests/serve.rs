@@ -348,9 +348,20 @@ fn an_old_problem_of_a_quiet_host_is_found_however_much_happened_elsewhere() {
         it.ending = Some(fleet_health::model::alert::Ending::Recovered);
     }
     store.commit_evaluation(&all).unwrap();
+    let past = fleet_health::model::fleet::Heartbeat {
+        role: "collector 2/3".into(),
+        at: ago(9000),
+        ok: true,
+        text: String::new(),
+    };
+    store.beat(&past).unwrap();
     let server = home.serve();
     let chart = server.get("/host/quiet/charts?span=30d").json();
     assert_eq!(chart["incidents"].as_array().unwrap().len(), 1, "{}", chart["incidents"]);
+    assert_eq!(chart["incidents"][0]["own"], serde_json::json!(["filesystem"]), "the chart that it is about");
+    assert!(server.get("/incident/1").body.contains("data-only=\"filesystem\""));
+    // What a part of the fleet did that is no more.
+    assert!(!server.get("/metrics").body.contains("collector 2/3"));
     assert!(server.get("/host/quiet?span=30d").body.contains("href=\"/incident/1\""));
     assert!(!server.get("/host/quiet?span=7d").body.contains("href=\"/incident/1\""));
     assert!(server.get("/incidents?host=quiet").body.contains("href=\"/incident/1\""));

@@ -1,7 +1,9 @@
 //! `process`: processes by the name of their program: how many, memory, processor time, age.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use super::answer::small_file;
 use super::{Check, Found, Occasion, Trouble};
@@ -11,6 +13,8 @@ use crate::model::sample::FaultKind;
 const MAX_PROCESSES: usize = 100_000;
 /// The most open files of one process that are counted one by one, on kernels before 6.2.
 const MAX_FILES: u64 = 100_000;
+/// `PF_KTHREAD` of the flags of a process.
+const KERNEL_THREAD: u64 = 0x0020_0000;
 /// The kernel cuts names here.
 const NAME: usize = 15;
 
@@ -45,7 +49,9 @@ impl Check for Process {
                 false => pattern::matches(program, &stat.name) || pattern::matches(program, &first_word(&entry.path())),
             };
             if stat.state != 'Z' && named() {
-                all.add(&stat, &system, open_files(&entry.path()));
+                // A thread of the kernel opens none, and its folder is root's alone.
+                let files = if stat.is_kernel { Files::All(0) } else { open_files(&entry.path(), MAX_FILES) };
+                all.add(&stat, &system, files);
             }
         }
         all.put(found);
@@ -62,17 +68,40 @@ impl Check for Process {
     }
 }
 
-/// How many files a process has open; `None` where it may not be asked. Since Linux 6.2 the folder's size tells everybody.
-fn open_files(folder: &std::path::Path) -> Option<u64> {
+/// How many files a process has open.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Files {
+    All(u64),
+    /// There may be more, which were not counted.
+    AtLeast(u64),
+    /// It may not be asked.
+    Denied,
+}
+
+/// Since Linux 6.2 the folder's size tells everybody; before, it is zero. Who ended meanwhile has none.
+fn open_files(folder: &Path, most: u64) -> Files {
     let files = folder.join("fd");
-    match fs::metadata(&files).ok()?.len() {
-        0 => (0..MAX_FILES).zip(fs::read_dir(files).ok()?).map(|(before, _)| before + 1).last().or(Some(0)),
-        size => Some(size),
+    let of_error = |error: std::io::Error| match error.kind() {
+        ErrorKind::PermissionDenied => Files::Denied,
+        _ => Files::All(0),
+    };
+    match fs::metadata(&files).map(|meta| meta.len()) {
+        Ok(0) => fs::read_dir(files).map_or_else(of_error, |entries| counted(entries.map_while(Result::ok), most)),
+        Ok(size) => Files::All(size),
+        Err(error) => of_error(error),
+    }
+}
+
+/// What is listed one by one, up to a bound.
+fn counted(entries: impl Iterator, most: u64) -> Files {
+    match (0..most).zip(entries).map(|(before, _)| before + 1).last().unwrap_or(0) {
+        count if count == most => Files::AtLeast(count),
+        count => Files::All(count),
     }
 }
 
 /// The last part of the first word of the command line.
-fn first_word(folder: &std::path::Path) -> String {
+fn first_word(folder: &Path) -> String {
     let line = small_file(&folder.join("cmdline"));
     let word = line.split(|&b| b == 0 || b == b' ').next().unwrap_or_default();
     let word = String::from_utf8_lossy(word).into_owned();
@@ -118,6 +147,7 @@ struct Stat {
     threads: f64,
     started: f64,
     pages: f64,
+    is_kernel: bool,
 }
 
 impl Stat {
@@ -136,6 +166,7 @@ impl Stat {
             threads: number(17)?,
             started: number(19)?,
             pages: number(21)?,
+            is_kernel: words.get(6)?.parse::<u64>().is_ok_and(|flags| flags & KERNEL_THREAD != 0),
         })
     }
 }
@@ -148,15 +179,22 @@ struct Sum {
     seconds: f64,
     oldest: f64,
     files: u64,
-    /// How many did not tell their open files.
+    /// How many did not tell their open files, and how many have more than were counted.
     closed: u64,
+    cut: u64,
 }
 
 impl Sum {
-    fn add(&mut self, stat: &Stat, system: &System, files: Option<u64>) {
+    fn add(&mut self, stat: &Stat, system: &System, files: Files) {
         self.count += 1;
-        self.files += files.unwrap_or(0);
-        self.closed += u64::from(files.is_none());
+        match files {
+            Files::All(count) => self.files += count,
+            Files::AtLeast(count) => {
+                self.files += count;
+                self.cut += 1;
+            }
+            Files::Denied => self.closed += 1,
+        }
         self.threads += stat.threads;
         self.memory += stat.pages * system.page;
         self.seconds += stat.ticks / system.tick;
@@ -172,6 +210,11 @@ impl Sum {
             found.seconds("process.watched.uptime", self.oldest);
             if self.closed == 0 {
                 found.whole("process.watched.files", self.files);
+                if self.cut > 0 {
+                    let text =
+                        format!("{} have more than {MAX_FILES} open files, which were not all counted", self.cut);
+                    found.fault(FaultKind::Cut, text);
+                }
             } else {
                 let text = "/proc/PID/fd: open files of other users are shown to root only before Linux 6.2";
                 found.fault(FaultKind::Denied, text);
@@ -184,7 +227,6 @@ impl Sum {
 mod tests {
     use super::*;
     use crate::check::run::tests::look;
-    use std::path::Path;
 
     fn run(root: &Path, attributes: &[(&str, &str)]) -> (Vec<(String, f64)>, Result<(), Trouble>) {
         let (found, result) = look(&Process, attributes, root);
@@ -233,6 +275,33 @@ mod tests {
         assert_eq!(run(root.path(), &[("program", "init"), ("user", &owner.to_string())]).1, Ok(()));
         assert!(run(root.path(), &[("program", "init"), ("user", "54321")]).1.is_err());
         assert!(matches!(run(root.path(), &[("program", "init"), ("user", "nobody?")]).1, Err(Trouble::Unknown(..))));
+    }
+
+    #[test]
+    fn who_ended_meanwhile_and_threads_of_the_kernel_have_no_open_files() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(open_files(&root.path().join("77"), 9), Files::All(0));
+        assert_eq!(
+            (counted(0..3, 9), counted(0..0, 9), counted(0..9, 9)),
+            (Files::All(3), Files::All(0), Files::AtLeast(9))
+        );
+        let of = |flags: u32| {
+            let line =
+                format!("2 (kthreadd) S 0 0 0 0 -1 {flags} 0 0 0 0 0 0 0 0 20 0 1 0 10 0 0 18446744073709551615");
+            Stat::parse(line.as_bytes()).unwrap().is_kernel
+        };
+        assert!(of(2_129_984) && !of(4_194_560));
+        let mut found = Found::new(&crate::model::check::Order::default());
+        let stat = Stat::parse(b"1 (a) S 0 0 0 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 10 0 0 1").unwrap();
+        let system = System { uptime: 9.0, tick: 100.0, page: 4096.0 };
+        let mut sum = Sum::default();
+        sum.add(&stat, &system, Files::AtLeast(MAX_FILES));
+        sum.put(&mut found);
+        assert_eq!(found.faults.iter().map(|fault| fault.kind).collect::<Vec<_>>(), [FaultKind::Cut]);
+        sum.add(&stat, &system, Files::Denied);
+        let mut found = Found::new(&crate::model::check::Order::default());
+        sum.put(&mut found);
+        assert_eq!(found.faults.iter().map(|fault| fault.kind).collect::<Vec<_>>(), [FaultKind::Denied]);
     }
 
     proptest::proptest! {

@@ -15,6 +15,16 @@ const MOST: usize = 32;
 struct Look {
     at_millis: u64,
     counts: Vec<(String, u64)>,
+    /// Not all could be asked: of a service that is not named nothing is known.
+    #[serde(default)]
+    full: bool,
+}
+
+impl Look {
+    fn of(&self, unit: &str) -> Option<u64> {
+        let named = self.counts.iter().find(|(other, _)| other == unit).map(|(_, count)| *count);
+        named.or((!self.full).then_some(0))
+    }
 }
 
 /// The counts of restarts that earlier measurements of a boot saw, oldest first.
@@ -23,14 +33,16 @@ pub struct Restarts(Vec<Look>);
 
 impl Restarts {
     /// Adds what was counted now, with only those services that were restarted at all, and says how many restarts each
-    /// had within the last quarter of an hour. Nothing where nobody looked before: then it is not known.
-    pub(super) fn look(&mut self, at_millis: u64, mut counts: Vec<(String, u64)>) -> Vec<(String, u64)> {
+    /// had within the last quarter of an hour. Nothing where nobody looked before: then it is not known. `full` says that
+    /// more services than these could not be asked.
+    pub(super) fn look(&mut self, at_millis: u64, mut counts: Vec<(String, u64)>, full: bool) -> Vec<(String, u64)> {
         // The uptime went back: not of this boot.
         if self.0.last().is_some_and(|last| last.at_millis > at_millis) {
             self.0.clear();
         }
+        let full = full || counts.len() > MOST;
         counts.truncate(MOST);
-        let now = Look { at_millis, counts };
+        let now = Look { at_millis, counts, full };
         let late =
             now.counts.iter().filter_map(|(unit, count)| Some((unit.clone(), self.since(unit, *count, at_millis)?)));
         let late = late.collect();
@@ -50,19 +62,20 @@ impl Restarts {
     }
 
     /// The sum of the steps, which a count that began anew does not make less. Where the last look was long ago, its
-    /// share of the time counts: twelve in an hour are three in a quarter.
+    /// share of the time counts: twelve in an hour are three in a quarter. Looks that did not ask the service tell nothing of
+    /// it; where there are no others, neither does this one.
     fn since(&self, unit: &str, count: u64, at_millis: u64) -> Option<u64> {
         let window = at_millis.saturating_sub(WINDOW);
         let from = self.0.partition_point(|look| look.at_millis <= window).saturating_sub(1);
-        let looks = self.0.get(from..)?;
-        let first = looks.first()?;
-        let of = |look: &Look| look.counts.iter().find(|(other, _)| other == unit).map_or(0, |(_, count)| *count);
-        let counts: Vec<u64> = looks.iter().map(of).chain([count]).collect();
+        let known = self.0.get(from..)?.iter().filter_map(|look| Some((look.at_millis, look.of(unit)?)));
+        let known: Vec<(u64, u64)> = known.collect();
+        let (first, _) = known.first()?;
+        let counts: Vec<u64> = known.iter().map(|(_, count)| *count).chain([count]).collect();
         let sum = counts.windows(2).fold(0_u64, |sum, pair| {
             let (before, after) = (pair[0], pair[1]);
             sum.saturating_add(after.checked_sub(before).unwrap_or(after))
         });
-        let long = (at_millis - first.at_millis).max(WINDOW);
+        let long = (at_millis - first).max(WINDOW);
         // Half a restart counts as one.
         u64::try_from((u128::from(sum) * u128::from(WINDOW) + u128::from(long) / 2) / u128::from(long)).ok()
     }
@@ -78,7 +91,7 @@ mod tests {
 
     fn look(past: &mut Restarts, minute: u64, count: u64) -> Option<u64> {
         let counts = if count == 0 { vec![] } else { vec![("a.service".to_owned(), count)] };
-        past.look(1_000_000 + minute * MINUTE, counts).first().map(|(_, late)| *late)
+        past.look(1_000_000 + minute * MINUTE, counts, false).first().map(|(_, late)| *late)
     }
 
     /// Three in a quarter of an hour, though each sweep sees one only.
@@ -103,18 +116,43 @@ mod tests {
         let mut past = Restarts::default();
         look(&mut past, 0, 0);
         assert_eq!(look(&mut past, 60, 12), Some(3), "twelve in an hour");
-        assert_eq!(past.look(5, vec![]), [], "another boot");
+        assert_eq!(past.look(5, vec![], false), [], "another boot");
         assert_eq!(look(&mut past, 0, 4), Some(4));
+    }
+
+    /// Sixteen of seventeen are asked; the one that was restarted fifty times long ago comes and goes among them.
+    #[test]
+    fn what_could_not_be_asked_is_not_known_to_be_none() {
+        let at = |minute: u64| 1_000_000 + minute * MINUTE;
+        let old = |count: u64| vec![("old.service".to_owned(), count)];
+        let mut past = Restarts::default();
+        past.look(at(0), vec![], true);
+        assert_eq!(past.look(at(5), old(51), true), [], "it was not asked before");
+        assert_eq!(past.look(at(10), old(52), true), [("old.service".to_owned(), 1)]);
+        past.look(at(15), vec![], true);
+        assert_eq!(
+            past.look(at(19), old(53), true),
+            [("old.service".to_owned(), 2)],
+            "that it was left out is no step"
+        );
+        // All were asked, and it had none.
+        let mut past = Restarts::default();
+        past.look(at(0), vec![], false);
+        past.look(at(5), vec![], true);
+        assert_eq!(past.look(at(10), old(2), true), [("old.service".to_owned(), 2)]);
+        // What an earlier version wrote down.
+        let earlier: Restarts = serde_json::from_str(r#"[{"at_millis":5,"counts":[]}]"#).unwrap();
+        assert!(!earlier.0[0].full);
     }
 
     #[test]
     fn looks_one_after_the_other_do_not_pile_up() {
         let mut past = Restarts::default();
         for n in 0..2000 {
-            past.look(n * 1000, vec![("a.service".to_owned(), n)]);
+            past.look(n * 1000, vec![("a.service".to_owned(), n)], false);
         }
         assert!(past.0.len() < 20, "{}", past.0.len());
-        let late = past.look(2_000_000, vec![("a.service".to_owned(), 2000)]);
+        let late = past.look(2_000_000, vec![("a.service".to_owned(), 2000)], false);
         assert!((900..1000).contains(&late[0].1), "{late:?}");
     }
 
@@ -123,7 +161,7 @@ mod tests {
     fn what_is_remembered_is_bounded() {
         let mut past = Restarts::default();
         for n in 0..500 {
-            past.look(n * 20_000, (0..99).map(|unit| (format!("{unit:-<247}.service"), u64::MAX)).collect());
+            past.look(n * 20_000, (0..99).map(|unit| (format!("{unit:-<247}.service"), u64::MAX)).collect(), false);
         }
         let bytes = serde_json::to_vec(&past).unwrap().len();
         assert!((50_000..200_000).contains(&bytes), "{bytes}");
@@ -133,9 +171,9 @@ mod tests {
         #[test]
         fn no_past_stops_it(at in any::<u64>(), before in any::<u64>(), count in any::<u64>(), was in any::<u64>()) {
             let unit = || "a".to_owned();
-            let mut past = Restarts(vec![Look { at_millis: before, counts: vec![(unit(), was)] }]);
-            past.look(at, vec![(unit(), count)]);
-            past.look(at, vec![(unit(), was)]);
+            let mut past = Restarts(vec![Look { at_millis: before, counts: vec![(unit(), was)], full: false }]);
+            past.look(at, vec![(unit(), count)], false);
+            past.look(at, vec![(unit(), was)], true);
         }
     }
 }

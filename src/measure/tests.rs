@@ -77,7 +77,7 @@ fn past(at: u64) -> Past {
     let updates = Updates::parse(b"1700000000 5 1 vim\n");
     let answers = Answers::parse(ANSWERS.as_bytes());
     let mut restarts = Restarts::default();
-    restarts.look(at, Vec::new());
+    restarts.look(at, Vec::new(), false);
     Past {
         now: 1_700_000_100,
         totals: Some(Totals::kept([0; 8], at)),

@@ -484,6 +484,23 @@ fn a_closed_incident_tells_who_knew_of_it_and_mails_are_found_by_what_they_tell(
         };
         assert_eq!((open("b", 60, 99), open("b", 61, 99), open("b", -9, 1)), (vec![2], vec![], vec![]));
         assert_eq!((open("b", -9, 2), open("c", 900, 900), open("a", 10, 10)), (vec![2], vec![3], vec![1]));
+        let ended = |host: Option<&str>, since, until, limit| {
+            let list = store.ended(host, (at(since), at(until)), limit).unwrap();
+            list.iter().map(|it| it.id).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            (ended(None, 0, 99, 9), ended(None, 0, 99, 1), ended(None, 0, 99, 0)),
+            (vec![2, 1], vec![2], vec![])
+        );
+        assert_eq!((ended(Some("a"), 0, 99, 9), ended(Some("c"), 0, 99, 9)), (vec![1], vec![]), "c is open");
+        // To the moment of its end, and not where it only begins.
+        assert_eq!(
+            (ended(None, 50, 99, 9), ended(None, 51, 99, 9), ended(None, 61, 99, 9)),
+            (vec![2, 1], vec![2], vec![])
+        );
+        let opened = |id| store.incident(id).unwrap().unwrap().opened;
+        let until = |until: DateTime<Utc>| store.ended(Some("b"), (at(0), until), 9).unwrap().len();
+        assert_eq!((until(opened(2)), until(opened(2) + TimeDelta::milliseconds(1))), (0, 1));
         assert_eq!(store.told_since(at(50)).unwrap(), [told(2, Level::Critical), other]);
         assert_eq!(store.incident(3).unwrap(), Some(incident(3, "c", None)));
         assert_eq!(store.incident(4).unwrap(), None);

@@ -63,11 +63,36 @@ pub fn judge(
     parts
 }
 
+/// The part of the fleet that a collector's heartbeat is of.
+fn shard_of(beat: &Heartbeat) -> Option<Shard> {
+    beat.role.strip_prefix("collector ").and_then(|part| part.parse().ok())
+}
+
+/// The heartbeats that still tell something: of collectors only those of the parts into which the fleet is divided now.
+#[must_use]
+pub fn current(mut beats: Vec<Heartbeat>) -> Vec<Heartbeat> {
+    let ours: Vec<&Heartbeat> = beats.iter().filter(|beat| beat.role.starts_with("collector")).collect();
+    let running = shard::running(&ours, |beat| shard_of(beat), |beat| beat.at);
+    let runs = |role: &str| running.iter().any(|(_, beat)| beat.is_some_and(|beat| beat.role == role));
+    let lost: Vec<String> = ours.iter().filter(|beat| !runs(&beat.role)).map(|beat| beat.role.clone()).collect();
+    beats.retain(|beat| !lost.contains(&beat.role));
+    beats
+}
+
+/// Whether the fleet was divided into so many parts less than an interval ago, as far as sweeps tell: a part that never
+/// ran has its turn yet then.
+fn just_divided(now: DateTime<Utc>, interval: Duration, of: u32, sweeps: &[Sweep]) -> bool {
+    let regular = || sweeps.iter().filter(|sweep| !sweep.asked);
+    let ours = || regular().take_while(|sweep| sweep.shard.is_some_and(|shard| shard.of() == of));
+    // Where these are all that was read, there may be more of them before.
+    let is_whole = sweeps.len() < SWEEPS || ours().count() < regular().count();
+    is_whole && ours().last().is_some_and(|first| age(now, first.started) < interval.as_secs_f64())
+}
+
 /// The one collector, or those of all parts of the fleet, of which each must run.
 fn collectors(now: DateTime<Utc>, interval: Duration, beats: &[Heartbeat], sweeps: &[Sweep]) -> Part {
-    let shard = |beat: &Heartbeat| beat.role.strip_prefix("collector ").and_then(|part| part.parse::<Shard>().ok());
     let ours: Vec<&Heartbeat> = beats.iter().filter(|beat| beat.role.starts_with("collector")).collect();
-    let running = shard::running(&ours, |beat| shard(beat), |beat| beat.at);
+    let running = shard::running(&ours, |beat| shard_of(beat), |beat| beat.at);
     // Those of the last sweep of each.
     let swept = |wanted: Option<Shard>| {
         let sweep = sweeps.iter().find(|it| it.ended.is_some() && !it.asked && it.shard == wanted)?;
@@ -78,8 +103,13 @@ fn collectors(now: DateTime<Utc>, interval: Duration, beats: &[Heartbeat], sweep
         let (hosts, failed) = each.iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
         format!(" ({}, {failed} failed)", units::counted(hosts, "host"))
     });
+    let waits = |part: &Option<Shard>, last: &Option<&&Heartbeat>| {
+        last.is_none() && part.is_some_and(|part| just_divided(now, interval, part.of(), sweeps))
+    };
+    let waiting = running.iter().filter(|(part, last)| waits(part, last)).count();
     let mut each: Vec<Part> = running
         .iter()
+        .filter(|(part, last)| !waits(part, last))
         .map(|(shard, last)| {
             let part = shard.map_or_else(String::new, |shard| format!(" {shard}"));
             let option = shard.map_or_else(String::new, |shard| format!(" --shard {shard}"));
@@ -90,12 +120,17 @@ fn collectors(now: DateTime<Utc>, interval: Duration, beats: &[Heartbeat], sweep
     each.sort_by_key(|part| std::cmp::Reverse(part.level));
     match &each[..] {
         [] => beat(now, interval, "collector", ("collector", "fleet-collector"), None),
-        [one] => Part { text: format!("{}{hosts}", one.text), ..one.clone() },
+        [one] if waiting == 0 => Part { text: format!("{}{hosts}", one.text), ..one.clone() },
         [worst, ..] => {
             let bad: Vec<&str> = each.iter().filter(|it| it.level > Level::Ok).map(|it| it.text.as_str()).collect();
             let oldest = running.iter().filter_map(|(_, beat)| Some(beat.as_ref()?.at)).min().unwrap_or(now);
             let text = match bad.is_empty() {
-                true => format!("{} collectors, the last {} ago", each.len(), units::seconds(age(now, oldest).floor())),
+                true => {
+                    let last = units::seconds(age(now, oldest).floor());
+                    let yet = if waiting > 0 { format!(", {waiting} yet to run") } else { String::new() };
+                    let all = units::counted(u64::try_from(each.len()).unwrap_or(u64::MAX), "collector");
+                    format!("{all}, the last {last} ago{yet}")
+                }
                 false => bad.join(", "),
             };
             Part { text: format!("{text}{hosts}"), ..worst.clone() }
@@ -204,7 +239,30 @@ mod tests {
         assert_eq!(said(&dead, &[]), "critical: collector 2/2 16m ago");
         let never = "critical: collector 1/2 never ran; put it into cron: fleet-collector --shard 1/2";
         assert_eq!(said(&[("collector 2/2", 4)], &[]), never);
+        // The first of the others began just now: this one has its turn yet. So it has not where it was so long ago.
+        let young = "ok: 1 collector, the last 4m ago, 1 yet to run";
+        assert_eq!(said(&[("collector 2/2", 4)], &[("2/2", 30), ("", 50)]), young);
+        let many: Vec<(&str, u32)> = (0..SWEEPS).map(|_| ("2/2", 30)).collect();
+        assert_eq!(said(&[("collector 2/2", 4)], &many), never, "who knows what was before these");
         // Divided anew, or no more: what was before is no part.
         assert_eq!(said(&[("collector", 2), ("collector 1/2", 90)], &[]), "ok: collector 2m ago");
+    }
+
+    #[test]
+    fn heartbeats_of_parts_that_are_no_more_tell_nothing() {
+        let now = DateTime::UNIX_EPOCH + TimeDelta::days(1);
+        let left = |beats: &[(&str, i64)]| -> Vec<String> {
+            let beat = |(role, minutes): &(&str, i64)| Heartbeat {
+                role: (*role).to_owned(),
+                at: now - TimeDelta::minutes(*minutes),
+                ok: true,
+                text: String::new(),
+            };
+            current(beats.iter().map(beat).collect()).into_iter().map(|beat| beat.role).collect()
+        };
+        let divided =
+            [("alerter", 1), ("collector", 900), ("collector 1/2", 2), ("collector 2/2", 99), ("collector 3/3", 800)];
+        assert_eq!(left(&divided), ["alerter", "collector 1/2", "collector 2/2"]);
+        assert_eq!(left(&[("collector 1/2", 9), ("collector", 1), ("store", 7)]), ["collector", "store"]);
     }
 }

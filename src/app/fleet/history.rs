@@ -16,6 +16,8 @@ use crate::view::{chart, history, table, units};
 
 /// Lines of the table of points, so that it fits a small terminal.
 const LINES: usize = 16;
+/// Items that are named where none fits.
+const NAMED: usize = 20;
 
 /// Flags.
 #[derive(Debug, clap::Args)]
@@ -66,7 +68,7 @@ pub fn run(common: &Common, args: Args) -> Outcome {
             let list = if known.iter().all(String::is_empty) {
                 format!("{} has none; leave --item away", args.metric)
             } else {
-                format!("there are: {}", known.join(", "))
+                format!("there are: {}", some(&known))
             };
             return Err(Failure::new(Exit::Usage, format!("no item fits \"{}\"; {list}", clean(item))));
         }
@@ -78,6 +80,14 @@ pub fn run(common: &Common, args: Args) -> Outcome {
         return show::page(common, format, &page);
     }
     exit::print(&page(metric, &args, &series, (since, until, now), show::width()))
+}
+
+/// The first of many names, and how many more there are: a host may have thousands.
+fn some(names: &[String]) -> String {
+    let first: Vec<&str> = names.iter().take(NAMED).map(String::as_str).collect();
+    let more = names.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", first.join(", "))
 }
 
 /// A span before now, or a moment.
@@ -143,4 +153,17 @@ fn item(series: &Series) -> String {
         return String::new();
     }
     format!("{}\n", table::text(&crate::view::Cell::Text(series.item.clone())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_thousands_of_items_the_first_are_named() {
+        let names = |count: usize| (0..count).map(|n| n.to_string()).collect::<Vec<_>>();
+        assert_eq!((some(&names(0)), some(&names(2))), (String::new(), "0, 1".to_owned()));
+        assert!(some(&names(NAMED)).ends_with(", 19"));
+        assert!(some(&names(5000)).ends_with(", 19 and 4980 more"));
+    }
 }

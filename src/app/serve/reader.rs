@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use super::fleet::Fleet;
 use super::thin::thin;
@@ -152,22 +152,6 @@ impl Drop for Reader<'_> {
     }
 }
 
-/// Those among which the ones that ended are, newest first. The newest of the whole fleet would leave out what a quiet
-/// host had long ago.
-fn ended(store: &dyn Store, which: &Which<'_>) -> Result<Vec<Incident>, StoreError> {
-    let first = which.since.unwrap_or(DateTime::UNIX_EPOCH);
-    let mut list = match which {
-        Which { host: Some(host), until, .. } => {
-            store.incidents_of(host, first, until.unwrap_or(DateTime::<Utc>::MAX_UTC))?
-        }
-        Which { since: None, until: None, .. } => return store.incidents(which.most.saturating_mul(4)),
-        // What closed at that very moment was open until then.
-        _ => store.closed_since(first - TimeDelta::milliseconds(1))?,
-    };
-    list.reverse();
-    Ok(list)
-}
-
 fn broken(error: StoreError) -> Trouble {
     log::error!("{error}");
     Trouble::store(format!("the store cannot be read: {error}"))
@@ -244,7 +228,10 @@ impl Source for Reader<'_> {
             .filter(|(told, _)| told.level > Level::Ok)
             .map(|(told, _)| told.incident)
             .collect();
-        let ended = if which.ended { ended(store, &which).map_err(broken)? } else { Vec::new() };
+        let span = (which.since.unwrap_or(DateTime::UNIX_EPOCH), which.until.unwrap_or(DateTime::<Utc>::MAX_UTC));
+        // Only as many as are wanted are read, however many there are.
+        let most = if which.ended { which.most } else { 0 };
+        let ended = store.ended(which.host, span, most).map_err(broken)?;
         let wanted = |it: &Incident| {
             which.host.is_none_or(|host| it.subject.host == host)
                 && which.until.is_none_or(|until| it.opened < until)
@@ -256,8 +243,8 @@ impl Source for Reader<'_> {
             let told = told.contains(&problem.incident.id);
             self.listed(problem.incident.clone(), problem.ack.clone(), problem.silenced.is_some(), told)
         });
-        let ended = ended.into_iter().filter(|incident| incident.closed.is_some() && wanted(incident)).take(which.most);
-        Ok(open.chain(ended.map(|incident| self.listed(incident, None, false, false))).collect())
+        let ended = ended.into_iter().map(|incident| self.listed(incident, None, false, false));
+        Ok(open.chain(ended).collect())
     }
 
     fn incident(&mut self, id: i64) -> Told<Option<Story>> {
@@ -296,10 +283,12 @@ impl Source for Reader<'_> {
     fn health(&mut self) -> Told<Health> {
         let (now, interval) = (self.now, self.spec.collector.interval);
         let store = self.store()?;
-        let (sweeps, beats) = (store.sweeps(SWEEPS).map_err(broken)?, store.beats().map_err(broken)?);
+        let mut sweeps = store.sweeps(health::SWEEPS).map_err(broken)?;
+        let beats = health::current(store.beats().map_err(broken)?);
         let queued = store.queued().map_err(broken)?;
         let parts = health::judge(now, interval, &beats, &sweeps, &queued);
         let (level, line) = health::line(&parts);
+        sweeps.truncate(SWEEPS);
         let parts =
             parts.into_iter().map(|part| Part { name: part.name, level: part.level, text: part.text }).collect();
         Ok(Health { level, line, parts, sweeps, beats, queued: queued.len() })

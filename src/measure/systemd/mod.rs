@@ -55,12 +55,17 @@ pub(super) fn collect(root: &Root, out: &mut Out) {
     };
     let mut answers = answers.into_iter();
     let mut next = || answers.next().flatten();
-    let Some(listed) = next().as_ref().and_then(units) else {
-        return out.malformed("", "systemd: its list of units is not understood");
-    };
+    let listed = next();
     if let Some(state) = next().and_then(|reply| reply.values().any_text()) {
         out.fact("systemd.state", "", &state);
     }
+    // It answered, but not to this.
+    let Some(listed) = listed else {
+        return out.fault("", FaultKind::Denied, "systemd: the list of its units was refused to this user");
+    };
+    let Some(listed) = units(&listed) else {
+        return out.malformed("", "systemd: its list of units is not understood");
+    };
     let (failed, lingering): (Vec<_>, Vec<_>) = listed.into_iter().partition(|(_, state)| state == "failed");
     out.whole("systemd.units.failed", "", failed.len() as u64);
     out.whole("systemd.timers.failed", "", failed.iter().filter(|(name, _)| timed(root, name)).count() as u64);
@@ -71,14 +76,21 @@ pub(super) fn collect(root: &Root, out: &mut Out) {
         out.fault("", FaultKind::Cut, format!("{} units failed, {MAX_FAILED} are named", failed.len()));
     }
     let uptime = uptime_millis(root);
-    let lingering: Vec<String> = lingering.into_iter().map(|(name, _)| name).take(MAX_ASKED).collect();
+    let mut lingering: Vec<String> = lingering.into_iter().map(|(name, _)| name).collect();
     let mut services = started_late(root, out.past.now, uptime);
-    services.truncate(MAX_ASKED);
+    let mut full = false;
+    for (names, what) in [(&mut lingering, "units start or stop"), (&mut services, "services started after the boot")] {
+        if names.len() > MAX_ASKED {
+            full = true;
+            out.fault("", FaultKind::Cut, format!("{} {what}, {MAX_ASKED} are asked for more", names.len()));
+            names.truncate(MAX_ASKED);
+        }
+    }
     services.extend(lingering.iter().filter(|name| name.ends_with(".service")).cloned());
     order::sort(&mut services);
     services.dedup();
     match particulars(&mut bus, &lingering, &services, uptime, out) {
-        Ok(counts) => lately(counts, uptime, out),
+        Ok(counts) => lately(counts, full, uptime, out),
         Err(error) => told(error, out),
     }
 }
@@ -186,9 +198,9 @@ fn started_late(root: &Root, now: i64, uptime_millis: u64) -> Vec<String> {
 }
 
 /// Sets the counts of restarts beside those of earlier measurements.
-fn lately(counts: Vec<(String, u64)>, uptime_millis: u64, out: &mut Out) {
+fn lately(counts: Vec<(String, u64)>, full: bool, uptime_millis: u64, out: &mut Out) {
     let mut restarts = out.past.restarts.clone();
-    for (unit, count) in restarts.look(uptime_millis, counts) {
+    for (unit, count) in restarts.look(uptime_millis, counts, full) {
         out.whole("systemd.unit.restarts.recent", &unit, count);
     }
     out.restarts = Some(restarts);

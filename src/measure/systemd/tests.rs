@@ -115,8 +115,21 @@ fn machine() -> tempfile::TempDir {
     folder
 }
 
+/// A service that started so many seconds ago.
+fn started(folder: &Path, unit: &str, ago: i64) {
+    let link = folder.join(format!("run/systemd/units/invocation:{unit}.service"));
+    std::os::unix::fs::symlink("0123", &link).unwrap();
+    let then = rustix::fs::Timespec { tv_sec: 1_800_000_000 - ago, tv_nsec: 0 };
+    let times = rustix::fs::Timestamps { last_access: then, last_modification: then };
+    rustix::fs::utimensat(rustix::fs::CWD, &link, &times, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).unwrap();
+}
+
 fn run(folder: &tempfile::TempDir) -> Measured {
-    let past = Past { now: 1_800_000_000, ..Default::default() };
+    run_after(folder, Past::default())
+}
+
+fn run_after(folder: &tempfile::TempDir, past: Past) -> Measured {
+    let past = Past { now: 1_800_000_000, ..past };
     let mut out = Out::beside(None, &Arc::new(past));
     collect(&Root::at(folder.path()), &mut out);
     out.into_measured()
@@ -144,14 +157,9 @@ fn failed_lingering_and_restarted_units() {
         }),
     );
     std::fs::write(folder.path().join("etc/systemd/system/backup.timer"), "").unwrap();
-    std::os::unix::fs::symlink("0123", folder.path().join("run/systemd/units/invocation:app-x@1.service")).unwrap();
-    std::os::unix::fs::symlink("0123", folder.path().join("run/systemd/units/invocation:gone.service")).unwrap();
     std::os::unix::fs::symlink("0123", folder.path().join("run/systemd/units/invocation:a.mount")).unwrap();
     for unit in ["app-x@1", "gone"] {
-        let then = rustix::fs::Timespec { tv_sec: 1_799_999_990, tv_nsec: 0 };
-        let times = rustix::fs::Timestamps { last_access: then, last_modification: then };
-        let link = folder.path().join(format!("run/systemd/units/invocation:{unit}.service"));
-        rustix::fs::utimensat(rustix::fs::CWD, &link, &times, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).unwrap();
+        started(folder.path(), unit, 10);
     }
     let got = run(&folder);
     assert!(got.faults.is_empty(), "{:?}", got.faults);
@@ -169,6 +177,50 @@ fn failed_lingering_and_restarted_units() {
         ]
     );
     assert_eq!(got.facts[0].text, "degraded");
+}
+
+/// Of seventeen services that started late the newest sixteen are asked. The oldest has been restarted fifty times in all;
+/// when it is restarted once more it comes among them, which is no fifty-one at once.
+#[test]
+fn a_service_that_was_not_asked_before_is_no_storm_of_restarts() {
+    let folder = machine();
+    serve(
+        folder.path(),
+        Arc::new(|call| match call {
+            call if call.contains("ListUnits") => Some(list(&[])),
+            call if call.contains("SystemState") => Some(state("running")),
+            call if call.contains("old_2eservice") => Some(count(51)),
+            _ => Some(count(0)),
+        }),
+    );
+    for n in 0..16 {
+        started(folder.path(), &format!("s{n}"), 600);
+    }
+    started(folder.path(), "old", 3600);
+    let first = run(&folder);
+    let told = |got: &Measured, metric: &str| got.readings.iter().any(|r| r.metric == metric);
+    assert!(!told(&first, "systemd.unit.restarts"), "{:?}", first.readings);
+    let fault = &first.faults[0];
+    assert_eq!(
+        (fault.kind, fault.text.as_str()),
+        (FaultKind::Cut, "17 services started after the boot, 16 are asked for more")
+    );
+
+    std::fs::write(folder.path().join("proc/uptime"), "5300.00 1.0\n").unwrap();
+    std::fs::remove_file(folder.path().join("run/systemd/units/invocation:old.service")).unwrap();
+    started(folder.path(), "old", 1);
+    let second = run_after(&folder, Past { restarts: first.restarts.unwrap(), ..Past::default() });
+    assert!(told(&second, "systemd.unit.restarts"), "{:?}", second.readings);
+    assert!(!told(&second, "systemd.unit.restarts.recent"), "{:?}", second.readings);
+}
+
+#[test]
+fn a_list_that_is_refused_is_told_as_that() {
+    let folder = machine();
+    serve(folder.path(), Arc::new(|call| call.contains("SystemState").then(|| state("running"))));
+    let got = run(&folder);
+    assert_eq!((got.faults.len(), got.faults[0].kind), (1, FaultKind::Denied), "{:?}", got.faults);
+    assert_eq!((got.readings.len(), got.facts[0].text.as_str()), (0, "running"));
 }
 
 #[test]

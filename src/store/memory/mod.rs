@@ -290,6 +290,18 @@ impl Store for Memory {
         Ok(self.incidents.values().filter(after).cloned().collect())
     }
 
+    fn ended(&self, host: Option<&str>, (since, until): Span, limit: usize) -> Result<Vec<Incident>> {
+        let within = |it: &&Incident| {
+            it.opened < cut(until)
+                && it.closed.is_some_and(|closed| closed >= cut(since))
+                && host.is_none_or(|host| it.subject.host == host)
+        };
+        let mut list: Vec<Incident> = self.incidents.values().filter(within).cloned().collect();
+        list.sort_by_key(|it| std::cmp::Reverse(it.id));
+        list.truncate(limit);
+        Ok(list)
+    }
+
     fn incidents_of(&self, host: &str, since: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<Incident>> {
         let open = |it: &&Incident| it.opened <= cut(until) && it.closed.is_none_or(|closed| closed >= cut(since));
         let mut list: Vec<Incident> =

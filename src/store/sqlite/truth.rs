@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::outbox;
 use crate::model::alert::{Ending, Evaluation, Event, Incident, Plan, RuleState, Subject, Told};
 use crate::model::level::Level;
+use crate::store::Span;
 use crate::store::shape::{ms, time};
 
 pub(super) fn number(conn: &Connection, name: &str) -> rusqlite::Result<i64> {
@@ -188,6 +189,27 @@ pub(super) fn incidents_of(
          WHERE i.host = ?1 AND i.opened <= ?3 AND (i.closed IS NULL OR i.closed >= ?2) ORDER BY i.id"
     );
     conn.prepare_cached(&sql)?.query_map(params![host, ms(since), ms(until)], |row| incident(row, 0))?.collect()
+}
+
+/// Incidents that ended, the newest number first: only so many are read however many there are.
+pub(super) fn ended(
+    conn: &Connection,
+    host: Option<&str>,
+    (since, until): Span,
+    limit: usize,
+) -> rusqlite::Result<Vec<Incident>> {
+    // Of one host it must be seen that its index serves.
+    let of_host = host.map_or("", |_| "AND i.host = ?4");
+    let sql = format!(
+        "SELECT {INCIDENT} FROM incident AS i
+         WHERE i.closed >= ?1 AND i.opened < ?2 {of_host} ORDER BY i.id DESC LIMIT ?3"
+    );
+    let (since, until, limit) = (ms(since), ms(until), i64::try_from(limit).unwrap_or(i64::MAX));
+    let mut query = conn.prepare_cached(&sql)?;
+    match host {
+        Some(host) => query.query_map(params![since, until, limit, host], |row| incident(row, 0))?.collect(),
+        None => query.query_map(params![since, until, limit], |row| incident(row, 0))?.collect(),
+    }
 }
 
 pub(super) fn one(conn: &Connection, id: i64) -> rusqlite::Result<Option<Incident>> {

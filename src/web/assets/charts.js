@@ -80,8 +80,6 @@
   };
 
   // --- one chart ---
-  // `filesystem.full-in` is about what the chart of `filesystem.used` shows.
-  const family = (metric) => metric.split('.')[0];
   const marks = (spec) => (u) => {
     const { ctx, bbox } = u;
     ctx.save();
@@ -92,7 +90,7 @@
       const left = u.valToPos(incident.opened, 'x', true);
       const right = u.valToPos(incident.closed ?? held.to, 'x', true);
       if (right < bbox.left || left > bbox.left + bbox.width) continue;
-      const own = spec.metrics.some((metric) => family(metric) === family(incident.rule));
+      const own = incident.own.includes(spec.id);
       ctx.globalAlpha = own ? 0.22 : 0.09;
       ctx.fillStyle = colour(`${incident.level}-fill`);
       ctx.fillRect(left, bbox.top, Math.max(2, right - left), bbox.height);

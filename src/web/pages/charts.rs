@@ -1,5 +1,6 @@
 //! The charts of a host: which there are, and their points for the time that is looked at, as many as pixels.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -9,11 +10,11 @@ use serde_json::{Value, json};
 use super::parts::{Address, Choice};
 use crate::model::fleet::{Point, Series};
 use crate::model::level::Level;
-use crate::model::metric::Unit;
-use crate::model::rule::RuleKind;
+use crate::model::metric::{Kind, Metric, Unit};
+use crate::model::rule::{self, RuleKind};
 use crate::model::sample::Sample;
 use crate::model::spec::{HostSpec, RuleSpec};
-use crate::model::{amount, derive, pattern};
+use crate::model::{amount, catalogue, derive, pattern};
 use crate::web::request::{Params, Request};
 use crate::web::response::{Answer, Response, Trouble};
 use crate::web::site::Site;
@@ -40,7 +41,7 @@ pub struct Chart {
     /// The first line is drawn as a height: it is what the chart is about, the others are parts of it or beside it.
     area: bool,
     /// Metrics, and how their lines are called; what has items is called by them, with the name behind.
-    lines: &'static [(&'static str, &'static str)],
+    lines: Cow<'static, [(&'static str, &'static str)]>,
 }
 
 const fn chart(
@@ -50,12 +51,37 @@ const fn chart(
     most: Option<f64>,
     lines: &'static [(&'static str, &'static str)],
 ) -> Chart {
-    Chart { id, title, unit, most, area: false, lines }
+    Chart { id, title, unit, most, area: false, lines: Cow::Borrowed(lines) }
+}
+
+/// Metrics that are seen in the line of another: what is left of what is used, and when nothing will be.
+const SEEN_IN: &[(&str, &str)] =
+    &[("filesystem.full-in", "filesystem.used"), ("filesystem.available", "filesystem.used")];
+
+/// The metric that a rule is about.
+fn metric_of(rule: &str) -> Option<&'static Metric> {
+    rule::parse(rule).map(|(metric, _)| metric)
 }
 
 impl Chart {
-    const fn area(self) -> Self {
-        Self { area: true, ..self }
+    const fn area(mut self) -> Self {
+        self.area = true;
+        self
+    }
+
+    /// The chart of a metric that stands in none of [`CHARTS`].
+    fn alone(metric: &'static Metric) -> Self {
+        let unit = if metric.kind == Kind::Counter { metric.unit.per_second() } else { metric.unit };
+        let most = (unit == Unit::Ratio).then_some(1.0);
+        let lines = Cow::Owned(vec![(metric.name, "")]);
+        Self { id: metric.name, title: metric.help, unit, most, area: false, lines }
+    }
+
+    /// Whether one of its lines shows what a rule is about.
+    fn is_about(&self, rule: &str) -> bool {
+        let metric = metric_of(rule).map(|metric| metric.name);
+        let seen = SEEN_IN.iter().find(|(other, _)| metric == Some(*other)).map(|(_, line)| *line).or(metric);
+        self.lines.iter().any(|(line, _)| seen == Some(*line))
     }
 
     /// For a page.
@@ -113,19 +139,26 @@ pub const CHARTS: &[Chart] = &[
 
 /// The charts of a host: one whose metrics its newest sample does not have would be empty for ever.
 pub fn of(sample: &Sample) -> impl Iterator<Item = &'static Chart> {
-    let known: BTreeSet<&str> = sample.readings.iter().map(|reading| reading.metric.as_str()).collect();
-    let measured = move |metric: &str| match derive::find(metric) {
-        Some(derived) => derived.formula.inputs().any(|input| known.contains(input)),
-        None => known.contains(metric),
-    };
+    let measured = measured(sample);
     CHARTS.iter().filter(move |chart| chart.lines.iter().any(|(metric, _)| measured(metric)))
 }
 
-/// The chart of a host that shows what a rule is about: `filesystem.full-in` is seen in that of `filesystem.used`.
+/// Whether a sample has a metric, or what it is derived from.
+fn measured(sample: &Sample) -> impl Fn(&str) -> bool {
+    let known: BTreeSet<&str> = sample.readings.iter().map(|reading| reading.metric.as_str()).collect();
+    move |metric: &str| match derive::find(metric) {
+        Some(derived) => derived.formula.inputs().any(|input| known.contains(input)),
+        None => known.contains(metric),
+    }
+}
+
+/// The chart of a host that shows what a rule is about: the one with its metric, or the metric's own; none where it is not
+/// measured.
 #[must_use]
-pub fn about(sample: &Sample, rule: &str) -> Option<&'static Chart> {
-    let family = |metric: &str| metric.split('.').next().map(str::to_owned);
-    of(sample).find(|chart| chart.lines.iter().any(|(metric, _)| family(metric) == family(rule)))
+pub fn about(sample: &Sample, rule: &str) -> Option<Shown> {
+    let common = of(sample).find(|chart| chart.is_about(rule)).map(Chart::shown);
+    let own = || metric_of(rule).filter(|metric| measured(sample)(metric.name));
+    common.or_else(|| Some(Chart::alone(own()?).shown()))
 }
 
 /// The time that is looked at.
@@ -197,8 +230,11 @@ pub fn charts(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {
     let only = request.query.get("only").filter(|only| !only.is_empty());
     let host = source.host(name)?.ok_or_else(|| super::host::missing(name))?;
     let shown = host.sample.iter().flat_map(of).filter(|chart| only.is_none_or(|only| only == chart.id));
-    let shown: Vec<&Chart> = shown.collect();
-    let metrics: Vec<&str> = shown.iter().flat_map(|chart| chart.lines).map(|(metric, _)| *metric).collect();
+    let mut shown: Vec<&Chart> = shown.collect();
+    // A page about a problem asks for its metric where no chart has it.
+    let alone = only.filter(|_| shown.is_empty()).and_then(catalogue::find).map(Chart::alone);
+    shown.extend(&alone);
+    let metrics: Vec<&str> = shown.iter().flat_map(|chart| chart.lines.iter()).map(|(metric, _)| *metric).collect();
     let stretch = Stretch { host: name, metrics: &metrics, item: None, since: range.from, until: range.to, most };
     let mut found = source.series(&stretch)?.into_iter();
     let drawn: Vec<Value> = shown.iter().map(|chart| draw(chart, &host.spec, &mut found)).collect();
@@ -207,7 +243,9 @@ pub fn charts(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {
         .iter()
         .map(|it| &it.incident)
         .map(|it| {
-            json!({"id": it.id, "rule": it.subject.rule, "level": it.worst.word(), "text": it.text,
+            let rule = it.subject.rule.as_str();
+            let own: Vec<&str> = shown.iter().filter(|it| it.is_about(rule)).map(|it| it.id).collect();
+            json!({"id": it.id, "own": own, "rule": rule, "level": it.worst.word(), "text": it.text,
                 "opened": it.opened.timestamp(), "closed": it.closed.map(|at| at.timestamp())})
         })
         .collect();
@@ -229,7 +267,7 @@ struct Drawn {
 fn draw(chart: &Chart, host: &HostSpec, found: &mut impl Iterator<Item = Vec<Series>>) -> Value {
     let mut lines: Vec<Drawn> = Vec::new();
     let mut first: Option<(&str, Vec<String>)> = None;
-    for (metric, name) in chart.lines {
+    for (metric, name) in chart.lines.iter() {
         for series in found.next().unwrap_or_default() {
             if series.points.is_empty() {
                 continue;
@@ -268,23 +306,27 @@ fn draw(chart: &Chart, host: &HostSpec, found: &mut impl Iterator<Item = Vec<Ser
                 "max": line.max})
         })
         .collect();
-    let metrics: Vec<&str> = chart.lines.iter().map(|(metric, _)| *metric).collect();
     json!({"id": chart.id, "unit": chart.unit.word(), "most": chart.most, "area": chart.area || series.len() == 1,
-        "metrics": metrics, "levels": levels, "at": first, "series": series, "left": left})
+        "levels": levels, "at": first, "series": series, "left": left})
 }
 
-/// From which values on the host's rules call its first metric a problem: those that hold for all of its items alike.
+/// From which values on the host's rules call its first metric a problem: where one and the same rule judges all of its
+/// items. Of each kind the first rule that fits an item judges it.
 fn levels(host: &HostSpec, metric: &str, items: &[String]) -> Vec<(&'static str, f64)> {
     let matched = |patterns: &[String], item: &String| patterns.iter().any(|it| pattern::matches(it, item));
-    let fits = |rule: &&RuleSpec| {
-        rule.metric == metric
-            && matches!(rule.kind, RuleKind::Above | RuleKind::Below)
-            && rule.scale.is_none()
-            && items.iter().all(|item| matched(&rule.items, item) && !matched(&rule.not_items, item))
+    let judge = |kind: RuleKind, item: &String| {
+        let fits = |rule: &&RuleSpec| matched(&rule.items, item) && !matched(&rule.not_items, item);
+        host.rules.iter().filter(|rule| rule.metric == metric && rule.kind == kind).find(fits)
     };
+    let common = |kind: RuleKind| {
+        let rule = judge(kind, items.first()?)?;
+        let is_same = |item: &String| judge(kind, item).is_some_and(|other| std::ptr::eq(other, rule));
+        items.iter().all(is_same).then_some(rule)
+    };
+    // What follows the size of an item is another value for each.
+    let known = [RuleKind::Above, RuleKind::Below].into_iter().filter_map(common).filter(|rule| rule.scale.is_none());
     let both = |rule: &RuleSpec| [(Level::Warning, rule.warning), (Level::Critical, rule.critical)];
-    let known = host.rules.iter().filter(fits).flat_map(both);
-    known.filter_map(|(level, value)| Some((level.word(), value?))).collect()
+    known.flat_map(both).filter_map(|(level, value)| Some((level.word(), value?))).collect()
 }
 
 fn line(name: String, points: &[Point]) -> Drawn {
@@ -332,8 +374,7 @@ fn gaps<T: Copy>(points: &[(i64, T)]) -> (Vec<i64>, Vec<Option<T>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::catalogue;
-    use crate::model::metric::Kind;
+    use crate::model::sample::{Reading, SampleKey};
 
     fn unit(metric: &str) -> Option<Unit> {
         let metric = catalogue::find(metric)?;
@@ -343,7 +384,7 @@ mod tests {
     #[test]
     fn every_line_is_a_metric_in_the_unit_of_its_chart() {
         for chart in CHARTS {
-            for (metric, _) in chart.lines {
+            for (metric, _) in chart.lines.iter() {
                 assert_eq!(unit(metric), Some(chart.unit), "{metric} in {}", chart.id);
             }
         }
@@ -375,6 +416,40 @@ mod tests {
     }
 
     #[test]
+    fn a_problem_is_seen_in_the_chart_of_its_own_metric() {
+        let metrics = ["cpu.used", "memory.used", "filesystem.used", "filesystem.available", "filesystem.inodes.used"];
+        let reading = |metric: &str| Reading { metric: metric.to_owned(), item: String::new(), value: 0.5 };
+        let sample = Sample {
+            key: SampleKey { boot: "b".to_owned(), sequence: 1 },
+            taken: DateTime::UNIX_EPOCH,
+            hostname: String::new(),
+            probe: String::new(),
+            readings: metrics.into_iter().map(reading).collect(),
+            faults: Vec::new(),
+            facts: Vec::new(),
+            top: Vec::new(),
+        };
+        let id = |rule: &str| about(&sample, rule).map(|shown| shown.id);
+        for (rule, chart) in [
+            ("cpu.used", "cpu"),
+            ("cpu.used.absent", "cpu"),
+            ("filesystem.used", "filesystem"),
+            ("filesystem.full-in", "filesystem"),
+            ("filesystem.available", "filesystem"),
+            // In no chart of the host's page: one of its own.
+            ("filesystem.inodes.used", "filesystem.inodes.used"),
+        ] {
+            assert_eq!(id(rule), Some(chart), "{rule}");
+        }
+        assert_eq!((id("filesystem.readonly"), id("cpu.steal"), id("unreachable")), (None, Some("cpu"), None));
+        let own = Chart::alone(catalogue::find("filesystem.inodes.used").unwrap());
+        assert!(own.is_about("filesystem.inodes.used") && !own.is_about("filesystem.used"));
+        assert_eq!((own.unit, own.most), (Unit::Ratio, Some(1.0)));
+        let cpu = &CHARTS[0];
+        assert!(cpu.is_about("cpu.iowait") && !cpu.is_about("cpu.user") && !cpu.is_about("unreachable"));
+    }
+
+    #[test]
     fn levels_are_those_that_hold_for_every_line() {
         let rule = |metric: &str, items: &[&str], warning: f64| RuleSpec {
             items: items.iter().map(|it| (*it).to_owned()).collect(),
@@ -391,7 +466,14 @@ mod tests {
             transport: crate::model::spec::Transport::Local,
             parents: Vec::new(),
             command_lines: false,
-            rules: vec![rule("cpu.used", &["*"], 0.4), rule("http.latency", &["shop"], 1.0), sized].into(),
+            rules: vec![
+                rule("cpu.used", &["*"], 0.4),
+                rule("http.latency", &["shop"], 1.0),
+                sized,
+                rule("filesystem.inodes.used", &["/var"], 0.2),
+                rule("filesystem.inodes.used", &["*"], 0.4),
+            ]
+            .into(),
             services: Vec::new(),
             origin: crate::model::spec::Origin::default(),
         };
@@ -401,6 +483,10 @@ mod tests {
         assert_eq!(of("cpu.used", &[""]), [("warning", 0.4), ("critical", 0.8)]);
         assert_eq!(of("http.latency", &["shop"]), [("warning", 1.0), ("critical", 2.0)]);
         assert!(of("http.latency", &["shop", "api"]).is_empty(), "one line for two that differ would be wrong");
+        // The first that fits judges: each filesystem has its own here, and no line is true for both.
+        assert_eq!(of("filesystem.inodes.used", &["/"]), [("warning", 0.4), ("critical", 0.8)]);
+        assert_eq!(of("filesystem.inodes.used", &["/var"]), [("warning", 0.2), ("critical", 0.4)]);
+        assert!(of("filesystem.inodes.used", &["/", "/var"]).is_empty());
         assert!(of("filesystem.used", &["/"]).is_empty() && of("load.1m", &[""]).is_empty());
     }
 

@@ -242,7 +242,7 @@ pub fn incident(site: &Site, request: &Request, source: &mut dyn Source) -> Answ
     });
     let host = source.host(&incident.subject.host)?;
     let sample = host.as_ref().and_then(|host| host.sample.as_ref());
-    let chart = sample.and_then(|sample| charts::about(sample, &incident.subject.rule)).map(charts::Chart::shown);
+    let chart = sample.and_then(|sample| charts::about(sample, &incident.subject.rule));
     // While it is open, its chart goes on.
     let until = incident.closed.map(|_| format!("&to={}", stamp(to)));
     let usual = format!("from={}{}", stamp(from), until.unwrap_or_default());

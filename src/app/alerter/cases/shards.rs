@@ -63,6 +63,20 @@ fn a_part_that_never_ran_is_told_and_ends_when_the_fleet_is_divided_otherwise() 
 }
 
 #[test]
+fn parts_that_begin_one_after_the_other_are_no_problem() {
+    let mut field = Field::many(4);
+    for (minute, part) in [(0, "1/4"), (1, "2/4"), (2, "3/4")] {
+        field.part(part, minute);
+        assert_eq!(field.run_alone(minute), NONE, "minute {minute}: the last has its turn yet");
+    }
+    assert_eq!(field.run_alone(4), NONE);
+    // None is late any more: what was seen before counts for nothing.
+    field.part("4/4", 4);
+    assert_eq!((field.run_alone(5), field.run_alone(6)), (vec![], vec![]));
+    assert!(field.store.open_incidents().unwrap().is_empty());
+}
+
+#[test]
 fn a_person_who_looks_at_some_hosts_does_not_hide_that_cron_is_dead() {
     let mut field = Field::many(1);
     field.run(0);

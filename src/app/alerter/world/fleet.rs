@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::hosts::verdict;
 use super::services::{self, Mean};
 use super::{Slot, World, at_once, bastions, fails, two};
-use crate::alert::fold::Observation;
+use crate::alert::fold::{Observation, Windows};
 use crate::alert::words::{BASTION, DAMAGED, MASS, STALLED, UNDELIVERABLE, UNREACHABLE};
 use crate::model::alert::{Ending, Pause, Subject};
 use crate::model::fleet::Sweep;
@@ -114,7 +114,12 @@ impl World<'_> {
             let known = self.tracks[fleet].find(STALLED, item);
             if bad || known.is_some_and(|slot| fails(&self.tracks[fleet].slots[slot].state)) {
                 let slot = self.slot(fleet, STALLED, item);
-                let windows = two(self.interval);
+                let windows = match age {
+                    Some(_) => two(self.interval),
+                    // Where the parts begin one after the other, the last is not late before its time came round, however
+                    // often this is looked at meanwhile.
+                    None => Windows { hold: Some(self.interval), ..two(self.interval) },
+                };
                 self.observe(fleet, slot, &windows, &seen, |_, _| text);
             }
         }

@@ -82,7 +82,7 @@ pub fn add(common: &Common, args: &AddArgs) -> Outcome {
     };
     let asks = ask::somebody() && !args.silent;
     if ssh.fingerprint.is_none() {
-        let (key, verdict) = keys::look(ssh, &Run::default())?;
+        let (key, verdict) = keys::look(&name, ssh, &Run::default())?;
         keys::confirm(&name, ssh, &key, &verdict, args.fingerprint.as_deref(), asks)?;
     }
     let allowed = test::may(&loaded.spec, host)?;

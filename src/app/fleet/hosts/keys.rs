@@ -30,8 +30,8 @@ pub struct AcceptArgs {
     pub fingerprint: Option<String>,
 }
 
-/// What is known of a host's key, and what it shows now.
-pub fn look(ssh: &SshSpec, run: &Run) -> Result<(HostKey, Verdict), Failure> {
+/// What is known of a host's key, and what it shows now; next steps call it by its name in the configuration.
+pub fn look(name: &str, ssh: &SshSpec, run: &Run) -> Result<(HostKey, Verdict), Failure> {
     let until = Instant::now() + LOOK;
     // The host's own are not needed; those of the bastions before it are.
     let secrets = match ssh.jumps.is_empty() {
@@ -42,7 +42,7 @@ pub fn look(ssh: &SshSpec, run: &Run) -> Result<(HostKey, Verdict), Failure> {
         .map_err(|text| SshError::new(Cause::LocalSetup, text))
         .and_then(|secrets| ssh::scan(ssh, &secrets, &run.bastions, until))
         .map_err(|error| {
-            let next = error.cause.remedy().replace("HOST", &ssh.address);
+            let next = error.cause.remedy().replace("HOST", name);
             Failure::new(Exit::Failed, format!("{}: {}; {next}", error.cause, clean(&error.text)))
         })?;
     let known = known_hosts::read(&ssh.known_hosts).map_err(|text| Failure::new(Exit::Failed, text))?;
@@ -100,7 +100,7 @@ pub fn scan(common: &Common, spec: &FleetSpec, glob: &str, format: show::Format)
         Ok(())
     };
     let run = Run::default();
-    each(&hosts, spec.collector.jobs, |(_, ssh)| look(ssh, &run), done)?;
+    each(&hosts, spec.collector.jobs, |(name, ssh)| look(name, ssh, &run), done)?;
     show::page(common, format, &Page { columns: COLUMNS, rows })?;
     Ok(exit)
 }
@@ -116,7 +116,7 @@ pub fn accept(spec: &FleetSpec, args: &AcceptArgs) -> Outcome {
         let text = format!("{name} is pinned to {pin} in the configuration; change it there");
         return Err(Failure::new(Exit::Config, text));
     }
-    let (key, verdict) = look(ssh, &Run::default())?;
+    let (key, verdict) = look(name, ssh, &Run::default())?;
     confirm(name, ssh, &key, &verdict, args.fingerprint.as_deref(), ask::somebody())?;
     Ok(Exit::Done)
 }
