@@ -36,7 +36,7 @@ pub(super) fn read_io(place: &Place, scan: &mut Scan, out: &mut Out) {
     if denied {
         // Without their number: a store keeps each list of faults once, and that of a quiet machine must not be new each time.
         let text = "/proc/PID/io: the I/O of others is shown only to root with CAP_SYS_PTRACE";
-        out.fault("io", FaultKind::Denied, text.to_owned());
+        out.fault("io", FaultKind::Denied, text);
     }
 }
 
