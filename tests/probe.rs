@@ -461,14 +461,14 @@ fn what_is_denied_is_said_in_the_same_words_however_many_processes_there_are() {
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let nobody = 65534;
     let faults = || -> Vec<serde_json::Value> {
-        let done = Command::new(&program).arg("--json").uid(nobody).gid(nobody).env("HOME", "/").output().unwrap();
+        let done = command(&program).arg("--json").uid(nobody).gid(nobody).env("HOME", "/").output().unwrap();
         let mut told: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
         let serde_json::Value::Array(all) = told["faults"].take() else { panic!("no faults: {told}") };
         all.into_iter().filter(|fault| fault["section"] == "process").collect()
     };
     let few = faults();
     assert!(few.iter().any(|fault| fault["item"] == "io" && fault["kind"] == "denied"), "{few:?}");
-    let mut sleepers: Vec<Child> = (0..5).map(|_| Command::new("sleep").arg("60").spawn().unwrap()).collect();
+    let mut sleepers: Vec<Child> = (0..5).map(|_| command("sleep").arg("60").spawn().unwrap()).collect();
     let many = faults();
     for sleeper in &mut sleepers {
         sleeper.kill().unwrap();
