@@ -10,7 +10,7 @@ use std::time::Duration;
 mod support;
 
 use support::fleet::{Fleet, Kind, shown};
-use support::run::{Owned, Said, sqlite3, until};
+use support::run::{Owned, Said, must, sqlite3, until};
 
 /// A fleet with keys, whose collector has these attributes instead of the usual ones.
 fn ready(kinds: &[Kind], collector: &str) -> Fleet {
@@ -128,6 +128,11 @@ fn killed_in_the_middle_its_hosts_are_taken_over_when_its_leases_end() {
 fn parts_cover_the_fleet_once_and_a_missing_one_is_told() {
     let fleet = ready(&[Kind::Good; 8], "jobs=\"8\" timeout=\"20s\" deadline=\"4m\"");
     let first = outcomes(&fleet.run("fleet-collector", &["--json", "--shard", "1/2"]).ends_with(0));
+    let health = fleet.run("fleet", &["health"]);
+    assert!(health.out.contains("1 collector, the last ") && health.out.contains("1 yet to run"), "{}", health.out);
+    // An interval later its turn was there.
+    let database = fleet.database();
+    must("sqlite3", &[database.as_os_str(), "update sweep set started = started - 360000".as_ref()]);
     let health = fleet.run("fleet", &["health"]).ends_with(2);
     assert!(
         health.out.contains("collector 2/2 never ran; put it into cron: fleet-collector --shard 2/2"),
