@@ -82,6 +82,27 @@ fn with_the_keys_of_an_agent() {
     assert!(told["text"].as_str().unwrap().contains("holds no key"), "{told}");
 }
 
+/// As ssh's own configuration has it, for one host.
+#[test]
+fn with_the_agent_that_ssh_would_ask() {
+    let sshd = Sshd::start(&Options::default());
+    let bench = bench(&sshd, "", "20s");
+    let agent = Agent::start(&bench, &sshd, 0);
+    let file = bench.path("ssh_config");
+    let host = format!("<host name=\"h\" address=\"{}\"/>", sshd.address);
+    bench.configure("20s", &attributes(&sshd, &format!("use-ssh-config=\"{}\"", shown(&file))), &host);
+    let ask = |socket: &str| {
+        fs::write(&file, format!("IdentityFile none\nIdentityAgent {socket}\n")).unwrap();
+        single(bench.command(&[]).env("SSH_AUTH_SOCK", "/no/such").env("MY_AGENT", &agent.socket))
+    };
+    for socket in [agent.socket.as_str(), "$MY_AGENT"] {
+        collected(&ask(socket));
+    }
+    let told = ask("/no/agent/here");
+    assert_eq!(told["cause"], "local-setup", "{told}");
+    assert!(told["text"].as_str().unwrap().contains("does one listen at /no/agent/here"), "{told}");
+}
+
 /// As people have it: the key file is encrypted, and its passphrase was typed once, to the agent.
 #[test]
 fn with_an_encrypted_key_that_the_agent_has_open() {

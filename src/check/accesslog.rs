@@ -121,13 +121,7 @@ impl Mark {
 
 /// The log of before under one of the names that rotation gives.
 fn rotated(path: &Path, mark: &Mark) -> Option<File> {
-    let mut names: Vec<PathBuf> = [".1", ".0"].iter().map(|end| appended(path, end)).collect();
-    // With dates in their names, whatever starts as the log does.
-    if let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) {
-        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().take(10_000);
-        names.extend(entries.filter(|e| e.file_name().to_string_lossy().starts_with(name)).map(|entry| entry.path()));
-    }
-    names.into_iter().find_map(|name| {
+    names_of_rotation(path).find_map(|name| {
         let meta = std::fs::metadata(&name).ok()?;
         (meta.is_file() && mark.is(&meta)).then(|| File::open(&name).ok())?
     })
@@ -135,12 +129,25 @@ fn rotated(path: &Path, mark: &Mark) -> Option<File> {
 
 /// The copy that was made of the log before it was emptied (copytruncate): it holds what we read, and perhaps more.
 fn copied(path: &Path, mark: &Mark) -> Option<File> {
-    let mut names = [".1", ".0"].into_iter().map(|end| appended(path, end));
-    names.find_map(|name| {
-        let plain = std::fs::metadata(&name).is_ok_and(|meta| meta.is_file());
-        let file = plain.then(|| File::open(&name).ok())??;
-        (mark.offset > 0 && mark.tail != 0 && mark.is_within(&file)).then_some(file)
+    if mark.offset == 0 || mark.tail == 0 {
+        return None;
+    }
+    names_of_rotation(path).find_map(|name| {
+        // Before opening, as for the log: a pipe may bear such a name.
+        let meta = std::fs::metadata(&name).ok()?;
+        let file = (meta.is_file() && meta.len() >= mark.offset).then(|| File::open(&name).ok())??;
+        mark.is_within(&file).then_some(file)
     })
+}
+
+/// Files beside a log that may have been it: numbered, or (dateext) whatever starts as the log does.
+fn names_of_rotation(path: &Path) -> impl Iterator<Item = PathBuf> {
+    let mut names: Vec<PathBuf> = [".1", ".0"].iter().map(|end| appended(path, end)).collect();
+    if let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().take(10_000);
+        names.extend(entries.filter(|e| e.file_name().to_string_lossy().starts_with(name)).map(|entry| entry.path()));
+    }
+    names.into_iter()
 }
 
 /// A digest (FNV-1a) of the bytes before an offset, enough of them to hold the time of a line.
@@ -367,7 +374,7 @@ mod tests {
         // By date, as some rotate.
         log.append("log", &line(200, "0.1"));
         fs::rename(log.path("log"), log.path("log-20261121")).unwrap();
-        log.append("log", &line(200, "0.1"));
+        log.append("log", &line(200, "0.9"));
         assert_eq!(log.run().0, 2.0);
         // Emptied in place, and nobody kept what was in it: that is told.
         fs::write(log.path("log"), "").unwrap();
@@ -390,6 +397,12 @@ mod tests {
         fs::write(log.path("log"), line(200, "0.1")).unwrap();
         let (requests, found) = log.run();
         assert_eq!((requests, found.faults.len()), (3.0, 0), "{:?}", found.faults);
+        // By date, as some rotate.
+        log.append("log", &line(404, "0.2"));
+        fs::copy(log.path("log"), log.path("log-20261121")).unwrap();
+        fs::write(log.path("log"), line(200, "0.3").repeat(3)).unwrap();
+        let (requests, found) = log.run();
+        assert_eq!((requests, found.faults.len()), (4.0, 0), "{:?}", found.faults);
         // The copy of before is none of this log.
         fs::write(log.path("log"), line(404, "0.7")).unwrap();
         assert_eq!(log.run().1.faults[0].kind, FaultKind::Cut);

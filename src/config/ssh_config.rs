@@ -46,6 +46,17 @@ pub(super) struct Question<'a> {
     pub file: Option<&'a Path>,
 }
 
+/// Which agent ssh asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum IdentityAgent {
+    /// That of `SSH_AUTH_SOCK`.
+    Usual,
+    /// What listens there.
+    At(PathBuf),
+    /// None at all.
+    None,
+}
+
 /// What ssh says of a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Answer {
@@ -75,6 +86,18 @@ impl Answer {
 
     pub fn yes(&self, word: &str) -> bool {
         matches!(self.one(word), Some("yes" | "true"))
+    }
+
+    /// The agent that ssh asks. `SSH_AUTH_SOCK` and `$NAME` stand for a variable, as ssh_config(5) has it.
+    pub fn agent(&self) -> IdentityAgent {
+        match (self.one("identityagent"), self.has("identityagent")) {
+            (None, true) => IdentityAgent::None,
+            (None, false) | (Some("SSH_AUTH_SOCK"), _) => IdentityAgent::Usual,
+            (Some(value), _) => match value.strip_prefix('$') {
+                Some(name) => std::env::var_os(name).map_or(IdentityAgent::None, |path| IdentityAgent::At(path.into())),
+                None => IdentityAgent::At(self.expand(value)),
+            },
+        }
     }
 
     /// Files that are named one a line, those that are there.
@@ -280,6 +303,14 @@ mod tests {
         assert_eq!(answer.files("identityfile"), Vec::<PathBuf>::new());
         let home = home().unwrap();
         assert_eq!(answer.list("userknownhostsfile"), [PathBuf::from("/k/10.0.0.1"), home.join("x")]);
+        let agent = |line: &str| Answer::read(&format!("user deploy\n{line}\n")).agent();
+        assert_eq!((agent(""), agent("identityagent SSH_AUTH_SOCK")), (IdentityAgent::Usual, IdentityAgent::Usual));
+        assert_eq!(agent("identityagent none"), IdentityAgent::None);
+        assert_eq!(agent("identityagent $NO_SUCH_SOCK"), IdentityAgent::None);
+        let path = PathBuf::from(std::env::var_os("PATH").unwrap());
+        assert_eq!(agent("identityagent $PATH"), IdentityAgent::At(path));
+        let at = agent("identityagent ~/agents/%r.sock");
+        assert_eq!(at, IdentityAgent::At(home.join("agents/deploy.sock")));
     }
 
     #[test]

@@ -130,7 +130,7 @@ pub enum Transport {
 }
 
 /// What a connection to one host needs.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SshSpec {
     /// Name or IP address, without port.
     pub address: String,
@@ -144,8 +144,10 @@ pub struct SshSpec {
     pub passphrase: Option<SecretSource>,
     /// Password login, only when one is configured.
     pub password: Option<SecretSource>,
-    /// Ask the agent of `SSH_AUTH_SOCK`.
+    /// Ask the agent.
     pub agent: bool,
+    /// Where the agent listens (ssh's `IdentityAgent`); `None`: at `SSH_AUTH_SOCK`.
+    pub agent_socket: Option<PathBuf>,
     /// Files with known host keys; the first is the one that `fleet hosts accept` writes to.
     pub known_hosts: Vec<PathBuf>,
     /// What happens with a host whose key is not known.
@@ -180,9 +182,10 @@ pub struct Hop {
 }
 
 /// What happens with a host whose key is not known. There is no "accept any".
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UnknownHosts {
     /// No connection.
+    #[default]
     Refuse,
     /// The first key is written down and logged; a changed one is still refused.
     AcceptNew,

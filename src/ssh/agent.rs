@@ -3,6 +3,7 @@
 //! libssh2 speaks with the agent over a socket that it waits on without limit, and an agent may hang, or ask a person.
 //! So a thread of its own does it; when that is late it is left behind, with all it holds, and the visit ends.
 
+use std::path::Path;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
@@ -33,9 +34,13 @@ pub(super) enum Agent {
     Unusable(String),
 }
 
-/// The error ends the visit.
-pub(super) fn log_in(session: &mut Session, user: &str) -> Result<Agent, SshError> {
-    let agent = match session.ssh().agent() {
+/// The agent is that of a socket, or else of `SSH_AUTH_SOCK`. The error ends the visit.
+pub(super) fn log_in(session: &mut Session, user: &str, socket: Option<&Path>) -> Result<Agent, SshError> {
+    let agent = session.ssh().agent().and_then(|mut agent| {
+        socket.map_or(Ok(()), |path| agent.set_identity_path(path))?;
+        Ok(agent)
+    });
+    let agent = match agent {
         Ok(agent) => agent,
         Err(error) => return Ok(Agent::Unusable(format!("the ssh-agent: {}", error.message()))),
     };
@@ -49,7 +54,11 @@ pub(super) fn log_in(session: &mut Session, user: &str) -> Result<Agent, SshErro
     let count = match wait(session, &ask, &said, Ask::List)? {
         Ok(count) => count,
         Err(error) => {
-            let text = format!("the ssh-agent: {}; is SSH_AUTH_SOCK set? Under cron name a key-file", error.message());
+            let ask = match socket {
+                Some(path) => format!("does one listen at {}, as ssh's IdentityAgent says?", path.display()),
+                None => "is SSH_AUTH_SOCK set?".to_owned(),
+            };
+            let text = format!("the ssh-agent: {}; {ask} Under cron name a key-file", error.message());
             return Ok(Agent::Unusable(text));
         }
     };

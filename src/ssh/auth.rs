@@ -73,7 +73,7 @@ pub(super) fn log_in(session: &mut Session, spec: &SshSpec, secrets: &Secrets) -
         return Err(session.error(Cause::Handshake, "after the key exchange", problem));
     }
     if spec.agent {
-        match agent::log_in(session, &spec.user)? {
+        match agent::log_in(session, &spec.user, spec.agent_socket.as_deref())? {
             Agent::In => return Ok(()),
             Agent::Refused(text) => refused.push(text),
             Agent::Unusable(text) => unusable.push(text),

@@ -266,22 +266,7 @@ mod tests {
     }
 
     fn spec(address: &str) -> SshSpec {
-        SshSpec {
-            address: address.into(),
-            port: 22,
-            user: "u".into(),
-            key_files: Vec::new(),
-            passphrase: None,
-            password: None,
-            agent: false,
-            known_hosts: Vec::new(),
-            unknown_hosts: crate::model::spec::UnknownHosts::Refuse,
-            fingerprint: None,
-            certificate_files: Vec::new(),
-            known_as: None,
-            connect_timeout: None,
-            jumps: Vec::new(),
-        }
+        SshSpec { address: address.into(), port: 22, user: "u".into(), ..SshSpec::default() }
     }
 
     /// As many as given go through, each by one of the ways; the most that were inside at once.

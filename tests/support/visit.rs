@@ -9,7 +9,7 @@ use fleet_health::app::dialer;
 use fleet_health::model::cause::Cause;
 use fleet_health::model::job::{FromDialer, Job, ToDialer, Traffic};
 use fleet_health::model::secret::Secret;
-use fleet_health::model::spec::{SshSpec, Transport, UnknownHosts};
+use fleet_health::model::spec::{SshSpec, Transport};
 use fleet_health::ssh::deploy;
 use fleet_health::wire::{seal, task::Task};
 
@@ -23,22 +23,7 @@ pub fn spec(sshd: &Sshd) -> SshSpec {
 
 /// Without keys, and with nothing known of the host.
 pub fn nobody(address: String, port: u16) -> SshSpec {
-    SshSpec {
-        address,
-        port,
-        user: "nobody".into(),
-        key_files: Vec::new(),
-        passphrase: None,
-        password: None,
-        agent: false,
-        known_hosts: Vec::new(),
-        unknown_hosts: UnknownHosts::Refuse,
-        fingerprint: None,
-        certificate_files: Vec::new(),
-        known_as: None,
-        connect_timeout: None,
-        jumps: Vec::new(),
-    }
+    SshSpec { address, port, user: "nobody".into(), ..SshSpec::default() }
 }
 
 pub struct Seen {

@@ -215,6 +215,7 @@ struct Leader {
 
 impl Leader {
     fn lead(mut self) {
+        let mut unready = false;
         loop {
             self.take_in(GLANCE);
             self.end_if_over();
@@ -239,8 +240,16 @@ impl Leader {
             drop(dialer);
             match done {
                 Ok(()) => return,
-                Err(why) if self.ready => self.bury(&why),
-                // No host had a part in it: another one would fare no better.
+                Err(why) if self.ready => {
+                    unready = false;
+                    self.bury(&why);
+                }
+                Err(why) if !unready => {
+                    unready = true;
+                    log::info!("the dialer did not come up: {why}; once more");
+                    thread::sleep(PAUSE);
+                }
+                // No host had a part in it: a third one would fare no better.
                 Err(why) => return self.give_up(&format!("the dialer did not come up: {why}")),
             }
         }

@@ -153,6 +153,14 @@ fn a14_a_dialer_that_dies_once_costs_nothing_but_time() {
 }
 
 #[test]
+fn a_dialer_that_does_not_come_up_is_started_once_more() {
+    let mut first = true;
+    let play = Box::new(move |far| if std::mem::take(&mut first) { drop(far) } else { mortal(far, |_| false) });
+    let ends = visit(&names(5), 4, until(60), hire(play));
+    assert!(ends.len() == 5 && ends.values().all(Option::is_none), "{ends:?}");
+}
+
+#[test]
 fn a_dialer_that_does_not_come_up_is_said_for_each_host_at_once() {
     let ends = visit(&names(50), 4, until(60), hire(Box::new(drop)));
     assert!(ends.values().flatten().all(|text| text.starts_with("internal: the dialer did not come up")), "{ends:?}");

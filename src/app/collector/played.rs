@@ -7,7 +7,7 @@ use super::plan::Plan;
 use crate::app::dialer::Dial;
 use crate::model::job::Job;
 use crate::model::secret::Secret;
-use crate::model::spec::{FleetSpec, HostSpec, SshSpec, Transport, UnknownHosts};
+use crate::model::spec::{FleetSpec, HostSpec, SshSpec, Transport};
 use crate::model::turn::Begun;
 
 /// That of every job.
@@ -50,20 +50,5 @@ pub fn planned_far(hosts: &[HostSpec], begun: Begun) -> Plan<'_> {
 
 /// How a host is reached that is never asked.
 pub fn ssh() -> SshSpec {
-    SshSpec {
-        address: "192.0.2.1".into(),
-        port: 22,
-        user: "u".into(),
-        key_files: Vec::new(),
-        passphrase: None,
-        password: None,
-        agent: false,
-        known_hosts: Vec::new(),
-        unknown_hosts: UnknownHosts::Refuse,
-        fingerprint: None,
-        certificate_files: Vec::new(),
-        known_as: None,
-        connect_timeout: None,
-        jumps: Vec::new(),
-    }
+    SshSpec { address: "192.0.2.1".into(), port: 22, user: "u".into(), ..SshSpec::default() }
 }

@@ -254,6 +254,7 @@ fn write_spec(out: &mut Writer, spec: &SshSpec) {
         passphrase,
         password,
         agent,
+        agent_socket,
         known_hosts,
         unknown_hosts,
         fingerprint,
@@ -269,6 +270,7 @@ fn write_spec(out: &mut Writer, spec: &SshSpec) {
     out.option(passphrase.as_ref(), write_source);
     out.option(password.as_ref(), write_source);
     out.flag(*agent);
+    out.option(agent_socket.as_deref(), Writer::path);
     out.list(known_hosts, |out, file| out.path(file));
     out.flag(*unknown_hosts == UnknownHosts::AcceptNew);
     out.option(fingerprint.as_deref(), Writer::text);
@@ -286,6 +288,7 @@ fn read_spec(from: &mut Reader<'_>) -> Result<SshSpec, Malformed> {
         passphrase: from.option(read_source)?,
         password: from.option(read_source)?,
         agent: from.flag()?,
+        agent_socket: from.option(Reader::path)?,
         known_hosts: from.list(MAX_LIST, Reader::path)?,
         unknown_hosts: if from.flag()? { UnknownHosts::AcceptNew } else { UnknownHosts::Refuse },
         fingerprint: from.option(|from| from.text(MAX_WORD))?,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::raw::{self, Ssh, Typed, UseSshConfig, parsed};
 use super::super::report::{At, Report};
-use super::super::ssh_config::Answer;
+use super::super::ssh_config::{Answer, IdentityAgent};
 use super::super::tree::Node;
 use super::super::{Shown, describe};
 use crate::model::amount::{Wrong, wrong};
@@ -119,10 +119,10 @@ pub(super) fn ssh_spec(
     // With a key of its own a host needs no agent, whose other keys would use up the server's patience. ssh asks the
     // agent all the same, unless it is told not to.
     let bare = key_files.is_empty() && ssh.password.is_none();
-    let open = answer.filter(|_| ssh.key_files.is_none()).map(|answer| {
-        let none = answer.one("identityagent").is_none() && answer.has("identityagent");
-        (!none && !answer.yes("identitiesonly"), &asked)
-    });
+    let their_agent = answer.map_or(IdentityAgent::Usual, Answer::agent);
+    let open = answer
+        .filter(|_| ssh.key_files.is_none())
+        .map(|answer| (their_agent != IdentityAgent::None && !answer.yes("identitiesonly"), &asked));
     let (agent, agent_at) = choose(ssh.agent.as_ref(), open, || bare, report);
     let theirs = answer.map(|answer| {
         let mut all = answer.list("userknownhostsfile");
@@ -156,6 +156,13 @@ pub(super) fn ssh_spec(
     if !certificate_files.is_empty() {
         all.push(line("CertificateFile", list(&certificate_files), asked.clone()));
     }
+    let agent_socket = match their_agent {
+        IdentityAgent::At(path) if agent => Some(path),
+        _ => None,
+    };
+    if let Some(path) = &agent_socket {
+        all.push(line("IdentityAgent", path.display().to_string(), asked.clone()));
+    }
     if let Some(name) = &known_as {
         all.push(line("HostKeyAlias", name.clone(), asked.clone()));
     }
@@ -178,6 +185,7 @@ pub(super) fn ssh_spec(
         passphrase: ssh.passphrase.as_ref().map(|typed| typed.value.clone()),
         password: ssh.password.as_ref().map(|typed| typed.value.clone()),
         agent,
+        agent_socket,
         known_hosts,
         unknown_hosts,
         fingerprint: fingerprint.map(|typed| typed.value.clone()),
