@@ -111,10 +111,10 @@ pub fn print(text: &str) -> Outcome {
     stream(text).map(|_| Exit::Done)
 }
 
-/// As [`print`], a piece of what is long: false where nobody reads any more, so that the rest need not be made.
+/// As [`print()`], a piece of what is long: false where nobody reads any more, so that the rest need not be made.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn stream(text: &str) -> Result<bool, Failure> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
