@@ -17,7 +17,7 @@ use std::process::{Command, Stdio};
 use fleet_health::app::snapshot;
 use fleet_health::app::then::{self, Source};
 use fleet_health::config;
-use fleet_health::model::alert::Evaluation;
+use fleet_health::model::alert::{Evaluation, Incident};
 use fleet_health::model::cause::Cause;
 use fleet_health::model::clean::is_hostile;
 use fleet_health::model::filter::Filter;
@@ -479,6 +479,27 @@ fn the_commands_sort_filter_colour_and_tell_by_their_exit_code() {
     assert_eq!(column(&["status", "--csv", "--filter", "level=ok"], 0), ["web2"]);
     assert_eq!(column(&["status", "--csv", "--filter", "web2", "--group", "data"], 0), [""; 0]);
     assert_eq!(column(&["status", "--csv", "--limit", "1", "--sort", "level"], 3), ["web2"], "what is cut off counts");
+    // The fleet's own problems belong to it: what the table says below its rows.
+    let mut store = Sqlite::open(&folder.join("fleet.db")).unwrap();
+    let at = Utc::now() - TimeDelta::minutes(9);
+    let mut stalled = filled::incident(99, "", "collector-stalled", "", Level::Critical, at, "no sweep since 09:00");
+    let mut record = |it: &Incident| {
+        let cursor = store.cursor().unwrap();
+        store.commit_evaluation(&Evaluation { cursor, incidents: vec![it.clone()], ..Evaluation::default() }).unwrap();
+    };
+    record(&stalled);
+    assert_eq!(column(&["status", "--csv", "--filter", "level=ok"], 3), ["web2"]);
+    let all = fleet(folder, &["status", "--json", "--filter", "level=ok"]).ends_with(3).json();
+    assert_eq!(
+        (&all["fleet"][0]["rule"], &all["fleet"][0]["level"]),
+        (&"collector-stalled".into(), &"critical".into())
+    );
+    stalled.closed = Some(Utc::now());
+    record(&stalled);
+    assert_eq!(
+        fleet(folder, &["status", "--json", "--filter", "level=ok"]).ends_with(0).json()["fleet"],
+        serde_json::json!([])
+    );
     assert_eq!(column(&["services", "--csv", "--filter", "service=nginx web2"], 0), ["nginx"]);
     assert_eq!(column(&["services", "--csv", "--cpu-threshold", "95"], 3).len(), 5);
     assert_eq!(column(&["unhealthy", "--csv", "--cpu-threshold", "95%"], 3), ["orders", "shop"]);

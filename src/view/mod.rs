@@ -143,6 +143,8 @@ pub struct View {
     pub rows: fn(&Facts) -> Vec<Vec<Cell>>,
     /// What people are told under the table, or instead of an empty one; lines, or nothing.
     pub note: fn(&Facts) -> String,
+    /// Whether the fleet's own problems belong to it, those of no host.
+    pub fleet: bool,
     /// Whether over which load a server is unhealthy can be said.
     pub thresholds: bool,
     /// How many rows are shown where nobody says.
@@ -159,7 +161,7 @@ impl View {
         columns: &'static [Column],
         rows: fn(&Facts) -> Vec<Vec<Cell>>,
     ) -> Self {
-        Self { name, help, needs, columns, rows, note: |_| String::new(), thresholds: false, limit: None }
+        Self { name, help, needs, columns, rows, note: |_| String::new(), fleet: false, thresholds: false, limit: None }
     }
 
     /// Whether its rows say what is wrong.

@@ -29,7 +29,7 @@ const SENTENCES: usize = 4;
 
 /// A row for each host that is asked for: what is stored of it and its open incidents.
 pub const VIEW: View =
-    View { note, ..View::new("status", "The fleet in a table, worst first", Needs::Store, COLUMNS, rows) };
+    View { note, fleet: true, ..View::new("status", "The fleet in a table, worst first", Needs::Store, COLUMNS, rows) };
 
 fn rows(facts: &Facts) -> Vec<Vec<Cell>> {
     facts.hosts().map(row).collect()

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use clap::{ArgMatches, Args as _, Command, Error, FromArgMatches};
 
 use super::show;
+use crate::alert::words;
 use crate::app::context::{Common, open_store};
 use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::app::{clock, snapshot};
@@ -14,11 +15,12 @@ use crate::model::clean::clean;
 use crate::model::filter::{Field, Filter};
 use crate::model::metric::Unit;
 use crate::model::sample::Process;
-use crate::model::snapshot::{Limits, Snapshot};
+use crate::model::snapshot::{Limits, Problem, Snapshot};
 use crate::model::spec::{FleetSpec, HostSpec, RuleSpec};
 use crate::model::{amount, pattern};
 use crate::store::Store;
-use crate::view::{self, Facts, Needs, VIEWS, View};
+use crate::view::alerts::{self, Listed};
+use crate::view::{self, Facts, Needs, Page, VIEWS, View, json};
 
 /// Under the help of a table that says by its exit code what it shows.
 pub const TELLS: &str = "Exit code 3: something that is shown is wrong.";
@@ -151,7 +153,7 @@ impl Chosen {
     }
 }
 
-/// Prints a view of what is asked for; exit 3 where a row says that something is wrong.
+/// Prints a view of what is asked for; exit 3 where something that is shown is wrong.
 pub fn show(common: &Common, view: &View, asked: &Asked) -> Outcome {
     let now = clock::now();
     if view.needs == Needs::Nothing {
@@ -193,10 +195,15 @@ pub fn show(common: &Common, view: &View, asked: &Asked) -> Outcome {
 
 fn print(common: &Common, view: &View, asked: &Asked, facts: &Facts) -> Outcome {
     let mut page = view.page(facts);
+    let fleets = view.fleet.then(|| of_fleet(facts.fleet));
     // What is cut off is still wrong.
-    let wrong = page.wrong();
+    let wrong = page.wrong() || fleets.as_ref().is_some_and(Page::wrong);
     asked.rows.apply(&mut page, view.limit)?;
     let format = asked.format.format();
+    if let (show::Format::Json, Some(fleets)) = (format, &fleets) {
+        exit::print(&json::about(&page, [("fleet", json::rows(fleets))]))?;
+        return Ok(if wrong { Exit::Partly } else { Exit::Done });
+    }
     let note = if format == show::Format::Table { (view.note)(facts) } else { String::new() };
     if !page.rows.is_empty() || note.is_empty() {
         show::page(common, format, &page)?;
@@ -206,6 +213,20 @@ fn print(common: &Common, view: &View, asked: &Asked, facts: &Facts) -> Outcome 
     }
     exit::print(&note)?;
     Ok(if wrong { Exit::Partly } else { Exit::Done })
+}
+
+/// The fleet's own problems, as `fleet alerts` lists them.
+fn of_fleet(fleet: &Snapshot) -> Page {
+    let listed = |it: &Problem| {
+        let state = match (&it.ack, &it.silenced) {
+            (Some(_), _) => "taken",
+            (None, Some(_)) => "silenced",
+            (None, None) => "",
+        };
+        let name = words::name(&it.incident.subject);
+        Listed { incident: it.incident.clone(), name, state: state.to_owned(), ack: it.ack.clone() }
+    };
+    alerts::view(fleet.now, &fleet.fleet.iter().map(listed).collect::<Vec<_>>())
 }
 
 /// What is written of each rule that ships, with the interval that a configuration has which says none.

@@ -23,6 +23,13 @@ struct Failures {
     since: DateTime<Utc>,
 }
 
+impl Failures {
+    /// Whether the span is over. Where the clock was set back nobody knows, and nobody is to wait for hours.
+    fn over(&self, now: DateTime<Utc>) -> bool {
+        now < self.since || self.since + SPAN <= now
+    }
+}
+
 /// Failures by address and by name.
 #[derive(Debug, Default)]
 pub struct Brake(HashMap<String, Failures>);
@@ -43,7 +50,7 @@ impl Brake {
         for (key, most) in keys(attempt) {
             let Some(found) = self.0.get(&key).filter(|found| found.count >= most) else { continue };
             let left = (found.since + SPAN - attempt.now).num_seconds();
-            if left > 0 {
+            if !found.over(attempt.now) {
                 let text = format!("too many failures; try again in {} min", left / 60 + 1);
                 return Err(Trouble::new(429, text).with("retry-after", left.to_string()));
             }
@@ -55,7 +62,7 @@ impl Brake {
     pub fn failed(&mut self, attempt: &Attempt<'_>) {
         for (key, _) in keys(attempt) {
             if self.0.len() >= MOST && !self.0.contains_key(&key) {
-                self.0.retain(|_, failures| failures.since + SPAN > attempt.now);
+                self.0.retain(|_, failures| !failures.over(attempt.now));
                 if self.0.len() >= MOST
                     && let Some(oldest) = self.0.iter().min_by_key(|(_, it)| it.since).map(|(key, _)| key.clone())
                 {
@@ -63,7 +70,7 @@ impl Brake {
                 }
             }
             let failures = self.0.entry(key).or_insert(Failures { count: 0, since: attempt.now });
-            if failures.since + SPAN <= attempt.now {
+            if failures.over(attempt.now) {
                 *failures = Failures { count: 0, since: attempt.now };
             }
             failures.count += 1;
@@ -101,6 +108,7 @@ mod tests {
         assert!(brake.check(&attempt("::ffff:10.0.0.1", "new", 20)).is_err(), "the same address");
         assert!(brake.check(&attempt("10.0.0.2", "new", 20)).is_ok());
         assert!(brake.check(&attempt("10.0.0.1", "new", 900)).is_ok(), "after the span");
+        assert!(brake.check(&attempt("10.0.0.1", "new", -3600)).is_ok(), "the clock was set back");
     }
 
     #[test]
