@@ -19,7 +19,7 @@ use crate::app::descriptors;
 use crate::app::dialer::Dial;
 use crate::app::dialer::fence::Fence;
 use crate::app::dialer::frames::{Frames, framed};
-use crate::app::dialer::message::{MAX_SAID, Malformed, Order, READY, Said};
+use crate::app::dialer::message::{MAX_SAID, Malformed, Order, READY, SET, Said};
 use crate::app::dialer::serve::turn;
 use crate::model::cause::Cause;
 use crate::model::job::{FromDialer, Job, ToDialer, Traffic};
@@ -33,6 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const START: Duration = Duration::from_secs(30);
 /// How long at most until an end of the sweep is noticed.
 const GLANCE: Duration = Duration::from_millis(200);
+/// So much before its time a visit may end because of it: the system waits in whole milliseconds.
+const EARLY: Duration = Duration::from_millis(5);
 /// Before a dialer that could not be started is started once more.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Words that wait for the keeper; with more the dialer has to wait.
@@ -111,10 +113,10 @@ impl Until {
         (self.stop)() || Instant::now() >= self.ends
     }
 
-    /// The job with no more time than there is.
-    fn bound(&self, job: Job) -> Job {
+    /// The job with no more time than there is, and whether that is less than it should have.
+    fn bound(&self, job: Job) -> (Job, bool) {
         let left = self.ends.saturating_duration_since(Instant::now());
-        Job { timeout: job.timeout.min(left), ..job }
+        (Job { timeout: job.timeout.min(left), ..job }, left < job.timeout)
     }
 }
 
@@ -190,9 +192,19 @@ fn locally(jobs: Receiver<Job>, local: &Dial, until: &Until, out: &SyncSender<He
             continue;
         }
         let (answers, answer) = mpsc::channel();
-        let job = until.bound(job);
+        let (job, cut) = until.bound(job);
+        let short = cut.then_some(job.timeout);
         let _ = out.send(Heard::Started(job.host.clone(), Answers::Thread(answers)));
-        turn(&job, local, &answer, &mut |said, took| drop(out.send(Heard::Said(said, took))));
+        turn(&job, local, &answer, &mut |said, took| drop(out.send(fair(said, took, short))));
+    }
+}
+
+/// A visit that used up its time and failed had no whole turn where the sweep's end made that time `short`: it says
+/// nothing of the host.
+fn fair(said: FromDialer, took: Duration, short: Option<Duration>) -> Heard {
+    match said {
+        FromDialer::Failed { host, .. } if short.is_some_and(|most| took + EARLY >= most) => Heard::NoTurn(host),
+        said => Heard::Said(said, took),
     }
 }
 
@@ -203,7 +215,7 @@ struct Leader {
     /// Hosts that wait for their first, second and third try.
     waiting: [VecDeque<Job>; 3],
     visits: Visits,
-    /// The dialer has come up.
+    /// The dialer has come up, and may be told hosts.
     ready: bool,
     width: usize,
     until: Until,
@@ -277,7 +289,9 @@ impl Leader {
         let line = line.and_then(|()| dialer.line.try_clone()).map_err(|error| broke(&error))?;
         let line = Arc::new(Line(Mutex::new(line)));
         let mut handed = Ok(());
-        let begun = Instant::now();
+        let (begun, mut came_up) = (Instant::now(), false);
+        // How long the line was listened to since it brought something whole: a message that drips is none.
+        let mut quiet = Duration::ZERO;
         let wrong = |error: Malformed| format!("it said what is no message: {error}");
         let mut frames = Frames::new(MAX_SAID);
         loop {
@@ -296,22 +310,24 @@ impl Leader {
             if idle {
                 continue;
             }
-            let ended = match frames.fill(&mut dialer.line) {
+            let listens = Instant::now();
+            let filled = frames.fill(&mut dialer.line);
+            quiet += listens.elapsed();
+            let ended = match filled {
                 Ok(0) => Some("it closed the line".to_owned()),
                 Ok(_) => None,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => None,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    // Only now: what waited in the line while the keeper stood still may be the end of a visit.
-                    self.look_for_late()?;
-                    handed.as_ref().err().map(broke)
-                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => handed.as_ref().err().map(broke),
                 Err(error) => Some(broke(&error)),
             };
             while let Some(bytes) = frames.next().map_err(wrong)? {
+                quiet = Duration::ZERO;
                 if self.ready {
                     self.hear(Said::decode(bytes).map_err(wrong)?)?;
-                } else if bytes == READY {
+                } else if came_up && bytes == SET {
                     self.ready = true;
+                } else if !came_up && bytes == READY {
+                    came_up = true;
                     // Not before it reads: a fence around many files is more than the line holds.
                     let width = u32::try_from(self.at_once(self.next_try())).unwrap_or(u32::MAX);
                     handed = line.tell(&Order::Begin { width, probes: probes.clone(), fence: self.fence.clone() });
@@ -321,6 +337,10 @@ impl Leader {
             }
             if let Some(why) = ended {
                 return Err(dialer.ending().unwrap_or(why));
+            }
+            // Only then: what waited in the line while the keeper stood still may be the end of a visit.
+            if quiet >= GLANCE {
+                self.look_for_late()?;
             }
         }
     }
@@ -339,10 +359,14 @@ impl Leader {
 
     fn hand_out(&mut self, line: &Arc<Line>) -> io::Result<()> {
         let tries = self.next_try();
+        // Those that were not tried yet may have come meanwhile.
+        if self.waiting.iter().take(tries - 1).any(|jobs| !jobs.is_empty()) {
+            return Ok(());
+        }
         while self.visits.count() < self.at_once(tries) {
             let Some(job) = self.waiting.get_mut(tries - 1).and_then(VecDeque::pop_front) else { break };
-            let job = self.until.bound(job);
-            self.visits.begin(job.clone(), tries, Instant::now());
+            let (job, cut) = self.until.bound(job);
+            self.visits.begin(job.clone(), cut, tries, Instant::now());
             self.tell(Heard::Started(job.host.clone(), Answers::Line(Arc::clone(line))));
             line.tell(&Order::Visit(Box::new(job)))?;
         }
@@ -350,21 +374,18 @@ impl Leader {
     }
 
     fn hear(&mut self, Said { what, took }: Said) -> Result<(), String> {
-        let took = self.visits.hear(&what, took, Instant::now())?;
-        self.tell(Heard::Said(what, took));
+        let (took, short) = self.visits.hear(&what, took, Instant::now())?;
+        self.tell(fair(what, took, short));
         Ok(())
     }
 
-    /// A visit that does not end shows that the dialer does not work any more.
+    /// A visit that does not end shows that the dialer does not work any more. Whose fault that is shows who is late when
+    /// visited alone: another second try of all of them would take as long once more.
     fn look_for_late(&mut self) -> Result<(), String> {
-        let late = self.visits.overdue(Instant::now());
-        for host in &late {
-            if let Some(visit) = self.visits.take(host) {
-                let text = "the dialer did not end the visit in time";
-                self.failed(host, Cause::Internal, text, visit.since.elapsed());
-            }
+        if self.visits.doubt_overdue(Instant::now(), AT_ONCE.len() - 1) {
+            return Err("it did not end a visit in time".to_owned());
         }
-        if late.is_empty() { Ok(()) } else { Err("it did not end a visit in time".to_owned()) }
+        Ok(())
     }
 
     /// What a dialer leaves behind that is of no use any more.
@@ -382,7 +403,7 @@ impl Leader {
                     again += 1;
                 }
                 None => {
-                    let text = format!("each of {} dialers that visited this host died; the last: {why}", visit.tries);
+                    let text = format!("every dialer that visited this host died; the last: {why}");
                     self.failed(&visit.job.host, Cause::KillsDialer, &text, visit.since.elapsed());
                 }
             }

@@ -17,7 +17,7 @@ use super::report::{Progress, SweepResult};
 use crate::app::clock;
 use crate::app::dialer::fence::Fence;
 use crate::app::dialer::frames::{Frames, framed};
-use crate::app::dialer::message::{MAX_ORDER, Order, READY};
+use crate::app::dialer::message::{MAX_ORDER, Order, READY, SET};
 use crate::app::dialer::serve::serve;
 use crate::app::exit::Exit;
 use crate::config;
@@ -44,7 +44,7 @@ fn swept(folder: &Path, count: u32, jobs: usize, hire: Hire) -> SweepResult {
 
 /// Takes so many hosts and dies.
 fn doomed(mut far: UnixStream, hosts: usize) {
-    io::Write::write_all(&mut far, &framed(READY)).unwrap();
+    io::Write::write_all(&mut far, &[framed(READY), framed(SET)].concat()).unwrap();
     let (mut frames, mut told) = (Frames::new(MAX_ORDER), 0);
     while told < hosts && frames.fill(&mut far).is_ok_and(|count| count > 0) {
         while let Some(order) = frames.next().unwrap() {

@@ -24,7 +24,9 @@ const OURS: &[Cause] =
 pub struct Visit {
     /// What the dialer was told, to tell it once more if need be.
     pub job: Job,
-    /// Dialers that were told, this one included.
+    /// Its time is shorter than it should be: the sweep ends before.
+    cut: bool,
+    /// In which try it is, from 1.
     pub tries: usize,
     /// Everything of the host was handed over: a dialer that dies now costs nothing.
     pub pulled: bool,
@@ -40,9 +42,9 @@ pub struct Visits(HashMap<String, Visit>);
 
 impl Visits {
     /// Takes note of a visit that begins.
-    pub fn begin(&mut self, job: Job, tries: usize, now: Instant) {
+    pub fn begin(&mut self, job: Job, cut: bool, tries: usize, now: Instant) {
         let host = job.host.clone();
-        self.0.insert(host, Visit { job, tries, pulled: false, since: now, files: Vec::new(), bytes: 0 });
+        self.0.insert(host, Visit { job, cut, tries, pulled: false, since: now, files: Vec::new(), bytes: 0 });
     }
 
     /// How many there are.
@@ -55,12 +57,17 @@ impl Visits {
         self.0.values().next().map(|visit| visit.tries)
     }
 
-    /// Takes note of what the dialer says, and returns how long the visit took until then; after its last word a visit is
-    /// no longer under way.
+    /// Takes note of what the dialer says, and returns how long the visit took until then, and the time that it had if that
+    /// was cut; after its last word a visit is no longer under way.
     ///
     /// # Errors
     /// The rule that it broke.
-    pub fn hear(&mut self, said: &FromDialer, took: Duration, now: Instant) -> Result<Duration, String> {
+    pub fn hear(
+        &mut self,
+        said: &FromDialer,
+        took: Duration,
+        now: Instant,
+    ) -> Result<(Duration, Option<Duration>), String> {
         let (host, last) = match said {
             FromDialer::Sealed { host, .. } | FromDialer::Pulled { host, .. } => (host, false),
             FromDialer::Finished { host, .. } | FromDialer::Failed { host, .. } => (host, true),
@@ -70,21 +77,23 @@ impl Visits {
         };
         visit.hear(said).map_err(|rule| format!("{host}: {rule}"))?;
         let most = now.saturating_duration_since(visit.since);
+        let short = visit.cut.then_some(visit.job.timeout);
         if last {
             self.0.remove(host);
         }
-        Ok(took.min(most))
+        Ok((took.min(most), short))
     }
 
-    /// Those that should have ended long ago.
-    pub fn overdue(&self, now: Instant) -> Vec<String> {
-        let late = |visit: &&Visit| now.saturating_duration_since(visit.since) > visit.job.timeout + GRACE;
-        self.0.values().filter(late).map(|visit| visit.job.host.clone()).collect()
-    }
-
-    /// Ends one, or all.
-    pub fn take(&mut self, host: &str) -> Option<Visit> {
-        self.0.remove(host)
+    /// Whether some should have ended long ago; these are in try `number` from now on.
+    pub fn doubt_overdue(&mut self, now: Instant, number: usize) -> bool {
+        let mut late = false;
+        for visit in self.0.values_mut() {
+            if now.saturating_duration_since(visit.since) > visit.job.timeout + GRACE {
+                visit.tries = visit.tries.max(number);
+                late = true;
+            }
+        }
+        late
     }
 
     /// Ends all.

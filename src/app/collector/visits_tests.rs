@@ -21,7 +21,7 @@ fn job(host: &str) -> Job {
 
 fn visits(hosts: &[&str], now: Instant) -> Visits {
     let mut visits = Visits::default();
-    hosts.iter().for_each(|host| visits.begin(job(host), 1, now));
+    hosts.iter().for_each(|host| visits.begin(job(host), false, 1, now));
     visits
 }
 
@@ -58,12 +58,12 @@ fn a_visit_goes_its_way_and_is_over() {
     let later = now + Duration::from_secs(2);
     let mut visits = visits(&["a", "b"], now);
     for said in [sealed("a", NAME, 600), sealed("a", "0d2f7d1a-0000000008.age", 0), pulled("a")] {
-        let took = visits.hear(&said, Duration::from_secs(1), later).unwrap();
+        let (took, _) = visits.hear(&said, Duration::from_secs(1), later).unwrap();
         assert_eq!(took, Duration::from_secs(1));
     }
     let lie = Duration::from_secs(9999);
-    assert_eq!(visits.hear(&finished("a", Traffic::default()), lie, later).unwrap(), Duration::from_secs(2));
-    assert_eq!(visits.hear(&failed("b", Cause::Refused, "no"), Duration::ZERO, later).unwrap(), Duration::ZERO);
+    assert_eq!(visits.hear(&finished("a", Traffic::default()), lie, later).unwrap().0, Duration::from_secs(2));
+    assert_eq!(visits.hear(&failed("b", Cause::Refused, "no"), Duration::ZERO, later).unwrap().0, Duration::ZERO);
     assert_eq!(visits.count(), 0);
 }
 
@@ -98,9 +98,13 @@ fn every_lie_of_a_dialer_is_told_apart() {
 fn who_is_late_is_known() {
     let now = Instant::now();
     let mut visits = visits(&["a"], now);
-    visits.begin(Job { timeout: Duration::from_secs(60), ..job("b") }, 1, now);
-    assert!(visits.overdue(now + Duration::from_secs(21)).is_empty());
-    assert_eq!(visits.overdue(now + Duration::from_secs(51)), ["a"]);
+    visits.begin(Job { timeout: Duration::from_secs(60), ..job("b") }, false, 1, now);
+    assert!(!visits.doubt_overdue(now + Duration::from_secs(21), 2));
+    assert!(visits.doubt_overdue(now + Duration::from_secs(51), 2));
+    let mut tries: Vec<(String, usize)> =
+        visits.take_all().into_iter().map(|visit| (visit.job.host, visit.tries)).collect();
+    tries.sort();
+    assert_eq!(tries, [("a".to_owned(), 2), ("b".to_owned(), 1)]);
 }
 
 proptest! {

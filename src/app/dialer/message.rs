@@ -24,6 +24,9 @@ pub const MAX_SAID: usize = MAX_FILE + 8 * 1024;
 /// The dialer's first word, before any order: it is one, and of this version.
 pub const READY: &[u8] = concat!("fleet-dialer ", env!("CARGO_PKG_VERSION")).as_bytes();
 
+/// Its second: its fence is up, and the probes are read; hosts may be named. One that dies before would die of any host.
+pub const SET: &[u8] = b"set";
+
 /// A name of a host has 64 bytes at most; the name that a bastion is known by may be an address.
 const MAX_NAME: usize = 255;
 /// What a person typed, or a file said in a line.

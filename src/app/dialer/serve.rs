@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::frames::{Frames, framed};
-use super::message::{MAX_ORDER, Order, READY, Said};
+use super::message::{MAX_ORDER, Order, READY, SET, Said};
 use super::{Dial, Run, visit};
 use crate::app::exit::{Exit, Failure, Outcome};
 use crate::app::harden;
@@ -123,6 +123,7 @@ impl Desk {
                             }
                             Err(text) => log::info!("{text}"),
                         }
+                        self.out.lock().unwrap_or_else(PoisonError::into_inner).write_all(&framed(SET))?;
                     }
                     Order::Visit(job) => self.take(*job),
                     Order::Answer(answer) => {

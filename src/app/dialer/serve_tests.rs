@@ -48,7 +48,8 @@ impl Keeper {
     }
 
     fn hear(&mut self) -> FromDialer {
-        Said::decode(&self.bytes()).unwrap().what
+        let bytes = self.bytes();
+        if bytes == SET { self.hear() } else { Said::decode(&bytes).unwrap().what }
     }
 
     fn ends(mut self) -> io::Result<()> {
