@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::letter;
 use super::lines::Post;
-use super::plan::{difference, restore, tellings};
+use super::plan::{difference, restore, tellings, unsummed};
 use super::world::{delta, mailbox};
 use crate::model::alert::{Mail, MailState, Pause, Plan};
 use crate::model::spec::FleetSpec;
@@ -187,6 +187,12 @@ impl Delivery<'_> {
         restore(&mut after, mail);
         plan.mails.push(Mail { state: MailState::Dead, ..mail.clone() });
         difference(&mut plan, &known, &after);
+        let unsummed: Vec<Option<DateTime<Utc>>> =
+            later.iter().chain([mail]).map(|lost| unsummed(self.store, lost)).collect::<store::Result<_>>()?;
+        if let Some(first) = unsummed.into_iter().flatten().min() {
+            let mark = first - TimeDelta::milliseconds(1);
+            plan.summaries.push((mail.destination.clone(), mail.recipient.clone(), mark));
+        }
         if pause {
             let what = mailbox(&mail.destination, &mail.recipient);
             let since = self.pauses.get(&what).map_or(now, |pause| pause.since);

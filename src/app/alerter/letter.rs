@@ -62,17 +62,18 @@ impl<'a> Letters<'a> {
         Self { writer: Writer { spec, now, zone: Zone::of(&spec.alerts), look, open } }
     }
 
-    /// A letter for each thread, or one digest where there are more than the cap; each with what it tells.
+    /// A letter for each thread, or one digest where there are more than the cap; each with what it tells, and what it sums
+    /// up.
     pub fn write<'e>(
         &mut self,
         destination: &DestinationSpec,
         recipient: &str,
         entries: &'e [Entry],
-        summary: &[Incident],
+        summary: &'e [Incident],
         cap: usize,
-    ) -> Vec<(Written, &'e [Entry])> {
+    ) -> Vec<(Written, &'e [Entry], &'e [Incident])> {
         let threads = entries.len() + usize::from(!summary.is_empty());
-        let mut parts: Vec<(&'e [Entry], &[Incident])> = Vec::new();
+        let mut parts: Vec<(&'e [Entry], &'e [Incident])> = Vec::new();
         if threads > cap {
             parts.push((entries, summary));
         } else {
@@ -83,7 +84,7 @@ impl<'a> Letters<'a> {
         }
         let written = parts
             .into_iter()
-            .filter_map(|(told, passed)| Some((self.letter(destination, recipient, told, passed)?, told)));
+            .filter_map(|(told, passed)| Some((self.letter(destination, recipient, told, passed)?, told, passed)));
         written.collect()
     }
 

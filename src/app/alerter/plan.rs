@@ -16,11 +16,15 @@ use crate::model::level::Level;
 use crate::model::silence::Silence;
 use crate::model::spec::{AlertSpec, DestinationSpec, FleetSpec};
 use crate::notify;
+use crate::store::{self, Store};
 
 /// Mail that waited longer says nothing of the present.
 const EXPIRED: TimeDelta = TimeDelta::days(5);
 /// Between two summaries for one recipient.
 const SUMMARY: TimeDelta = TimeDelta::hours(24);
+
+/// What a mail does that sums an incident up.
+const PASSED: &str = "passed";
 
 /// Destination and recipient.
 type Who = (String, String);
@@ -89,6 +93,24 @@ pub fn tellings<'a>(told: impl Iterator<Item = &'a Told>) -> Tellings {
     told.map(|told| (((told.destination.clone(), told.recipient.clone()), told.incident), told.clone())).collect()
 }
 
+/// Pauses of mailboxes that nothing is sent to any more, ended.
+fn unwanted(spec: &FleetSpec, pauses: &[Pause]) -> Vec<Pause> {
+    let all: Vec<String> =
+        recipients(&spec.alerts).iter().map(|(to, recipient)| mailbox(&to.name, recipient)).collect();
+    let unwanted = pauses.iter().filter(|pause| pause.what.starts_with("mailbox ") && !all.contains(&pause.what));
+    unwanted.map(|pause| Pause { failures: 0, ..pause.clone() }).collect()
+}
+
+/// What a mail that nobody got summed up: when the first of it closed, so that the next summary begins before that.
+pub fn unsummed(store: &dyn Store, mail: &Mail) -> store::Result<Option<DateTime<Utc>>> {
+    let mut first = None;
+    for it in mail.tells.iter().filter(|it| it.action == PASSED && !mail.maybe) {
+        let closed = store.incident(it.incident)?.and_then(|incident| incident.closed);
+        first = first.into_iter().chain(closed).min();
+    }
+    Ok(first)
+}
+
 /// One run's planning.
 struct Planner<'a> {
     quiet: &'a Quiet<'a>,
@@ -110,15 +132,21 @@ pub fn plan(quiet: &Quiet<'_>, world: &World<'_>, stored: &Stored, now: DateTime
     let known = tellings(stored.told.iter().map(|(told, _)| told));
     let mut tellings = known.clone();
     // Queued mail that was certainly not accepted: the present truth takes its place.
-    let untouched = |mail: &&Mail| {
-        (!mail.maybe && mail.attempts == 0 && !mail.short) || now - mail.created > EXPIRED || mail.body.is_empty()
+    let everybody = recipients(&spec.alerts);
+    let gone = |mail: &Mail| {
+        !everybody.iter().any(|(to, recipient)| (&to.name, recipient) == (&mail.destination, &mail.recipient))
     };
+    let untouched = |mail: &&Mail| {
+        let fresh = !mail.maybe && mail.attempts == 0 && !mail.short;
+        fresh || gone(mail) || now - mail.created > EXPIRED || mail.body.is_empty()
+    };
+    // Of a mailbox that is no longer written to nothing is known any more.
+    plan.pauses.extend(unwanted(spec, &stored.pauses));
     let back: Vec<&Mail> = stored.queued.iter().filter(untouched).collect();
     for mail in back.iter().rev() {
         restore(&mut tellings, mail);
         plan.mails.push(Mail { state: MailState::Superseded, ..(*mail).clone() });
     }
-    let everybody = recipients(&spec.alerts);
     tellings.retain(|((name, recipient), _), _| everybody.iter().any(|(to, all)| to.name == *name && all == recipient));
 
     let mut incidents: BTreeMap<i64, &Incident> =
@@ -141,15 +169,21 @@ pub fn plan(quiet: &Quiet<'_>, world: &World<'_>, stored: &Stored, now: DateTime
         let who = (destination.name.clone(), recipient.clone());
         planner.carry(&who, &mut tellings);
         let (entries, cap) = planner.entries(&who, &mut tellings);
-        let summary = planner.summary(&who, &mut plan);
-        for (letter, told) in letters.write(destination, &who.1, &entries, &summary, cap) {
+        let summary = planner.summary(&who, &back, &mut plan);
+        for (letter, told, passed) in letters.write(destination, &who.1, &entries, &summary, cap) {
             let tells = told.iter().map(|entry| Tells {
                 incident: entry.incident.id,
                 action: entry.action.word().to_owned(),
                 level: if entry.action == Action::Recovered { Level::Ok } else { entry.incident.level },
                 before: entry.before.clone(),
             });
-            let tells: Vec<Tells> = tells.collect();
+            let passed = passed.iter().map(|incident| Tells {
+                incident: incident.id,
+                action: PASSED.to_owned(),
+                level: Level::Ok,
+                before: None,
+            });
+            let tells: Vec<Tells> = tells.chain(passed).collect();
             let waited = back.iter().filter(|mail| (&mail.destination, &mail.recipient) == (&who.0, &who.1));
             let waited =
                 waited.filter(|mail| mail.tells.iter().any(|old| tells.iter().any(|it| it.incident == old.incident)));
@@ -288,16 +322,21 @@ impl Planner<'_> {
         (out, cap.unwrap_or(alerts.cap))
     }
 
-    /// Once a day: what opened and closed without a word to this recipient.
-    fn summary(&self, who: &Who, plan: &mut Plan) -> Vec<Incident> {
+    /// Once a day: what opened and closed without a word to this recipient; and at once what a mail summed up that did not
+    /// get through.
+    fn summary(&self, who: &Who, back: &[&Mail], plan: &mut Plan) -> Vec<Incident> {
+        let lost = back.iter().filter(|mail| !mail.maybe && (&mail.destination, &mail.recipient) == (&who.0, &who.1));
+        let lost = lost.flat_map(|mail| &mail.tells).filter(|it| it.action == PASSED).map(|it| it.incident);
+        let mut unseen: Vec<Incident> =
+            lost.filter_map(|id| self.incidents.get(&id)).map(|incident| (*incident).clone()).collect();
         let mark = (who.0.clone(), who.1.clone(), self.now);
         let last = self.stored.summaries.iter().find(|(to, recipient, _)| (to, recipient) == (&who.0, &who.1));
         let Some((.., last)) = last else {
             plan.summaries.push(mark);
-            return Vec::new();
+            return unseen;
         };
         if self.now - *last < SUMMARY {
-            return Vec::new();
+            return unseen;
         }
         let told: BTreeSet<i64> = self
             .stored
@@ -306,15 +345,16 @@ impl Planner<'_> {
             .filter(|told| (&told.destination, &told.recipient) == (&who.0, &who.1))
             .map(|told| told.incident)
             .collect();
-        let mut unseen = Vec::new();
+        let waited = unseen.clone();
         for incident in &self.stored.closed {
-            if incident.closed.is_none_or(|closed| closed <= *last) || told.contains(&incident.id) {
+            let known = told.contains(&incident.id) || waited.iter().any(|it| it.id == incident.id);
+            if incident.closed.is_none_or(|closed| closed <= *last) || known {
                 continue;
             }
             match self.target(&who.0, incident, incident.worst) {
                 None => {}
                 // It waits for the hours of its route.
-                Some(target) if !target.open => return Vec::new(),
+                Some(target) if !target.open => return waited,
                 Some(_) if self.quiet.silenced(&incident.subject).is_some() => {}
                 Some(_) => unseen.push(incident.clone()),
             }

@@ -154,6 +154,35 @@ fn what_nobody_saw_is_a_line_in_the_summary_of_the_day() {
 }
 
 #[test]
+fn a_summary_that_does_not_get_through_comes_later() {
+    let mut field = Field::new(&["web01"]);
+    field.run(0);
+    for (n, value) in [0.95, 0.95, 0.1, 0.1].into_iter().enumerate() {
+        field.disk("web01", 10 + n as i64 * 5, value);
+    }
+    field.run(30);
+    field.server.weather = Weather::Down;
+    assert_eq!((field.run(24 * 60), field.run(24 * 60 + 5)), (vec![], vec![]));
+    field.server.weather = Weather::Up;
+    assert_eq!(field.run(24 * 60 + 90), ["[OK] 1 problem came and went"]);
+    assert_eq!(field.run(24 * 60 + 95), NONE);
+    // Once more, to a mailbox that refuses until the mail is given up.
+    let day = 3 * 24 * 60;
+    for (n, value) in [0.95, 0.95, 0.1, 0.1].into_iter().enumerate() {
+        field.disk("web01", day + 10 + n as i64 * 5, value);
+    }
+    field.run(day + 60);
+    field.server.weather = Weather::Refuses(b'o' - b'a', true);
+    for minutes in (day + 24 * 60..day + 26 * 60).step_by(5) {
+        field.run(minutes);
+    }
+    assert!(field.store.queued().unwrap().iter().all(|mail| mail.tells.iter().all(|it| it.action != "passed")));
+    field.server.weather = Weather::Up;
+    let after: Vec<String> = (0..40).flat_map(|n| field.run(day + 50 * 60 + n * 60)).collect();
+    assert_eq!(after.iter().filter(|subject| subject.ends_with("came and went")).count(), 1, "{after:?}");
+}
+
+#[test]
 fn five_days_old_mail_is_replaced_by_what_is_true_now() {
     let mut field = Field::new(&["web01"]);
     field.server.weather = Weather::Drops;
