@@ -21,6 +21,7 @@ mod named;
 mod sentences;
 mod shards;
 mod stages;
+mod units;
 
 /// A fleet of any size before a mail server of any mood.
 struct Field {
