@@ -69,6 +69,25 @@ fn flapping_is_told_once_and_its_end_when_it_settles() {
 }
 
 #[test]
+fn what_flaps_up_to_critical_is_told_of_each_once() {
+    let mut field = Field::new(&["web01"]);
+    let mut minute = 0;
+    // Well, warning, critical, eight times.
+    for _ in 0..8 {
+        for value in [0.2, 0.2, 0.85, 0.85, 0.95, 0.95] {
+            field.disk("web01", minute, value);
+            field.run(minute + 1);
+            minute += 3;
+        }
+    }
+    let told: Vec<&str> = field.server.accepted.iter().flat_map(|mail| &mail.tells).map(|it| &*it.action).collect();
+    let since = told.iter().position(|action| *action == "flapping").unwrap();
+    let count = |action: &str| told[since..].iter().filter(|told| **told == action).count();
+    assert_eq!((count("flapping"), count("recovered")), (1, 0), "{told:?}");
+    assert!(count("escalated") <= 1, "{told:?}");
+}
+
+#[test]
 fn taken_is_not_repeated_until_it_gets_worse() {
     let mut field = Field::new(&["web01"]);
     for n in 0..2 {
