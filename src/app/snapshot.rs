@@ -85,8 +85,7 @@ fn problems(spec: &FleetSpec, store: &dyn Store, now: DateTime<Utc>) -> Result<H
     if open.is_empty() {
         return Ok(HashMap::new());
     }
-    let holds = |ack: &Ack| ack.until.is_none_or(|until| until > now);
-    let mut acks: BTreeMap<i64, Ack> = store.acks()?.into_iter().filter(holds).map(|ack| (ack.incident, ack)).collect();
+    let mut acks: BTreeMap<i64, Ack> = store.acks()?.into_iter().map(|ack| (ack.incident, ack)).collect();
     let silences = store.silences()?;
     let windows = hush::windows(silences.iter().chain(&spec.silences), now);
     let groups: HashMap<&str, &[String]> =
@@ -98,7 +97,7 @@ fn problems(spec: &FleetSpec, store: &dyn Store, now: DateTime<Utc>) -> Result<H
             Some(hush::Why::Silenced { until, text }) => Some((until, text)),
             _ => None,
         };
-        let ack = acks.remove(&incident.id);
+        let ack = acks.remove(&incident.id).filter(|ack| ack.holds(incident.level, now));
         found.entry(incident.subject.host.clone()).or_default().push(Problem { incident, ack, silenced });
     }
     Ok(found)

@@ -223,7 +223,7 @@ impl Planner<'_> {
 
     fn acked(&self, incident: &Incident) -> bool {
         let ack = self.world.acks.get(&incident.id);
-        ack.is_some_and(|ack| ack.until.is_none_or(|until| until > self.now))
+        ack.is_some_and(|ack| ack.holds(incident.level, self.now))
     }
 
     /// What a recipient hears, and within which cap.

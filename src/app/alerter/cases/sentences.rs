@@ -120,6 +120,38 @@ fn taken_is_not_repeated_until_it_gets_worse() {
     assert_eq!(field.run(2011), ["[OK] web01 disk"]);
 }
 
+/// Somebody took the warning while a run was under way that saw it rise: that run read no such thing.
+#[test]
+fn an_acknowledgement_that_races_a_run_hides_no_rise() {
+    let mut field = Field::new(&["web01"]);
+    for (minute, value) in [(0, 0.85), (5, 0.85)] {
+        field.disk("web01", minute, value);
+    }
+    assert_eq!(field.run(6), ["[WARN] web01 disk"]);
+    for minute in [10, 15] {
+        field.disk("web01", minute, 0.95);
+    }
+    // It rises, and is not told yet: a sweep is under way.
+    let sweep = field.store.begin_sweep(at(15), 1).unwrap();
+    assert_eq!(field.run_alone(16), NONE);
+    let ack = Ack {
+        incident: 1,
+        by: "ada".into(),
+        at: at(16),
+        until: None,
+        sticky: false,
+        level: Level::Warning,
+        note: String::new(),
+    };
+    let event = Event { incident: 1, at: at(16), level: Level::Warning, value: 0.85, text: "taken".into() };
+    field.store.acknowledge(&ack, &event).unwrap();
+    field.store.end_sweep(sweep, at(17), 0).unwrap();
+    assert_eq!(field.run_alone(17), ["[CRIT] web01 disk"]);
+    assert!(ack.holds(Level::Warning, at(17)) && !ack.holds(Level::Critical, at(17)));
+    assert!(Ack { sticky: true, ..ack.clone() }.holds(Level::Critical, at(17)));
+    assert!(!Ack { until: Some(at(17)), ..ack }.holds(Level::Warning, at(17)));
+}
+
 #[test]
 fn an_escalation_waits_its_time_and_an_open_office() {
     let mut field = Field::new(&["web01"]);
