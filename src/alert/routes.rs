@@ -65,8 +65,9 @@ pub fn everybody(alerts: &AlertSpec) -> Vec<Target> {
 
 /// Who hears of a subject: the first route that fits, and the next ones while it goes on. Routes with `after` escalate:
 /// wherever they stand, they come beside what the others say and end nothing. Without routes everybody hears of
-/// everything, and of what is the fleet's own and fits no route. Each destination is named once, by its first route. A route outside of its hours still fits: what it
-/// would tell waits for them.
+/// everything, and of what is the fleet's own and fits no route. Each destination is named once, by its first route
+/// that is open now, or else by its first. A route outside of its hours still fits: what it would tell waits for them,
+/// unless another one tells it to the same destination.
 #[must_use]
 pub fn targets(alerts: &AlertSpec, case: &Case<'_>) -> Vec<Target> {
     if alerts.routes.is_empty() {
@@ -85,13 +86,16 @@ pub fn targets(alerts: &AlertSpec, case: &Case<'_>) -> Vec<Target> {
         }
         let open = route.hours.as_ref().is_none_or(|hours| calendar::inside(hours, case.now));
         for name in &route.to {
-            if out.iter().all(|target| target.destination != *name) {
-                out.push(Target {
-                    destination: name.clone(),
-                    repeat: route.repeat.or(alerts.repeat),
-                    cap: route.cap.unwrap_or(alerts.cap),
-                    open,
-                });
+            let target = Target {
+                destination: name.clone(),
+                repeat: route.repeat.or(alerts.repeat),
+                cap: route.cap.unwrap_or(alerts.cap),
+                open,
+            };
+            match out.iter_mut().find(|known| known.destination == *name) {
+                None => out.push(target),
+                Some(known) if open && !known.open => *known = target,
+                Some(_) => {}
             }
         }
         ended |= escalates.is_none() && !route.goes_on;
@@ -182,5 +186,27 @@ mod tests {
         assert!(!targets(&alerts, &case)[0].open);
         case.now = at(600);
         assert!(targets(&alerts, &case)[0].open);
+    }
+
+    #[test]
+    fn a_closed_route_keeps_no_open_one_quiet() {
+        let office = Calendar { days: 127, from: 8 * 60, until: 18 * 60, zone: "UTC".into() };
+        let day = RouteSpec { to: to(&["ops"]), hours: Some(office), goes_on: true, ..RouteSpec::default() };
+        let critical =
+            RouteSpec { to: to(&["ops"]), severity: Some(Level::Critical), cap: Some(1), ..RouteSpec::default() };
+        let later = RouteSpec { after: Some(Duration::from_secs(1800)), severity: None, ..critical.clone() };
+        let subject = Subject { host: "a".into(), rule: "b".into(), item: String::new() };
+        let found = |second: &RouteSpec, level, minutes| {
+            let alerts = AlertSpec { cap: 3, routes: vec![day.clone(), second.clone()], ..AlertSpec::default() };
+            let case = Case { subject: &subject, groups: &[], level, opened: at(0), acked: false, now: at(minutes) };
+            targets(&alerts, &case).into_iter().map(|target| (target.open, target.cap)).collect::<Vec<_>>()
+        };
+        // It is 22:13.
+        assert_eq!(found(&critical, Level::Critical, 0), [(true, 1)]);
+        assert_eq!(found(&critical, Level::Warning, 0), [(false, 3)]);
+        assert_eq!(found(&later, Level::Warning, 29), [(false, 3)]);
+        assert_eq!(found(&later, Level::Warning, 30), [(true, 1)]);
+        // In the office its own route says how.
+        assert_eq!(found(&critical, Level::Critical, 600), [(true, 3)]);
     }
 }
