@@ -235,9 +235,18 @@ impl World<'_> {
         if subject.rule == MASS && subject.item.is_empty() {
             return above;
         }
-        add("most of the fleet fails at once".to_owned(), MASS, "", "");
-        let Some(host) = self.names.get(&subject.host).and_then(|track| self.tracks[*track].host) else { return above };
-        for group in &host.groups {
+        let host = self.names.get(&subject.host).and_then(|track| self.tracks[*track].host);
+        // It explains that hosts do not answer, and nothing of those that do: whatever else is wrong with a host that
+        // fails is kept back by the host itself.
+        let explained = match host {
+            Some(_) => subject.rule == UNREACHABLE,
+            None => matches!(subject.rule.as_str(), MASS | BASTION) || self.loses_a_server(subject),
+        };
+        if explained {
+            add("most of the fleet fails at once".to_owned(), MASS, "", "");
+        }
+        let Some(host) = host else { return above };
+        for group in host.groups.iter().filter(|_| explained) {
             add(format!("most of group {group} fails at once"), MASS, "", group);
         }
         for parent in self.parents(host) {
