@@ -16,7 +16,9 @@ use crate::model::spec::{AlertSpec, RouteSpec};
 pub struct Case<'a> {
     /// What it is about.
     pub subject: &'a Subject,
-    /// The groups of its host.
+    /// The host that it is about; empty for most of what is the fleet's own.
+    pub host: &'a str,
+    /// The groups of its host, or those that it is about.
     pub groups: &'a [String],
     /// How bad it is, or was when it was told.
     pub level: Level,
@@ -44,7 +46,7 @@ pub struct Target {
 fn fits(route: &RouteSpec, case: &Case<'_>) -> bool {
     let subject = case.subject;
     let any = |patterns: &[String], text: &str| patterns.is_empty() || patterns.iter().any(|p| matches(p, text));
-    any(&route.hosts, &subject.host)
+    any(&route.hosts, case.host)
         && (route.groups.is_empty() || route.groups.iter().any(|name| case.groups.contains(name)))
         && any(&route.services, service(subject))
         && any(&route.rules, &subject.rule)
@@ -119,7 +121,8 @@ mod tests {
     fn who(alerts: &AlertSpec, host: &str, rule: &str, group: &str, level: Level, minutes: i64) -> Vec<String> {
         let subject = Subject { host: host.into(), rule: rule.into(), item: "shop/http".into() };
         let groups = [group.to_owned()];
-        let case = Case { subject: &subject, groups: &groups, level, opened: at(0), acked: false, now: at(minutes) };
+        let case =
+            Case { subject: &subject, host, groups: &groups, level, opened: at(0), acked: false, now: at(minutes) };
         targets(alerts, &case).into_iter().map(|target| target.destination).collect()
     }
 
@@ -168,8 +171,15 @@ mod tests {
         assert_eq!(who(&alerts, "a", "b", "c", Level::Warning, 29), ["ops"]);
         assert_eq!(who(&alerts, "a", "b", "c", Level::Warning, 30), ["ops", "boss"]);
         let subject = Subject { host: "a".into(), rule: "b".into(), item: String::new() };
-        let mut case =
-            Case { subject: &subject, groups: &[], level: Level::Warning, opened: at(0), acked: true, now: at(60) };
+        let mut case = Case {
+            subject: &subject,
+            host: "a",
+            groups: &[],
+            level: Level::Warning,
+            opened: at(0),
+            acked: true,
+            now: at(60),
+        };
         assert_eq!(targets(&alerts, &case).len(), 1);
         case.acked = false;
         assert_eq!(targets(&alerts, &case)[1].cap, 1);
@@ -181,8 +191,15 @@ mod tests {
         let route = RouteSpec { to: to(&["dba"]), hours: Some(hours), ..RouteSpec::default() };
         let alerts = AlertSpec { routes: vec![route], ..AlertSpec::default() };
         let subject = Subject { host: "a".into(), rule: "b".into(), item: String::new() };
-        let mut case =
-            Case { subject: &subject, groups: &[], level: Level::Warning, opened: at(0), acked: false, now: at(0) };
+        let mut case = Case {
+            subject: &subject,
+            host: "a",
+            groups: &[],
+            level: Level::Warning,
+            opened: at(0),
+            acked: false,
+            now: at(0),
+        };
         assert!(!targets(&alerts, &case)[0].open);
         case.now = at(600);
         assert!(targets(&alerts, &case)[0].open);
@@ -198,7 +215,15 @@ mod tests {
         let subject = Subject { host: "a".into(), rule: "b".into(), item: String::new() };
         let found = |second: &RouteSpec, level, minutes| {
             let alerts = AlertSpec { cap: 3, routes: vec![day.clone(), second.clone()], ..AlertSpec::default() };
-            let case = Case { subject: &subject, groups: &[], level, opened: at(0), acked: false, now: at(minutes) };
+            let case = Case {
+                subject: &subject,
+                host: "a",
+                groups: &[],
+                level,
+                opened: at(0),
+                acked: false,
+                now: at(minutes),
+            };
             targets(&alerts, &case).into_iter().map(|target| (target.open, target.cap)).collect::<Vec<_>>()
         };
         // It is 22:13.

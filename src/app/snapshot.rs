@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::alerter::about;
 use super::past;
 use crate::alert::hush;
 use crate::model::alert::{Ack, Incident};
@@ -92,8 +93,11 @@ fn problems(spec: &FleetSpec, store: &dyn Store, now: DateTime<Utc>) -> Result<H
         spec.hosts.iter().map(|host| (host.name.as_str(), host.groups.as_slice())).collect();
     let mut found: HashMap<String, Vec<Problem>> = HashMap::new();
     for incident in open {
-        let groups = groups.get(incident.subject.host.as_str()).copied().unwrap_or_default();
-        let silenced = match hush::silenced(&windows, &incident.subject, groups) {
+        let why = match groups.get(incident.subject.host.as_str()) {
+            Some(groups) => hush::silenced(&windows, &incident.subject, groups),
+            None => about::silenced(spec, &windows, &incident.subject),
+        };
+        let silenced = match why {
             Some(hush::Why::Silenced { until, text }) => Some((until, text)),
             _ => None,
         };

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::about;
 use super::letter::look::Look;
 use super::letter::{Entry, Letters};
 use super::quiet::Quiet;
@@ -199,7 +200,8 @@ impl Planner<'_> {
     fn target(&self, destination: &str, incident: &Incident, level: Level) -> Option<Target> {
         let acked = self.acked(incident);
         let (subject, now) = (&incident.subject, self.now);
-        let case = Case { subject, groups: self.quiet.groups(subject), level, opened: incident.opened, acked, now };
+        let (host, groups) = (about::host(subject), self.quiet.groups(subject));
+        let case = Case { subject, host, groups: &groups, level, opened: incident.opened, acked, now };
         let alerts = &self.quiet.spec().alerts;
         let mut targets = routes::targets(alerts, &case);
         // That somebody cannot be told must reach somebody.

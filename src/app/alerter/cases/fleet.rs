@@ -16,7 +16,7 @@ impl Field {
     }
 
     /// A sweep of all hosts in order, then a run; `stuck` says who was not reached, and why.
-    fn sweep(&mut self, minute: i64, stuck: &dyn Fn(&str) -> Option<Cause>) -> Vec<String> {
+    pub(super) fn sweep(&mut self, minute: i64, stuck: &dyn Fn(&str) -> Option<Cause>) -> Vec<String> {
         for (n, name) in self.names().into_iter().enumerate() {
             let seconds = minute * 60 + n as i64;
             match stuck(&name) {

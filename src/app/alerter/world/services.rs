@@ -84,7 +84,7 @@ pub(super) fn knows(spec: &FleetSpec, rule: &str, item: &str) -> bool {
 }
 
 /// The servers of what a subject of a service is about.
-fn servers<'a>(spec: &'a FleetSpec, subject: &'a Subject) -> impl Iterator<Item = &'a HostSpec> {
+pub fn servers<'a>(spec: &'a FleetSpec, subject: &'a Subject) -> impl Iterator<Item = &'a HostSpec> {
     spec.hosts.iter().filter(|host| host.services.iter().any(|it| it.name == service(subject)))
 }
 
