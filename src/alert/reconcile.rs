@@ -83,7 +83,7 @@ pub fn decide(it: &Standing, told: Option<&Told>) -> Option<Action> {
         return None;
     }
     if it.flapping && it.truth < Level::Critical {
-        return (!known.is_some_and(|told| told.flapping)).then_some(Action::Flapping);
+        return (!known.is_some_and(|told| told.flapping || it.acked)).then_some(Action::Flapping);
     }
     let Some(told) = known else { return Some(Action::Problem) };
     if it.truth > told.level {
@@ -103,7 +103,10 @@ pub fn decide(it: &Standing, told: Option<&Told>) -> Option<Action> {
 pub fn after(action: Action, before: Option<&Told>, blank: Told, it: &Standing) -> Told {
     let before = before.cloned().unwrap_or(blank);
     let reminders = if action == Action::Reminder { before.reminders.saturating_add(1) } else { 0 };
-    Told { level: it.truth, at: it.now, reminders, flapping: action == Action::Flapping, ..before }
+    // Until it settles, who was told that it flaps, or of critical, knows that: the next round of it is no news.
+    let level = if it.flapping { it.truth.max(before.level) } else { it.truth };
+    let flapping = action == Action::Flapping || before.flapping && it.flapping;
+    Told { level, at: it.now, reminders, flapping, ..before }
 }
 
 #[cfg(test)]
@@ -181,6 +184,27 @@ mod tests {
         assert_eq!((flaps(Level::Warning, Some(&knows)), flaps(Level::Ok, Some(&knows))), (None, None));
         assert_eq!(flaps(Level::Critical, Some(&knows)), Some(Action::Escalated));
         assert_eq!(decide(&standing(Level::Ok, 2), Some(&knows)), Some(Action::Recovered));
+        let taken = Standing { acked: true, flapping: true, ..standing(Level::Warning, 999) };
+        assert_eq!((decide(&taken, Some(&told)), decide(&taken, None)), (None, Some(Action::Flapping)));
+    }
+
+    #[test]
+    fn a_flapper_that_rises_to_critical_each_time_is_told_of_both_once() {
+        let mut told: Option<Told> = None;
+        let mut actions = Vec::new();
+        for minute in 0..32 {
+            let truth = [Level::Ok, Level::Warning, Level::Critical, Level::Ok][minute as usize % 4];
+            let it = Standing { flapping: true, ..standing(truth, minute) };
+            if let Some(action) = decide(&it, told.as_ref()) {
+                told = Some(after(action, told.as_ref(), Told { level: Level::Ok, ..blank() }, &it));
+                actions.push(action);
+            }
+        }
+        assert_eq!(actions, [Action::Flapping, Action::Escalated]);
+        // Once it settles as a warning, that it is less bad is told after the interval.
+        let told = told.unwrap();
+        assert_eq!(told.level, Level::Critical);
+        assert_eq!(decide(&standing(Level::Warning, 999), Some(&told)), Some(Action::Lowered));
     }
 
     #[test]

@@ -16,7 +16,9 @@ use crate::model::spec::{AlertSpec, RouteSpec};
 pub struct Case<'a> {
     /// What it is about.
     pub subject: &'a Subject,
-    /// The groups of its host.
+    /// The host that it is about; empty for most of what is the fleet's own.
+    pub host: &'a str,
+    /// The groups of its host, or those that it is about.
     pub groups: &'a [String],
     /// How bad it is, or was when it was told.
     pub level: Level,
@@ -44,7 +46,7 @@ pub struct Target {
 fn fits(route: &RouteSpec, case: &Case<'_>) -> bool {
     let subject = case.subject;
     let any = |patterns: &[String], text: &str| patterns.is_empty() || patterns.iter().any(|p| matches(p, text));
-    any(&route.hosts, &subject.host)
+    any(&route.hosts, case.host)
         && (route.groups.is_empty() || route.groups.iter().any(|name| case.groups.contains(name)))
         && any(&route.services, service(subject))
         && any(&route.rules, &subject.rule)
@@ -65,8 +67,9 @@ pub fn everybody(alerts: &AlertSpec) -> Vec<Target> {
 
 /// Who hears of a subject: the first route that fits, and the next ones while it goes on. Routes with `after` escalate:
 /// wherever they stand, they come beside what the others say and end nothing. Without routes everybody hears of
-/// everything, and of what is the fleet's own and fits no route. Each destination is named once, by its first route. A route outside of its hours still fits: what it
-/// would tell waits for them.
+/// everything, and of what is the fleet's own and fits no route. Each destination is named once, by its first route
+/// that is open now, or else by its first. A route outside of its hours still fits: what it would tell waits for them,
+/// unless another one tells it to the same destination.
 #[must_use]
 pub fn targets(alerts: &AlertSpec, case: &Case<'_>) -> Vec<Target> {
     if alerts.routes.is_empty() {
@@ -85,13 +88,16 @@ pub fn targets(alerts: &AlertSpec, case: &Case<'_>) -> Vec<Target> {
         }
         let open = route.hours.as_ref().is_none_or(|hours| calendar::inside(hours, case.now));
         for name in &route.to {
-            if out.iter().all(|target| target.destination != *name) {
-                out.push(Target {
-                    destination: name.clone(),
-                    repeat: route.repeat.or(alerts.repeat),
-                    cap: route.cap.unwrap_or(alerts.cap),
-                    open,
-                });
+            let target = Target {
+                destination: name.clone(),
+                repeat: route.repeat.or(alerts.repeat),
+                cap: route.cap.unwrap_or(alerts.cap),
+                open,
+            };
+            match out.iter_mut().find(|known| known.destination == *name) {
+                None => out.push(target),
+                Some(known) if open && !known.open => *known = target,
+                Some(_) => {}
             }
         }
         ended |= escalates.is_none() && !route.goes_on;
@@ -115,7 +121,8 @@ mod tests {
     fn who(alerts: &AlertSpec, host: &str, rule: &str, group: &str, level: Level, minutes: i64) -> Vec<String> {
         let subject = Subject { host: host.into(), rule: rule.into(), item: "shop/http".into() };
         let groups = [group.to_owned()];
-        let case = Case { subject: &subject, groups: &groups, level, opened: at(0), acked: false, now: at(minutes) };
+        let case =
+            Case { subject: &subject, host, groups: &groups, level, opened: at(0), acked: false, now: at(minutes) };
         targets(alerts, &case).into_iter().map(|target| target.destination).collect()
     }
 
@@ -164,8 +171,15 @@ mod tests {
         assert_eq!(who(&alerts, "a", "b", "c", Level::Warning, 29), ["ops"]);
         assert_eq!(who(&alerts, "a", "b", "c", Level::Warning, 30), ["ops", "boss"]);
         let subject = Subject { host: "a".into(), rule: "b".into(), item: String::new() };
-        let mut case =
-            Case { subject: &subject, groups: &[], level: Level::Warning, opened: at(0), acked: true, now: at(60) };
+        let mut case = Case {
+            subject: &subject,
+            host: "a",
+            groups: &[],
+            level: Level::Warning,
+            opened: at(0),
+            acked: true,
+            now: at(60),
+        };
         assert_eq!(targets(&alerts, &case).len(), 1);
         case.acked = false;
         assert_eq!(targets(&alerts, &case)[1].cap, 1);
@@ -177,10 +191,47 @@ mod tests {
         let route = RouteSpec { to: to(&["dba"]), hours: Some(hours), ..RouteSpec::default() };
         let alerts = AlertSpec { routes: vec![route], ..AlertSpec::default() };
         let subject = Subject { host: "a".into(), rule: "b".into(), item: String::new() };
-        let mut case =
-            Case { subject: &subject, groups: &[], level: Level::Warning, opened: at(0), acked: false, now: at(0) };
+        let mut case = Case {
+            subject: &subject,
+            host: "a",
+            groups: &[],
+            level: Level::Warning,
+            opened: at(0),
+            acked: false,
+            now: at(0),
+        };
         assert!(!targets(&alerts, &case)[0].open);
         case.now = at(600);
         assert!(targets(&alerts, &case)[0].open);
+    }
+
+    #[test]
+    fn a_closed_route_keeps_no_open_one_quiet() {
+        let office = Calendar { days: 127, from: 8 * 60, until: 18 * 60, zone: "UTC".into() };
+        let day = RouteSpec { to: to(&["ops"]), hours: Some(office), goes_on: true, ..RouteSpec::default() };
+        let critical =
+            RouteSpec { to: to(&["ops"]), severity: Some(Level::Critical), cap: Some(1), ..RouteSpec::default() };
+        let later = RouteSpec { after: Some(Duration::from_secs(1800)), severity: None, ..critical.clone() };
+        let subject = Subject { host: "a".into(), rule: "b".into(), item: String::new() };
+        let found = |second: &RouteSpec, level, minutes| {
+            let alerts = AlertSpec { cap: 3, routes: vec![day.clone(), second.clone()], ..AlertSpec::default() };
+            let case = Case {
+                subject: &subject,
+                host: "a",
+                groups: &[],
+                level,
+                opened: at(0),
+                acked: false,
+                now: at(minutes),
+            };
+            targets(&alerts, &case).into_iter().map(|target| (target.open, target.cap)).collect::<Vec<_>>()
+        };
+        // It is 22:13.
+        assert_eq!(found(&critical, Level::Critical, 0), [(true, 1)]);
+        assert_eq!(found(&critical, Level::Warning, 0), [(false, 3)]);
+        assert_eq!(found(&later, Level::Warning, 29), [(false, 3)]);
+        assert_eq!(found(&later, Level::Warning, 30), [(true, 1)]);
+        // In the office its own route says how.
+        assert_eq!(found(&critical, Level::Critical, 600), [(true, 3)]);
     }
 }

@@ -9,7 +9,7 @@ use clap::Parser;
 use super::context::Common;
 use super::exit::{self, Exit, Failure, Outcome};
 use super::{clock, harden, lock, logging, state};
-use crate::alert::flap;
+use crate::alert::{flap, hush};
 use crate::model::alert::{Mail, MailState, Plan};
 use crate::model::fleet::{Heartbeat, PLAN, Sweep};
 use crate::model::spec::FleetSpec;
@@ -17,6 +17,7 @@ use crate::notify::http;
 use crate::notify::message::readable;
 use crate::store::{self, Store, StoreError};
 
+pub mod about;
 mod deliver;
 pub mod letter;
 pub mod lines;
@@ -156,7 +157,9 @@ pub fn turn(
     world.prune(now);
     let means = world::means(store, spec, now)?;
     let damage = beats.iter().find(|beat| beat.role == "store" && !beat.ok).map(|beat| beat.text.as_str());
-    world.tick(&Facts { now, sweeps: &sweeps, half, damage, pauses: &pauses, means: &means });
+    let silences = store.silences()?;
+    let windows = hush::windows(silences.iter().chain(&spec.silences), now);
+    world.tick(&Facts { now, sweeps: &sweeps, half, damage, pauses: &pauses, means: &means, windows: &windows });
     write(store, &mut world, cursor, taken > 0, dry_run)?;
     if half {
         log::info!("a sweep is under way: mail is planned once it is whole");

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::alerter::about;
 use super::past;
 use crate::alert::hush;
 use crate::model::alert::{Ack, Incident};
@@ -85,20 +86,22 @@ fn problems(spec: &FleetSpec, store: &dyn Store, now: DateTime<Utc>) -> Result<H
     if open.is_empty() {
         return Ok(HashMap::new());
     }
-    let holds = |ack: &Ack| ack.until.is_none_or(|until| until > now);
-    let mut acks: BTreeMap<i64, Ack> = store.acks()?.into_iter().filter(holds).map(|ack| (ack.incident, ack)).collect();
+    let mut acks: BTreeMap<i64, Ack> = store.acks()?.into_iter().map(|ack| (ack.incident, ack)).collect();
     let silences = store.silences()?;
     let windows = hush::windows(silences.iter().chain(&spec.silences), now);
     let groups: HashMap<&str, &[String]> =
         spec.hosts.iter().map(|host| (host.name.as_str(), host.groups.as_slice())).collect();
     let mut found: HashMap<String, Vec<Problem>> = HashMap::new();
     for incident in open {
-        let groups = groups.get(incident.subject.host.as_str()).copied().unwrap_or_default();
-        let silenced = match hush::silenced(&windows, &incident.subject, groups) {
+        let why = match groups.get(incident.subject.host.as_str()) {
+            Some(groups) => hush::silenced(&windows, &incident.subject, groups),
+            None => about::silenced(spec, &windows, &incident.subject),
+        };
+        let silenced = match why {
             Some(hush::Why::Silenced { until, text }) => Some((until, text)),
             _ => None,
         };
-        let ack = acks.remove(&incident.id);
+        let ack = acks.remove(&incident.id).filter(|ack| ack.holds(incident.level, now));
         found.entry(incident.subject.host.clone()).or_default().push(Problem { incident, ack, silenced });
     }
     Ok(found)

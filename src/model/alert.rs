@@ -152,6 +152,15 @@ pub struct Ack {
     pub note: String,
 }
 
+impl Ack {
+    /// Whether it holds while the incident is that bad. One that was given while a run was under way knows nothing of the
+    /// rise which that run saw.
+    #[must_use]
+    pub fn holds(&self, level: Level, now: DateTime<Utc>) -> bool {
+        self.until.is_none_or(|until| until > now) && (self.sticky || level <= self.level)
+    }
+}
+
 /// What one recipient of a destination was last told of one incident.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {

@@ -1,5 +1,6 @@
 //! Every metric that fleet-health knows, one line each; `fleet metrics` prints this table.
 
+pub mod only_bad;
 mod service;
 
 use std::sync::OnceLock;

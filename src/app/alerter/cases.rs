@@ -15,12 +15,14 @@ use crate::model::silence::{Calendar, Scope, Silence, When};
 use crate::model::spec::{ChannelSpec, DestinationSpec, HostSpec, RouteSpec, RuleSpec};
 use crate::store::memory::Memory;
 
+mod about;
 mod figures;
 mod fleet;
 mod named;
 mod sentences;
 mod shards;
 mod stages;
+mod units;
 
 /// A fleet of any size before a mail server of any mood.
 struct Field {
@@ -113,9 +115,13 @@ impl Field {
     }
 
     fn silence(&mut self, from: i64, until: i64) {
+        self.silence_over(Scope::default(), from, until);
+    }
+
+    fn silence_over(&mut self, scope: Scope, from: i64, until: i64) {
         let silence = Silence {
             id: 0,
-            scope: Scope::default(),
+            scope,
             when: When::Once { from: at(from), until: at(until) },
             by: "ada".into(),
             reason: "move".into(),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::about;
 use super::letter::look::Look;
 use super::letter::{Entry, Letters};
 use super::quiet::Quiet;
@@ -233,7 +234,8 @@ impl Planner<'_> {
     fn target(&self, destination: &str, incident: &Incident, level: Level) -> Option<Target> {
         let acked = self.acked(incident);
         let (subject, now) = (&incident.subject, self.now);
-        let case = Case { subject, groups: self.quiet.groups(subject), level, opened: incident.opened, acked, now };
+        let (host, groups) = (about::host(subject), self.quiet.groups(subject));
+        let case = Case { subject, host, groups: &groups, level, opened: incident.opened, acked, now };
         let alerts = &self.quiet.spec().alerts;
         let mut targets = routes::targets(alerts, &case);
         // That somebody cannot be told must reach somebody.
@@ -257,7 +259,7 @@ impl Planner<'_> {
 
     fn acked(&self, incident: &Incident) -> bool {
         let ack = self.world.acks.get(&incident.id);
-        ack.is_some_and(|ack| ack.until.is_none_or(|until| until > self.now))
+        ack.is_some_and(|ack| ack.holds(incident.level, self.now))
     }
 
     /// What a recipient hears, and within which cap.

@@ -1,9 +1,11 @@
 //! What keeps a problem from being told in this run: silences, failing parents, staleness and flapping, found anew.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
+use super::about;
 use super::world::World;
 use crate::alert::flap;
 use crate::alert::hush::{self, Why, Window};
@@ -49,8 +51,15 @@ impl<'a> Quiet<'a> {
         Self { spec, world, windows, flaps: flapping(world, closed, now) }
     }
 
-    /// The groups of its host.
-    pub fn groups(&self, subject: &Subject) -> &'a [String] {
+    /// The groups of its host; of what is the fleet's own those that it is about.
+    pub fn groups<'b>(&'b self, subject: &'b Subject) -> Cow<'b, [String]> {
+        match subject.host.is_empty() {
+            true => about::groups(self.spec, subject),
+            false => Cow::Borrowed(self.of_host(subject)),
+        }
+    }
+
+    fn of_host(&self, subject: &Subject) -> &'a [String] {
         self.world.host(&subject.host).map_or(&[][..], |host| &host.groups)
     }
 
@@ -61,7 +70,18 @@ impl<'a> Quiet<'a> {
 
     /// Whether a silence covers it now.
     pub fn silenced(&self, subject: &Subject) -> Option<Why> {
-        hush::silenced(&self.windows, subject, self.groups(subject))
+        match subject.host.is_empty() {
+            true => about::silenced(self.spec, &self.windows, subject),
+            false => hush::silenced(&self.windows, subject, self.of_host(subject)),
+        }
+    }
+
+    /// When the last silence over it ended.
+    fn silence_end(&self, subject: &Subject) -> Option<DateTime<Utc>> {
+        match subject.host.is_empty() {
+            true => about::silence_end(self.spec, &self.windows, subject),
+            false => hush::silence_end(&self.windows, subject, self.of_host(subject)),
+        }
     }
 
     /// Why nothing of it is told but its end.
@@ -74,7 +94,7 @@ impl<'a> Quiet<'a> {
             return Some(Why::Inhibited { by: by.clone() });
         }
         let last = self.world.state(subject).and_then(|state| state.last);
-        let ended = hush::silence_end(&self.windows, subject, self.groups(subject));
+        let ended = self.silence_end(subject);
         hush::stale(last, above.iter().filter_map(|(.., bad)| *bad).chain(ended))
     }
 

@@ -28,7 +28,7 @@ mod samples;
 mod services;
 
 pub use fleet::{Facts, mailbox};
-pub use services::means;
+pub use services::{means, servers};
 
 /// Names of readings in their order, shared by all hosts that have the same.
 type Layout = Rc<Vec<(String, String)>>;

@@ -97,9 +97,7 @@ impl<'a> Present<'a> {
         if quiet.flaps(&incident.subject) {
             out.push(format!("{}.", capital(&Why::Flapping.sentence())));
         }
-        if let Some(ack) =
-            self.world.acks.get(&incident.id).filter(|ack| ack.until.is_none_or(|until| until > self.now))
-        {
+        if let Some(ack) = self.world.acks.get(&incident.id).filter(|ack| ack.holds(incident.level, self.now)) {
             let until = ack.until.map_or_else(|| "until it ends".to_owned(), |until| format!("until {}", stamp(until)));
             let sticky = if ack.sticky { "even if it gets worse" } else { "unless it gets worse" };
             let note = if ack.note.is_empty() { String::new() } else { format!(": {}", ack.note) };
@@ -156,7 +154,8 @@ fn list(common: &Common, args: &Args) -> Outcome {
         .filter(asked)
         .chain(ended)
         .map(|incident| {
-            let ack = present.world.acks.get(&incident.id).cloned();
+            let ack =
+                present.world.acks.get(&incident.id).filter(|ack| ack.holds(incident.level, present.now)).cloned();
             let told =
                 present.stored.told.iter().any(|(told, _)| told.incident == incident.id && told.level > Level::Ok);
             let state = match (incident.ending, &ack, quiet.why(&incident.subject)) {

@@ -257,7 +257,7 @@ impl Source for Reader<'_> {
         let quiet = present.quiet(&spec);
         let open = incident.closed.is_none();
         let why = if open { present.why(&quiet, &incident) } else { Vec::new() };
-        let ack = present.world.acks.get(&id).filter(|_| open).cloned();
+        let ack = present.world.acks.get(&id).filter(|ack| open && ack.holds(incident.level, present.now)).cloned();
         let silenced = open && quiet.why(&incident.subject).is_some();
         let told = present.stored.told.iter().any(|(told, _)| told.incident == id && told.level > Level::Ok);
         let letters = letters.into_iter().map(|mail| Letter {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::fleet::Heartbeat;
+use crate::model::service::ServiceSpec;
 
 impl Field {
     /// Hosts `h000` and on, each behind these bastions or parents.
@@ -15,7 +16,7 @@ impl Field {
     }
 
     /// A sweep of all hosts in order, then a run; `stuck` says who was not reached, and why.
-    fn sweep(&mut self, minute: i64, stuck: &dyn Fn(&str) -> Option<Cause>) -> Vec<String> {
+    pub(super) fn sweep(&mut self, minute: i64, stuck: &dyn Fn(&str) -> Option<Cause>) -> Vec<String> {
         for (n, name) in self.names().into_iter().enumerate() {
             let seconds = minute * 60 + n as i64;
             match stuck(&name) {
@@ -150,4 +151,36 @@ fn an_erased_host_is_in_no_mail_and_the_others_are_told() {
     assert!(field.store.queued().unwrap().is_empty());
     let all = field.server.accepted.iter().map(|mail| String::from_utf8_lossy(&mail.body).into_owned());
     assert!(all.into_iter().all(|text| !text.contains("web01")));
+}
+
+/// A site is cut off; the others are watched as ever.
+#[test]
+fn what_is_wrong_with_hosts_that_answer_is_told_while_most_of_the_fleet_fails() {
+    let mut field = Field::many(12);
+    let cut = |name: &str| (name >= "h006").then_some(Cause::ConnectTimeout);
+    assert_eq!(field.sweep(0, &|_| None), NONE);
+    assert_eq!(field.sweep(5, &cut), ["[CRIT] fleet mass-unreachable"]);
+    for n in 0..2 {
+        field.disk("h000", 7 + n, 0.95);
+    }
+    assert_eq!(field.run(9), ["[CRIT] h000 disk"]);
+    assert_eq!(field.sweep(10, &cut), NONE, "those that are cut off are one problem");
+}
+
+/// A service with servers there is explained by it, and one without is not.
+#[test]
+fn a_service_is_kept_back_by_the_mass_only_where_a_server_of_it_fails() {
+    let mut field = Field::many(12);
+    field.rule("check.ok", |rule| (rule.warning, rule.critical, rule.raise, rule.of) = (None, Some(0.0), 1, 1));
+    for (host, name) in [(0, "shop"), (1, "shop"), (6, "mail"), (7, "mail")] {
+        let service = ServiceSpec { name: name.into(), min_healthy: Some(2), ..ServiceSpec::default() };
+        field.spec.hosts[host].services.push(service);
+    }
+    let cut = |name: &str| (name >= "h006").then_some(Cause::ConnectTimeout);
+    assert_eq!(field.sweep(0, &|_| None), NONE);
+    assert_eq!(field.sweep(5, &cut), ["[CRIT] fleet mass-unreachable"], "and mail is no problem beside it");
+    let mut sample = field.sample("h000", 7 * 60, &[("check.ok", 0.0)]);
+    sample.readings[0].item = "shop/http".into();
+    field.store.record(1, &attempt("h000", 7, None), &[sample]).unwrap();
+    assert_eq!(field.run(8), ["[CRIT] fleet service.healthy shop", "[CRIT] h000 check.ok shop/http"]);
 }

@@ -69,6 +69,25 @@ fn flapping_is_told_once_and_its_end_when_it_settles() {
 }
 
 #[test]
+fn what_flaps_up_to_critical_is_told_of_each_once() {
+    let mut field = Field::new(&["web01"]);
+    let mut minute = 0;
+    // Well, warning, critical, eight times.
+    for _ in 0..8 {
+        for value in [0.2, 0.2, 0.85, 0.85, 0.95, 0.95] {
+            field.disk("web01", minute, value);
+            field.run(minute + 1);
+            minute += 3;
+        }
+    }
+    let told: Vec<&str> = field.server.accepted.iter().flat_map(|mail| &mail.tells).map(|it| &*it.action).collect();
+    let since = told.iter().position(|action| *action == "flapping").unwrap();
+    let count = |action: &str| told[since..].iter().filter(|told| **told == action).count();
+    assert_eq!((count("flapping"), count("recovered")), (1, 0), "{told:?}");
+    assert!(count("escalated") <= 1, "{told:?}");
+}
+
+#[test]
 fn taken_is_not_repeated_until_it_gets_worse() {
     let mut field = Field::new(&["web01"]);
     for n in 0..2 {
@@ -99,6 +118,38 @@ fn taken_is_not_repeated_until_it_gets_worse() {
     field.disk("web01", 2005, 0.1);
     field.disk("web01", 2010, 0.1);
     assert_eq!(field.run(2011), ["[OK] web01 disk"]);
+}
+
+/// Somebody took the warning while a run was under way that saw it rise: that run read no such thing.
+#[test]
+fn an_acknowledgement_that_races_a_run_hides_no_rise() {
+    let mut field = Field::new(&["web01"]);
+    for (minute, value) in [(0, 0.85), (5, 0.85)] {
+        field.disk("web01", minute, value);
+    }
+    assert_eq!(field.run(6), ["[WARN] web01 disk"]);
+    for minute in [10, 15] {
+        field.disk("web01", minute, 0.95);
+    }
+    // It rises, and is not told yet: a sweep is under way.
+    let sweep = field.store.begin_sweep(at(15), 1).unwrap();
+    assert_eq!(field.run_alone(16), NONE);
+    let ack = Ack {
+        incident: 1,
+        by: "ada".into(),
+        at: at(16),
+        until: None,
+        sticky: false,
+        level: Level::Warning,
+        note: String::new(),
+    };
+    let event = Event { incident: 1, at: at(16), level: Level::Warning, value: 0.85, text: "taken".into() };
+    field.store.acknowledge(&ack, &event).unwrap();
+    field.store.end_sweep(sweep, at(17), 0).unwrap();
+    assert_eq!(field.run_alone(17), ["[CRIT] web01 disk"]);
+    assert!(ack.holds(Level::Warning, at(17)) && !ack.holds(Level::Critical, at(17)));
+    assert!(Ack { sticky: true, ..ack.clone() }.holds(Level::Critical, at(17)));
+    assert!(!Ack { until: Some(at(17)), ..ack }.holds(Level::Warning, at(17)));
 }
 
 #[test]

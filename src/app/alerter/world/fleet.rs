@@ -9,6 +9,7 @@ use super::hosts::verdict;
 use super::services::{self, Mean};
 use super::{Slot, World, at_once, bastions, fails, two};
 use crate::alert::fold::{Observation, Windows};
+use crate::alert::hush::{self, Window};
 use crate::alert::words::{BASTION, DAMAGED, MASS, STALLED, UNDELIVERABLE, UNREACHABLE};
 use crate::model::alert::{Ending, Pause, Subject};
 use crate::model::fleet::Sweep;
@@ -26,6 +27,30 @@ fn item(part: Option<Shard>) -> String {
 /// Fewer hosts than these are no mass.
 const MASS_LEAST: usize = 5;
 
+/// How many hosts of a site fail, of how many.
+#[derive(Default)]
+struct Site {
+    failed: usize,
+    all: usize,
+    silenced: Silenced,
+}
+
+/// Those of them that are silenced: of these nobody wants to hear that they fail at once.
+#[derive(Default)]
+struct Silenced {
+    failed: usize,
+    all: usize,
+}
+
+impl Site {
+    fn add(&mut self, fails: bool, silenced: bool) {
+        self.failed += usize::from(fails);
+        self.all += 1;
+        self.silenced.failed += usize::from(fails && silenced);
+        self.silenced.all += usize::from(silenced);
+    }
+}
+
 /// What besides rows tells of the fleet.
 pub struct Facts<'a> {
     /// The time of the run.
@@ -40,6 +65,8 @@ pub struct Facts<'a> {
     pub pauses: &'a [Pause],
     /// Means over the servers of services.
     pub means: &'a [Mean<'a>],
+    /// Silences, reckoned for this run.
+    pub windows: &'a [Window],
 }
 
 /// The name of a mailbox's pause.
@@ -74,7 +101,7 @@ impl World<'_> {
         self.quiet_hosts(facts.now, &|host| late.iter().any(|(part, _)| part.is_none_or(|part| part.holds(host))));
         self.bastions();
         if !facts.half {
-            self.mass(facts.now);
+            self.mass(facts);
         }
         self.services(facts.now, facts.means);
         self.mailboxes(facts);
@@ -126,24 +153,30 @@ impl World<'_> {
     }
 
     /// Failing hosts of a site that no failing parent explains, against all of them.
-    fn mass(&mut self, now: DateTime<Utc>) {
-        let mut sites: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    fn mass(&mut self, facts: &Facts<'_>) {
+        let mut sites: BTreeMap<&str, Site> = BTreeMap::new();
         for host in &self.spec.hosts {
             // A parent explains it while it fails, and until the host was tried again after that.
             let last = self.built_in(&host.name, UNREACHABLE, "").and_then(|state| state.last);
             let fails =
                 self.failing(&host.name) && !self.parents(host).iter().any(|parent| self.explains(parent, last));
+            let silenced = !facts.windows.is_empty() && {
+                let subject = Subject { host: host.name.clone(), rule: UNREACHABLE.to_owned(), item: String::new() };
+                hush::silenced(facts.windows, &subject, &host.groups).is_some()
+            };
             for site in std::iter::once("").chain(host.groups.iter().map(String::as_str)) {
-                let (failed, all) = sites.entry(site).or_default();
-                *failed += usize::from(fails);
-                *all += 1;
+                sites.entry(site).or_default().add(fails, silenced);
             }
         }
         let fleet = self.track("");
-        for (site, (failed, all)) in sites {
-            let bad = failed >= MASS_LEAST && failed * 2 >= all;
-            // Once open it ends when most of them answer, not when the last but half do.
+        for (site, Site { mut failed, mut all, silenced }) in sites {
+            // Once open it ends when most of them answer, not when the last but half do, nor when somebody silences them.
             let well = failed < MASS_LEAST || failed * 4 < all;
+            let (heard, others) = (failed - silenced.failed, all - silenced.all);
+            let bad = heard >= MASS_LEAST && heard * 2 >= others;
+            if bad {
+                (failed, all) = (heard, others);
+            }
             let place = if site.is_empty() { "the fleet".to_owned() } else { format!("group {site}") };
             let text = if bad {
                 format!("{failed} of {all} hosts of {place} fail at once; look at this machine's network first")
@@ -151,7 +184,7 @@ impl World<'_> {
                 format!("{} of {all} hosts of {place} answer", all - failed)
             };
             let value = failed as f64;
-            let seen = Observation { at: now, value, verdict: verdict(bad, true, well) };
+            let seen = Observation { at: facts.now, value, verdict: verdict(bad, true, well && !bad) };
             let known = self.tracks[fleet].find(MASS, site);
             if bad || known.is_some_and(|slot| fails(&self.tracks[fleet].slots[slot].state)) {
                 let slot = self.slot(fleet, MASS, site);
@@ -240,9 +273,18 @@ impl World<'_> {
         if subject.rule == MASS && subject.item.is_empty() {
             return above;
         }
-        add("most of the fleet fails at once".to_owned(), MASS, "", "");
-        let Some(host) = self.names.get(&subject.host).and_then(|track| self.tracks[*track].host) else { return above };
-        for group in &host.groups {
+        let host = self.names.get(&subject.host).and_then(|track| self.tracks[*track].host);
+        // It explains that hosts do not answer, and nothing of those that do: whatever else is wrong with a host that
+        // fails is kept back by the host itself.
+        let explained = match host {
+            Some(_) => subject.rule == UNREACHABLE,
+            None => matches!(subject.rule.as_str(), MASS | BASTION) || self.loses_a_server(subject),
+        };
+        if explained {
+            add("most of the fleet fails at once".to_owned(), MASS, "", "");
+        }
+        let Some(host) = host else { return above };
+        for group in host.groups.iter().filter(|_| explained) {
             add(format!("most of group {group} fails at once"), MASS, "", group);
         }
         for parent in self.parents(host) {

@@ -12,6 +12,7 @@ use crate::alert::fold::{self, Observation, Windows};
 use crate::alert::words::{self, BUILT_IN, SILENT};
 use crate::app::past;
 use crate::model::alert::{Ending, RuleState, Subject};
+use crate::model::catalogue::only_bad;
 use crate::model::derive::{Derived, Formula};
 use crate::model::level::Level;
 use crate::model::rule::RuleKind;
@@ -120,10 +121,24 @@ impl<'a> World<'a> {
     }
 
     fn missing(&mut self, track: usize, slot: usize, sample: &Sample, at: DateTime<Utc>) {
-        let it = &mut self.tracks[track].slots[slot];
-        if it.gone || blind(sample, &it.subject.rule, &it.subject.item) {
+        let it = &self.tracks[track].slots[slot];
+        if it.gone {
             return;
         }
+        let blind = blind(sample, &it.subject.rule, &it.subject.item);
+        let state = &it.state;
+        // Once it is well and nothing bad is remembered of it, it is forgotten like any other.
+        let matters = state.level > Level::Ok || (state.warning_bits | state.critical_bits) != 0;
+        let ready = self.judged(it).copied().filter(|_| matters && only_bad::is_well(sample, &it.subject.rule, blind));
+        if let Some(Ready { rule, judge, windows }) = ready {
+            let seen = Observation { at, value: 0.0, verdict: judge.verdict(0.0) };
+            self.observe(track, slot, &windows, &seen, |slot, level| said(rule, &slot.subject.item, 0.0, level));
+            return;
+        }
+        if blind {
+            return;
+        }
+        let it = &mut self.tracks[track].slots[slot];
         let (next, gone) = fold::missed(&it.state, at);
         if next == it.state {
             return;

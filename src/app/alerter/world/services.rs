@@ -8,7 +8,9 @@ use super::super::readings;
 use super::hosts::verdict;
 use super::{World, at_once, delta, samples};
 use crate::alert::fold::Observation;
+use crate::alert::hush::service;
 use crate::alert::words::{SERVICE_HEALTHY, UNREACHABLE, label};
+use crate::model::alert::Subject;
 use crate::model::catalogue;
 use crate::model::level::Level;
 use crate::model::rule::RuleKind;
@@ -81,7 +83,17 @@ pub(super) fn knows(spec: &FleetSpec, rule: &str, item: &str) -> bool {
     })
 }
 
+/// The servers of what a subject of a service is about.
+pub fn servers<'a>(spec: &'a FleetSpec, subject: &'a Subject) -> impl Iterator<Item = &'a HostSpec> {
+    spec.hosts.iter().filter(|host| host.services.iter().any(|it| it.name == service(subject)))
+}
+
 impl World<'_> {
+    /// Whether a server of the service that a subject is about does not answer.
+    pub(super) fn loses_a_server(&self, subject: &Subject) -> bool {
+        servers(self.spec, subject).any(|host| self.failing(&host.name))
+    }
+
     /// Moves the truth about services.
     pub(super) fn services(&mut self, now: DateTime<Utc>, means: &[Mean<'_>]) {
         self.healthy(now);
