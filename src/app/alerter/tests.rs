@@ -580,3 +580,24 @@ fn the_mean_of_processor_and_memory_is_over_the_servers_of_a_service() {
     let ended = store.incidents(9).unwrap();
     assert_eq!(ended[0].ending, Some(crate::model::alert::Ending::Config));
 }
+
+/// One miss is no evidence: what is no problem of the host yet is none of its service either.
+#[test]
+fn a_service_counts_a_server_out_when_it_does_not_answer_twice() {
+    let mut spec = spec(1, &[]);
+    spec.alerts.destinations.clear();
+    for host in &mut spec.hosts {
+        host.services = vec![ServiceSpec { name: "shop".into(), min_healthy: Some(2), ..ServiceSpec::default() }];
+    }
+    let mut store = empty();
+    disk(&mut store, "web01", 0, "/", 0.1);
+    disk(&mut store, "web02", 0, "/", 0.1);
+    store.record(1, &attempt("web01", 5, Some(Cause::Refused)), &[]).unwrap();
+    go(&mut store, &spec, 6);
+    assert_eq!(open(&store), [""; 0]);
+    store.record(1, &attempt("web01", 10, Some(Cause::Refused)), &[]).unwrap();
+    go(&mut store, &spec, 11);
+    let told = open(&store);
+    let service = "1 of 2 servers are well, at least 2 wanted; not so: web01 (does not answer)";
+    assert!(told.len() == 2 && told.iter().any(|text| text == service), "{told:?}");
+}

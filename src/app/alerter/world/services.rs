@@ -8,7 +8,7 @@ use super::super::readings;
 use super::hosts::verdict;
 use super::{World, at_once, delta, samples};
 use crate::alert::fold::Observation;
-use crate::alert::words::{SERVICE_HEALTHY, label};
+use crate::alert::words::{SERVICE_HEALTHY, UNREACHABLE, label};
 use crate::model::catalogue;
 use crate::model::level::Level;
 use crate::model::rule::RuleKind;
@@ -123,7 +123,8 @@ impl World<'_> {
 
     /// Why a host does not serve a service well.
     fn ill(&self, host: &HostSpec, service: &str) -> Option<String> {
-        if self.failing(&host.name) {
+        // One refused attempt may be a server that was busy: here too the second one says it.
+        if self.built_in(&host.name, UNREACHABLE, "").is_some_and(|state| state.level > Level::Ok) {
             return Some("does not answer".to_owned());
         }
         let track = &self.tracks[*self.names.get(&host.name)?];
