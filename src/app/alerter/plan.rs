@@ -109,17 +109,25 @@ pub fn plan(quiet: &Quiet<'_>, world: &World<'_>, stored: &Stored, now: DateTime
     let mut plan = Plan::default();
     let known = tellings(stored.told.iter().map(|(told, _)| told));
     let mut tellings = known.clone();
-    // Queued mail that was certainly not accepted: the present truth takes its place.
+    let everybody = recipients(&spec.alerts);
+    let listed = |name: &str, recipient: &str| everybody.iter().any(|(to, all)| to.name == name && all == recipient);
+    // Queued mail that was certainly not accepted: the present truth takes its place. So it does where the address was
+    // mended: the old one refused, and would only refuse again.
     let untouched = |mail: &&Mail| {
-        (!mail.maybe && mail.attempts == 0 && !mail.short) || now - mail.created > EXPIRED || mail.body.is_empty()
+        (!mail.maybe && mail.attempts == 0 && !mail.short)
+            || now - mail.created > EXPIRED
+            || mail.body.is_empty()
+            || !listed(&mail.destination, &mail.recipient)
     };
     let back: Vec<&Mail> = stored.queued.iter().filter(untouched).collect();
     for mail in back.iter().rev() {
         restore(&mut tellings, mail);
         plan.mails.push(Mail { state: MailState::Superseded, ..(*mail).clone() });
     }
-    let everybody = recipients(&spec.alerts);
-    tellings.retain(|((name, recipient), _), _| everybody.iter().any(|(to, all)| to.name == *name && all == recipient));
+    tellings.retain(|((name, recipient), _), _| listed(name, recipient));
+    let boxes: BTreeSet<String> = everybody.iter().map(|(to, recipient)| mailbox(&to.name, recipient)).collect();
+    let stale = stored.pauses.iter().filter(|it| it.what.starts_with("mailbox ") && !boxes.contains(&it.what));
+    plan.pauses.extend(stale.map(|pause| Pause { failures: 0, ..pause.clone() }));
 
     let mut incidents: BTreeMap<i64, &Incident> =
         stored.told.iter().map(|(told, incident)| (told.incident, incident)).collect();

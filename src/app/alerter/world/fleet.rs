@@ -169,6 +169,11 @@ impl World<'_> {
         }
         for pause in facts.pauses {
             let Some(name) = pause.what.strip_prefix("mailbox ") else { continue };
+            let subject = Subject { host: String::new(), rule: UNDELIVERABLE.to_owned(), item: name.to_owned() };
+            // Of an address that was mended nothing is tried any more, so nothing would ever end it.
+            if !knows(self.spec, &subject) {
+                continue;
+            }
             let mend = "what it was not told is told again after a day; mend the address in config.xml";
             found.insert(name.to_owned(), (true, format!("refuses mail: {}; {mend}", pause.error)));
         }
