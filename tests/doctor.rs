@@ -222,7 +222,7 @@ fn every_way_to_tell_people_is_tried_and_nothing_is_sent() {
     home.write("smtp.pw", "right\n", 0o600);
     home.finds("mail", "ok", "smtp localhost", "");
     home.finds("mail", "ok", "directory", "");
-    home.finds("mail", "ok", "webhook http://127.0.0.1", "");
+    home.finds("mail", "ok", "webhook hook http://127.0.0.1", "");
     home.finds("mail", "critical", "config.xml: Not a directory", "fleet mail test --to none");
     home.finds("mail", "critical", "/nowhere/sendmail", "fleet mail test --to prog");
     assert!(!home.fleet(&["doctor"]).out.contains("secret-path"));

@@ -6,7 +6,7 @@ use std::collections::btree_map::Entry;
 use crate::app::secrets;
 use crate::model::alert::Mail;
 use crate::model::secret::Secret;
-use crate::model::spec::{AlertSpec, ChannelSpec, FleetSpec};
+use crate::model::spec::{AlertSpec, ChannelSpec, DestinationSpec, FleetSpec};
 use crate::notify::{self, Class, Parcel, Refusal, Session, Setup};
 
 /// For each stage of SMTP; after the final dot ten times as long.
@@ -38,12 +38,14 @@ pub fn password(alerts: &AlertSpec, channel: &ChannelSpec) -> Result<Option<Secr
     source.map(secrets::read).transpose()
 }
 
-/// The name of the way to a recipient.
-pub fn way(spec: &FleetSpec, channel: &ChannelSpec, recipient: &str) -> String {
-    match (channel, &spec.alerts.smtp) {
+/// The name of the way to a recipient of a destination.
+pub fn way(spec: &FleetSpec, to: &DestinationSpec, recipient: &str) -> String {
+    match (&to.channel, &spec.alerts.smtp) {
         (ChannelSpec::Mail(_), Some(smtp)) => format!("smtp {}:{}", smtp.host, smtp.port),
         (ChannelSpec::Sendmail(it), _) => format!("sendmail {}", it.program.display()),
-        _ => format!("{} {recipient}", notify::of(channel).map_or("", |(channel, _)| channel.name())),
+        // Each hook has its own path and token: what one refuses says nothing of another at the same server.
+        (ChannelSpec::Webhook(_), _) => format!("webhook {} {recipient}", to.name),
+        (channel, _) => format!("{} {recipient}", notify::of(channel).map_or("", |(channel, _)| channel.name())),
     }
 }
 
@@ -60,19 +62,19 @@ impl<'a> Lines<'a> {
         Self { spec, open: BTreeMap::new() }
     }
 
-    fn channel(&self, mail: &Mail) -> Option<&'a ChannelSpec> {
-        self.spec.alerts.destinations.iter().find(|to| to.name == mail.destination).map(|to| &to.channel)
+    fn destination(&self, mail: &Mail) -> Option<&'a DestinationSpec> {
+        self.spec.alerts.destinations.iter().find(|to| to.name == mail.destination)
     }
 }
 
 impl Post for Lines<'_> {
     fn line(&self, mail: &Mail) -> String {
-        self.channel(mail).map_or_else(String::new, |channel| way(self.spec, channel, &mail.recipient))
+        self.destination(mail).map_or_else(String::new, |to| way(self.spec, to, &mail.recipient))
     }
 
     fn send(&mut self, mail: &Mail) -> Result<(), Refusal> {
         let setting = |stage, text| Refusal { class: Class::Configuration, stage, text };
-        let spec = self.channel(mail).ok_or_else(|| Refusal {
+        let spec = self.destination(mail).map(|to| &to.channel).ok_or_else(|| Refusal {
             class: Class::RowDead,
             stage: "connect",
             text: "the destination is no longer in the configuration".to_owned(),
@@ -110,5 +112,31 @@ impl Post for Lines<'_> {
         for session in self.open.values_mut() {
             session.close(&mut |line| log::debug!("{line}"));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::alerter::tests::spec;
+    use crate::model::spec::{HookFormat, WebhookSpec};
+
+    #[test]
+    fn two_hooks_at_one_server_are_two_ways_and_mailboxes_there_are_one() {
+        let spec = spec(25, &["a@example.net", "b@example.net"]);
+        let hook = |name: &str| DestinationSpec {
+            name: name.into(),
+            channel: ChannelSpec::Webhook(WebhookSpec {
+                url: format!("https://chat.example.net/{name}"),
+                format: HookFormat::Json,
+                token: None,
+                ca_file: None,
+            }),
+        };
+        let to = |name: &str| way(&spec, &hook(name), "https://chat.example.net");
+        assert_eq!(to("one"), "webhook one https://chat.example.net");
+        assert_ne!(to("one"), to("two"));
+        let ops = &spec.alerts.destinations[0];
+        assert_eq!(way(&spec, ops, "a@example.net"), way(&spec, ops, "b@example.net"));
     }
 }

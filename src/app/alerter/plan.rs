@@ -94,14 +94,6 @@ pub fn tellings<'a>(told: impl Iterator<Item = &'a Told>) -> Tellings {
     told.map(|told| (((told.destination.clone(), told.recipient.clone()), told.incident), told.clone())).collect()
 }
 
-/// Pauses of mailboxes that nothing is sent to any more, ended.
-fn unwanted(spec: &FleetSpec, pauses: &[Pause]) -> Vec<Pause> {
-    let all: Vec<String> =
-        recipients(&spec.alerts).iter().map(|(to, recipient)| mailbox(&to.name, recipient)).collect();
-    let unwanted = pauses.iter().filter(|pause| pause.what.starts_with("mailbox ") && !all.contains(&pause.what));
-    unwanted.map(|pause| Pause { failures: 0, ..pause.clone() }).collect()
-}
-
 /// What a mail that nobody got summed up: when the first of it closed, so that the next summary begins before that.
 pub fn unsummed(store: &dyn Store, mail: &Mail) -> store::Result<Option<DateTime<Utc>>> {
     let mut first = None;
@@ -132,23 +124,25 @@ pub fn plan(quiet: &Quiet<'_>, world: &World<'_>, stored: &Stored, now: DateTime
     let mut plan = Plan::default();
     let known = tellings(stored.told.iter().map(|(told, _)| told));
     let mut tellings = known.clone();
-    // Queued mail that was certainly not accepted: the present truth takes its place.
     let everybody = recipients(&spec.alerts);
-    let gone = |mail: &Mail| {
-        !everybody.iter().any(|(to, recipient)| (&to.name, recipient) == (&mail.destination, &mail.recipient))
-    };
+    let listed = |name: &str, recipient: &str| everybody.iter().any(|(to, all)| to.name == name && all == recipient);
+    // Queued mail that was certainly not accepted: the present truth takes its place. So it does where the address was
+    // mended: the old one refused, and would only refuse again.
     let untouched = |mail: &&Mail| {
-        let fresh = !mail.maybe && mail.attempts == 0 && !mail.short;
-        fresh || gone(mail) || now - mail.created > EXPIRED || mail.body.is_empty()
+        (!mail.maybe && mail.attempts == 0 && !mail.short)
+            || now - mail.created > EXPIRED
+            || mail.body.is_empty()
+            || !listed(&mail.destination, &mail.recipient)
     };
-    // Of a mailbox that is no longer written to nothing is known any more.
-    plan.pauses.extend(unwanted(spec, &stored.pauses));
     let back: Vec<&Mail> = stored.queued.iter().filter(untouched).collect();
     for mail in back.iter().rev() {
         restore(&mut tellings, mail);
         plan.mails.push(Mail { state: MailState::Superseded, ..(*mail).clone() });
     }
-    tellings.retain(|((name, recipient), _), _| everybody.iter().any(|(to, all)| to.name == *name && all == recipient));
+    tellings.retain(|((name, recipient), _), _| listed(name, recipient));
+    let boxes: BTreeSet<String> = everybody.iter().map(|(to, recipient)| mailbox(&to.name, recipient)).collect();
+    let stale = stored.pauses.iter().filter(|it| it.what.starts_with("mailbox ") && !boxes.contains(&it.what));
+    plan.pauses.extend(stale.map(|pause| Pause { failures: 0, ..pause.clone() }));
 
     let mut incidents: BTreeMap<i64, &Incident> =
         stored.told.iter().map(|(told, incident)| (told.incident, incident)).collect();

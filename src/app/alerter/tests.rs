@@ -580,3 +580,67 @@ fn the_mean_of_processor_and_memory_is_over_the_servers_of_a_service() {
     let ended = store.incidents(9).unwrap();
     assert_eq!(ended[0].ending, Some(crate::model::alert::Ending::Config));
 }
+
+/// One miss is no evidence: what is no problem of the host yet is none of its service either.
+#[test]
+fn a_service_counts_a_server_out_when_it_does_not_answer_twice() {
+    let mut spec = spec(1, &[]);
+    spec.alerts.destinations.clear();
+    for host in &mut spec.hosts {
+        host.services = vec![ServiceSpec { name: "shop".into(), min_healthy: Some(2), ..ServiceSpec::default() }];
+    }
+    let mut store = empty();
+    disk(&mut store, "web01", 0, "/", 0.1);
+    disk(&mut store, "web02", 0, "/", 0.1);
+    store.record(1, &attempt("web01", 5, Some(Cause::Refused)), &[]).unwrap();
+    go(&mut store, &spec, 6);
+    assert_eq!(open(&store), [""; 0]);
+    store.record(1, &attempt("web01", 10, Some(Cause::Refused)), &[]).unwrap();
+    go(&mut store, &spec, 11);
+    let told = open(&store);
+    let service = "1 of 2 servers are well, at least 2 wanted; not so: web01 (does not answer)";
+    assert!(told.len() == 2 && told.iter().any(|text| text == service), "{told:?}");
+}
+
+#[test]
+fn a_mended_address_ends_the_alert_about_it_and_is_told_what_stands() {
+    let server = smtp::Server::start();
+    let before = spec(server.port, &["a@example.net", "bad@example.net"]);
+    let after = spec(server.port, &["a@example.net", "good@example.net"]);
+    server.script.lock().unwrap().answers.insert("RCPT TO:<bad@".into(), "550 no such user".into());
+    let mut store = empty();
+    disk(&mut store, "web01", 0, "/var", 0.95);
+    disk(&mut store, "web01", 5, "/var", 0.95);
+    for minutes in [6, 26, 46, 47] {
+        go(&mut store, &before, minutes);
+    }
+    for minutes in [48, 49, 50] {
+        go(&mut store, &after, minutes);
+    }
+    let mut heard: Vec<String> =
+        server.accepted().iter().map(|got| got.to.clone()).zip(subjects(&server)).map(|(a, b)| a + " " + &b).collect();
+    heard.sort();
+    let all = [
+        "a@example.net [CRIT] fleet mail-undeliverable ops bad@example.net",
+        "a@example.net [CRIT] web01 disk /var",
+        "a@example.net [OK] fleet mail-undeliverable ops bad@example.net",
+        "good@example.net [CRIT] web01 disk /var",
+    ];
+    assert_eq!(heard, all);
+    assert_eq!(store.incidents(9).unwrap().len(), 2);
+    assert_eq!(store.pauses().unwrap(), []);
+}
+
+/// What the old address refused is not tried there again.
+#[test]
+fn mail_to_an_address_that_was_mended_is_taken_back() {
+    let server = smtp::Server::start();
+    let (before, after) = (spec(server.port, &["bad@example.net"]), spec(server.port, &["good@example.net"]));
+    server.script.lock().unwrap().answers.insert("RCPT TO:<bad@".into(), "550 no such user".into());
+    let mut store = empty();
+    disk(&mut store, "web01", 0, "/var", 0.95);
+    disk(&mut store, "web01", 5, "/var", 0.95);
+    go(&mut store, &before, 6);
+    assert_eq!(go(&mut store, &after, 7).sent, 1);
+    assert_eq!(store.queued().unwrap(), []);
+}

@@ -130,7 +130,7 @@ fn resume(spec: &FleetSpec, tried: &[Tried]) -> Result<(), Failure> {
         let mended = tried.iter().filter(|it| it.refusal.is_none()).any(|it| {
             let to = spec.alerts.destinations.iter().find(|to| to.name == it.destination);
             let recipient = it.recipient.as_deref().unwrap_or_default();
-            let way = to.map(|to| lines::way(spec, &to.channel, recipient));
+            let way = to.map(|to| lines::way(spec, to, recipient));
             way.as_ref() == Some(&pause.what) || pause.what == mailbox(&it.destination, recipient)
         });
         if mended {

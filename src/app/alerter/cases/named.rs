@@ -126,29 +126,6 @@ fn alertmanager_3496_one_bad_mailbox_stops_nobody_and_is_told_to_the_others() {
 }
 
 #[test]
-fn a_mended_address_ends_the_alert_about_the_old_one_and_is_told_what_that_missed() {
-    let mut field = Field::new(&["web01"]);
-    let to = |name: &str, address: &str| crate::model::spec::DestinationSpec {
-        name: name.into(),
-        channel: crate::model::spec::ChannelSpec::Mail(vec![address.into()]),
-    };
-    field.spec.alerts.destinations = vec![to("bad", "a@example.net"), to("good", "b@example.net")];
-    field.server.weather = Weather::Refuses(0, true);
-    for n in 0..2 {
-        field.disk("web01", n * 5, 0.95);
-    }
-    let told: Vec<String> = [6, 26, 46, 51].into_iter().flat_map(|minute| field.run(minute)).collect();
-    assert_eq!(told, ["[CRIT] web01 disk", "[CRIT] fleet mail-undeliverable bad a@example.net"]);
-    field.spec.alerts.destinations[0] = to("bad", "c@example.net");
-    let told: Vec<String> = (56..120).step_by(5).flat_map(|minute| field.run(minute)).collect();
-    let count = |word: &str| told.iter().filter(|subject| subject.contains(word)).count();
-    // To the new address, and the end of the alert to who was told of it.
-    assert_eq!((told.len(), count("[CRIT] web01 disk"), count("mail-undeliverable bad a@")), (2, 1, 1), "{told:?}");
-    assert!(field.store.pauses().unwrap().is_empty());
-    assert!(field.store.open_incidents().unwrap().iter().all(|it| it.subject.rule != "mail-undeliverable"));
-}
-
-#[test]
 fn healthchecks_212_a_crash_between_mark_and_send_loses_nothing_and_doubles_only_the_same() {
     for step in 0..30 {
         let mut field = Field::new(&["web01"]);

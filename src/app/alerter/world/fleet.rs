@@ -202,8 +202,8 @@ impl World<'_> {
         }
         for pause in facts.pauses {
             let Some(name) = pause.what.strip_prefix("mailbox ") else { continue };
-            // Its address was mended, and the plan forgets the old one.
             let subject = Subject { host: String::new(), rule: UNDELIVERABLE.to_owned(), item: name.to_owned() };
+            // Of an address that was mended nothing is tried any more, so nothing would ever end it.
             if !knows(self.spec, &subject) {
                 continue;
             }

@@ -135,7 +135,7 @@ impl World<'_> {
 
     /// Why a host does not serve a service well.
     fn ill(&self, host: &HostSpec, service: &str) -> Option<String> {
-        // Once that is certain: a single failure is no news, of a host as of its services.
+        // One refused attempt may be a server that was busy: here too the second one says it.
         if self.built_in(&host.name, UNREACHABLE, "").is_some_and(|state| state.level > Level::Ok) {
             return Some("does not answer".to_owned());
         }

@@ -20,7 +20,7 @@ pub fn look(look: &Look) {
         .iter()
         .filter_map(|to| {
             let (channel, recipients) = notify::of(&to.channel)?;
-            let way = lines::way(spec, &to.channel, recipients.first().map_or("", String::as_str));
+            let way = lines::way(spec, to, recipients.first().map_or("", String::as_str));
             // All mail goes by one server.
             seen.insert(way.clone()).then_some((to, channel, way))
         })
