@@ -146,6 +146,8 @@ impl KnownHosts {
         let marked = |mark| self.marked(host, port, mark).iter().any(|line| line.key == certificate.authority);
         match (marked(Mark::Revoked), marked(Mark::Authority)) {
             (true, _) => Verdict::Revoked,
+            // The key was proved with the certificate, and a line may hold it by itself.
+            (false, true) if plain == Verdict::Known => plain,
             (false, true) => certificate.proves(host, now).map_or_else(Verdict::Unproven, |()| Verdict::Known),
             (false, false) => plain,
         }
