@@ -19,12 +19,13 @@ use visit::spec;
 
 /// An sshd whose host key `ca` has signed, for these names and times, and which trusts users that `userca` has signed.
 fn certified(kind: &str, authority: &str, names: &str, more: &str) -> Sshd {
+    let names = if names.is_empty() { String::new() } else { format!("-n {names}") };
     let mut sshd = Sshd::start(&Options { key_type: kind.into(), ..Options::default() });
     sshd.stop();
     let folder = sshd.folder.display().to_string();
     sh(&format!(
         "cd {folder} && ssh-keygen -q -t {authority} -N '' -f ca && ssh-keygen -q -t ed25519 -N '' -f userca && \
-         ssh-keygen -q -t ed25519 -N '' -f otherca && ssh-keygen -q -s ca -I host -h -n {names} {more} hostkey.pub"
+         ssh-keygen -q -t ed25519 -N '' -f otherca && ssh-keygen -q -s ca -I host -h {names} {more} hostkey.pub"
     ));
     let mut config = fs::OpenOptions::new().append(true).open(sshd.folder.join("sshd_config")).unwrap();
     writeln!(config, "HostCertificate {folder}/hostkey-cert.pub\nTrustedUserCAKeys {folder}/userca.pub").unwrap();
@@ -103,6 +104,27 @@ fn a_certificate_for_others_or_another_time_proves_nothing() {
         assert!(error.text.contains(why), "{error}");
         assert!(!theirs(&sshd).0, "ssh takes it");
         assert!(!sshd.log_text().contains("Accepted"), "nobody logged in");
+        // It takes nothing away from a key that is known by itself, and adds nothing to another.
+        for (known, good) in [("hostkey.pub", true), ("otherca.pub", false)] {
+            let (ca, key) = (file(&sshd, "ca.pub"), file(&sshd, known));
+            fs::write(&sshd.known_hosts, format!("@cert-authority * {ca}\n[127.0.0.1]:{} {key}\n", sshd.port)).unwrap();
+            let ours = log_in(&spec(&sshd));
+            assert_eq!(ours.is_ok(), good, "{names} {more}: {ours:?}");
+            let (theirs, said) = theirs(&sshd);
+            assert_eq!(theirs, good, "{names} {more}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_certificate_without_names_is_for_all_hosts_of_its_authority() {
+    let sshd = certified("ed25519", "ed25519", "", "");
+    for (authority, good) in [("ca.pub", true), ("otherca.pub", false)] {
+        fs::write(&sshd.known_hosts, format!("@cert-authority * {}\n", file(&sshd, authority))).unwrap();
+        let ours = log_in(&spec(&sshd));
+        assert_eq!(ours.is_ok(), good, "{ours:?}");
+        let (theirs, said) = theirs(&sshd);
+        assert_eq!(theirs, good, "{said}");
     }
 }
 

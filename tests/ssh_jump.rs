@@ -5,14 +5,21 @@
 mod bench;
 #[path = "support/sshd.rs"]
 mod sshd;
+#[path = "support/visit.rs"]
+mod visit;
 
 use std::fs;
+use std::io;
+use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use bench::{Bench, shown, single, sweep};
+use fleet_health::model::cause::Cause;
+use fleet_health::model::spec::{Hop, SshSpec};
+use fleet_health::ssh::{self, Bastions, Secrets};
 use serde_json::Value;
 use sshd::{Options, Sshd, sh};
 
@@ -295,4 +302,49 @@ fn the_way_that_ssh_knows() {
     let refused = show(&["check-config"]);
     let text = String::from_utf8_lossy(&refused.stdout) + String::from_utf8_lossy(&refused.stderr);
     assert!(!refused.status.success() && text.contains("@revoked * TYPE KEY"), "{text}");
+}
+
+/// A port before another, where each connection waits before it gets on.
+fn slow(port: u16, wait: Duration) -> u16 {
+    let door = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = door.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for near in door.incoming().map_while(Result::ok) {
+            thread::spawn(move || {
+                thread::sleep(wait);
+                let far = TcpStream::connect(("127.0.0.1", port)).unwrap();
+                let (mut from, mut to) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+                thread::spawn(move || io::copy(&mut from, &mut to));
+                let _ = io::copy(&mut &far, &mut &near);
+            });
+        }
+    });
+    at
+}
+
+#[test]
+fn who_comes_late_to_a_slow_bastion_shuts_it_for_nobody() {
+    let (gate, far) = (Sshd::start(&Options::default()), Sshd::start(&Options::default()));
+    let mut hop = visit::spec(&gate);
+    hop.port = slow(gate.port, Duration::from_secs(2));
+    // The key is known for the port of sshd itself.
+    let line = fs::read_to_string(&gate.known_hosts).unwrap();
+    fs::write(&gate.known_hosts, line.replace(&gate.port.to_string(), &hop.port.to_string())).unwrap();
+    let spec = SshSpec { jumps: vec![Hop { name: "gate".into(), ssh: hop }], ..visit::spec(&far) };
+    let bastions = Bastions::default();
+    let visit =
+        |time| ssh::connect(&spec, &Secrets::default(), &bastions, Instant::now() + Duration::from_millis(time));
+    let crowd = || {
+        thread::scope(|scope| {
+            let all: Vec<_> = (0..12).map(|_| scope.spawn(|| visit(500).err().unwrap())).collect();
+            for error in all.into_iter().map(|one| one.join().unwrap()) {
+                assert_eq!(error.cause, Cause::Jump, "{error}");
+            }
+        });
+    };
+    // First where nobody got in yet, then where somebody did.
+    for _ in 0..2 {
+        crowd();
+        visit(30_000).unwrap_or_else(|error| panic!("{error}"));
+    }
 }

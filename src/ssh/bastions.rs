@@ -26,8 +26,41 @@ struct Door {
     inside: usize,
     /// Somebody got in.
     open: bool,
+    /// How many in a row had no answer.
+    silent: usize,
     /// Nobody is to try any more.
     shut: Option<(Cause, String)>,
+}
+
+/// In a row without an answer, though somebody got in before: then it is the bastion.
+const SILENT: usize = 2;
+
+/// What a login that came to nothing says of the bastion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// Nothing: it is a matter of this side, or the visitor's own time was short.
+    Ours,
+    /// One that is full drops a connection now and then, and a line breaks.
+    Passing,
+    /// No answer in all the time that a login may take.
+    Silent,
+    /// It would be the same for the next.
+    Lasting,
+}
+
+impl Failure {
+    /// `short`: the visitor had less time than a bastion has for a login, and used it up; `late`: it had all of that.
+    pub(super) fn of(error: &SshError, short: bool, late: bool) -> Self {
+        match error.cause {
+            // Unless a connection was made for it: one that finds us without a usable key takes us for a scanner.
+            Cause::LocalSetup if error.traffic.sent == 0 => Self::Ours,
+            _ if short => Self::Ours,
+            Cause::ConnectTimeout | Cause::Deadline | Cause::Dns => Self::Silent,
+            Cause::Handshake if late => Self::Silent,
+            Cause::Handshake | Cause::Jump | Cause::LocalSetup => Self::Passing,
+            _ => Self::Lasting,
+        }
+    }
 }
 
 /// Where a way leads, whoever goes it: sshd counts the logins of all together.
@@ -82,7 +115,7 @@ impl Known {
             self.machines.push(Machine { at, inside: 0, doors: 0, news: Arc::default() });
         }
         self.machines[machine].doors += 1;
-        self.doors.push(Door { way: way.to_vec(), machine, inside: 0, open: false, shut: None });
+        self.doors.push(Door { way: way.to_vec(), machine, inside: 0, open: false, silent: 0, shut: None });
         self.doors.len() - 1
     }
 
@@ -176,8 +209,12 @@ pub(super) struct Knock<'a> {
 }
 
 impl Knock<'_> {
-    /// Nobody is to try it again in this run.
-    pub(super) fn failed(self, error: &SshError) {
+    /// Nobody is to try it again in this run, unless that says nothing of the host.
+    pub(super) fn failed(self, error: &SshError, failure: Failure) {
+        // What a bastion before it says is kept at that one's door.
+        if failure == Failure::Ours || error.cause == Cause::Jump {
+            return;
+        }
         if let Some(own) = self.bastions.known().own.get_mut(&self.login) {
             own.failed = Some((error.cause, error.text.clone()));
         }
@@ -208,15 +245,24 @@ pub(super) struct Pass<'a> {
 impl Pass<'_> {
     pub(super) fn let_in(self) {
         let mut known = self.bastions.known();
-        if !std::mem::replace(&mut known.doors[self.number].open, true) {
+        let door = &mut known.doors[self.number];
+        door.silent = 0;
+        if !std::mem::replace(&mut door.open, true) {
             known.news(self.number).notify_all();
         }
     }
 
-    /// After a failure that may pass, those who know it open go on; one that let nobody in yet is not asked again.
-    pub(super) fn refused(self, error: &SshError, passing: bool) {
+    /// Those who know it open go on after a failure that may pass; one that let nobody in yet is not asked again.
+    pub(super) fn refused(self, error: &SshError, failure: Failure) {
         let door = &mut self.bastions.known().doors[self.number];
-        if !(door.open && passing) {
+        door.silent = if failure == Failure::Silent { door.silent + 1 } else { door.silent };
+        let shut = match failure {
+            Failure::Ours => false,
+            Failure::Passing => !door.open,
+            Failure::Silent => !door.open || door.silent >= SILENT,
+            Failure::Lasting => true,
+        };
+        if shut {
             door.shut = Some((error.cause, error.text.clone()));
         }
     }
@@ -258,9 +304,9 @@ mod tests {
         let several: Vec<Pass<'_>> = (0..AT_ONCE).map(|_| bastions.enter(&[], Instant::now()).ok().unwrap()).collect();
         assert_eq!(late(20), Some(Cause::Jump), "more than a few");
         drop(several);
-        bastions.enter(&[], Instant::now()).ok().unwrap().refused(&full("full"), true);
+        bastions.enter(&[], Instant::now()).ok().unwrap().refused(&full("full"), Failure::Passing);
         assert_eq!(late(0), None, "it was open, and full for a moment");
-        bastions.enter(&[], Instant::now()).ok().unwrap().refused(&full("dead"), false);
+        bastions.enter(&[], Instant::now()).ok().unwrap().refused(&full("dead"), Failure::Lasting);
         let error = bastions.enter(&[], Instant::now()).err().unwrap();
         assert_eq!((error.cause, error.text.as_str()), (Cause::Jump, "dead"));
     }
@@ -324,14 +370,14 @@ mod tests {
         let bastions = Bastions::default();
         let visit = bastions.knock(&way[0].ssh, soon()).ok().unwrap();
         assert_eq!(bastions.enter(&way, soon()).err().unwrap().cause, Cause::Jump, "too late");
-        visit.failed(&no);
+        visit.failed(&no, Failure::Lasting);
         let error = bastions.enter(&way, soon()).err().unwrap();
         assert_eq!((error.cause, error.text.as_str()), (Cause::Jump, "bastion gate: authentication: no"));
         // Passed first: the visit waits, and is told.
         let bastions = Bastions::default();
         let pass = bastions.enter(&way, soon()).ok().unwrap();
         assert_eq!(bastions.knock(&way[0].ssh, soon()).err().unwrap().cause, Cause::Deadline);
-        pass.refused(&no, false);
+        pass.refused(&no, Failure::Lasting);
         let error = bastions.knock(&way[0].ssh, soon()).err().unwrap();
         assert_eq!((error.cause, error.text.as_str()), (Cause::Authentication, "no"));
         // One that lets us in keeps nobody.
@@ -341,5 +387,42 @@ mod tests {
         let visit = bastions.knock(&way[0].ssh, soon()).ok().unwrap();
         assert!(bastions.enter(&way, soon()).is_ok() && bastions.knock(&spec("other"), soon()).is_ok());
         drop(visit);
+    }
+
+    #[test]
+    fn only_what_the_bastion_does_shuts_it() {
+        let failed = |cause, short, late| Failure::of(&SshError::new(cause, "no"), short, late);
+        for cause in [Cause::ConnectTimeout, Cause::Handshake, Cause::Deadline, Cause::Dns] {
+            assert_eq!(failed(cause, true, false), Failure::Ours, "the visitor's own time: {cause}");
+            assert_eq!(failed(cause, false, true), Failure::Silent, "{cause}");
+        }
+        assert_eq!(failed(Cause::Handshake, false, false), Failure::Passing);
+        assert_eq!(failed(Cause::LocalSetup, false, false), Failure::Ours);
+        for cause in [Cause::Authentication, Cause::HostKeyChanged, Cause::Refused, Cause::NoRoute] {
+            assert_eq!(failed(cause, false, false), Failure::Lasting, "{cause}");
+        }
+        let way = [Hop { name: "gate".into(), ssh: spec("gate") }];
+        let no = SshError::new(Cause::Handshake, "no");
+        let bastions = Bastions::default();
+        let enter = || bastions.enter(&way, Instant::now());
+        let end = |failure| enter().ok().unwrap().refused(&no, failure);
+        end(Failure::Ours);
+        bastions.knock(&way[0].ssh, Instant::now()).ok().unwrap().failed(&no, Failure::Ours);
+        enter().ok().unwrap().let_in();
+        for _ in 0..3 {
+            end(Failure::Silent);
+            end(Failure::Ours);
+            end(Failure::Passing);
+            enter().ok().unwrap().let_in();
+        }
+        end(Failure::Silent);
+        assert!(enter().is_ok(), "once may be chance");
+        end(Failure::Silent);
+        assert!(enter().is_err(), "twice in a row is not");
+        for failure in [Failure::Silent, Failure::Passing, Failure::Lasting] {
+            let bastions = Bastions::default();
+            bastions.enter(&way, Instant::now()).ok().unwrap().refused(&no, failure);
+            assert!(bastions.enter(&way, Instant::now()).is_err(), "it let nobody in yet: {failure:?}");
+        }
     }
 }

@@ -86,9 +86,9 @@ impl Certificate {
         if self.role != HOST {
             return Err("it is for a user, not for a host".to_owned());
         }
-        if !self.principals.iter().any(|name| name.eq_ignore_ascii_case(host)) {
-            let names = if self.principals.is_empty() { "nobody".to_owned() } else { self.principals.join(", ") };
-            return Err(format!("it is for {names}, not for {host}"));
+        // As ssh does (9.2, sshkey_cert_check_authority): a host's without names is for all hosts of its authority.
+        if !self.principals.is_empty() && !self.principals.iter().any(|name| name.eq_ignore_ascii_case(host)) {
+            return Err(format!("it is for {}, not for {host}", self.principals.join(", ")));
         }
         if now < self.after {
             return Err("it is not valid yet; are the clocks right?".to_owned());
@@ -225,8 +225,8 @@ mod tests {
         assert!(user.proves("web", NOW).unwrap_err().contains("for a user"));
         let critical = sign(folder.path(), "ed25519", "ed25519", "-h -n web -O critical:x@y=z");
         assert!(critical.proves("web", NOW).unwrap_err().contains("critical"));
-        let nobody = sign(folder.path(), "ed25519", "ed25519", "-h");
-        assert!(nobody.proves("web", NOW).unwrap_err().contains("nobody"));
+        let whoever = sign(folder.path(), "ed25519", "ed25519", "-h");
+        assert_eq!(whoever.proves("web", NOW), Ok(()));
         let weak = sign(folder.path(), "rsa -b 1024", "ed25519", "-h -n web");
         assert!(weak.proves("web", NOW).unwrap_err().contains("1024 bits"));
     }

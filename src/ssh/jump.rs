@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::bastions::Bastions;
+use super::bastions::{Bastions, Failure};
 use super::carrier::Carrier;
 use super::link::Break;
 use super::session::{BEFORE_LOGIN, Problem, Session, log_in_over};
@@ -11,7 +11,7 @@ use crate::model::cause::Cause;
 use crate::model::spec::{Hop, SshSpec};
 
 /// For a bastion to let somebody in; one that hangs is known long before the hosts' own time is over.
-const LET_IN: Duration = Duration::from_secs(10);
+pub(super) const LET_IN: Duration = Duration::from_secs(10);
 
 /// Connects to where the host itself can be spoken to.
 pub(super) fn travel(
@@ -25,7 +25,8 @@ pub(super) fn travel(
     for (number, hop) in spec.jumps.iter().enumerate() {
         let its = secrets.hops.get(number).unwrap_or(&none);
         let pass = bastions.enter(&spec.jumps[..=number], deadline)?;
-        let until = deadline.min(Instant::now() + LET_IN);
+        let whole = Instant::now() + LET_IN;
+        let until = deadline.min(whole);
         match step(here.take(), &hop.ssh, until).and_then(|carrier| log_in_over(carrier, &hop.ssh, its, until)) {
             Ok(mut session) => {
                 pass.let_in();
@@ -33,14 +34,18 @@ pub(super) fn travel(
                 here = Some((hop.name.clone(), session));
             }
             Err(error) => {
-                // One that is full drops a connection now and then.
-                let passing = error.cause == Cause::Handshake;
-                pass.refused(&error, passing);
+                pass.refused(&error, failure(&error, whole, deadline));
                 return Err(blame(hop, error));
             }
         }
     }
     step(here, spec, deadline)
+}
+
+/// What an error says of a machine that had time up to `whole`, if the visitor had it too.
+pub(super) fn failure(error: &SshError, whole: Instant, deadline: Instant) -> Failure {
+    let late = Instant::now() >= whole.min(deadline);
+    Failure::of(error, late && deadline < whole, late)
 }
 
 /// What keeps us from a bastion keeps us from all behind it.

@@ -15,8 +15,8 @@ use sha1::Sha1;
 
 use super::hostkey::{HostKey, Shown};
 
-/// The largest file that is read.
-const MAX_FILE: u64 = 4 * 1024 * 1024;
+/// The largest file that is read: three hashed keys of a host take about 1 kB.
+const MAX_FILE: u64 = 64 * 1024 * 1024;
 
 /// What the files say of a host's key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,6 +146,8 @@ impl KnownHosts {
         let marked = |mark| self.marked(host, port, mark).iter().any(|line| line.key == certificate.authority);
         match (marked(Mark::Revoked), marked(Mark::Authority)) {
             (true, _) => Verdict::Revoked,
+            // The key was proved with the certificate, and a line may hold it by itself.
+            (false, true) if plain == Verdict::Known => plain,
             (false, true) => certificate.proves(host, now).map_or_else(Verdict::Unproven, |()| Verdict::Known),
             (false, false) => plain,
         }
@@ -702,6 +704,20 @@ mod tests {
         assert!(!Arc::ptr_eq(&read(&files).unwrap(), &read(&files).unwrap()));
         fs::remove_file(&files[0]).unwrap();
         assert!(!knows(1) && !knows(2));
+    }
+
+    #[test]
+    fn the_file_of_a_large_fleet_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("known_hosts");
+        let words = key(1).words();
+        let text: String = (0..60_000).map(|number| format!("host{number:06}.example.net {words}\n")).collect();
+        assert!(text.len() > 5 << 20);
+        fs::write(&file, text).unwrap();
+        let known = read(std::slice::from_ref(&file)).unwrap();
+        assert_eq!(known.check("host059999.example.net", 22, &key(1)), Verdict::Known);
+        change(&file, "new", 22, &key(2), false).unwrap();
+        assert_eq!(read(&[file]).unwrap().check("new", 22, &key(2)), Verdict::Known);
     }
 
     #[test]

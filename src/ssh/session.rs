@@ -83,10 +83,16 @@ impl Drop for Session {
 /// [`SshError`] with the cause of the stage at which it ended.
 pub fn connect(spec: &SshSpec, secrets: &Secrets, bastions: &Bastions, deadline: Instant) -> Result<Session, SshError> {
     let knock = bastions.knock(spec, deadline)?;
-    let session = jump::travel(spec, secrets, bastions, deadline)
-        .and_then(|carrier| log_in_over(carrier, spec, secrets, deadline));
+    let mut whole = Instant::now() + jump::LET_IN;
+    let session = jump::travel(spec, secrets, bastions, deadline).and_then(|carrier| {
+        // It waited for others at the bastions before.
+        if !spec.jumps.is_empty() {
+            whole = Instant::now() + jump::LET_IN;
+        }
+        log_in_over(carrier, spec, secrets, deadline)
+    });
     if let Err(error) = &session {
-        knock.failed(error);
+        knock.failed(error, jump::failure(error, whole, deadline));
     }
     session
 }
