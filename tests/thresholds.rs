@@ -81,7 +81,7 @@ const TABLE: &[Row] = &[
     row("disk.spare.alarm", (1.0, 0.0), (2.0, 1.0)).of("mmcblk0"),
     grave("raid.degraded", (1.0, 0.0)).of("md0").minutes(0),
     grave("raid.inactive", (1.0, 0.0)).of("md0").minutes(0),
-    row("pool.alarm", (1.0, 0.0), (2.0, 1.0)).of("tank").minutes(0),
+    grave("pool.alarm", (1.0, 0.0)).of("tank").minutes(0),
     row("lvm.used", (0.8, 0.799), (0.95, 0.949)).of("vg0/pool"),
     row("lvm.metadata.used", (0.8, 0.799), (0.95, 0.949)).of("vg0/pool"),
     row("lvm.alarm", (1.0, 0.0), (2.0, 1.0)).of("vg0/pool").minutes(0),

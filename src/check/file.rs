@@ -4,6 +4,7 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 
 use super::{Check, Found, Occasion, Trouble, glob};
+use crate::model::sample::FaultKind;
 
 pub(super) struct File;
 
@@ -26,6 +27,11 @@ impl Check for File {
             }
         }
         sum.put(found);
+        // Without a file there is no age, and a rule of it would be silent for ever: the job that has never run, or
+        // whose files somebody cleared away.
+        if sum.count == 0 && at.order.attribute("empty") != Some("ok") {
+            return Err(Trouble::Bad(FaultKind::Absent, format!("nothing fits {path}")));
+        }
         Ok(())
     }
 }
@@ -69,7 +75,6 @@ impl Sum {
 mod tests {
     use super::*;
     use crate::check::run::tests::look;
-    use crate::model::sample::FaultKind;
     use std::time::{Duration, SystemTime};
 
     fn write(path: &std::path::Path, size: usize, age: u64) {
@@ -91,7 +96,10 @@ mod tests {
         assert_eq!((value("file.count"), value("file.size"), value("file.largest")), (2.0, 30.0, 20.0));
         assert!((100.0..200.0).contains(&value("file.age")) && value("file.age.oldest") >= 5000.0);
         let (found, result) = look(&File, &[("path", "/*.zip")], root.path());
-        assert_eq!((found.readings.len(), result), (3, Ok(())));
+        assert_eq!(result, Err(Trouble::Bad(FaultKind::Absent, "nothing fits /*.zip".into())));
+        assert_eq!((found.readings[0].metric.as_str(), found.readings[0].value), ("file.count", 0.0));
+        let (found, result) = look(&File, &[("path", "/*.zip"), ("empty", "ok")], root.path());
+        assert_eq!((found.readings.len(), result), (3, Ok(())), "a folder of mistakes should be empty");
         let (_, result) = look(&File, &[("path", "/none")], root.path());
         assert!(matches!(result, Err(Trouble::Bad(FaultKind::Absent, _))));
     }

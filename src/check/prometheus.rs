@@ -46,6 +46,7 @@ fn choose(page: &[u8], wanted: &[Selector], found: &mut Found) -> Vec<String> {
         for (selector, missing) in wanted.iter().zip(&mut missing) {
             let fits = selector.labels.iter().all(|label| pairs.contains(label));
             if selector.name == name && fits {
+                // A quantile of nothing observed is NaN: the series is there, and has no value.
                 found.put_part("prometheus.value", &part(name, &pairs), value);
                 *missing = false;
                 break;
@@ -55,14 +56,14 @@ fn choose(page: &[u8], wanted: &[Selector], found: &mut Found) -> Vec<String> {
     wanted.iter().zip(missing).filter(|(_, missing)| *missing).map(|(selector, _)| selector.name.clone()).collect()
 }
 
-/// Labels and value of a line behind its name. A value that is not finite is none.
+/// Labels and value of a line behind its name.
 fn sample(rest: &str) -> Option<(Vec<(String, String)>, f64)> {
     let (pairs, rest) = match rest.trim_start().strip_prefix('{') {
         Some(inside) => labels(inside).ok()?,
         None => (Vec::new(), rest),
     };
-    let value: f64 = rest.split_whitespace().next()?.parse().ok()?;
-    value.is_finite().then_some((pairs, value))
+    let value = rest.split_whitespace().next()?.parse().ok()?;
+    Some((pairs, value))
 }
 
 /// As it is written in the page, without the spaces that may differ.
@@ -81,7 +82,7 @@ mod tests {
 
     const PAGE: &str = "# HELP up x\n# TYPE up gauge\nup 1\nnode_load1 0.25 1700000000000\n\
         http_requests_total{code=\"200\",path=\"/a b\"} 1e3\nhttp_requests_total{code=\"500\", path=\"/\"} 7\n\
-        bad{x=\"y\" 3\nnothing NaN\ntemp{unit=\"c\"} -12.5\n\
+        bad{x=\"y\" 3\nnothing NaN\nendless +Inf\ntemp{unit=\"c\"} -12.5\n\
         half_of_a_line";
 
     fn chosen(series: &str) -> (Vec<(String, f64)>, Vec<String>) {
@@ -100,7 +101,8 @@ mod tests {
         ];
         assert_eq!((found, missing), (expected.to_vec(), vec![]));
         assert_eq!(chosen("http_requests_total").0.len(), 2);
-        assert_eq!(chosen("nothing bad none").1, ["nothing", "bad", "none"]);
+        assert_eq!(chosen("bad none").1, ["bad", "none"]);
+        assert_eq!(chosen("nothing endless"), (vec![], vec![]), "there, without a value");
     }
 
     proptest::proptest! {

@@ -12,6 +12,9 @@ const MAX_FOLDERS: usize = 2000;
 /// The deepest a slice is nested.
 const MAX_DEPTH: usize = 6;
 
+/// Version 2 of control groups, the same beside version 1, and systemd's own hierarchy of version 1.
+const ROOTS: [&str; 3] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd"];
+
 pub(super) struct Unit;
 
 impl Check for Unit {
@@ -32,7 +35,7 @@ impl Check for Unit {
         found.whole("unit.active", u64::from(active));
         found.whole("unit.processes", processes);
         if let Some(group) = &group {
-            usage(group, found);
+            usage(at, group, found);
         }
         if active { Ok(()) } else { Err(Trouble::Bad(FaultKind::Absent, format!("{unit} is not active"))) }
     }
@@ -42,8 +45,7 @@ impl Check for Unit {
 fn group(at: &Occasion, unit: &str) -> Option<PathBuf> {
     // As systemd escapes what the kernel would take for its own files.
     let name = if unit.starts_with('_') { format!("_{unit}") } else { unit.to_owned() };
-    let roots = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd"];
-    let root = roots.into_iter().map(|root| at.path(root)).find(|root| root.join("cgroup.procs").exists())?;
+    let root = ROOTS.into_iter().map(|root| at.path(root)).find(|root| root.join("cgroup.procs").exists())?;
     let mut folders = vec![(root, 0)];
     let mut seen = 0;
     while let Some((folder, depth)) = folders.pop() {
@@ -82,16 +84,24 @@ fn processes(group: &std::path::Path) -> u64 {
     count
 }
 
-/// Memory and processor time, where the group accounts for them.
-fn usage(group: &std::path::Path, found: &mut Found) {
-    let text = |name: &str| String::from_utf8_lossy(&small_file(&group.join(name))).trim().to_owned();
-    if let Ok(bytes) = text("memory.current").parse() {
+/// Memory and processor time, where the group accounts for them. Version 1 does it in a hierarchy for each, where the
+/// unit has the same path.
+fn usage(at: &Occasion, group: &std::path::Path, found: &mut Found) {
+    let text = |path: PathBuf| String::from_utf8_lossy(&small_file(&path)).trim().to_owned();
+    let of_one = |controller: &str, file: &str| {
+        let roots = &ROOTS[1..];
+        let path = roots.iter().find_map(|root| group.strip_prefix(at.path(root)).ok())?;
+        text(at.path("/sys/fs/cgroup").join(controller).join(path).join(file)).parse::<u64>().ok()
+    };
+    let memory = text(group.join("memory.current")).parse().ok();
+    if let Some(bytes) = memory.or_else(|| of_one("memory", "memory.usage_in_bytes")) {
         found.whole("unit.memory", bytes);
     }
-    let stat = text("cpu.stat");
-    let micros = stat.lines().find_map(|line| line.strip_prefix("usage_usec ")?.parse::<f64>().ok());
-    if let Some(micros) = micros {
-        found.seconds("unit.cpu.seconds", micros / 1e6);
+    let stat = text(group.join("cpu.stat"));
+    let micros = stat.lines().find_map(|line| line.strip_prefix("usage_usec ")?.parse::<u64>().ok());
+    #[allow(clippy::cast_precision_loss, reason = "2^53 microseconds are centuries")]
+    if let Some(micros) = micros.or_else(|| of_one("cpuacct", "cpuacct.usage").map(|nanos| nanos / 1000)) {
+        found.seconds("unit.cpu.seconds", micros as f64 / 1e6);
     }
 }
 
@@ -125,5 +135,24 @@ mod tests {
         assert_eq!(values, [1.0, 2.0, 4096.0, 2.5]);
         std::os::unix::fs::symlink("0123", place("run/systemd/units/invocation:backup.timer")).unwrap();
         assert_eq!(look(&Unit, &[("unit", "backup.timer")], root.path()).1, Ok(()));
+    }
+
+    #[test]
+    fn version_1_accounts_in_other_hierarchies() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = root.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        fs::create_dir_all(root.path().join("run/systemd/system")).unwrap();
+        write("sys/fs/cgroup/systemd/cgroup.procs", "1\n");
+        write("sys/fs/cgroup/systemd/system.slice/shop.service/cgroup.procs", "12\n");
+        write("sys/fs/cgroup/memory/system.slice/shop.service/memory.usage_in_bytes", "4096\n");
+        write("sys/fs/cgroup/cpuacct/system.slice/shop.service/cpuacct.usage", "2500000000\n");
+        let (found, result) = look(&Unit, &[("unit", "shop.service")], root.path());
+        assert_eq!(result, Ok(()));
+        let values: Vec<f64> = found.readings.iter().map(|reading| reading.value).collect();
+        assert_eq!(values, [1.0, 1.0, 4096.0, 2.5]);
     }
 }

@@ -93,7 +93,7 @@ const SHIPPED: &[Shipped] = &[
     rule("disk.spare.alarm", "1", "2"),
     rule("raid.degraded", "", "1").at_once(),
     rule("raid.inactive", "", "1").at_once(),
-    rule("pool.alarm", "1", "2").at_once(),
+    rule("pool.alarm", "", "1").at_once(),
     rule("lvm.used", "80%", "95%"),
     rule("lvm.metadata.used", "80%", "95%"),
     rule("lvm.alarm", "1", "2").at_once(),

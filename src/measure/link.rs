@@ -6,7 +6,8 @@ use super::root::Root;
 use super::text::{hexadecimal, lines, words};
 use crate::model::sample::FaultKind;
 
-const MAX_INTERFACES: usize = 64;
+/// The most interfaces that are measured.
+pub(super) const MAX_INTERFACES: usize = 64;
 /// Megabits a second in bytes a second.
 const MEGABIT: f64 = 125_000.0;
 /// IFF_UP: somebody switched the interface on.
@@ -39,17 +40,15 @@ pub(super) fn collect(root: &Root, out: &mut Out) {
 }
 
 fn links(root: &Root, net: &Folder, out: &mut Out) {
-    let mut kept = 0;
-    for name in net.names() {
-        // The host's own loop, one end of each container's cable, and files such as bonding_masters.
-        if name == b"lo" || name.starts_with(b"veth") {
-            continue;
-        }
+    let mut names = net.names();
+    // The host's own loop, one end of each container's cable, and files such as bonding_masters.
+    names.retain(|name| name != b"lo" && !name.starts_with(b"veth") && net.folder(name).is_ok());
+    let kept = names.len().min(MAX_INTERFACES);
+    if chosen(root, &mut names, |name| shown(name)) {
+        out.fault("", FaultKind::Cut, format!("more than {MAX_INTERFACES} interfaces"));
+    }
+    for name in names {
         let Ok(folder) = net.folder(&name) else { continue };
-        if kept == MAX_INTERFACES {
-            return out.fault("", FaultKind::Cut, format!("more than {MAX_INTERFACES} interfaces"));
-        }
-        kept += 1;
         let item = shown(&name);
         if let Some(changes) = folder.whole("carrier_changes") {
             out.whole("network.carrier-changes", &item, changes);
@@ -79,6 +78,29 @@ fn links(root: &Root, net: &Folder, out: &mut Out) {
     if kept == 0 {
         out.fault("", FaultKind::Absent, "/sys/class/net shows no interface but the host's own loop");
     }
+}
+
+/// Leaves as many interfaces as are measured, the cards of the machine first, then what is made of them, and tells
+/// whether any was left out: the cables of containers and guests have names that come before those of cards.
+pub(super) fn chosen<T>(root: &Root, all: &mut Vec<T>, name: impl Fn(&T) -> String) -> bool {
+    if all.len() <= MAX_INTERFACES {
+        return false;
+    }
+    let rank = |one: &T| {
+        let folder = format!("/sys/class/net/{}", name(one));
+        let made = || root.read_at_most(format!("{folder}/uevent"), 4096).unwrap_or_default();
+        let of_cards =
+            |line: &[u8]| matches!(line, b"DEVTYPE=bond" | b"DEVTYPE=team" | b"DEVTYPE=vlan" | b"DEVTYPE=bridge");
+        match root.path(format!("{folder}/device")).exists() {
+            true => 0,
+            false if lines(&made()).any(of_cards) => 1,
+            false => 2,
+        }
+    };
+    let mut ranked: Vec<(u8, T)> = all.drain(..).map(|one| (rank(&one), one)).collect();
+    ranked.sort_by_key(|(rank, _)| *rank);
+    all.extend(ranked.into_iter().take(MAX_INTERFACES).map(|(_, one)| one));
+    true
 }
 
 /// The states stand in blocks: first the bond's own, then one for each slave.
@@ -166,6 +188,25 @@ mod tests {
             leads_out_by_six(line.as_bytes())
         };
         assert!(six("00450003", "eth0") && !six("00200200", "lo") && !six("00000200", "eth0"));
+    }
+
+    #[test]
+    fn of_too_many_interfaces_the_cards_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let net = folder.path().join("sys/class/net");
+        for name in (0..100).map(|at| format!("cali{at:03}")).chain(["ens3".into(), "vlan7".into()]) {
+            std::fs::create_dir_all(net.join(&name)).unwrap();
+            std::fs::write(net.join(&name).join("mtu"), "1500\n").unwrap();
+        }
+        std::fs::create_dir(net.join("ens3/device")).unwrap();
+        std::fs::write(net.join("vlan7/uevent"), "DEVTYPE=vlan\nINTERFACE=vlan7\n").unwrap();
+        let mut out = Out::default();
+        collect(&Root::at(folder.path()), &mut out);
+        let got = out.into_measured();
+        let items: Vec<&str> =
+            got.readings.iter().filter(|r| r.metric == "network.mtu").map(|r| r.item.as_str()).collect();
+        assert_eq!((items.len(), &items[..3]), (MAX_INTERFACES, &["ens3", "vlan7", "cali000"][..]));
+        assert!(got.faults.iter().any(|fault| fault.kind == FaultKind::Cut));
     }
 
     #[test]

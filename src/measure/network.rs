@@ -1,11 +1,11 @@
 //! Traffic by interface.
 
+use super::link::{MAX_INTERFACES, chosen};
 use super::out::Out;
 use super::root::Root;
 use super::text::{lines, whole, words};
 use crate::model::sample::FaultKind;
 
-const MAX_INTERFACES: usize = 64;
 /// Metric and its column behind the colon of /proc/net/dev.
 const COLUMNS: [(&str, usize); 10] = [
     ("network.receive.bytes", 0),
@@ -22,13 +22,13 @@ const COLUMNS: [(&str, usize); 10] = [
 
 pub(super) fn collect(root: &Root, out: &mut Out) {
     match root.read("/proc/net/dev") {
-        Ok(bytes) => put(&bytes, out),
+        Ok(bytes) => put(root, &bytes, out),
         Err(error) => out.unread("", "/proc/net/dev", &error),
     }
 }
 
-fn put(bytes: &[u8], out: &mut Out) {
-    let mut kept = 0;
+fn put(root: &Root, bytes: &[u8], out: &mut Out) {
+    let mut all = Vec::new();
     // Two lines of headings.
     for line in lines(bytes).skip(2) {
         let Some((name, counts)) = parse(line) else {
@@ -39,10 +39,12 @@ fn put(bytes: &[u8], out: &mut Out) {
         if name == "lo" || name.starts_with("veth") {
             continue;
         }
-        if kept == MAX_INTERFACES {
-            return out.fault("", FaultKind::Cut, format!("more than {MAX_INTERFACES} interfaces"));
-        }
-        kept += 1;
+        all.push((name, counts));
+    }
+    if chosen(root, &mut all, |(name, _)| name.clone()) {
+        out.fault("", FaultKind::Cut, format!("more than {MAX_INTERFACES} interfaces"));
+    }
+    for (name, counts) in all {
         for (metric, column) in COLUMNS {
             out.whole(metric, &name, counts[column]);
         }
@@ -68,7 +70,7 @@ mod tests {
 
     fn run(text: &str) -> super::super::Measured {
         let mut out = Out::default();
-        put(text.as_bytes(), &mut out);
+        put(&Root::default(), text.as_bytes(), &mut out);
         out.into_measured()
     }
 

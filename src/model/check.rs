@@ -171,7 +171,10 @@ pub const KINDS: &[CheckKind] = &[
     CheckKind {
         name: "file",
         help: "Files by pattern: count, size, age",
-        attributes: &[a("path", Shape::Glob, "Absolute path on the host, such as /var/backups/*.tar")],
+        attributes: &[
+            a("path", Shape::Glob, "Absolute path on the host, such as /var/backups/*.tar"),
+            a("empty", Shape::OneOf(&["ok", "bad"]), "Whether it is right that nothing fits; bad unless given"),
+        ],
         one_of: &[&["path"]],
     },
     CheckKind {

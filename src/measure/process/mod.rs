@@ -155,10 +155,18 @@ fn zombies(place: &Place, scan: &Scan, out: &mut Out) {
 
 /// The greatest share of open files, and who comes near to the limit.
 fn files(place: &Place, scan: &Scan, out: &mut Out) {
-    let (mut greatest, mut cut) = (None, false);
+    let (mut greatest, mut cut, mut closed) = (None, false, false);
     let mut near = Vec::new();
     for seen in scan.list.iter().filter(|seen| !seen.stat.kernel && seen.stat.state != b'Z') {
-        let Some(open) = place.open_files(seen.pid) else { continue };
+        let open = match place.open_files(seen.pid) {
+            Ok(open) => open,
+            // Ended since it was listed.
+            Err(error) if gone(&error) => continue,
+            Err(_) => {
+                closed = true;
+                continue;
+            }
+        };
         greatest = greatest.max(Some(0));
         cut |= open == scan::MAX_FILES;
         if open < MANY_FILES {
@@ -174,7 +182,12 @@ fn files(place: &Place, scan: &Scan, out: &mut Out) {
             near.push(format!("{}[{}]", place.name(seen.pid), seen.pid));
         }
     }
-    if let Some(greatest) = greatest {
+    // Where the kernel tells the number, what cannot be opened has no files open. Else the greatest of our own processes
+    // would stand for that of all.
+    if closed && !place.tells_open_files(scan.own) {
+        let text = "before Linux 6.2 only root may count the open files of other users' processes";
+        out.fault("files", FaultKind::Denied, text);
+    } else if let Some(greatest) = greatest {
         #[allow(clippy::cast_precision_loss, reason = "millionths are few")]
         out.share("process.files.used", "", greatest as f64 / 1e6);
     }
@@ -182,6 +195,11 @@ fn files(place: &Place, scan: &Scan, out: &mut Out) {
     if cut {
         out.fault("files", FaultKind::Cut, format!("open files of one process are counted up to {}", scan::MAX_FILES));
     }
+}
+
+fn gone(error: &std::io::Error) -> bool {
+    let kind = rustix::io::Errno::from_io_error(error);
+    matches!(kind, Some(rustix::io::Errno::NOENT | rustix::io::Errno::SRCH))
 }
 
 /// `Max open files            1024                 524288               files`.

@@ -98,19 +98,24 @@ impl Place {
         self.0.stat(format!("{pid}").as_bytes()).ok().map(|stat| stat.st_uid)
     }
 
-    /// How many files a process has open; `None` where it may not be asked. Since Linux 6.2 the directory's size says
-    /// it to everybody, before that it is counted.
-    pub(super) fn open_files(&self, pid: u32) -> Option<u64> {
+    /// Whether the size of `fd` is the number of open files: we have some ourselves.
+    pub(super) fn tells_open_files(&self, own: u32) -> bool {
+        self.0.stat(format!("{own}/fd").as_bytes()).is_ok_and(|stat| stat.st_size > 0)
+    }
+
+    /// How many files a process has open. Since Linux 6.2 the directory's size says it to everybody, before that it is
+    /// counted, which is for its user alone.
+    pub(super) fn open_files(&self, pid: u32) -> io::Result<u64> {
         let path = format!("{pid}/fd");
-        let size = self.0.stat(path.as_bytes()).ok()?.st_size;
+        let size = self.0.stat(path.as_bytes())?.st_size;
         if size > 0 {
-            return u64::try_from(size).ok();
+            return u64::try_from(size).map_err(io::Error::other);
         }
         let mut count = 0;
-        self.0.folder(path.as_bytes()).ok()?.each(|name| {
+        self.0.folder(path.as_bytes())?.each(|name| {
             count += u64::from(!matches!(name, b"." | b".."));
             count < MAX_FILES
         });
-        Some(count)
+        Ok(count)
     }
 }

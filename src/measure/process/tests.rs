@@ -155,6 +155,21 @@ fn limits_of_open_files() {
     );
 }
 
+/// Closed even to root, which the tests may be: a link that leads to itself.
+#[test]
+fn open_files_of_others_that_are_closed_are_no_share_of_all() {
+    let folder = machine(1000);
+    process(folder.path(), 20, "ours", 'S', 0, "");
+    fs::create_dir_all(folder.path().join("proc/20/fd/inner")).unwrap();
+    let shares = |got: &super::super::Measured| got.readings.iter().any(|r| r.metric == "process.files.used");
+    let got = run(folder.path(), Past::default());
+    assert!(shares(&got) && got.faults.iter().all(|fault| fault.item != "files"), "{:?}", got.faults);
+    std::os::unix::fs::symlink("fd", folder.path().join("proc/1/fd")).unwrap();
+    let got = run(folder.path(), Past::default());
+    let told = got.faults.iter().any(|fault| fault.item == "files" && fault.kind == FaultKind::Denied);
+    assert!(told && !shares(&got), "{:?}", got.faults);
+}
+
 /// A hundred thousand processes and more; it ends, and what was cut is said.
 #[test]
 fn very_many_processes_are_bounded() {

@@ -46,6 +46,10 @@ pub(super) fn collect(root: &Root, out: &mut Out) {
     for (metric, value) in clock.values().into_iter().flatten() {
         out.put(metric, "", value);
     }
+    // A rule of the offset would be silent for ever, and nobody knew why.
+    if clock.offset.is_none() && clock.synchronized {
+        out.fault("offset", FaultKind::Unsupported, format!("{} does not tell plain users the offset", clock.source));
+    }
     out.fact("time.source", "", &clock.source);
 }
 
@@ -207,7 +211,8 @@ mod tests {
         std::fs::create_dir_all(folder.path().join("run/systemd/timesync")).unwrap();
         assert_eq!(value(0), (Some(0.0), None));
         std::fs::write(folder.path().join("run/systemd/timesync/synchronized"), "").unwrap();
-        assert_eq!((value(60), value(40_000)), ((Some(1.0), None), (Some(0.0), None)), "and not for ever");
+        assert_eq!(value(60), (Some(1.0), Some(FaultKind::Unsupported)), "that there is no offset is said");
+        assert_eq!(value(40_000), (Some(0.0), None), "and not for ever");
     }
 
     proptest! {
