@@ -152,3 +152,32 @@ fn an_open_page_shows_a_problem_by_itself_and_keeps_what_is_typed() {
         tell(&home, vec![incident(9, "db1", "memory.used", "", Level::Critical, home.ago(1), "memory is 95% used")]);
     });
 }
+
+#[test]
+fn an_open_page_without_hosts_fills_itself() {
+    let home = Home::new("", false);
+    drop(home.store());
+    home.beats();
+    let server = Server::start(&home);
+    browse_while("first", &server.url, || home.hosts("", "  <host name=\"one\" user=\"u\"/>\n"));
+}
+
+#[test]
+fn an_open_page_gets_its_first_charts_and_one_whose_host_is_gone_says_so() {
+    let (fresh, removed) = ("  <host name=\"fresh\" user=\"u\"/>\n", "  <host name=\"removed\" user=\"u\"/>\n");
+    let home = Home::new(&format!("{fresh}{removed}"), false);
+    drop(home.store());
+    home.beats();
+    let server = Server::start(&home);
+    browse_while("grown", &server.url, || {
+        let mut store = home.store();
+        let sweep = store.begin_sweep(home.ago(2), 1).unwrap();
+        for minutes in [2, 1] {
+            let at = home.ago(minutes);
+            let it = sample(1, 5000 - minutes, at);
+            store.record(sweep, &attempt("fresh", at, Outcome::Collected), &[it]).unwrap();
+        }
+        store.end_sweep(sweep, home.ago(1), 0).unwrap();
+        home.hosts(removed, "");
+    });
+}

@@ -56,8 +56,11 @@ impl Site {
         self.host(incoming)?;
         let (path, query) = incoming.target.split_once('?').unwrap_or((&incoming.target, ""));
         let segments = segments(path)?;
-        if segments.first().is_some_and(|first| first == "static") && incoming.method == "GET" {
-            return self.assets.serve(path);
+        if segments.first().is_some_and(|first| first == "static") {
+            return match incoming.method.as_str() {
+                "GET" | "HEAD" => self.assets.serve(path),
+                _ => Err(only("GET, HEAD")),
+            };
         }
         let method = match incoming.method.as_str() {
             "GET" | "HEAD" => Some(Method::Get),
@@ -67,9 +70,7 @@ impl Site {
         let (route, captures) = match find(method, &segments) {
             Found::Route(route, captures) => (route, captures),
             Found::Nothing => return Err(Trouble::missing("there is no such page; the fleet is at /")),
-            Found::Methods(allowed) => {
-                return Err(Trouble::new(405, format!("only {allowed} can be done here")).with("allow", allowed));
-            }
+            Found::Methods(allowed) => return Err(only(&allowed)),
         };
         if route.method == Method::Post {
             same_site(incoming)?;
@@ -148,6 +149,10 @@ impl Site {
         response.headers.extend(trouble.headers);
         response
     }
+}
+
+fn only(allowed: &str) -> Trouble {
+    Trouble::new(405, format!("only {allowed} can be done here")).with("allow", allowed)
 }
 
 /// A link in a mail comes without the cookie (SameSite=Strict), though the person may have signed in: a page that goes on

@@ -55,6 +55,14 @@ impl Home {
         self.folder.path().join("config.xml")
     }
 
+    /// Exchanges a part of the configuration; an empty one stands before its end.
+    pub fn hosts(&self, old: &str, new: &str) {
+        let old = if old.is_empty() { "</fleet-health>" } else { old };
+        let new = if old == "</fleet-health>" { format!("{new}{old}") } else { new.to_owned() };
+        let text = fs::read_to_string(self.config()).unwrap().replace(old, &new);
+        fs::write(self.config(), text).unwrap();
+    }
+
     pub fn store(&self) -> Sqlite {
         Sqlite::open(&self.folder.path().join("fleet.db")).unwrap()
     }

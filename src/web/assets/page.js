@@ -14,6 +14,7 @@
   let fresh = Date.now();
   let lost = 0;
   let gone = false;
+  let missing = false;
 
   // --- the age of things, counted on by this machine from what the server said ---
   const begun = Date.now();
@@ -40,10 +41,12 @@
   };
   const beat = () => {
     const late = lost > 0;
-    pulse.classList.toggle('lost', late);
-    pulse.textContent = late ? `no answer for ${span((Date.now() - fresh) / 1000)}` : `live, ${span((Date.now() - fresh) / 1000)} ago`;
+    pulse.classList.toggle('lost', late || missing);
+    if (missing && !late) pulse.textContent = 'no longer there';
+    else pulse.textContent = late ? `no answer for ${span((Date.now() - fresh) / 1000)}` : `live, ${span((Date.now() - fresh) / 1000)} ago`;
     const notice = one('#lost');
     if (notice) notice.hidden = !late || Date.now() - fresh < 3 * every;
+    one('#missing').hidden = !missing;
   };
 
   // --- exchange of parts ---
@@ -63,11 +66,16 @@
     const at = document.activeElement;
     return at && part.contains(at) && /^(INPUT|TEXTAREA|SELECT)$/.test(at.tagName);
   };
+  // Asked before anything is replaced: a page that has other parts, the first host's for example, cannot be filled in
+  // here, and half of an exchange shows neither.
+  const alike = (next) => {
+    const names = (page) => all('[data-live]', page).map((part) => part.id).join(' ');
+    return names(document) === names(next);
+  };
   const exchange = (next) => {
     const focus = remember();
     for (const part of all('[data-live]')) {
       const other = next.getElementById(part.id);
-      if (!other) return false;
       if (text.get(part.id) === plain(other) || typing(part)) continue;
       const open = all('details[open][id]', part).map((detail) => detail.id);
       text.set(part.id, plain(other));
@@ -79,7 +87,6 @@
     if (icon && icon.href !== one('link[rel="icon"]').href) one('link[rel="icon"]').replaceWith(document.importNode(icon));
     focus();
     dress();
-    return true;
   };
   const signedOut = () => {
     gone = true;
@@ -97,7 +104,12 @@
       const next = new DOMParser().parseFromString(await answer.text(), 'text/html');
       if (push) history.pushState(null, '', url);
       if (replace) history.replaceState(null, '', url);
-      if (!exchange(next)) return asked && location.assign(url);
+      missing = answer.status >= 400;
+      if (missing || !alike(next)) {
+        if (asked) return location.assign(url);
+        // What is typed would be lost; it is asked again later. The browser keeps the place on the page.
+        if (!missing && !typing(document.body)) return location.reload();
+      } else exchange(next);
       fresh = Date.now();
       lost = 0;
       // What changed by somebody's wish is said to who cannot see it.

@@ -9,7 +9,7 @@ use super::hosts::{self, Table};
 use super::parts::{Address, Figure, Moment, path, word};
 use crate::model::filter::Filter;
 use crate::model::level::Level;
-use crate::model::snapshot::{HostRow, Snapshot, rank};
+use crate::model::snapshot::{HostRow, Snapshot, State, rank};
 use crate::web::request::Request;
 use crate::web::response::{Answer, Response, Trouble};
 use crate::web::site::Site;
@@ -132,6 +132,8 @@ struct Group {
     href: String,
     name: String,
     hosts: usize,
+    /// Those that answered: what follows of values is about them.
+    answered: usize,
     critical: usize,
     warning: usize,
     unknown: usize,
@@ -170,16 +172,19 @@ fn rows(fleet: &Snapshot) -> Vec<Group> {
             let hosts = found.remove(name).unwrap_or_default();
             let count = |wanted: u8| hosts.iter().filter(|host| rank(host.level) == wanted).count();
             let worst = hosts.iter().max_by_key(|host| rank(host.level)).and_then(|host| host.level);
+            // What a host said before it fell silent is no part of how the group fares now.
+            let answered: Vec<&HostRow> = hosts.iter().copied().filter(|host| host.state == State::Fresh).collect();
             let mean = |metric: &str| {
-                let values: Vec<f64> = hosts.iter().filter_map(|host| host.value(metric)).collect();
+                let values: Vec<f64> = answered.iter().filter_map(|host| host.value(metric)).collect();
                 (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
             };
-            let fullest = hosts.iter().filter_map(|host| Some(host.fullest()?.1)).max_by(f64::total_cmp);
+            let fullest = answered.iter().filter_map(|host| Some(host.fullest()?.1)).max_by(f64::total_cmp);
             let group = Group {
                 level: word(worst),
                 href: path("group", name),
                 name: name.to_owned(),
                 hosts: hosts.len(),
+                answered: answered.len(),
                 critical: count(3),
                 warning: count(2),
                 unknown: count(1),

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::hosts::group;
 use super::parts::{Address, Choice, path, word};
+use crate::model::figure;
 use crate::model::level::Level;
 use crate::model::natural::Natural;
 use crate::model::snapshot::{HostRow, State};
@@ -60,6 +61,8 @@ pub struct Heat {
     strips: Vec<Strip>,
     size: &'static str,
     shade: &'static str,
+    /// Whether any cell is old.
+    old: bool,
     legend: Vec<&'static Key>,
     maps: Vec<Choice>,
 }
@@ -103,6 +106,7 @@ pub fn heat(hosts: &[&HostRow], map: &str, address: &Address) -> Heat {
             _ => "",
         },
         shade: shade.map_or("", |(_, text, _)| text),
+        old: hosts.iter().any(|host| matches!(host.state, State::Stale | State::Failed)),
         // What is not there needs no explanation.
         legend: LEGEND
             .iter()
@@ -116,7 +120,10 @@ pub fn heat(hosts: &[&HostRow], map: &str, address: &Address) -> Heat {
 /// Written by hand: a template would take most of the time of a page of thousands.
 fn cell(out: &mut String, host: &HostRow, shade: Option<&Shade>, few: bool) {
     let value = shade.and_then(|(_, name, value)| Some((name, value(host)?)));
+    let old = matches!(host.state, State::Stale | State::Failed);
     let mut class = match (shade, value) {
+        // How much it was once is not how much it is.
+        (Some(_), Some(_)) if old => "s".to_owned(),
         (Some(_), Some((_, value))) => format!("n{}", (value * 10.0).clamp(0.0, 9.0) as u8),
         (Some(_), None) => "u".to_owned(),
         (None, _) => sign(host).to_owned(),
@@ -129,10 +136,15 @@ fn cell(out: &mut String, host: &HostRow, shade: Option<&Shade>, few: bool) {
         let _ = write!(says, ", {name} {:.0}%", value * 100.0);
     } else if let Some(worst) = host.problems.first() {
         let _ = write!(says, ", {}", worst.incident.text);
-    } else if host.state != State::Fresh {
+    }
+    if host.state != State::Fresh {
         let _ = write!(says, ", {}", host.state.word());
     }
-    let text = value.map(|(_, value)| format!("{:.0}", (value * 100.0).clamp(0.0, 99.0)));
+    if let Some(age) = host.age.filter(|_| old) {
+        let _ = write!(says, ", seen {} ago", figure::seconds(age));
+    }
+    // A small cell has no room to say that its number is old.
+    let text = value.filter(|_| few || !old).map(|(_, value)| format!("{:.0}", (value * 100.0).clamp(0.0, 99.0)));
     let text = match (few, text) {
         (false, text) => text.unwrap_or_default(),
         (true, None) => HtmlEscape(&host.name).to_string(),

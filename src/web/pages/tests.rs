@@ -101,6 +101,30 @@ fn few_hosts_are_tiles_with_their_names_and_the_legend_says_what_is_there() {
 }
 
 #[test]
+fn what_is_old_is_not_shown_as_live() {
+    let (site, mut source) = (Site::new(Rules::default()), fleet(70));
+    let told = [("node0000", State::Failed, 0.99), ("node0001", State::Stale, 0.98), ("node0002", State::Fresh, 0.2)];
+    for (name, state, value) in told {
+        let row = source.hosts.iter_mut().find(|row| row.name == name).unwrap();
+        row.state = state;
+        row.age = Some(259_200.0);
+        row.groups = vec!["g".to_owned()];
+        row.readings = vec![reading("cpu.used", "", value), reading("filesystem.used", "/", value)];
+    }
+    let page = text(&site, &mut source, "/?map=cpu");
+    let cell = |name: &str| page.split("<a class=\"c ").find(|cell| cell.contains(&format!("\"{name}: "))).unwrap();
+    let (failed, stale, live) = (cell("node0000"), cell("node0001"), cell("node0002"));
+    assert!(failed.starts_with("s\"") && failed.contains(": ok, CPU 99%, failed, seen 3d ago\"></a>"), "{failed}");
+    assert!(stale.starts_with("s\"") && stale.contains(": ok, CPU 98%, stale, seen 3d ago\"></a>"), "{stale}");
+    assert!(live.starts_with("n2\"") && live.contains(": ok, CPU 20%\">20</a>"), "{live}");
+    assert!(page.contains("</span>old or out of reach</span>"));
+    let groups = text(&site, &mut source, "/groups");
+    let row = groups.split("<tr>").find(|row| row.contains("<bdi>g</bdi>")).unwrap();
+    assert!(row.contains("3 <small>1 answered</small>") && row.contains("20%"), "{row}");
+    assert!(!row.contains("99%") && !row.contains("98%") && !row.contains("72%"), "{row}");
+}
+
+#[test]
 fn the_table_is_sorted_and_turned_over_all_hosts() {
     let (site, mut source) = (Site::new(Rules::default()), fleet(300));
     let mut names = |target: &str| -> Vec<String> {

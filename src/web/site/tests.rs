@@ -99,6 +99,12 @@ fn other_methods_are_told_which_there_are() {
     }
     assert_eq!(status(&site, &ask("HEAD", "/", &[], "")), 200);
     assert_eq!(status(&site, &ask("GET", "/sign-out", &[], "")), 405);
+    let style = site.assets.url("style.css").unwrap().to_owned();
+    for (method, code) in [("GET", 200), ("HEAD", 200), ("POST", 405), ("PUT", 405)] {
+        let response = site.answer(&ask(method, &style, &[], ""), &mut Fake::default());
+        assert_eq!(response.status, code, "{method}");
+        assert_eq!(response.header("allow"), (code == 405).then_some("GET, HEAD"), "{method}");
+    }
 }
 
 #[test]
