@@ -120,23 +120,23 @@ impl Steps {
     /// What a formula makes of each step from one to the next.
     fn of(&self, derived: &Derived, since: DateTime<Utc>) -> Vec<Series> {
         let mut found: BTreeMap<String, Vec<Point>> = BTreeMap::new();
-        let mut put = |before: &Totals, after: &Totals, at: DateTime<Utc>| {
+        let mut put = |before: &Totals, after: &Totals, at: DateTime<Utc>, hour: bool| {
             for (item, value) in derive::between(derived, before, after) {
-                found.entry(item).or_default().push(Point::new(at, value));
+                found.entry(item).or_default().push(Point { hour, ..Point::new(at, value) });
             }
         };
         for pair in self.hours.windows(2) {
             if let [before, after] = pair
                 && after.taken >= since
             {
-                put(before, after, after.taken);
+                put(before, after, after.taken, true);
             }
         }
         for pair in self.samples.windows(2) {
             if let [(_, before), (at, after)] = pair
                 && *at >= since
             {
-                put(before, after, *at);
+                put(before, after, *at, false);
             }
         }
         found.into_iter().map(|(item, points)| Series { item, points }).collect()
@@ -192,7 +192,7 @@ fn forecasts(
         let points = series.points.iter().enumerate().filter(|(_, point)| point.at >= since);
         let points = points.filter_map(|(n, point)| {
             let value = forecast::until_zero(all.get(..=n)?)?;
-            Some(Point::new(point.at, value))
+            Some(Point { hour: point.hour, ..Point::new(point.at, value) })
         });
         Series { item: series.item, points: points.collect() }
     });

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::cause::Cause;
 use super::job::Traffic;
@@ -96,13 +96,69 @@ pub struct Point {
     pub max: f64,
     /// The host booted since the point before, or may have: no rate of a counter can be told between the two.
     pub boot: bool,
+    /// It stands for an hour, not for one sample.
+    pub hour: bool,
 }
 
 impl Point {
     /// One value, of the same boot as the one before.
     #[must_use]
     pub fn new(at: DateTime<Utc>, value: f64) -> Self {
-        Self { at, min: value, mean: value, max: value, boot: false }
+        Self { at, min: value, mean: value, max: value, boot: false, hour: false }
+    }
+}
+
+/// Two points that are farther apart than this many steps are not joined: nothing was measured between them.
+const GAP: f64 = 2.5;
+
+/// For how long the points of a series speak. A long past has hours before samples: neither are all of its points worth
+/// the same, nor is one distance between two of them usual for all.
+#[derive(Clone, Copy, Debug)]
+pub struct Steps {
+    hour: TimeDelta,
+    sample: TimeDelta,
+}
+
+impl Steps {
+    /// Of each kind the distance between neighbours that is in the middle of all; more than an hour where points were
+    /// merged, or are measured seldom.
+    #[must_use]
+    pub fn of(points: &[Point]) -> Self {
+        let middle = |hour: bool| {
+            let pairs = points.windows(2).filter_map(|pair| Some((pair.first()?, pair.last()?)));
+            let alike = pairs.filter(|(before, after)| before.hour == hour && after.hour == hour);
+            let mut steps: Vec<TimeDelta> = alike.map(|(before, after)| after.at - before.at).collect();
+            steps.sort_unstable();
+            steps.get(steps.len().saturating_sub(1) / 2).copied().filter(|step| *step > TimeDelta::zero())
+        };
+        let hour = middle(true).unwrap_or_default().max(TimeDelta::hours(1));
+        Self { hour, sample: middle(false).unwrap_or(hour) }
+    }
+
+    /// How long a point speaks for.
+    #[must_use]
+    pub fn step(&self, point: &Point) -> TimeDelta {
+        if point.hour { self.hour } else { self.sample }
+    }
+
+    /// What a point counts in a mean: a sample once.
+    #[must_use]
+    pub fn weight(&self, point: &Point) -> f64 {
+        self.step(point).as_seconds_f64() / self.sample.as_seconds_f64()
+    }
+
+    /// The mean over time; none of no point.
+    #[must_use]
+    pub fn mean(&self, points: &[Point]) -> Option<f64> {
+        let all: f64 = points.iter().map(|point| self.weight(point)).sum();
+        (all > 0.0).then(|| points.iter().map(|point| point.mean * self.weight(point)).sum::<f64>() / all)
+    }
+
+    /// Whether nothing was measured between two neighbours, as far as can be told.
+    #[must_use]
+    pub fn apart(&self, before: &Point, after: &Point) -> bool {
+        let step = self.step(before).max(self.step(after));
+        (after.at - before.at).as_seconds_f64() > step.as_seconds_f64() * GAP
     }
 }
 

@@ -45,7 +45,7 @@ impl Gathered {
     /// An hour of an item; `boots` is what [`boot_hours`] tells.
     pub fn hour(&mut self, item: String, hour: i64, it: (f64, f64, f64), boots: &BTreeMap<i64, bool>) {
         let (min, mean, max) = it;
-        let point = Point { at: time(hour.saturating_mul(HOUR_MS)), min, mean, max, boot: false };
+        let point = Point { at: time(hour.saturating_mul(HOUR_MS)), min, mean, max, boot: false, hour: true };
         let anew = boots.get(&hour).copied().unwrap_or(true);
         self.points.entry(item).or_default().push((point, Of::Hour(anew)));
     }

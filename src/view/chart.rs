@@ -3,10 +3,9 @@
 use chrono::{DateTime, TimeDelta, Timelike, Utc};
 use unicode_width::UnicodeWidthStr;
 
-use crate::model::fleet::Point;
+use crate::model::fleet::{Point, Steps};
 use crate::model::metric::{Metric, Unit};
 
-use super::history::usual;
 use super::table;
 use super::units::cell;
 
@@ -14,8 +13,6 @@ use super::units::cell;
 const ROWS: usize = 8;
 /// Between two labels of the lower axis.
 const APART: usize = 12;
-/// Two points that are farther apart than this many usual steps are not joined: nothing was measured between them.
-const GAP: f64 = 2.5;
 /// Steps of the lower axis, in minutes.
 const STEPS: &[i64] = &[
     1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10_080, 20_160, 40_320, 80_640, 161_280, 524_160,
@@ -102,11 +99,11 @@ pub fn lines(
         let share = (at - since).as_seconds_f64() / span;
         (share * (columns * 2) as f64).clamp(0.0, (columns * 2 - 1) as f64) as usize
     };
-    let longest = usual(points).as_seconds_f64() * GAP;
+    let steps = Steps::of(points);
     let mut before: Option<&Point> = None;
     for point in points.iter().filter(|point| point.at >= since && point.at < until && point.mean.is_finite()) {
         canvas.line((x(point.at), y(point.min)), (x(point.at), y(point.max)));
-        if let Some(before) = before.filter(|it| (point.at - it.at).as_seconds_f64() <= longest) {
+        if let Some(before) = before.filter(|it| !steps.apart(it, point)) {
             canvas.line((x(before.at), y(before.mean)), (x(point.at), y(point.mean)));
         }
         before = Some(point);
@@ -221,6 +218,15 @@ mod tests {
             |n: usize| lines[..ROWS].iter().any(|line| line.chars().nth(6 + n).is_some_and(|c| c > '\u{2800}'));
         let drawn: Vec<bool> = (0..54).map(column).collect();
         assert!(drawn[..20].iter().all(|it| *it) && !drawn[26] && drawn[40], "{out}");
+    }
+
+    #[test]
+    fn hours_before_many_samples_are_joined() {
+        let hours = (0..12).map(|n| Point { hour: true, ..Point::new(at(n * 60), 0.5) });
+        let points: Vec<Point> = hours.chain((144..288).map(|n| Point::new(at(n * 5), 0.5))).collect();
+        let out = draw(catalogue::find("cpu.used"), &points, at(0), at(1440), 60);
+        let line = out.lines().max_by_key(|line| line.chars().filter(|c| *c > '\u{2800}').count()).unwrap();
+        assert!(line.chars().skip(6).take(52).all(|c| c > '\u{2800}'), "{out}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::model::fleet::{Point, Series};
+use crate::model::fleet::{Point, Series, Steps};
 use crate::model::metric::Metric;
 
 use super::units::cell;
@@ -42,7 +42,7 @@ pub fn points(metric: Option<&Metric>, series: &[Series]) -> Page {
 #[must_use]
 pub fn summary(metric: Option<&Metric>, series: &[Series]) -> Page {
     let row = |series: &Series| {
-        let (least, mean, greatest) = extent(&series.points)?;
+        let (least, mean, greatest) = extent(&series.points, Steps::of(&series.points))?;
         let last = series.points.last()?.mean;
         let mut row = vec![Cell::Text(series.item.clone()), Cell::Number(series.points.len() as f64)];
         row.extend([least, mean, greatest, last].map(|value| cell(metric, value)));
@@ -74,8 +74,10 @@ pub fn buckets(points: &[Point], since: DateTime<Utc>, until: DateTime<Utc>, cou
         filled[place].push(*point);
     }
     let start = |i: usize| since + TimeDelta::milliseconds((whole * i as f64 / count as f64) as i64);
+    let steps = Steps::of(points);
     let merge = |(i, points): (usize, Vec<Point>)| {
-        extent(&points).map(|(min, mean, max)| Point { at: start(i), min, mean, max, boot: false })
+        let all = extent(&points, steps);
+        all.map(|(min, mean, max)| Point { at: start(i), min, mean, max, boot: false, hour: false })
     };
     filled.into_iter().enumerate().map(merge).collect()
 }
@@ -116,13 +118,12 @@ pub fn bars(metric: Option<&Metric>, points: &[Option<Point>]) -> String {
     points.iter().enumerate().map(shown).collect()
 }
 
-fn extent(points: &[Point]) -> Option<(f64, f64, f64)> {
-    if points.is_empty() {
-        return None;
-    }
+/// Least, mean and greatest; the steps are those of the series that the points are of.
+fn extent(points: &[Point], steps: Steps) -> Option<(f64, f64, f64)> {
+    let mean = steps.mean(points)?;
     let min = points.iter().map(|point| point.min).fold(f64::INFINITY, f64::min);
     let max = points.iter().map(|point| point.max).fold(f64::NEG_INFINITY, f64::max);
-    Some((min, points.iter().map(|point| point.mean).sum::<f64>() / points.len() as f64, max))
+    Some((min, mean, max))
 }
 
 #[cfg(test)]
@@ -136,6 +137,17 @@ mod tests {
     fn series(values: &[(i64, f64)]) -> Vec<Series> {
         let point = |&(second, v): &(i64, f64)| Point::new(at(second), v);
         vec![Series { item: String::new(), points: values.iter().map(point).collect() }]
+    }
+
+    #[test]
+    fn an_hour_counts_as_much_as_the_samples_of_an_hour() {
+        let hours = (0..2).map(|n| Point { hour: true, ..Point::new(at(n * 3600), 1.0) });
+        let samples = (24..48).map(|n| Point::new(at(n * 300), 4.0));
+        let mixed = Series { item: String::new(), points: hours.chain(samples).collect() };
+        let page = summary(None, std::slice::from_ref(&mixed));
+        assert!(matches!(page.rows[0][3], Cell::Number(mean) if (mean - 2.5).abs() < 1e-9), "{:?}", page.rows);
+        let merged = buckets(&mixed.points, at(0), at(4 * 3600), 1);
+        assert!((merged[0].unwrap().mean - 2.5).abs() < 1e-9, "{merged:?}");
     }
 
     #[test]

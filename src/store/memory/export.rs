@@ -20,7 +20,7 @@ impl Memory {
         let hours = self.hours.iter().filter(|((h, m, _, hour), _)| h == host && wanted(m) && inside.contains(hour));
         for ((_, metric, item, hour), it) in hours {
             let at = time(hour.saturating_mul(HOUR_MS));
-            each(metric, item, Point { at, min: it.min, mean: it.mean, max: it.max, boot: false });
+            each(metric, item, Point { at, min: it.min, mean: it.mean, max: it.max, boot: false, hour: true });
         }
         let since = ms(since).max(edge.saturating_mul(HOUR_MS));
         let inside = |kept: &&Kept| kept.host == host && kept.at >= since && kept.at < ms(until);

@@ -89,7 +89,7 @@ fn hours(
     let mut rows = statement.query([host, name, first, end])?;
     while let Some(row) = rows.next()? {
         let at = time(row.get::<_, i64>(0)?.saturating_mul(HOUR_MS));
-        let point = Point { at, min: row.get(1)?, mean: row.get(2)?, max: row.get(3)?, boot: false };
+        let point = Point { at, min: row.get(1)?, mean: row.get(2)?, max: row.get(3)?, boot: false, hour: true };
         each(&metric, &item, point);
     }
     Ok(())

@@ -8,7 +8,7 @@ use ratatui::text::{Line, Span};
 
 use crate::model::catalogue;
 use crate::model::clean::clean;
-use crate::model::fleet::Series;
+use crate::model::fleet::{Series, Steps};
 use crate::model::metric::{Kind, Metric};
 use crate::model::pattern::matches;
 use crate::view::chart;
@@ -112,10 +112,9 @@ impl Chart {
 fn summary(metric: Option<&Metric>, series: &Series) -> String {
     let shown = |value: f64| text(&cell(metric, value));
     let points = &series.points;
-    let Some(last) = points.last() else { return String::new() };
+    let Some((last, mean)) = points.last().zip(Steps::of(points).mean(points)) else { return String::new() };
     let least = points.iter().map(|point| point.min).fold(f64::INFINITY, f64::min);
     let most = points.iter().map(|point| point.max).fold(f64::NEG_INFINITY, f64::max);
-    let mean = points.iter().map(|point| point.mean).sum::<f64>() / points.len() as f64;
     let (last, mean, least, most) = (shown(last.mean), shown(mean), shown(least), shown(most));
     format!(" last {last}  mean {mean}  least {least}  greatest {most}  {} points", points.len())
 }

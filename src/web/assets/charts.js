@@ -232,8 +232,7 @@
       name.textContent = series.name;
       head.append(name);
       row.append(head);
-      const sum = known.reduce((all, value) => all + value, 0);
-      const cells = [known.at(-1), series.min, known.length ? sum / known.length : null, series.max];
+      const cells = [known.at(-1), series.min, series.mean, series.max];
       for (const value of cells) {
         const cell = row.insertCell();
         cell.className = 'num';

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::parts::{Address, Choice};
-use crate::model::fleet::{Point, Series};
+use crate::model::fleet::{Point, Series, Steps};
 use crate::model::level::Level;
 use crate::model::metric::{Kind, Metric, Unit};
 use crate::model::rule::{self, RuleKind};
@@ -260,6 +260,8 @@ struct Drawn {
     /// Least and greatest of each point, where points stand for more than one sample.
     band: Option<[Vec<Option<f64>>; 2]>,
     min: f64,
+    /// Over time: points of hours count as hours.
+    mean: f64,
     max: f64,
 }
 
@@ -303,7 +305,7 @@ fn draw(chart: &Chart, host: &HostSpec, found: &mut impl Iterator<Item = Vec<Ser
         .map(|line| {
             let at = (line.at != first).then_some(line.at);
             json!({"name": line.name, "at": at, "values": line.values, "band": line.band, "min": line.min,
-                "max": line.max})
+                "mean": line.mean, "max": line.max})
         })
         .collect();
     json!({"id": chart.id, "unit": chart.unit.word(), "most": chart.most, "area": chart.area || series.len() == 1,
@@ -331,15 +333,14 @@ fn levels(host: &HostSpec, metric: &str, items: &[String]) -> Vec<(&'static str,
 
 fn line(name: String, points: &[Point]) -> Drawn {
     let (mut min, mut max) = (f64::INFINITY, f64::NEG_INFINITY);
-    let mut all: Vec<(i64, [f64; 3])> = Vec::with_capacity(points.len());
     for point in points {
         (min, max) = (min.min(point.min), max.max(point.max));
-        all.push((point.at.timestamp(), [point.mean, point.min, point.max].map(few)));
     }
-    let (at, all) = gaps(&all);
+    let mean = few(Steps::of(points).mean(points).unwrap_or_default());
+    let (at, all) = gaps(points);
     let one = |n: usize| all.iter().map(|it| it.and_then(|it| it.get(n).copied())).collect::<Vec<_>>();
     let wide = all.iter().flatten().any(|[_, least, most]| least < most);
-    Drawn { name, at, values: one(0), band: wide.then(|| [one(1), one(2)]), min: few(min), max: few(max) }
+    Drawn { name, at, values: one(0), band: wide.then(|| [one(1), one(2)]), min: few(min), mean, max: few(max) }
 }
 
 /// Four digits: more are not seen, and weigh.
@@ -352,21 +353,22 @@ fn few(value: f64) -> f64 {
     Some((value * scale).round() / scale).filter(|few| few.is_finite()).unwrap_or(value)
 }
 
+/// When, and mean, least and greatest.
+type Broken = (Vec<i64>, Vec<Option<[f64; 3]>>);
+
 /// Where points are missing the line is broken: nothing was measured there, and a line would say otherwise.
-fn gaps<T: Copy>(points: &[(i64, T)]) -> (Vec<i64>, Vec<Option<T>>) {
-    let mut steps: Vec<i64> = points.windows(2).filter_map(|pair| Some(pair.get(1)?.0 - pair.first()?.0)).collect();
-    steps.sort_unstable();
-    let usual = steps.get(steps.len().saturating_sub(1) / 2).copied().unwrap_or(i64::MAX / 4).max(1);
+fn gaps(points: &[Point]) -> Broken {
+    let steps = Steps::of(points);
     let (mut at, mut values) = (Vec::with_capacity(points.len()), Vec::with_capacity(points.len()));
-    let mut before: Option<i64> = None;
-    for (moment, value) in points {
-        if let Some(last) = before.filter(|last| (moment - last) * 2 > usual.saturating_mul(5)) {
-            at.push(last + usual);
+    let mut before: Option<&Point> = None;
+    for point in points {
+        if let Some(last) = before.filter(|last| steps.apart(last, point)) {
+            at.push((last.at + steps.step(last)).timestamp());
             values.push(None);
         }
-        at.push(*moment);
-        values.push(Some(*value));
-        before = Some(*moment);
+        at.push(point.at.timestamp());
+        values.push(Some([point.mean, point.min, point.max].map(few)));
+        before = Some(point);
     }
     (at, values)
 }
@@ -392,12 +394,22 @@ mod tests {
 
     #[test]
     fn a_line_is_broken_where_nothing_was_measured() {
-        let points = [(0, 1.0), (300, 2.0), (600, 3.0), (3600, 4.0), (3900, 5.0)];
+        let sample = |(second, value)| Point::new(DateTime::from_timestamp(second, 0).unwrap(), value);
+        let points = [(0, 1.0), (300, 2.0), (600, 3.0), (3600, 4.0), (3900, 5.0)].map(sample);
         let (at, values) = gaps(&points);
         assert_eq!(at, [0, 300, 600, 900, 3600, 3900]);
-        assert_eq!(values, [Some(1.0), Some(2.0), Some(3.0), None, Some(4.0), Some(5.0)]);
-        assert_eq!(gaps(&[(7, 1.0)]), (vec![7], vec![Some(1.0)]));
-        assert_eq!(gaps::<f64>(&[]), (vec![], vec![]));
+        let means: Vec<Option<f64>> = values.into_iter().map(|it| it.map(|it| it[0])).collect();
+        assert_eq!(means, [Some(1.0), Some(2.0), Some(3.0), None, Some(4.0), Some(5.0)]);
+        assert_eq!(gaps(&[sample((7, 1.0))]), (vec![7], vec![Some([1.0; 3])]));
+        assert_eq!(gaps(&[]), (vec![], vec![]));
+        // Hours before many samples: only the hour that is missing is a gap.
+        let hours = [0, 1, 2, 6, 7].map(|hour| Point { hour: true, ..sample((hour * 3600, 1.0)) });
+        let mixed: Vec<Point> = hours.into_iter().chain((96..150).map(|n| sample((n * 300, 1.0)))).collect();
+        let (at, values) = gaps(&mixed);
+        let broken: Vec<i64> = at.into_iter().zip(values).filter(|(_, it)| it.is_none()).map(|(at, _)| at).collect();
+        assert_eq!(broken, [3 * 3600]);
+        let two = [Point { hour: true, ..sample((0, 1.0)) }, sample((3600, 4.0)), sample((5400, 4.0))];
+        assert_eq!(line("x".into(), &two).mean, 2.5);
     }
 
     #[test]
