@@ -32,6 +32,8 @@ const NAME: &str = "host.name";
 const BATCH: usize = 64;
 /// Samples that wait for a commit at most; a host may hand over many.
 const BATCH_SAMPLES: usize = 128;
+/// How long the first of a commit waits for others, where others are to come: a tenth of what a visit takes on a near line.
+const GATHER: Duration = Duration::from_millis(10);
 
 /// Makes one sweep, `dialers` visiting each host. Returns what became of every host; the counts add up to the hosts planned.
 pub fn sweep(
@@ -155,9 +157,14 @@ impl Keeper<'_> {
             match heard.recv_timeout(wakes.saturating_duration_since(Instant::now())) {
                 Ok(first) => {
                     self.hear(first, stop);
-                    // What is there already goes into the same commit.
-                    while self.rows.len() < BATCH && self.samples() < BATCH_SAMPLES {
-                        let Ok(next) = heard.try_recv() else { break };
+                    let until = Instant::now() + GATHER;
+                    // Nobody else is to come where all who can be visited at once wait for this commit.
+                    let most = BATCH.min(self.spec.collector.jobs);
+                    while self.rows.len() < most && self.samples() < BATCH_SAMPLES {
+                        let gather = !self.rows.is_empty() && self.more_to_come();
+                        let wait =
+                            if gather { until.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
+                        let Ok(next) = heard.recv_timeout(wait) else { break };
                         self.hear(next, stop);
                     }
                 }
@@ -328,6 +335,11 @@ impl Keeper<'_> {
             }
             visit.attempt = stored.map(|stored| (attempt, stored));
         }
+    }
+
+    /// Whether there are visits that have nothing written and nothing to write yet.
+    fn more_to_come(&self) -> bool {
+        self.visits.values().any(|visit| !visit.waits && visit.attempt.is_none())
     }
 
     /// Samples that wait for the next commit.

@@ -17,6 +17,9 @@ use crate::store::{Result, StoreError};
 const OLDEST: i32 = 3_051_003;
 /// A file up to this size is checked whole at each opening; a greater one when a call found damage in it.
 pub(super) const CHECKED: u64 = 8 << 20;
+/// Statements that are kept prepared. Recording one visit takes eighteen, in the same order each time: with fewer places
+/// than that each would push out the one that comes next.
+const PREPARED: usize = 64;
 /// How an SQLite file begins.
 const MAGIC: &[u8] = b"SQLite format 3\0";
 /// The application id that the first migration sets.
@@ -163,6 +166,7 @@ fn connect(path: &Path, alone: bool) -> Result<Connection> {
     let sql = |error: rusqlite::Error| translate(path, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut conn = Connection::open_with_flags(path, flags).map_err(sql)?;
+    conn.set_prepared_statement_cache_capacity(PREPARED);
     conn.busy_timeout(WAIT).map_err(sql)?;
     if alone {
         conn.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(sql)?;
@@ -191,6 +195,7 @@ pub(super) fn open_reading(path: &Path) -> Result<Connection> {
     let sql = |error: rusqlite::Error| translate(path, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags).map_err(sql)?;
+    conn.set_prepared_statement_cache_capacity(PREPARED);
     conn.busy_timeout(WAIT).map_err(sql)?;
     conn.pragma_update(None, "query_only", true).map_err(sql)?;
     conn.pragma_update(None, "trusted_schema", false).map_err(sql)?;
