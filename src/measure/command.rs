@@ -13,6 +13,8 @@ use super::root::Root;
 
 /// The most bytes of output that are read.
 const MAX_OUTPUT: u64 = 1 << 20;
+/// How long one that was killed may take to end.
+const LAST_PATIENCE: Duration = Duration::from_millis(200);
 /// Where a program finds others; nothing of the user's own.
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -73,7 +75,11 @@ impl Drop for Running {
                 let _ = kill_process_group(group, Signal::KILL);
             }
             let _ = self.0.kill();
-            let _ = self.0.wait();
+            // One that waits for a broken disk does not die, and root's own (sudo's) we may not kill: it is left behind.
+            let end = Instant::now() + LAST_PATIENCE;
+            while matches!(self.0.try_wait(), Ok(None)) && Instant::now() < end {
+                std::thread::sleep(Duration::from_millis(2));
+            }
         }
     }
 }

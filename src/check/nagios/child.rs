@@ -20,6 +20,8 @@ const MAX_OUTPUT: usize = 64 * 1024;
 const MAX_COMPLAINT: usize = 4 * 1024;
 /// Between two looks whether it has ended.
 const STEP: Duration = Duration::from_millis(5);
+/// How long one that was killed may take to end.
+const LAST_PATIENCE: Duration = Duration::from_millis(200);
 
 /// How it ended and what it said.
 pub(super) struct Ended {
@@ -83,7 +85,11 @@ impl Drop for Group {
         if let Some(group) = group {
             let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         }
-        let _ = self.0.wait();
+        // One that waits for a dead server does not die, and root's own (sudo's) we may not kill: it is left behind.
+        let end = Instant::now() + LAST_PATIENCE;
+        while matches!(self.0.try_wait(), Ok(None)) && Instant::now() < end {
+            std::thread::sleep(STEP);
+        }
     }
 }
 

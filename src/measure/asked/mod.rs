@@ -271,21 +271,22 @@ pub fn questions_wait(root: &Root, last: Option<&Answers>, now: i64) -> bool {
     QUESTIONS.iter().any(|question| question.waits(root, last, now))
 }
 
-/// Asks what has grown old; `None` where nothing has. What there was not time for keeps its last answer.
-#[must_use]
-pub fn ask_questions(root: &Root, last: Option<&Answers>, now: i64) -> Option<Answers> {
+/// Asks what has grown old, and hands over all answers after each; `None` where nothing has. What there was not time for
+/// keeps its last answer.
+pub fn ask_questions(root: &Root, last: Option<&Answers>, now: i64, keep: &mut dyn FnMut(&Answers)) -> Option<Answers> {
     if !questions_wait(root, last, now) {
         return None;
     }
     let begin = Instant::now();
-    let mut answers = Answers::default();
+    let mut answers = last.cloned().unwrap_or_default();
+    answers.0.retain(|(name, _)| QUESTIONS.iter().any(|question| question.name == name));
     for question in QUESTIONS {
-        let kept = last.and_then(|last| last.of(question.name)).cloned();
-        let answer = match question.waits(root, last, now) && begin.elapsed() < ALL_PATIENCE {
-            true => Some(question.ask(root, now)),
-            false => kept,
-        };
-        answers.0.extend(answer.map(|answer| (question.name.to_owned(), answer)));
+        if question.waits(root, last, now) && begin.elapsed() < ALL_PATIENCE {
+            let answer = question.ask(root, now);
+            answers.0.retain(|(name, _)| name != question.name);
+            answers.0.push((question.name.to_owned(), answer));
+            keep(&answers);
+        }
     }
     Some(answers)
 }
