@@ -393,6 +393,20 @@ fn a_mount_whose_server_stopped_is_told_and_all_the_rest_arrives() {
     dead.settles_at(0);
 }
 
+/// Turns were sockets whose names anybody could guess and take: then no mount of a network or a program ever answered.
+#[test]
+fn nobody_else_can_take_the_turn_of_a_mount() {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixListener};
+    let bench = Bench::new();
+    let dead = Dead::mount(&bench.folder.path().join("dead"), "answer");
+    let table = fs::read_to_string(format!("/proc/{}/mountinfo", dead.server.id())).unwrap();
+    let line = table.lines().find(|line| line.contains(dead.item())).unwrap();
+    let name = format!("fleet-health-ask-0-{}", line.split(' ').nth(2).unwrap());
+    let _taken = UnixListener::bind_addr(&SocketAddr::from_abstract_name(name).unwrap()).unwrap();
+    assert_eq!(dead.sample(&bench).value("filesystem.hung", dead.item()), Some(0.0));
+}
+
 /// A server that took the question and never answers makes the asking task unkillable. As a thread of the probe it kept
 /// the whole process, the spool's lock and the channel for as long as the server lived.
 #[test]

@@ -214,7 +214,8 @@ pub fn keep(dir: &Path, name: &str, bytes: &[u8]) {
 pub fn turn(dir: &Path, name: &str) -> io::Result<Option<File>> {
     let file = ours(OpenOptions::new().write(true).create(true).truncate(false)).open(dir.join(name))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(file)),
+        // Whoever had it before may have removed it: then it is nobody's.
+        Ok(()) => Ok((file.metadata()?.nlink() > 0).then_some(file)),
         Err(Errno::WOULDBLOCK | Errno::INTR) => Ok(None),
         Err(error) => Err(error.into()),
     }
