@@ -215,7 +215,8 @@ pub fn ask_for_updates(root: &Root, now: i64) -> Option<Updates> {
 fn ask(root: &Root, manager: &Manager) -> io::Result<Counts> {
     let answer = |question: &[&str]| {
         let said = command::run(root, manager.program, question, PATIENCE)?;
-        let fits = said.status.is_some_and(|status| manager.answers.contains(&status));
+        // A part of it would count too few.
+        let fits = !said.cut && said.status.is_some_and(|status| manager.answers.contains(&status));
         if fits { Ok(said.output) } else { Err(io::Error::other("not an answer")) }
     };
     let mut counts = (manager.read)(&answer(manager.asked)?);

@@ -9,7 +9,7 @@ use crate::measure::Past;
 type Read = fn(&Root, &Said) -> Option<Answer>;
 
 fn said(text: &[u8]) -> Said {
-    Said { output: text.to_vec(), status: Some(0) }
+    Said { output: text.to_vec(), status: Some(0), ..Said::default() }
 }
 
 /// What a reader makes of a text.
@@ -64,6 +64,22 @@ fn a_program_that_fails_gives_no_values_and_says_so() {
     let (_folder, root) = board("exit 1");
     let answers = ask_questions(&root, None, 100, &mut |_| {});
     assert_eq!(shown(&root, answers, 100), (vec![], vec![FaultKind::Malformed]));
+}
+
+/// It died of a closed pipe, which looked like a failure, and on a host with sudo like a refusal.
+#[test]
+fn an_answer_that_is_too_long_is_cut_and_says_so() {
+    let (_folder, root) =
+        board("head -c 2000000 /dev/zero | tr '\\0' x; echo; echo 'Fan1 | 30h | ok | 7.1 | 4920 RPM'");
+    let mut answers = ask_questions(&root, None, 100, &mut |_| {}).unwrap();
+    assert_eq!(Answers::parse(&answers.bytes()), Some(answers.clone()));
+    let (values, faults) = shown(&root, Some(answers.clone()), 100);
+    assert_eq!((values[0].1, faults), (4920.0, vec![FaultKind::Cut]));
+    for (_, answer) in &mut answers.0 {
+        (answer.cut, answer.lacks) = (false, "a part is not known".to_owned());
+    }
+    assert_eq!(Answers::parse(&answers.bytes()), Some(answers.clone()));
+    assert_eq!(shown(&root, Some(answers), 100).1, [FaultKind::Malformed]);
 }
 
 #[test]
