@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(ask().map(|said| said.status), Err(io::ErrorKind::PermissionDenied), "no sudo at all");
         let sudo = folder.path().join("usr/bin/sudo");
         std::fs::create_dir_all(sudo.parent().unwrap()).unwrap();
-        let mut says = |script: &str| {
+        let says = |script: &str| {
             std::fs::write(&sudo, format!("#!/bin/sh\n[ \"$*\" = '-n /sbin/lvs -a' ] || exit 9\n{script}\n")).unwrap();
             std::fs::set_permissions(&sudo, std::fs::Permissions::from_mode(0o755)).unwrap();
             ask().map(|said| said.status)
