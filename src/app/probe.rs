@@ -38,7 +38,7 @@ fn run() -> Outcome {
         _ => places::found(),
     };
     // By this name even where the file was replaced meanwhile.
-    let root = Root::default().helped_by("/proc/self/exe", spool);
+    let root = Root::default().helped_by("/proc/self/exe", spool).starting_by(guard::spawn);
     match mode {
         Mode::Help => exit::print(&args::help()),
         Mode::Version => exit::print(&format!("fleet-probe {}\n", env!("CARGO_PKG_VERSION"))),

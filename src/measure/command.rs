@@ -55,7 +55,7 @@ pub(super) fn run(root: &Root, program: &str, arguments: &[&str], patience: Dura
     command.args(arguments).env_clear().env("PATH", PATH).env("LC_ALL", "C").current_dir("/");
     // A group of its own, so that what it starts can be ended with it.
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(far).process_group(0);
-    let mut child = Running(command.spawn()?);
+    let mut child = Running(root.start(&mut command)?);
     let Some(output) = child.0.stdout.take() else { return Err(io::ErrorKind::BrokenPipe.into()) };
     let (sender, receiver) = mpsc::channel();
     std::thread::Builder::new().stack_size(64 * 1024).spawn(move || {

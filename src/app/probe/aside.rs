@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::fail::Fail;
-use super::guard::Alarm;
+use super::guard::{self, Alarm};
 use super::spool;
 use crate::app::clock;
 use crate::app::exit::{Exit, Failure, Outcome};
@@ -32,7 +32,7 @@ pub fn start(dir: &Path) {
     command.arg(REFRESH).arg("--spool").arg(dir).env_clear();
     // Nothing of ours stays in use: no channel, no terminal, no group that a signal reaches.
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
-    let _ = command.spawn();
+    let _ = guard::spawn(&mut command);
 }
 
 /// Asks and keeps the answers.
