@@ -63,8 +63,8 @@ pub fn limit() {
         [(Resource::As, 1 << 30), (Resource::Fsize, 128 << 20), (Resource::Nofile, 256), (Resource::Cpu, 60)]
     {
         let before = getrlimit(resource);
-        let ours = Rlimit { current: Some(before.current.map_or(limit, |most| most.min(limit))), ..before.clone() };
-        let _ = setrlimit(resource, ours.clone());
+        let ours = Rlimit { current: Some(before.current.map_or(limit, |most| most.min(limit))), ..before };
+        let _ = setrlimit(resource, ours);
         limits.each.push((resource, before, ours));
     }
 }
@@ -85,7 +85,7 @@ fn lift(up: bool) {
     limits.starting = if up { others.saturating_add(1) } else { others };
     if others == 0 {
         for (resource, before, ours) in &limits.each {
-            let _ = setrlimit(*resource, if up { before.clone() } else { ours.clone() });
+            let _ = setrlimit(*resource, if up { *before } else { *ours });
         }
     }
 }

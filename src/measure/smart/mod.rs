@@ -334,7 +334,7 @@ mod tests {
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
         let mut kept = Vec::new();
         let got = ask_disks(&root, None, 5000, &mut |smart| kept.push(smart.clone())).unwrap();
-        assert_eq!(kept, [got.clone()], "handed over as it came");
+        assert_eq!(kept, vec![got.clone()], "handed over as it came");
         let of =
             |smart: &Smart| smart.disks.iter().map(|(disk, it)| (disk.clone(), it.at, it.asked)).collect::<Vec<_>>();
         let ignore = &mut |_: &Smart| {};
