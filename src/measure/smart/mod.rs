@@ -6,7 +6,7 @@ mod said;
 use std::io;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::asked::LATER;
 use super::command;
@@ -37,8 +37,9 @@ const LATE: &str = "late";
 const LEFT: &str = "left";
 const CLOSED: &str = "smartctl could not open it";
 
-/// The last answers of all disks.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// The last answers of all disks. Taken apart and put together by hand, here and in [`said`]: what serde derives for as
+/// many small types is 20 KB of program.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Smart {
     /// When disks were asked last, in seconds since 1970.
     at: i64,
@@ -47,8 +48,7 @@ pub struct Smart {
 }
 
 /// What one disk says; what it does not say is not there.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Health {
     /// When it answered last, in seconds since 1970; 0: never.
     at: i64,
@@ -56,21 +56,26 @@ struct Health {
     asked: i64,
     /// Why it did not answer then; empty where it did.
     silent: String,
-    failed: Option<bool>,
-    critical: Option<u64>,
-    reallocated: Option<u64>,
-    pending: Option<u64>,
-    media_errors: Option<u64>,
-    power_on_hours: Option<u64>,
-    /// In percent; over 100 past the expected life.
-    wear: Option<u64>,
-    /// Transfers between disk and controller that went wrong.
-    crc_errors: Option<u64>,
-    /// In degrees Celsius.
-    celsius: Option<f64>,
-    /// Fewer spare blocks than the disk's own limit.
-    spare_low: Option<bool>,
+    /// In the order of [`VALUES`].
+    values: [Option<f64>; VALUES.len()],
 }
+
+/// The names of values in the file, and their metrics.
+const VALUES: [(&str, &str); 10] = [
+    ("failed", "disk.smart.failed"),
+    ("critical", "disk.smart.critical"),
+    ("reallocated", "disk.smart.reallocated"),
+    ("pending", "disk.smart.pending"),
+    ("media_errors", "disk.smart.media-errors"),
+    // Transfers between disk and controller that went wrong.
+    ("crc_errors", "disk.smart.crc-errors"),
+    ("power_on_hours", "disk.smart.power-on"),
+    // In percent; over 100 past the expected life.
+    ("wear", "disk.wear"),
+    ("celsius", "temperature"),
+    // Fewer spare blocks than the disk's own limit.
+    ("spare_low", "disk.spare.alarm"),
+];
 
 pub(super) fn collect(root: &Root, out: &mut Out) {
     let (disks, more) = disks(root);
@@ -168,18 +173,23 @@ impl Smart {
     /// The file's bytes.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
-        serde_json::to_vec(self).unwrap_or_default()
+        let one = |(disk, health): &(String, Health)| json!([disk, health.json()]);
+        let disks: Value = self.disks.iter().map(one).collect();
+        json!({"at": self.at, "disks": disks}).to_string().into_bytes()
     }
 
     /// From the file's bytes; a damaged file is as none.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Option<Self> {
-        let mut smart: Self = serde_json::from_slice(bytes).ok()?;
-        // Older probes kept one time for all disks.
-        for (_, health) in &mut smart.disks {
-            if health.asked == 0 && health.silent.is_empty() && *health != Health::default() {
+        let file: Value = serde_json::from_slice(bytes).ok()?;
+        let mut smart = Self { at: file.get("at")?.as_i64()?, disks: Vec::new() };
+        for one in file.get("disks")?.as_array()? {
+            let mut health = Health::of_json(one.get(1)?);
+            // Older probes kept one time for all disks.
+            if health.asked == 0 && health.silent.is_empty() && health != Health::default() {
                 (health.at, health.asked) = (smart.at, smart.at);
             }
+            smart.disks.push((one.get(0)?.as_str()?.to_owned(), health));
         }
         Some(smart)
     }
@@ -190,12 +200,32 @@ impl Smart {
 }
 
 impl Health {
+    /// As it was always written: yes and no as such, and whole numbers without a point.
+    fn json(&self) -> Value {
+        let mut json = json!({"at": self.at, "asked": self.asked, "silent": self.silent});
+        for ((name, _), value) in VALUES.iter().zip(self.values) {
+            let Some(value) = value else { continue };
+            #[allow(clippy::cast_possible_truncation, reason = "a number over 2^63 becomes that")]
+            let number = if value.fract() == 0.0 { Value::from(value as i64) } else { Value::from(value) };
+            let yes_or_no = matches!(*name, "failed" | "spare_low");
+            json[*name] = if yes_or_no { Value::Bool(value > 0.0) } else { number };
+        }
+        json
+    }
+
+    fn of_json(json: &Value) -> Self {
+        let whole = |name: &str| json.get(name).and_then(Value::as_i64).unwrap_or_default();
+        let number = |value: &Value| value.as_f64().or_else(|| value.as_bool().map(|yes| f64::from(u8::from(yes))));
+        let silent = json.get("silent").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let values = VALUES.map(|(name, _)| json.get(name).and_then(number));
+        Self { at: whole("at"), asked: whole("asked"), silent, values }
+    }
+
     /// True while the disk need not be asked again.
     fn is_fresh(&self, now: i64) -> bool {
         self.asked > 0 && (0..FRESH).contains(&now.saturating_sub(self.asked))
     }
 
-    #[allow(clippy::cast_precision_loss, reason = "percents are small")]
     fn put(&self, disk: &str, program: &str, out: &mut Out) {
         match self.silent.as_str() {
             "" => {}
@@ -214,26 +244,17 @@ impl Health {
         if age > STANDS && !matches!(self.silent.as_str(), "" | ASLEEP) {
             return;
         }
-        for (metric, value) in [
-            ("disk.smart.failed", self.failed.map(u64::from)),
-            ("disk.smart.critical", self.critical),
-            ("disk.smart.reallocated", self.reallocated),
-            ("disk.smart.pending", self.pending),
-            ("disk.smart.media-errors", self.media_errors),
-            ("disk.smart.crc-errors", self.crc_errors),
-            ("disk.smart.power-on", self.power_on_hours.map(|hours| hours.saturating_mul(3600))),
-            ("disk.spare.alarm", self.spare_low.map(|low| if low { 2 } else { 0 })),
-        ] {
-            if let Some(value) = value {
-                out.whole(metric, disk, value);
+        for ((name, metric), value) in VALUES.into_iter().zip(self.values) {
+            let Some(value) = value else { continue };
+            match name {
+                "power_on_hours" => out.put(metric, disk, value * 3600.0),
+                "wear" => out.share(metric, disk, value / 100.0),
+                "spare_low" => out.put(metric, disk, value * 2.0),
+                // How warm it was before it fell silent says nothing of now.
+                "celsius" if !self.silent.is_empty() => {}
+                "celsius" => out.put(metric, &format!("smart/{disk}"), value),
+                _ => out.put(metric, disk, value),
             }
-        }
-        // How warm it was before it fell silent says nothing of now.
-        if let Some(celsius) = self.celsius.filter(|_| self.silent.is_empty()) {
-            out.put("temperature", &format!("smart/{disk}"), celsius);
-        }
-        if let Some(percent) = self.wear {
-            out.share("disk.wear", disk, percent as f64 / 100.0);
         }
     }
 }
@@ -265,6 +286,8 @@ mod tests {
         let health = Health { at: 1000, asked: 1000, ..parse(SATA.as_bytes(), Some(0)).unwrap() };
         let smart = Smart { at: 1000, disks: vec![("sda".to_owned(), health.clone())] };
         assert_eq!(Smart::parse(&smart.bytes()), Some(smart.clone()));
+        let text = String::from_utf8(smart.bytes()).unwrap();
+        assert!(text.contains(r#""failed":true"#) && text.contains(r#""wear":11"#), "as older probes read it: {text}");
         assert_eq!(Smart::parse(b"{\"at\":"), None);
         assert!(health.is_fresh(1000) && health.is_fresh(1000 + FRESH - 1) && !health.is_fresh(1000 + FRESH));
         // The clock was set back: nobody knows how old it is.
@@ -277,9 +300,11 @@ mod tests {
         );
         assert_eq!(value(&got, "temperature"), Some(36.0));
         // What a probe left that kept one time for all.
-        let older = br#"{"at":1000,"disks":[["sda",{"failed":true,"silly":1}]],"denied":false}"#;
+        let older = br#"{"at":1000,"disks":[["sda",{"failed":true,"wear":null}]],"denied":false}"#;
         let older = Smart::parse(older).unwrap();
-        assert_eq!(older.disks[0].1, Health { at: 1000, asked: 1000, failed: Some(true), ..Health::default() });
+        let mut values = [None; VALUES.len()];
+        values[0] = Some(1.0);
+        assert_eq!(older.disks[0].1, Health { at: 1000, asked: 1000, values, ..Health::default() });
     }
 
     /// It was shown as if it had been said just now, and as healthy for ever.
@@ -344,7 +369,7 @@ mod tests {
             std::fs::write(&answer, "{}").unwrap();
             let again = ask_disks(&root, Some(&got), 5000 + FRESH, ignore).unwrap();
             assert_eq!(of(&again), [("sda".to_owned(), 5000, 5000 + FRESH)]);
-            assert_eq!(again.disks[0].1.critical, Some(0));
+            assert_eq!(again.disks[0].1.values, got.disks[0].1.values);
         } else {
             assert_eq!(of(&got), [("sda".to_owned(), 0, 5000)]);
         }

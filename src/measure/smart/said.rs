@@ -1,140 +1,74 @@
 //! What smartctl prints, as JSON, of one disk.
 
-use serde::Deserialize;
+use serde_json::Value;
 
-use super::{ASLEEP, CLOSED, Health};
+use super::{ASLEEP, CLOSED, Health, VALUES};
 use crate::model::clean::clean;
 
 /// The most characters of smartctl's own reason that are kept.
 const MAX_REASON: usize = 120;
 
-/// The parts of smartctl's answer that are used.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Answer {
-    smartctl: Own,
-    smart_status: Option<Status>,
-    ata_smart_attributes: Option<Table>,
-    nvme_smart_health_information_log: Option<Nvme>,
-    power_on_time: Option<Hours>,
-    temperature: Option<Temperature>,
-    scsi_grown_defect_list: Option<u64>,
-    /// Since smartmontools 7.5, for disks of every kind.
-    endurance_used: Option<Percent>,
-}
-
-/// What smartctl says of itself.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Own {
-    messages: Vec<Message>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Message {
-    string: String,
-    severity: String,
-}
-
-#[derive(Deserialize)]
-struct Status {
-    passed: bool,
-}
-
-#[derive(Deserialize)]
-struct Table {
-    table: Vec<Attribute>,
-}
-
-#[derive(Deserialize)]
-struct Attribute {
-    id: u64,
-    value: u64,
-    raw: Raw,
-}
-
-#[derive(Deserialize)]
-struct Raw {
-    value: u64,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Nvme {
-    critical_warning: Option<u64>,
-    available_spare: Option<u64>,
-    available_spare_threshold: Option<u64>,
-    percentage_used: Option<u64>,
-    power_on_hours: Option<u64>,
-    media_errors: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct Hours {
-    hours: u64,
-}
-
-#[derive(Deserialize)]
-struct Temperature {
-    current: f64,
-}
-
-#[derive(Deserialize)]
-struct Percent {
-    current_percent: u64,
-}
-
 /// What a disk said, or why it said nothing.
 pub(super) fn parse(bytes: &[u8], status: Option<i32>) -> Result<Health, String> {
-    let Ok(answer) = serde_json::from_slice::<Answer>(bytes) else {
+    let Ok(answer) = serde_json::from_slice::<Value>(bytes) else {
         return Err("smartctl's answer is not understood; it speaks JSON since 7.0".to_owned());
     };
-    let silent = why(&answer.smartctl.messages, status);
-    let mut health = Health {
-        failed: answer.smart_status.map(|status| !status.passed),
-        reallocated: answer.scsi_grown_defect_list,
-        celsius: answer.temperature.map(|temperature| temperature.current),
-        power_on_hours: answer.power_on_time.map(|time| time.hours),
-        wear: answer.endurance_used.map(|percent| percent.current_percent),
-        ..Health::default()
-    };
-    if let Some(nvme) = answer.nvme_smart_health_information_log {
-        health.critical = nvme.critical_warning;
-        health.media_errors = nvme.media_errors;
-        health.wear = health.wear.or(nvme.percentage_used);
-        health.power_on_hours = health.power_on_hours.or(nvme.power_on_hours);
-        health.spare_low = nvme.available_spare.zip(nvme.available_spare_threshold).map(|(spare, least)| spare < least);
-    }
-    for attribute in answer.ata_smart_attributes.map(|table| table.table).unwrap_or_default() {
+    let at = |path: &str| path.split('/').try_fold(&answer, |value, key| value.get(key));
+    let number = |path: &str| at(path).and_then(Value::as_f64);
+    let count = |path: &str| number(path).filter(|count| *count >= 0.0);
+    let nvme = |name: &str| count(&format!("nvme_smart_health_information_log/{name}"));
+    let yes = |yes: bool| f64::from(u8::from(yes));
+    let failed = at("smart_status/passed").and_then(Value::as_bool).map(|passed| yes(!passed));
+    let critical = nvme("critical_warning");
+    let (mut reallocated, mut pending, mut crc_errors) = (count("scsi_grown_defect_list"), None, None);
+    let mut media_errors = nvme("media_errors");
+    let hours = count("power_on_time/hours").or_else(|| nvme("power_on_hours"));
+    // The first since smartmontools 7.5, for disks of every kind.
+    let mut wear = count("endurance_used/current_percent").or_else(|| nvme("percentage_used"));
+    let celsius = number("temperature/current");
+    let spare_low =
+        nvme("available_spare").zip(nvme("available_spare_threshold")).map(|(spare, least)| yes(spare < least));
+    for attribute in at("ata_smart_attributes/table").and_then(Value::as_array).into_iter().flatten() {
+        let whole = |value: Option<&Value>| value.and_then(Value::as_u64);
         // Makers pack other counts above the lower four bytes.
-        let count = Some(attribute.raw.value & 0xffff_ffff);
-        match attribute.id {
-            5 => health.reallocated = count,
-            197 => health.pending = count,
-            198 => health.media_errors = count,
-            199 => health.crc_errors = count,
+        let raw = whole(attribute.get("raw").and_then(|raw| raw.get("value")));
+        let raw = raw.and_then(|raw| u32::try_from(raw & 0xffff_ffff).ok()).map(f64::from);
+        match whole(attribute.get("id")) {
+            Some(5) => reallocated = raw,
+            Some(197) => pending = raw,
+            Some(198) => media_errors = raw,
+            Some(199) => crc_errors = raw,
             // Life left, in percent, under the numbers that makers of flash give it.
-            169 | 202 | 231 | 233 if attribute.value <= 100 => {
-                health.wear = health.wear.or(Some(100 - attribute.value));
+            Some(169 | 202 | 231 | 233) => {
+                let left = attribute.get("value").and_then(Value::as_f64).filter(|left| (0.0..=100.0).contains(left));
+                wear = wear.or(left.map(|left| 100.0 - left));
             }
             _ => {}
         }
     }
-    if health == Health::default() { Err(silent) } else { Ok(health) }
+    let values = [failed, critical, reallocated, pending, media_errors, crc_errors, hours, wear, celsius, spare_low];
+    if values == [None; VALUES.len()] { Err(why(&answer, status)) } else { Ok(Health { values, ..Health::default() }) }
 }
 
 /// Why a disk said nothing, by smartctl's words and its exit status: its second bit tells of a disk that sleeps or could
 /// not be opened, and where it could not, smartctl says what went wrong.
-fn why(messages: &[Message], status: Option<i32>) -> String {
-    let error = messages.iter().find(|message| message.severity == "error").map(|message| message.string.as_str());
+fn why(answer: &Value, status: Option<i32>) -> String {
+    let messages = answer.get("smartctl").and_then(|own| own.get("messages")).and_then(Value::as_array);
+    let (mut asleep, mut error) = (false, "");
+    for message in messages.into_iter().flatten() {
+        let word = |name: &str| message.get(name).and_then(Value::as_str).unwrap_or_default();
+        // `Device is in STANDBY mode, exit(2)`, which before 7.3 is left out.
+        asleep |= word("string").contains(" mode, exit(");
+        if word("severity") == "error" && error.is_empty() {
+            error = word("string");
+        }
+    }
     let silent = status.is_some_and(|status| status & 2 != 0);
-    // `Device is in STANDBY mode, exit(2)`, which before 7.3 is left out.
-    if messages.iter().any(|message| message.string.contains(" mode, exit(")) || silent && error.is_none() {
+    if asleep || silent && error.is_empty() {
         return ASLEEP.to_owned();
     }
     let text = if silent { CLOSED } else { "it tells smartctl nothing of its health" };
-    let reason: String = error.unwrap_or_default().chars().take(MAX_REASON).collect();
+    let reason: String = error.chars().take(MAX_REASON).collect();
     if reason.is_empty() { text.to_owned() } else { clean(&format!("{text}: {reason}")) }
 }
 
@@ -149,30 +83,13 @@ mod tests {
 
     #[test]
     fn answers_of_two_kinds_of_disks() {
-        let sata = parse(SATA.as_bytes(), Some(0)).unwrap();
-        let expected = Health {
-            failed: Some(true),
-            reallocated: Some(8),
-            pending: Some(2),
-            media_errors: Some(1),
-            crc_errors: Some(4),
-            celsius: Some(36.0),
-            power_on_hours: Some(27_561),
-            wear: Some(11),
-            ..Health::default()
-        };
+        let sata = parse(SATA.as_bytes(), Some(0)).unwrap().values;
+        let expected =
+            [Some(1.0), None, Some(8.0), Some(2.0), Some(1.0), Some(4.0), Some(27_561.0), Some(11.0), Some(36.0), None];
         assert_eq!(sata, expected);
-        let nvme = parse(NVME.as_bytes(), Some(0)).unwrap();
-        let expected = Health {
-            failed: Some(false),
-            critical: Some(0),
-            media_errors: Some(0),
-            celsius: Some(34.0),
-            power_on_hours: Some(1211),
-            wear: Some(3),
-            spare_low: Some(false),
-            ..Health::default()
-        };
+        let nvme = parse(NVME.as_bytes(), Some(0)).unwrap().values;
+        let expected =
+            [Some(0.0), Some(0.0), None, None, Some(0.0), None, Some(1211.0), Some(3.0), Some(34.0), Some(0.0)];
         assert_eq!(nvme, expected);
     }
 
