@@ -61,9 +61,12 @@ fn by_sudo(root: &Root, program: &str, arguments: &[&str], patience: Duration) -
 /// Whether sudo says this, and not the program, whose own failures look the same otherwise: `sudo: a password is required`,
 /// `Sorry, user x is not allowed to execute ...`, `x is not in the sudoers file.`
 fn refuses(line: &[u8]) -> bool {
-    // Only a warning: the program was run.
-    let warns = line.starts_with(b"sudo: unable to resolve host");
-    line.starts_with(b"sudo: ") && !warns || line.starts_with(b"Sorry, user ") || line.ends_with(b"sudoers file.")
+    // Only warnings, of a host without a name or an audit: the program was run.
+    let warns = line.starts_with(b"sudo: unable to ");
+    line.starts_with(b"sudo: ") && !warns
+        || line.starts_with(b"sudo-rs: ")
+        || line.starts_with(b"Sorry, user ")
+        || line.ends_with(b"sudoers file.")
 }
 
 /// The reason why a question was not answered, with the line that would allow it.
@@ -112,6 +115,7 @@ mod tests {
             "sudo: sorry, you must have a tty to run sudo",
             "Sorry, user fleet is not allowed to execute '/sbin/lvs -a' as root on web1.",
             "fleet is not in the sudoers file.",
+            "sudo-rs: interactive authentication is required",
         ] {
             let said = says(&format!("echo \"{refusal}\" >&2; exit 1"));
             assert_eq!(said, Err(io::ErrorKind::PermissionDenied), "{refusal}");
