@@ -37,7 +37,7 @@ const LATE: &str = "late";
 const LEFT: &str = "left";
 const CLOSED: &str = "smartctl could not open it";
 
-/// The last answers of all disks. Taken apart and put together by hand, here and in [`said`]: what serde derives for as
+/// The last answers of all disks. Taken apart and put together by hand, here and in `said`: what serde derives for as
 /// many small types is 20 KB of program.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Smart {
