@@ -19,7 +19,7 @@ mod support;
 use checked::{CANARY, fault, foreign, order, value, verdict, visit, with_password};
 use support::fleet::{Fleet, Kind};
 use support::probed::Bench;
-use support::run::{Said, program, sqlite3, until};
+use support::run::{Said, program, sqlite3, system, until};
 use support::servers::{Nginx, NodeExporter, Postgres, Redis};
 
 #[test]
@@ -388,6 +388,25 @@ fn nagios_plugins_and_shipped_scripts() {
     assert_eq!((verdict(&sample, "hangs/nagios"), fault(&sample, "hangs/nagios").0), (None, FaultKind::Hung));
     let left: Vec<_> = every_command_line().lines().filter(|line| line.contains(".4711")).map(str::to_owned).collect();
     assert!(left.is_empty(), "it left children behind");
+}
+
+/// Programs that reserve more than they use (Java, Go) failed in the probe's address space of 1 GiB.
+#[test]
+fn what_the_probe_starts_has_the_limits_of_the_login_and_not_its_own() {
+    let limits = "for limit in v t n f; do for kind in S H; do ulimit -$kind -$limit; done; done; ulimit -H -c";
+    let mut script = order("limits", "nagios", &[]);
+    script.script = Some(format!("#!/bin/bash\necho OK - $({limits})\nexit 2\n"));
+    // Several at once: one that starts must not take back what another lifted.
+    let mut orders = vec![script; 12];
+    for (n, order) in orders.iter_mut().enumerate() {
+        (order.service, order.item) = (format!("limits{n}"), format!("limits{n}"));
+    }
+    let sample = visit(&mut Bench::new(), &orders);
+    let login = system("bash", &["-c".to_owned(), format!("echo OK - $({limits})")]).out;
+    let login = format!("{} 0", login.trim().rsplit_once(' ').unwrap().0);
+    for n in 0..12 {
+        assert_eq!(fault(&sample, &format!("limits{n}/nagios")).1, login);
+    }
 }
 
 #[test]

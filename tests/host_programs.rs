@@ -194,7 +194,7 @@ fn questions_of_this_machine_are_answered_and_shown() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let root = Root::default();
-    let answers = ask_questions(&root, None, 1000).expect("nothing was asked before");
+    let answers = ask_questions(&root, None, 1000, &mut |_| {}).expect("nothing was asked before");
     let got = measure(&root, Past { now: 1060, answers: Some(answers), ..Past::default() });
     let fact = |name: &str, item: &str| got.facts.iter().find(|fact| fact.name == name && fact.item == item);
     let names = fact("port.process", &format!("tcp/{port}")).map(|fact| fact.text.as_str());

@@ -393,6 +393,20 @@ fn a_mount_whose_server_stopped_is_told_and_all_the_rest_arrives() {
     dead.settles_at(0);
 }
 
+/// Turns were sockets whose names anybody could guess and take: then no mount of a network or a program ever answered.
+#[test]
+fn nobody_else_can_take_the_turn_of_a_mount() {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixListener};
+    let bench = Bench::new();
+    let dead = Dead::mount(&bench.folder.path().join("dead"), "answer");
+    let table = fs::read_to_string(format!("/proc/{}/mountinfo", dead.server.id())).unwrap();
+    let line = table.lines().find(|line| line.contains(dead.item())).unwrap();
+    let name = format!("fleet-health-ask-0-{}", line.split(' ').nth(2).unwrap());
+    let _taken = UnixListener::bind_addr(&SocketAddr::from_abstract_name(name).unwrap()).unwrap();
+    assert_eq!(dead.sample(&bench).value("filesystem.hung", dead.item()), Some(0.0));
+}
+
 /// A server that took the question and never answers makes the asking task unkillable. As a thread of the probe it kept
 /// the whole process, the spool's lock and the channel for as long as the server lived.
 #[test]
@@ -406,6 +420,42 @@ fn a_question_that_cannot_be_withdrawn_holds_neither_the_probe_nor_its_spool_and
         dead.settles_at(1);
     }
     assert_eq!(bench.files().len(), 3);
+}
+
+/// Needs root and /dev/fuse: a disk whose controller never answers leaves smartctl where no signal ends it. The process that
+/// asks waited for it until its alarm, every other answer was lost, and each visit started one more.
+#[test]
+fn a_program_that_cannot_be_killed_takes_no_other_answer_along_and_is_asked_by_one_process_at_a_time() {
+    let bench = Bench::new();
+    let dead = Dead::mount(&bench.folder.path().join("dead"), "hold");
+    let asked = bench.folder.path().join("asked");
+    let script = "mount -t tmpfs tmpfs /sys/block && mkdir -p /sys/block/sda/device && mount -t tmpfs tmpfs /usr/local/sbin && \
+                  printf '#!/bin/sh\\necho x >>%s\\nexec stat -f %s\\n' \"$1\" \"$2\" >/usr/local/sbin/smartctl && \
+                  chmod +x /usr/local/sbin/smartctl && exec \"$3\" --refresh --spool \"$4\"";
+    let refresh = || {
+        let mut nsenter = command("nsenter");
+        nsenter.args(["-m", "-t", &dead.server.id().to_string(), "unshare", "--mount", "sh", "-c", script, "sh"]);
+        nsenter.arg(&asked).arg(&dead.place).arg(env!("CARGO_BIN_EXE_fleet-probe")).arg(bench.spool());
+        nsenter.spawn().unwrap()
+    };
+    let begin = std::time::Instant::now();
+    let mut first = refresh();
+    while !asked.exists() {
+        assert!(begin.elapsed() < Duration::from_secs(60), "smartctl was not asked");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(refresh().wait().unwrap().success());
+    assert_eq!(fs::read_to_string(&asked).unwrap(), "x\n", "the second left it to the first");
+    while first.try_wait().unwrap().is_none() {
+        if begin.elapsed() > Duration::from_secs(200) {
+            first.kill().unwrap();
+            panic!("it waits for what cannot be killed");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let kept = |name: &str| fs::read_to_string(bench.spool().join(name)).unwrap_or_default();
+    assert!(kept("smart").contains("\"sda\"") && kept("smart").contains("\"late\""), "{}", kept("smart"));
+    assert!(kept("answers").contains("\"reboot.services\"") && !kept("updates").is_empty(), "{}", kept("answers"));
 }
 
 /// Needs root: a process, its user's unit and a mount with names that move cursors, break lines and are no UTF-8, in

@@ -5,6 +5,7 @@ mod aside;
 mod explain;
 mod fail;
 mod guard;
+mod mounts;
 mod places;
 mod sample;
 mod serve;
@@ -31,17 +32,20 @@ pub fn main() -> ExitCode {
 fn run() -> Outcome {
     guard::limit();
     let mode = args::parse(std::env::args_os().skip(1)).map_err(|text| Failure::new(Exit::Usage, text))?;
+    let spool = match &mode {
+        Mode::Spool { spool, .. } | Mode::Serve { spool: Some(spool), .. } => Some(spool.clone()),
+        Mode::Serve { .. } => Some(places::own()),
+        _ => places::found(),
+    };
     // By this name even where the file was replaced meanwhile.
-    let root = Root::default().helped_by("/proc/self/exe");
+    let root = Root::default().helped_by("/proc/self/exe", spool).starting_by(guard::spawn);
     match mode {
         Mode::Help => exit::print(&args::help()),
         Mode::Version => exit::print(&format!("fleet-probe {}\n", env!("CARGO_PKG_VERSION"))),
         Mode::Explain => exit::print(&explain::text(&sample::measured(&root), &asker())),
         Mode::Print { command_lines } => exit::print(&show::table(&once(&root, command_lines))),
         Mode::Json { command_lines } => exit::print(&show::json(&once(&root, command_lines))),
-        Mode::AskMounts => measure::answer_mounts(std::io::stdin(), std::io::stdout())
-            .map(|()| Exit::Done)
-            .map_err(|error| Failure::new(Exit::Failed, format!("a pipe: {error}"))),
+        Mode::AskMounts { spool } => mounts::answer(spool.as_deref()),
         Mode::Refresh { spool } => aside::refresh(&root, &spool),
         Mode::Serve { spool, plugins } => serve::serve(&root, &spool.unwrap_or_else(places::own), plugins),
         Mode::Spool { spool, recipients, command_lines } => {

@@ -81,7 +81,14 @@ mod tests {
 
     fn fits(root: &Path, wanted: &str) -> Result<Vec<String>, Trouble> {
         let order = Order::default();
-        let occasion = Occasion { order: &order, until: Instant::now(), now: 0, note: "", root };
+        let occasion = Occasion {
+            order: &order,
+            until: Instant::now(),
+            now: 0,
+            note: "",
+            root,
+            starter: std::process::Command::spawn,
+        };
         let paths = expand(&occasion, wanted, &mut Found::new(&order))?;
         Ok(paths.iter().map(|path| path.strip_prefix(root).unwrap().display().to_string()).collect())
     }

@@ -23,7 +23,9 @@ mod tcp;
 mod tls;
 mod unit;
 
+use std::io;
 use std::path::Path;
+use std::process::{Child, Command};
 use std::time::Instant;
 
 pub use found::{Found, Trouble};
@@ -61,6 +63,9 @@ pub const CHECKS: &[&dyn Check] = &[
 /// The only kind that starts a program.
 pub const PLUGIN: &str = "nagios";
 
+/// Starts a program.
+pub type Starter = fn(&mut Command) -> io::Result<Child>;
+
 /// One run of one check.
 pub struct Occasion<'a> {
     /// What is asked.
@@ -73,6 +78,8 @@ pub struct Occasion<'a> {
     pub note: &'a str,
     /// What stands for `/`.
     pub root: &'a Path,
+    /// How programs are started.
+    pub starter: Starter,
 }
 
 impl Occasion<'_> {

@@ -19,8 +19,8 @@ impl Check for Nagios {
     fn look(&self, at: &Occasion, found: &mut Found) -> Result<(), Trouble> {
         let words = output::words(at.order.attribute("args").unwrap_or_default());
         let ended = match (&at.order.script, at.order.attribute("plugin")) {
-            (Some(script), _) => child::script(script, &words, at.until)?,
-            (None, Some(plugin)) => child::plugin(plugin, &words, at.until)?,
+            (Some(script), _) => child::script(script, &words, at)?,
+            (None, Some(plugin)) => child::plugin(plugin, &words, at)?,
             (None, None) => return Err(Trouble::unsupported("the task gives neither plugin= nor script=")),
         };
         match at.order.attribute("format") {

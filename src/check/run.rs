@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::memory::Kept;
-use super::{CHECKS, Found, Memory, Occasion, Trouble};
+use super::{CHECKS, Found, Memory, Occasion, Starter, Trouble};
 use crate::model::check::Order;
 use crate::model::sample::{Fault, FaultKind, Reading};
 
@@ -41,13 +41,13 @@ pub struct Running {
 
 /// Starts the checks of a task. `now` is the host's clock in seconds since 1970; whatever runs at `until` is left behind.
 #[must_use]
-pub fn start(orders: Vec<Order>, memory: Memory, now: i64, until: Instant) -> Running {
+pub fn start(orders: Vec<Order>, memory: Memory, now: i64, until: Instant, starter: Starter) -> Running {
     let orders = Arc::new(orders);
     let shared = Arc::clone(&orders);
     let (say, result) = mpsc::channel();
     // Where no thread can be had the channel ends at once, and that is told.
     let _ = thread::Builder::new().stack_size(STACK).spawn(move || {
-        let _ = say.send(all(&shared, &memory, now, until));
+        let _ = say.send(all(&shared, &memory, now, until, starter));
     });
     Running { result, until, orders }
 }
@@ -76,7 +76,7 @@ struct Outcome {
     result: Result<(), Trouble>,
 }
 
-fn all(orders: &Arc<Vec<Order>>, memory: &Memory, now: i64, until: Instant) -> Done {
+fn all(orders: &Arc<Vec<Order>>, memory: &Memory, now: i64, until: Instant, starter: Starter) -> Done {
     let mut outcomes: Vec<Option<Outcome>> = orders.iter().map(|_| None).collect();
     let due = |order: &Order| match (order.every, memory.last(order)) {
         // A clock that was set back must not silence a check for years.
@@ -97,7 +97,7 @@ fn all(orders: &Arc<Vec<Order>>, memory: &Memory, now: i64, until: Instant) -> D
             let note = memory.last(order).map(|kept| kept.note.clone()).unwrap_or_default();
             let (say, orders) = (say.clone(), Arc::clone(orders));
             let started = thread::Builder::new().stack_size(STACK).spawn(move || {
-                let outcome = one(&orders[next], end, now, &note);
+                let outcome = one(&orders[next], end, now, &note, starter);
                 let _ = say.send((next, outcome));
             });
             match started {
@@ -147,7 +147,7 @@ fn unknown(order: &Order, memory: &Memory, text: String) -> Outcome {
     Outcome { found: blank(order, memory), took: Duration::ZERO, result }
 }
 
-fn one(order: &Order, until: Instant, now: i64, note: &str) -> Outcome {
+fn one(order: &Order, until: Instant, now: i64, note: &str, starter: Starter) -> Outcome {
     let begin = Instant::now();
     let mut found = Found::new(order);
     // What is not said anew stays remembered.
@@ -156,7 +156,7 @@ fn one(order: &Order, until: Instant, now: i64, note: &str) -> Outcome {
         (Some(text), _) => Err(Trouble::denied(text.clone())),
         (None, None) => Err(Trouble::unsupported(format!("this probe knows no check \"{}\"", order.kind))),
         (None, Some(check)) => {
-            let occasion = Occasion { order, until, now, note, root: Path::new("/") };
+            let occasion = Occasion { order, until, now, note, root: Path::new("/"), starter };
             check.look(&occasion, &mut found)
         }
     };
@@ -230,7 +230,7 @@ pub(super) mod tests {
     /// As [`look`], at a time, with what an earlier run left.
     pub fn again(check: &dyn Check, order: &Order, root: &Path, now: i64, note: &str) -> (Found, Result<(), Trouble>) {
         let until = Instant::now() + Duration::from_secs(5);
-        let occasion = Occasion { order, until, now, note, root };
+        let occasion = Occasion { order, until, now, note, root, starter: std::process::Command::spawn };
         let mut found = Found::new(order);
         found.note = note.to_owned();
         let result = check.look(&occasion, &mut found);
@@ -255,7 +255,7 @@ pub(super) mod tests {
     }
 
     fn run(orders: Vec<Order>, memory: Memory, now: i64) -> Done {
-        start(orders, memory, now, Instant::now() + Duration::from_secs(5)).finish()
+        start(orders, memory, now, Instant::now() + Duration::from_secs(5), std::process::Command::spawn).finish()
     }
 
     #[test]

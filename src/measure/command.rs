@@ -7,20 +7,30 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::root::Root;
 
-/// The most bytes of output that are read.
-const MAX_OUTPUT: u64 = 1 << 20;
+/// The most bytes of output that are kept, and that are read.
+const MAX_OUTPUT: usize = 1 << 20;
+const MAX_READ: u64 = 64 << 20;
+/// The most bytes of complaints.
+const MAX_COMPLAINT: usize = 1024;
+/// How long one that was killed may take to end.
+const LAST_PATIENCE: Duration = Duration::from_millis(200);
 /// Where a program finds others; nothing of the user's own.
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What a program said.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Said {
-    /// Its standard output, cut at 1 MiB.
+    /// The last 1 MiB of its standard output: of a log that is what is new.
     pub(super) output: Vec<u8>,
+    /// Whether there was more.
+    pub(super) cut: bool,
+    /// The start of its standard error.
+    pub(super) complaint: Vec<u8>,
     /// Its exit status; `None` where a signal ended it.
     pub(super) status: Option<i32>,
 }
@@ -36,31 +46,47 @@ pub(super) fn find(root: &Root, programs: &[&'static str]) -> Option<&'static st
 /// `NotFound` where it is not there, `TimedOut` where it took too long; it is ended then.
 pub(super) fn run(root: &Root, program: &str, arguments: &[&str], patience: Duration) -> io::Result<Said> {
     let end = Instant::now() + patience;
+    let (mut errors, far) = io::pipe()?;
+    // It is looked at in the end only: who complains more than a pipe holds waits for nobody, and neither do we.
+    fcntl_setfl(&errors, OFlags::NONBLOCK)?;
+    fcntl_setfl(&far, OFlags::NONBLOCK)?;
     #[allow(clippy::disallowed_methods, reason = "the home of the host's own programs")]
     let mut command = Command::new(root.path(Path::new(program)));
     command.args(arguments).env_clear().env("PATH", PATH).env("LC_ALL", "C").current_dir("/");
     // A group of its own, so that what it starts can be ended with it.
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
-    let mut child = Running(command.spawn()?);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(far).process_group(0);
+    let mut child = Running(root.start(&mut command)?);
     let Some(output) = child.0.stdout.take() else { return Err(io::ErrorKind::BrokenPipe.into()) };
     let (sender, receiver) = mpsc::channel();
     std::thread::Builder::new().stack_size(64 * 1024).spawn(move || {
-        let mut bytes = Vec::new();
-        let read = output.take(MAX_OUTPUT).read_to_end(&mut bytes);
         // Nobody listens any more where the time was over.
-        let _ = sender.send(read.map(|_| bytes));
+        let _ = sender.send(last(output.take(MAX_READ)));
     })?;
     let late = || io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", patience.as_secs_f32()));
-    let output = receiver.recv_timeout(end.saturating_duration_since(Instant::now())).map_err(|_| late())??;
+    let (output, cut) = receiver.recv_timeout(end.saturating_duration_since(Instant::now())).map_err(|_| late())??;
     loop {
         if let Some(status) = child.0.try_wait()? {
-            return Ok(Said { output, status: status.code() });
+            let mut complaint = vec![0; MAX_COMPLAINT];
+            let length = errors.read(&mut complaint).unwrap_or(0);
+            complaint.truncate(length);
+            return Ok(Said { output, cut, complaint, status: status.code() });
         }
         if Instant::now() >= end {
             return Err(late());
         }
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// What comes last, and whether there was more.
+fn last(mut from: impl Read) -> io::Result<(Vec<u8>, bool)> {
+    let (mut bytes, mut cut) = (Vec::new(), false);
+    while from.by_ref().take(MAX_OUTPUT as u64).read_to_end(&mut bytes)? > 0 {
+        let more = bytes.len().saturating_sub(MAX_OUTPUT);
+        cut |= more > 0;
+        bytes.drain(..more);
+    }
+    Ok((bytes, cut))
 }
 
 /// A child that does not outlive the question.
@@ -73,7 +99,11 @@ impl Drop for Running {
                 let _ = kill_process_group(group, Signal::KILL);
             }
             let _ = self.0.kill();
-            let _ = self.0.wait();
+            // One that waits for a broken disk does not die, and root's own (sudo's) we may not kill: it is left behind.
+            let end = Instant::now() + LAST_PATIENCE;
+            while matches!(self.0.try_wait(), Ok(None)) && Instant::now() < end {
+                std::thread::sleep(Duration::from_millis(2));
+            }
         }
     }
 }
@@ -109,9 +139,16 @@ mod tests {
         assert!(!late.exists(), "a child lived on");
     }
 
+    /// A log that is longer than what is kept ends with what is new, and its program with its own status.
     #[test]
-    fn endless_output_is_cut() {
-        let said = sh("yes", LONG);
-        assert!(said.is_ok_and(|said| said.output.len() as u64 == MAX_OUTPUT));
+    fn of_long_output_the_end_is_kept_and_endless_output_ends() {
+        let said = sh("echo first; head -c 3000000 /dev/zero; echo last; exit 4", LONG).unwrap();
+        assert!(said.cut && said.output.len() == MAX_OUTPUT && said.output.ends_with(b"\0last\n"));
+        assert_eq!(said.status, Some(4));
+        let said = sh("yes", LONG).unwrap();
+        assert!(said.cut && said.output.len() == MAX_OUTPUT && said.status != Some(0));
+        let said = sh("echo one; echo two >&2; yes no | head -c 200000 >&2; exit 3", LONG).unwrap();
+        assert!(!said.cut && said.complaint.starts_with(b"two\n") && said.complaint.len() == MAX_COMPLAINT);
+        assert_eq!((said.output.as_slice(), said.status), (b"one\n".as_slice(), Some(3)));
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::command::{self, Said};
 use super::root::Root;
+use super::text::lines;
 
 const SUDO: &str = "/usr/bin/sudo";
 /// Where the lines lie that let a plain user ask. Without it sudo is not tried: its refusals are mailed to root.
@@ -36,17 +37,36 @@ pub(super) fn right(root: &Root) -> Right {
 /// Runs a program as root.
 ///
 /// # Errors
-/// `PermissionDenied` without the right; those of [`command::run`].
+/// `PermissionDenied` without the right and where sudo refuses; those of [`command::run`].
 pub(super) fn run(root: &Root, program: &str, arguments: &[&str], patience: Duration) -> io::Result<Said> {
     match right(root) {
         Right::Root => command::run(root, program, arguments, patience),
-        Right::Sudo => {
-            let mut words = vec!["-n", program];
-            words.extend(arguments);
-            command::run(root, SUDO, &words, patience)
-        }
+        Right::Sudo => by_sudo(root, program, arguments, patience),
         Right::None => Err(io::ErrorKind::PermissionDenied.into()),
     }
+}
+
+fn by_sudo(root: &Root, program: &str, arguments: &[&str], patience: Duration) -> io::Result<Said> {
+    let refusal = || io::ErrorKind::PermissionDenied.into();
+    if !root.path(SUDO).is_file() {
+        return Err(refusal());
+    }
+    let mut words = vec!["-n", program];
+    words.extend(arguments);
+    let said = command::run(root, SUDO, &words, patience)?;
+    let refused = said.status == Some(1) && said.output.is_empty() && lines(&said.complaint).any(refuses);
+    if refused { Err(refusal()) } else { Ok(said) }
+}
+
+/// Whether sudo says this, and not the program, whose own failures look the same otherwise: `sudo: a password is required`,
+/// `Sorry, user x is not allowed to execute ...`, `x is not in the sudoers file.`
+fn refuses(line: &[u8]) -> bool {
+    // Only warnings, of a host without a name or an audit: the program was run.
+    let warns = line.starts_with(b"sudo: unable to ");
+    line.starts_with(b"sudo: ") && !warns
+        || line.starts_with(b"sudo-rs: ")
+        || line.starts_with(b"Sorry, user ")
+        || line.ends_with(b"sudoers file.")
 }
 
 /// The reason why a question was not answered, with the line that would allow it.
@@ -72,7 +92,40 @@ pub fn escaped(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
+
+    /// Any program that failed was called denied, with a line of sudoers that was there already.
+    #[test]
+    fn what_sudo_refuses_is_told_from_what_a_program_fails_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::at(folder.path());
+        let ask = || by_sudo(&root, "/sbin/lvs", &["-a"], Duration::from_secs(20)).map_err(|error| error.kind());
+        assert_eq!(ask().map(|said| said.status), Err(io::ErrorKind::PermissionDenied), "no sudo at all");
+        let sudo = folder.path().join("usr/bin/sudo");
+        std::fs::create_dir_all(sudo.parent().unwrap()).unwrap();
+        let says = |script: &str| {
+            std::fs::write(&sudo, format!("#!/bin/sh\n[ \"$*\" = '-n /sbin/lvs -a' ] || exit 9\n{script}\n")).unwrap();
+            std::fs::set_permissions(&sudo, std::fs::Permissions::from_mode(0o755)).unwrap();
+            ask().map(|said| said.status)
+        };
+        for refusal in [
+            "sudo: a password is required",
+            "sudo: sorry, you must have a tty to run sudo",
+            "Sorry, user fleet is not allowed to execute '/sbin/lvs -a' as root on web1.",
+            "fleet is not in the sudoers file.",
+            "sudo-rs: interactive authentication is required",
+        ] {
+            let said = says(&format!("echo \"{refusal}\" >&2; exit 1"));
+            assert_eq!(said, Err(io::ErrorKind::PermissionDenied), "{refusal}");
+        }
+        let warned =
+            "echo 'sudo: unable to resolve host web1: Name or service not known' >&2; echo 'lvs: failed' >&2; exit 1";
+        assert_eq!(says(warned), Ok(Some(1)));
+        assert_eq!(says("echo 'sudo: a password is required' >&2; echo v; exit 1"), Ok(Some(1)), "it spoke");
+        assert_eq!(says("exit 5"), Ok(Some(5)));
+    }
 
     #[test]
     fn a_line_of_sudoers_has_its_signs_escaped() {

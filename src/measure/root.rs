@@ -3,15 +3,21 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
 
 /// The most bytes that are read of one file unless a collector says otherwise.
 pub const MAX_READ: usize = 1 << 20;
+
+/// Starts a program.
+pub type Starter = fn(&mut Command) -> io::Result<Child>;
 
 /// A directory that stands for `/`.
 #[derive(Clone, Debug)]
 pub struct Root {
     prefix: PathBuf,
     helper: Option<PathBuf>,
+    turns: Option<PathBuf>,
+    starter: Starter,
 }
 
 impl Default for Root {
@@ -23,18 +29,29 @@ impl Default for Root {
 impl Root {
     /// A machine whose `/` is this directory.
     pub fn at(prefix: impl Into<PathBuf>) -> Self {
-        Self { prefix: prefix.into(), helper: None }
+        Self { prefix: prefix.into(), helper: None, turns: None, starter: Command::spawn }
     }
 
     /// With the program that asks, called with [`ASK`](super::ASK), what may never answer. Without it a thread does,
-    /// which can keep its process from ending.
+    /// which can keep its process from ending. Such programs take turns in a folder that is this user's alone, so that
+    /// those that hang do not pile up.
     #[must_use]
-    pub fn helped_by(self, program: impl Into<PathBuf>) -> Self {
-        Self { helper: Some(program.into()), ..self }
+    pub fn helped_by(self, program: impl Into<PathBuf>, turns: Option<PathBuf>) -> Self {
+        Self { helper: Some(program.into()), turns, ..self }
     }
 
-    pub(super) fn helper(&self) -> Option<&Path> {
-        self.helper.as_deref()
+    /// With the way in which programs of the machine are started.
+    #[must_use]
+    pub fn starting_by(self, starter: Starter) -> Self {
+        Self { starter, ..self }
+    }
+
+    pub(super) fn start(&self, command: &mut Command) -> io::Result<Child> {
+        (self.starter)(command)
+    }
+
+    pub(super) fn helper(&self) -> Option<(&Path, Option<&Path>)> {
+        Some((self.helper.as_deref()?, self.turns.as_deref()))
     }
 
     /// False for a machine that is made of files: then the kernel that runs here is not its own.

@@ -215,7 +215,8 @@ pub fn ask_for_updates(root: &Root, now: i64) -> Option<Updates> {
 fn ask(root: &Root, manager: &Manager) -> io::Result<Counts> {
     let answer = |question: &[&str]| {
         let said = command::run(root, manager.program, question, PATIENCE)?;
-        let fits = said.status.is_some_and(|status| manager.answers.contains(&status));
+        // A part of it would count too few.
+        let fits = !said.cut && said.status.is_some_and(|status| manager.answers.contains(&status));
         if fits { Ok(said.output) } else { Err(io::Error::other("not an answer")) }
     };
     let mut counts = (manager.read)(&answer(manager.asked)?);
@@ -234,22 +235,38 @@ fn apt(text: &[u8]) -> Counts {
     Counts { pending: upgrades.len() as u64, security: Some(upgrades.iter().filter(mends).count() as u64) }
 }
 
-/// `bash.x86_64   5.1.8-9.el9   baseos`; what follows `Obsoleting Packages` is said twice.
+/// `bash.x86_64   5.1.8-9.el9   baseos`; what follows `Obsoleting Packages` is said twice. dnf 4 breaks a row that is longer
+/// than its column, and the rest follows with blanks before it.
 fn dnf(text: &[u8]) -> Counts {
-    let upgrades = lines(text).take_while(|line| !line.starts_with(b"Obsoleting"));
-    let is_package = |line: &&[u8]| {
-        let fields: Vec<&[u8]> = words(line).collect();
-        fields.len() == 3 && fields.first().is_some_and(|name| name.contains(&b'.'))
-    };
-    Counts { pending: upgrades.filter(is_package).count() as u64, security: None }
+    let (mut pending, mut fields) = (0, 0);
+    for line in lines(text).take_while(|line| !line.starts_with(b"Obsoleting")).chain([&b"."[..]]) {
+        if line.first().is_some_and(u8::is_ascii_whitespace) {
+            fields += if fields == 0 { 0 } else { words(line).count() };
+            continue;
+        }
+        pending += u64::from(fields == 3);
+        // A name has its architecture behind it.
+        fields = if words(line).next().is_some_and(|name| name.contains(&b'.')) { words(line).count() } else { 0 };
+    }
+    Counts { pending, security: None }
 }
 
-/// `RHSA-2024:1234 Important/Sec. openssl-3.0.7-27.el9.x86_64`: one package may be named by several.
+/// `RHSA-2024:1234 Important/Sec. openssl-3.0.7-27.el9.x86_64`, and of dnf 5 `FEDORA-2024-1a2b security Important
+/// openssl-1:3.2.1-2.fc40.x86_64 2024-03-01 12:00:00`: one package may be named by several, in several versions.
 fn dnf_security(text: &[u8]) -> u64 {
-    let mut names: Vec<&[u8]> = lines(text).filter_map(|line| words(line).nth(2)).collect();
+    let package = |line| words(line).skip(1).find_map(package);
+    let mut names: Vec<(&[u8], &[u8])> = lines(text).filter_map(package).collect();
     order::sort(&mut names);
     names.dedup();
     names.len() as u64
+}
+
+/// Name and architecture of `name-version-release.architecture`.
+fn package(word: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut parts = word.rsplitn(3, |b| *b == b'-');
+    let (release, _version, name) = (parts.next()?, parts.next()?, parts.next()?);
+    let dot = release.iter().rposition(|b| *b == b'.')?;
+    Some((name, release.get(dot..)?))
 }
 
 /// Rows of a table with bars, without its heading and rule.
@@ -295,6 +312,8 @@ mod tests {
         assert_eq!(dnf.pending, 2);
         let security = b"RHSA-2024:1 Important/Sec. openssl-3.0.7-27.el9.x86_64\nRHSA-2024:2 Low/Sec. openssl-3.0.7-27.el9.x86_64\n";
         assert_eq!(dnf_security(security), 1);
+        let versions = b"RHSA-2024:1 Important/Sec. kernel-core-5.14.0-427.el9.x86_64\nRHSA-2024:2 Moderate/Sec. kernel-core-5.14.0-503.el9.x86_64\n";
+        assert_eq!(dnf_security(versions), 1, "one update mends both");
         assert_eq!(
             zypper(
                 b"S | Repository | Name | Current\n--+------+-----+----\nv | Main | bash | 4.4\nv | Main | vim | 9.0\n"
@@ -308,6 +327,24 @@ mod tests {
             2
         );
         assert_eq!(pacman(b"linux 6.9.7 -> 6.9.8\nfoo 1 -> 2 [ignored]\n").pending, 1);
+    }
+
+    /// At 80 columns, which older ones take where there is no terminal: a name, a version or both are too long. dnf 4.14.
+    #[test]
+    fn rows_that_dnf_4_breaks_are_rows_all_the_same() {
+        let text = include_bytes!("fixtures/dnf4-check-update.txt");
+        assert_eq!(dnf(text).pending, 6);
+        assert_eq!(
+            dnf(b"   9.el9  baseos\n\nSecurity: kernel-core-5.14.0-427.el9.x86_64 is an installed security update\n")
+                .pending,
+            0
+        );
+    }
+
+    #[test]
+    fn columns_of_dnf_5() {
+        assert_eq!(dnf(include_bytes!("fixtures/dnf5-check-update.txt")).pending, 4);
+        assert_eq!(dnf_security(include_bytes!("fixtures/dnf5-advisory-list.txt")), 3);
     }
 
     #[test]

@@ -156,7 +156,7 @@ const HOST: &[Metric] = &[
     m("disk.dead", Gauge, Count, HighIsBad, "disk or controller", "1 where the device does not run any more"),
     m("disk.wear", Gauge, Ratio, HighIsBad, "disk", "Share of the expected life of flash that is used up"),
     m("disk.spare.alarm", Gauge, Count, HighIsBad, "disk", "Spare blocks: 0 enough, 1 few, 2 nearly none"),
-    m("disk.smart.age", Gauge, Seconds, HighIsBad, "", "Time since the disks were asked about their health"),
+    m("disk.smart.age", Gauge, Seconds, HighIsBad, "disk", "Time since the disk last told of its health"),
     m("disk.smart.failed", Gauge, Count, HighIsBad, "disk", "1 where the disk itself expects to fail"),
     m("disk.smart.critical", Gauge, Count, HighIsBad, "disk", "Critical warnings of an NVMe disk, as bits"),
     m("disk.smart.reallocated", Gauge, Count, HighIsBad, "disk", "Sectors replaced by spare ones"),

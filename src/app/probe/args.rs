@@ -23,8 +23,8 @@ pub enum Mode {
     Serve { spool: Option<PathBuf>, plugins: bool },
     /// Measure into the spool.
     Spool { spool: PathBuf, recipients: Vec<String>, command_lines: bool },
-    /// Ask the mounts named on standard input; started by the probe itself.
-    AskMounts,
+    /// Ask the mounts named on standard input, in turns with others of the spool; started by the probe itself.
+    AskMounts { spool: Option<PathBuf> },
     /// Ask what takes long and keep the answer in the spool; started by the probe itself.
     Refresh { spool: PathBuf },
     /// Print the version.
@@ -103,7 +103,7 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Mode, String> {
             Err(format!("{COMMAND_LINES} goes with --print, --json or --recipient; {HINT}"))
         }
         (["--explain"], None, true) => Ok(Mode::Explain),
-        ([ASK], None, true) => Ok(Mode::AskMounts),
+        ([ASK], spool, true) => Ok(Mode::AskMounts { spool }),
         ([REFRESH], Some(spool), true) => Ok(Mode::Refresh { spool }),
         (["--serve"], spool, true) => Ok(Mode::Serve { spool, plugins }),
         ([], Some(spool), false) => Ok(Mode::Spool { spool, recipients, command_lines }),
@@ -126,6 +126,7 @@ mod tests {
         assert_eq!(parsed("--print"), Ok(Mode::Print { command_lines: false }));
         assert_eq!(parsed("--json --command-lines"), Ok(Mode::Json { command_lines: true }));
         assert_eq!(parsed("--serve --spool=/x"), Ok(Mode::Serve { spool: Some("/x".into()), plugins: true }));
+        assert_eq!(parsed("--ask-mounts --spool /x"), Ok(Mode::AskMounts { spool: Some("/x".into()) }));
         assert_eq!(parsed("--serve --no-plugins"), Ok(Mode::Serve { spool: None, plugins: false }));
         let spool = Mode::Spool { spool: "/x".into(), recipients: vec!["a".into(), "b".into()], command_lines: false };
         assert_eq!(parsed("--recipient a --spool /x --recipient b"), Ok(spool));

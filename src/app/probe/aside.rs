@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::fail::Fail;
-use super::guard::Alarm;
+use super::guard::{self, Alarm};
 use super::spool;
 use crate::app::clock;
 use crate::app::exit::{Exit, Failure, Outcome};
@@ -19,9 +19,11 @@ pub const UPDATES: &str = "updates";
 pub const SMART: &str = "smart";
 /// The last answers to all else, in the spool.
 pub const ANSWERS: &str = "answers";
-/// In seconds: two questions of a minute to the package manager, one and a half to the disks, one
-/// and a half to all else, and some.
-const DEADLINE: u64 = 330;
+/// Locked while somebody asks.
+const TURN: &str = "refresh.lock";
+/// In seconds: two questions of a minute to the package manager, one and three quarters to the disks, two to all else, and
+/// some.
+const DEADLINE: u64 = 360;
 
 /// Starts the other process; where that fails, the next visit tries again.
 pub fn start(dir: &Path) {
@@ -30,7 +32,7 @@ pub fn start(dir: &Path) {
     command.arg(REFRESH).arg("--spool").arg(dir).env_clear();
     // Nothing of ours stays in use: no channel, no terminal, no group that a signal reaches.
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
-    let _ = command.spawn();
+    let _ = guard::spawn(&mut command);
 }
 
 /// Asks and keeps the answers.
@@ -38,14 +40,16 @@ pub fn refresh(root: &Root, dir: &Path) -> Outcome {
     Alarm::start().set(DEADLINE);
     let failed = |fail: Fail| Failure::new(Exit::Failed, format!("{}; {}", fail.text, fail.cause.remedy()));
     let dir = spool::safe_dir(dir, true).map_err(failed)?;
+    // One that is not done, or cannot be ended, is not joined by more with each visit.
+    let Some(_turn) = spool::turn(&dir, TURN).map_err(|error| failed(Fail::io(&dir.join(TURN), &error)))? else {
+        return Ok(Exit::Done);
+    };
     let now = clock::now().timestamp();
-    // The disks first: they answer at once.
-    if let Some(smart) = measure::ask_disks(root, last_smart(&dir).as_ref(), now) {
-        spool::keep(&dir, SMART, &smart.bytes());
-    }
-    if let Some(answers) = measure::ask_questions(root, last_answers(&dir).as_ref(), now) {
+    // Each answer is kept as it comes: what hangs later takes none of them along. The disks first: they answer at once.
+    measure::ask_disks(root, last_smart(&dir).as_ref(), now, &mut |smart| spool::keep(&dir, SMART, &smart.bytes()));
+    measure::ask_questions(root, last_answers(&dir).as_ref(), now, &mut |answers| {
         spool::keep(&dir, ANSWERS, &answers.bytes());
-    }
+    });
     if measure::updates_wait(root, last_updates(&dir).as_ref(), now)
         && let Some(updates) = measure::ask_for_updates(root, now)
     {

@@ -1,7 +1,9 @@
 //! What bounds the probe itself, because nobody on the machine looks after it.
 
-use std::sync::Arc;
+use std::io;
+use std::process::{Child, Command};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::fs::Mode;
@@ -42,19 +44,48 @@ impl Alarm {
     }
 }
 
+/// What each limit was, and what it is for the probe.
+struct Limits {
+    /// How many programs are being started.
+    starting: u32,
+    each: Vec<(Resource, Rlimit, Rlimit)>,
+}
+
+static LIMITS: Mutex<Limits> = Mutex::new(Limits { starting: 0, each: Vec::new() });
+
 /// New files are ours alone; no core file, no runaway memory, files, descriptors or processor time.
 pub fn limit() {
     umask(Mode::from_raw_mode(0o077));
-    let limits = [
-        (Resource::Core, 0),
-        (Resource::As, 1 << 30),
-        (Resource::Fsize, 128 << 20),
-        (Resource::Nofile, 256),
-        (Resource::Cpu, 60),
-    ];
-    for (resource, limit) in limits {
-        let limit = getrlimit(resource).maximum.map_or(limit, |most| most.min(limit));
-        // A limit that cannot be set is no reason not to measure.
-        let _ = setrlimit(resource, Rlimit { current: Some(limit), maximum: Some(limit) });
+    // A limit that cannot be set is no reason not to measure.
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    let mut limits = LIMITS.lock().unwrap_or_else(PoisonError::into_inner);
+    for (resource, limit) in
+        [(Resource::As, 1 << 30), (Resource::Fsize, 128 << 20), (Resource::Nofile, 256), (Resource::Cpu, 60)]
+    {
+        let before = getrlimit(resource);
+        let ours = Rlimit { current: Some(before.current.map_or(limit, |most| most.min(limit))), ..before };
+        let _ = setrlimit(resource, ours);
+        limits.each.push((resource, before, ours));
+    }
+}
+
+/// Starts a program, which has the limits that the probe was started with: what a plugin or a package manager needs is not
+/// ours to say. Children take what their parent has, so that the probe has none of its own for that moment.
+pub fn spawn(command: &mut Command) -> io::Result<Child> {
+    lift(true);
+    let child = command.spawn();
+    lift(false);
+    child
+}
+
+/// The lock is not held while a program starts: one that lies on a dead server would hold up all others.
+fn lift(up: bool) {
+    let mut limits = LIMITS.lock().unwrap_or_else(PoisonError::into_inner);
+    let others = if up { limits.starting } else { limits.starting.saturating_sub(1) };
+    limits.starting = if up { others.saturating_add(1) } else { others };
+    if others == 0 {
+        for (resource, before, ours) in &limits.each {
+            let _ = setrlimit(*resource, if up { *before } else { *ours });
+        }
     }
 }

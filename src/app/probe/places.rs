@@ -36,6 +36,11 @@ pub fn own() -> PathBuf {
     place.join("spool")
 }
 
+/// A spool that is there already, for a run by hand.
+pub fn found() -> Option<PathBuf> {
+    known().into_iter().map(|place| place.join("spool")).find(|spool| spool.is_dir())
+}
+
 /// The spools beside `own`. None where `own` is not one of ours: a spool that a person chose is a matter of its own.
 pub fn elsewhere(own: &Path) -> Vec<Spool> {
     let real = |path: &Path| fs::canonicalize(path).ok();

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
+use super::guard;
 use crate::app::clock;
 use crate::check::{self, Done, Memory};
 use crate::measure::{self, Past, Processes, Restarts, Root, Totals};
@@ -47,7 +48,7 @@ pub fn take(root: &Root, past: Past, sequence: u64, checks: Checks) -> Taken {
     let begin = Instant::now();
     let ordered = !checks.orders.is_empty();
     let until = Instant::now() + checks.time;
-    let running = ordered.then(|| check::start(checks.orders, checks.memory, taken.timestamp(), until));
+    let running = ordered.then(|| check::start(checks.orders, checks.memory, taken.timestamp(), until, guard::spawn));
     let mut measured = measure::measure(root, Past { now: taken.timestamp(), ..past });
     let Done { readings, faults, memory } = running.map(check::Running::finish).unwrap_or_default();
     measured.readings.extend(readings);

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::io::Errno;
 
 use super::fail::Fail;
 use super::state::State;
@@ -57,20 +58,17 @@ impl Spool {
     }
 
     fn locked(dir: PathBuf, patience: Duration) -> Result<Self, Fail> {
-        let lock_path = dir.join("lock");
-        let lock = ours(OpenOptions::new().write(true).create(true).truncate(false)).open(&lock_path);
-        let lock = lock.map_err(|error| Fail::io(&lock_path, &error))?;
         let end = Instant::now() + patience;
-        while let Err(error) = flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            if error != rustix::io::Errno::WOULDBLOCK && error != rustix::io::Errno::INTR {
-                return Err(Fail::io(&lock_path, &error.into()));
+        let lock = loop {
+            if let Some(lock) = turn(&dir, "lock").map_err(|error| Fail::io(&dir.join("lock"), &error))? {
+                break lock;
             }
             if Instant::now() >= end {
-                let text = format!("{}: another probe holds it", lock_path.display());
+                let text = format!("{}: another probe holds it", dir.join("lock").display());
                 return Err(Fail::new(Cause::Deadline, text));
             }
             std::thread::sleep(Duration::from_millis(50));
-        }
+        };
         // Left by a run that was killed; under the lock nobody is writing it.
         let _ = fs::remove_file(dir.join(TEMPORARY));
         Ok(Self { dir, _lock: lock })
@@ -209,6 +207,17 @@ pub fn keep(dir: &Path, name: &str, bytes: &[u8]) {
     };
     if written().is_err() {
         let _ = fs::remove_file(&temporary);
+    }
+}
+
+/// The lock that a file of the spool stands for, as long as it is kept; `None` while another process has it.
+pub fn turn(dir: &Path, name: &str) -> io::Result<Option<File>> {
+    let file = ours(OpenOptions::new().write(true).create(true).truncate(false)).open(dir.join(name))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        // Whoever had it before may have removed it: then it is nobody's.
+        Ok(()) => Ok((file.metadata()?.nlink() > 0).then_some(file)),
+        Err(Errno::WOULDBLOCK | Errno::INTR) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -12,14 +12,16 @@ use std::time::{Duration, Instant};
 use rustix::fs::{MemfdFlags, OFlags, fcntl_setfl, memfd_create};
 use rustix::io::{FdFlags, fcntl_setfd};
 
-use super::super::Trouble;
 use super::super::answer::excerpt;
+use super::super::{Occasion, Trouble};
 use crate::model::sample::FaultKind;
 
 const MAX_OUTPUT: usize = 64 * 1024;
 const MAX_COMPLAINT: usize = 4 * 1024;
 /// Between two looks whether it has ended.
 const STEP: Duration = Duration::from_millis(5);
+/// How long one that was killed may take to end.
+const LAST_PATIENCE: Duration = Duration::from_millis(200);
 
 /// How it ended and what it said.
 pub(super) struct Ended {
@@ -31,7 +33,7 @@ pub(super) struct Ended {
 }
 
 /// Runs a plugin of the host. One that everybody may write to is everybody's, and not run.
-pub(super) fn plugin(path: &str, args: &[String], until: Instant) -> Result<Ended, Trouble> {
+pub(super) fn plugin(path: &str, args: &[String], at: &Occasion) -> Result<Ended, Trouble> {
     let cannot = |text: String| Trouble::unsupported(format!("{path}: {text}"));
     if !path.starts_with('/') {
         return Err(cannot("is not an absolute path".to_owned()));
@@ -43,11 +45,11 @@ pub(super) fn plugin(path: &str, args: &[String], until: Instant) -> Result<Ende
     if meta.mode() & 0o002 != 0 {
         return Err(Trouble::denied(format!("{path}: is writable by everybody; chmod o-w it")));
     }
-    run(Path::new(path), args, until)
+    run(Path::new(path), args, at)
 }
 
 /// Runs a script from memory: nothing is written that others could change, and no filesystem must allow programs.
-pub(super) fn script(text: &str, args: &[String], until: Instant) -> Result<Ended, Trouble> {
+pub(super) fn script(text: &str, args: &[String], at: &Occasion) -> Result<Ended, Trouble> {
     let failed = |error: io::Error| Trouble::unsupported(format!("the script cannot be put into memory: {error}"));
     if !text.starts_with("#!/") {
         return Err(Trouble::unsupported("the script does not start with #!/ and its interpreter"));
@@ -63,7 +65,7 @@ pub(super) fn script(text: &str, args: &[String], until: Instant) -> Result<Ende
     let path = format!("/proc/self/fd/{}", readable.as_raw_fd());
     let mut tries = 0;
     loop {
-        match run(Path::new(&path), args, until) {
+        match run(Path::new(&path), args, at) {
             // Another check was being started and still held the first handle for a moment.
             Err(Trouble::Unknown(FaultKind::Unsupported, text)) if text.contains("(os error 26)") && tries < 40 => {
                 tries += 1;
@@ -83,11 +85,15 @@ impl Drop for Group {
         if let Some(group) = group {
             let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         }
-        let _ = self.0.wait();
+        // One that waits for a dead server does not die, and root's own (sudo's) we may not kill: it is left behind.
+        let end = Instant::now() + LAST_PATIENCE;
+        while matches!(self.0.try_wait(), Ok(None)) && Instant::now() < end {
+            std::thread::sleep(STEP);
+        }
     }
 }
 
-fn run(path: &Path, args: &[String], until: Instant) -> Result<Ended, Trouble> {
+fn run(path: &Path, args: &[String], at: &Occasion) -> Result<Ended, Trouble> {
     let failed = |error: io::Error| Trouble::unsupported(format!("cannot be run: {error}"));
     let (mut out, far_out) = io::pipe().map_err(failed)?;
     let (mut errors, far_errors) = io::pipe().map_err(failed)?;
@@ -100,14 +106,14 @@ fn run(path: &Path, args: &[String], until: Instant) -> Result<Ended, Trouble> {
     command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin").env("LC_ALL", "C.UTF-8");
     command.envs(std::env::var_os("HOME").map(|home| ("HOME", home)));
     command.stdout(far_out).stderr(far_errors);
-    let mut child = Group(command.spawn().map_err(failed)?);
+    let mut child = Group((at.starter)(&mut command).map_err(failed)?);
     // Our copies of the far ends, or the end of the output would never be seen.
     drop(command);
     let (mut output, mut complaint) = (Vec::new(), Vec::new());
     let mut ended = None;
     let mut buffer = [0; 4096];
     while ended.is_none() || output.len() < MAX_OUTPUT {
-        if Instant::now() >= until {
+        if Instant::now() >= at.until {
             return Err(Trouble::Unknown(FaultKind::Hung, "did not end within the timeout; it was killed".to_owned()));
         }
         while let Ok(count @ 1..) = errors.read(&mut buffer) {
@@ -138,12 +144,14 @@ fn run(path: &Path, args: &[String], until: Instant) -> Result<Ended, Trouble> {
 mod tests {
     use super::*;
 
-    fn soon(millis: u64) -> Instant {
-        Instant::now() + Duration::from_millis(millis)
+    fn within<T>(millis: u64, run: impl FnOnce(&Occasion) -> T) -> T {
+        let order = crate::model::check::Order::default();
+        let until = Instant::now() + Duration::from_millis(millis);
+        run(&Occasion { order: &order, until, now: 0, note: "", root: Path::new("/"), starter: Command::spawn })
     }
 
     fn sh(body: &str, millis: u64) -> Result<Ended, Trouble> {
-        script(&format!("#!/bin/sh\n{body}\n"), &["a b".into()], soon(millis))
+        within(millis, |at| script(&format!("#!/bin/sh\n{body}\n"), &["a b".into()], at))
     }
 
     #[test]
@@ -151,8 +159,8 @@ mod tests {
         let ended = sh("echo \"$# $1\"; echo oops >&2; exit 2", 5000).unwrap();
         assert_eq!((ended.code, ended.output.as_str(), ended.complaint.as_str()), (Some(2), "1 a b\n", "oops"));
         assert!(sh("env", 5000).unwrap().output.lines().count() < 8);
-        assert!(script("echo no interpreter", &[], soon(100)).is_err());
-        assert!(script("#!/no/such/shell\n", &[], soon(100)).is_err());
+        assert!(within(100, |at| script("echo no interpreter", &[], at)).is_err());
+        assert!(within(100, |at| script("#!/no/such/shell\n", &[], at)).is_err());
     }
 
     #[test]
@@ -177,13 +185,13 @@ mod tests {
         fs::write(&path, "#!/bin/sh\nexit 0\n").unwrap();
         let run = |mode: u32| {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            plugin(&path.display().to_string(), &[], soon(5000)).map(|ended| ended.code)
+            within(5000, |at| plugin(&path.display().to_string(), &[], at)).map(|ended| ended.code)
         };
         assert_eq!(run(0o755), Ok(Some(0)));
         assert!(matches!(run(0o757), Err(Trouble::Unknown(FaultKind::Denied, _))));
         assert!(run(0o644).is_err());
         for bad in ["true", "/", "/none", "../bin/true"] {
-            assert!(plugin(bad, &[], soon(100)).is_err(), "{bad}");
+            assert!(within(100, |at| plugin(bad, &[], at)).is_err(), "{bad}");
         }
     }
 }

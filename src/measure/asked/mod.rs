@@ -11,6 +11,7 @@ mod ports;
 mod sshd;
 mod time;
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -82,6 +83,10 @@ struct Answer {
     denied: bool,
     /// Nobody answered in a way that is understood.
     failed: bool,
+    /// More was said than is read.
+    cut: bool,
+    /// What is not known although there is an answer, and why.
+    lacks: String,
     /// Metric, item, value.
     values: Vec<(String, String, f64)>,
     /// Name, item, text.
@@ -102,6 +107,8 @@ impl Answer {
             since: whole("since")?,
             denied: flag("denied"),
             failed: flag("failed"),
+            cut: flag("cut"),
+            lacks: one.get("lacks").and_then(word).unwrap_or_default(),
             ..Self::default()
         };
         for one in list("values") {
@@ -135,11 +142,11 @@ impl Answers {
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
         let one = |(name, answer): &(String, Answer)| {
-            let Answer { at, denied, failed, values, facts, since } = answer;
+            let Answer { at, denied, failed, cut, lacks, values, facts, since } = answer;
             let values = values.iter().map(|(metric, item, value)| json!([metric, item, value]));
             let facts = facts.iter().map(|(name, item, text)| json!([name, item, text]));
             let (values, facts) = (Value::from_iter(values), Value::from_iter(facts));
-            json!({"of": name, "at": at, "denied": denied, "failed": failed, "values": values, "facts": facts, "since": since})
+            json!({"of": name, "at": at, "denied": denied, "failed": failed, "cut": cut, "lacks": lacks, "values": values, "facts": facts, "since": since})
         };
         self.0.iter().map(one).collect::<Value>().to_string().into_bytes()
     }
@@ -191,6 +198,12 @@ pub(super) fn show(root: &Root, name: &str, out: &mut Out) {
     if answer.failed {
         return out.malformed("", format!("{program} did not answer as expected; it is asked again later"));
     }
+    if answer.cut {
+        out.fault("", FaultKind::Cut, format!("{program} said more than 1 MiB; only the end of it counts"));
+    }
+    if !answer.lacks.is_empty() {
+        out.malformed("", &answer.lacks);
+    }
     put(question, &answer, out);
 }
 
@@ -232,33 +245,38 @@ impl Question {
 
     fn ask(&self, root: &Root, now: i64) -> Answer {
         let Some((program, arguments)) = self.program(root) else { return Answer::default() };
-        let good = |said: &Said| self.who == Who::Anybody || said.status == Some(0);
-        let read = |said: Said| (self.read)(root, &said);
+        let good = |said: &Said| self.who == Who::Anybody || said.cut || said.status == Some(0);
+        let read = |said: Said| Some(Answer { cut: said.cut, ..(self.read)(root, &said)? });
         let plainly = || match program {
-            "" => read(Said { output: Vec::new(), status: Some(0) }),
+            "" => read(Said { status: Some(0), ..Said::default() }),
             _ => command::run(root, program, arguments, PATIENCE).ok().filter(good).and_then(read),
         };
-        // A refusal of sudo's is a status and no answer.
-        let as_root = || privileged::run(root, program, arguments, PATIENCE).ok().filter(good).and_then(read);
         let is_root = privileged::right(root) == Right::Root;
+        let mut refused = false;
+        let mut as_root = || {
+            let said = privileged::run(root, program, arguments, PATIENCE);
+            refused = !is_root && said.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
+            said.ok().filter(good).and_then(read)
+        };
         let answer = match self.who {
             Who::Root => as_root(),
             _ if is_root || program.is_empty() => plainly(),
             Who::Anybody => plainly(),
-            Who::Perhaps | Who::Partly => {
-                let plain = plainly();
-                let whole = plain.as_ref().is_some_and(|answer| !answer.denied);
-                // What root is not shown either, nobody is.
-                let root = || as_root().map(|answer| Answer { denied: false, ..answer });
-                if whole { plain } else { root().or_else(|| plain.map(|plain| Answer { denied: true, ..plain })) }
-            }
+            Who::Perhaps | Who::Partly => match plainly() {
+                Some(whole) if !whole.denied => Some(whole),
+                plain => {
+                    // What root is not shown either, nobody is.
+                    let whole = as_root().map(|answer| Answer { denied: false, ..answer });
+                    let lacks = if refused { String::new() } else { format!("{program} failed when root asked") };
+                    whole.or_else(|| plain.map(|plain| Answer { denied: refused, lacks, ..plain }))
+                }
+            },
         };
         let unanswered = answer.is_none();
         let answer = answer.unwrap_or_default();
-        let refused = unanswered && !is_root && self.who != Who::Anybody;
         Answer {
             at: now,
-            denied: !is_root && answer.denied || refused,
+            denied: !is_root && answer.denied || unanswered && refused,
             failed: answer.failed || unanswered && !refused,
             ..answer
         }
@@ -271,21 +289,22 @@ pub fn questions_wait(root: &Root, last: Option<&Answers>, now: i64) -> bool {
     QUESTIONS.iter().any(|question| question.waits(root, last, now))
 }
 
-/// Asks what has grown old; `None` where nothing has. What there was not time for keeps its last answer.
-#[must_use]
-pub fn ask_questions(root: &Root, last: Option<&Answers>, now: i64) -> Option<Answers> {
+/// Asks what has grown old, and hands over all answers after each; `None` where nothing has. What there was not time for
+/// keeps its last answer.
+pub fn ask_questions(root: &Root, last: Option<&Answers>, now: i64, keep: &mut dyn FnMut(&Answers)) -> Option<Answers> {
     if !questions_wait(root, last, now) {
         return None;
     }
     let begin = Instant::now();
-    let mut answers = Answers::default();
+    let mut answers = last.cloned().unwrap_or_default();
+    answers.0.retain(|(name, _)| QUESTIONS.iter().any(|question| question.name == name));
     for question in QUESTIONS {
-        let kept = last.and_then(|last| last.of(question.name)).cloned();
-        let answer = match question.waits(root, last, now) && begin.elapsed() < ALL_PATIENCE {
-            true => Some(question.ask(root, now)),
-            false => kept,
-        };
-        answers.0.extend(answer.map(|answer| (question.name.to_owned(), answer)));
+        if question.waits(root, last, now) && begin.elapsed() < ALL_PATIENCE {
+            let answer = question.ask(root, now);
+            answers.0.retain(|(name, _)| name != question.name);
+            answers.0.push((question.name.to_owned(), answer));
+            keep(&answers);
+        }
     }
     Some(answers)
 }

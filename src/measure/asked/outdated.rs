@@ -71,7 +71,7 @@ mod tests {
              == /proc/9/maps\n7f-7f r-xp 0 fe:00 1 /usr/lib/libc.so.6\n7f-7f rw-p 0 00:01 5 /memfd:x (deleted)\n\
              7f-7f rw-s 0 00:01 5 /usr/share/data (deleted)\n7f-7f r-xp 0 0:1 5 /tmp/jit (deleted)\n"
         ));
-        let said = Said { output: Vec::new(), status: Some(0) };
+        let said = Said { output: Vec::new(), status: Some(0), ..Said::default() };
         let answer = read(&root, &said).unwrap_or_default();
         assert_eq!(answer.values, [("reboot.services.outdated".to_owned(), String::new(), 2.0)]);
         assert_eq!(answer.facts[0].2, "bash, nginx.service");

@@ -67,7 +67,8 @@ mod tests {
     #[test]
     fn what_was_installed_after_the_boot() {
         let (_folder, root) = machine("== /proc/stat\nbtime 1000\n");
-        let ask = |text: &str| read(&root, &Said { output: text.as_bytes().to_vec(), status: Some(3) });
+        let ask =
+            |text: &str| read(&root, &Said { output: text.as_bytes().to_vec(), status: Some(3), ..Said::default() });
         // rpm 4.16.
         let text = "900 kernel\n1500 kernel\n800 glibc\n1400 systemd\npackage dbus-broker is not installed\n";
         let answer = ask(text).unwrap_or_default();

@@ -60,7 +60,7 @@ mod tests {
             LISTEN 0 128 [::]:22 [::]:* users:((\"sshd\",pid=812,fd=4))\nLISTEN 0 5 127.0.0.1:9 0.0.0.0:*\nodd\n";
         let fact = |item: &str, text: &str| ("port.process".to_owned(), item.to_owned(), text.to_owned());
         assert_eq!(facts(read, text), [fact("tcp/22", "sshd"), fact("tcp/80", "nginx, a b")]);
-        let said = |text: &str| Said { output: text.as_bytes().to_vec(), status: Some(0) };
+        let said = |text: &str| Said { output: text.as_bytes().to_vec(), status: Some(0), ..Said::default() };
         let partly = |text: &str| read(&Root::default(), &said(text)).is_some_and(|answer| answer.denied);
         assert!(partly(text) && !partly(text.lines().next().unwrap_or_default()));
     }

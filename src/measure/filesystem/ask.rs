@@ -6,9 +6,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -20,6 +18,8 @@ use super::table::Mount;
 
 /// The argument that makes the probe the other process.
 pub const ASK: &str = "--ask-mounts";
+/// The argument before the folder in which such processes take turns.
+const SPOOL: &str = "--spool";
 /// The most bytes of questions.
 const MAX_QUESTIONS: u64 = 4 << 20;
 
@@ -77,11 +77,16 @@ pub(super) fn by_thread(root: &Root, mounts: &[Mount], ask: Ask) -> io::Result<A
 }
 
 /// Another process that asks one after the other.
-pub(super) fn by_process(root: &Root, mounts: &[Mount], program: &Path) -> io::Result<Answers> {
+pub(super) fn by_process(
+    root: &Root,
+    mounts: &[Mount],
+    (program, spool): (&Path, Option<&Path>),
+) -> io::Result<Answers> {
     #[allow(clippy::disallowed_methods, reason = "the home of the process that may hang")]
     let mut command = Command::new(program);
     // Nothing of ours stays in use: no folder, no terminal, no channel.
     command.arg(ASK).env_clear().current_dir("/").stderr(Stdio::null()).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.args(spool.map(|_| SPOOL)).args(spool);
     let mut child = command.spawn()?;
     let (sender, receiver) = mpsc::channel();
     let mut questions = Vec::new();
@@ -106,40 +111,25 @@ pub(super) fn by_process(root: &Root, mounts: &[Mount], program: &Path) -> io::R
     Ok(answers)
 }
 
-/// The other process's part: questions come in, each ended by a zero byte, answers go out.
+/// The other process's part: questions come in, each ended by a zero byte, answers go out. Each device is asked in its turn,
+/// which lasts as long as what is returned for it.
 ///
 /// # Errors
-/// Those of the two streams.
-pub fn answer(input: impl Read, mut output: impl Write) -> io::Result<()> {
+/// Those of the two streams, and of what waits for a turn.
+pub fn answer<T>(input: impl Read, mut output: impl Write, turn: impl Fn(&[u8]) -> io::Result<T>) -> io::Result<()> {
     let mut questions = Vec::new();
     input.take(MAX_QUESTIONS).read_to_end(&mut questions)?;
     for question in questions.split(|&b| b == 0).filter(|question| !question.is_empty()) {
         let blank = question.iter().position(|&b| b == b' ').unwrap_or(0);
         let (device, path) = question.split_at(blank);
         let path = PathBuf::from(OsString::from_vec(path.get(1..).unwrap_or_default().to_vec()));
-        let turn = my_turn(device);
+        let turn = turn(device)?;
         let answer = statvfs(&path);
         drop(turn);
         output.write_all(write(&answer).as_bytes())?;
         output.flush()?;
     }
     Ok(())
-}
-
-/// One process a user asks a device at a time: while one hangs, the next waits here, where it can be killed, and stuck
-/// processes do not pile up. An abstract socket, because it needs no file and ends with its process.
-fn my_turn(device: &[u8]) -> Option<UnixListener> {
-    let mut name = format!("fleet-health-ask-{}-", rustix::process::geteuid().as_raw()).into_bytes();
-    name.extend(device.iter().take(32));
-    let address = SocketAddr::from_abstract_name(name).ok()?;
-    loop {
-        match UnixListener::bind_addr(&address) {
-            Ok(turn) => return Some(turn),
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => std::thread::sleep(Duration::from_millis(20)),
-            // Without a way to take turns: ask all the same.
-            Err(_) => return None,
-        }
-    }
 }
 
 fn write(answer: &Answer) -> String {
@@ -243,22 +233,11 @@ mod tests {
     #[test]
     fn the_other_process_answers_each_question() {
         let mut output = Vec::new();
-        answer(&b"0:1 /\x000:2 /does/not/exist\x00\x00x\x00"[..], &mut output).unwrap();
+        answer(&b"0:1 /\x000:2 /does/not/exist\x00\x00x\x00"[..], &mut output, |_| Ok(())).unwrap();
         let lines: Vec<_> = output.split(|&b| b == b'\n').filter(|line| !line.is_empty()).map(read).collect();
         assert_eq!(lines.len(), 3);
         assert!(lines[0].as_ref().unwrap().size > 0);
         assert_eq!(lines[1].as_ref().unwrap_err().kind(), io::ErrorKind::NotFound);
         assert!(lines[2].is_err());
-    }
-
-    #[test]
-    fn turns_are_taken_by_device() {
-        let first = my_turn(b"250:1");
-        assert!(first.is_some() && my_turn(b"250:2").is_some());
-        let waiting = std::thread::spawn(|| my_turn(b"250:1").is_some());
-        std::thread::sleep(Duration::from_millis(60));
-        assert!(!waiting.is_finished());
-        drop(first);
-        assert!(waiting.join().unwrap());
     }
 }

@@ -30,14 +30,14 @@ pub(super) struct Bus {
 }
 
 impl Bus {
-    /// Connects and logs in.
+    /// Connects and logs in: to systemd itself where that is wanted and allowed, else to the bus.
     ///
     /// # Errors
     /// Those of the socket; `PermissionDenied` where we are not let in; `TimedOut`.
-    pub(super) fn open(root: &Root, patience: Duration) -> io::Result<Self> {
+    pub(super) fn open(root: &Root, patience: Duration, itself: bool) -> io::Result<Self> {
         let own = rustix::process::geteuid();
         let end = Instant::now() + patience;
-        let private = if own.is_root() { UnixStream::connect(root.path(PRIVATE)).ok() } else { None };
+        let private = if itself && own.is_root() { UnixStream::connect(root.path(PRIVATE)).ok() } else { None };
         let on_bus = private.is_none();
         let stream = private.map_or_else(|| UnixStream::connect(root.path(SYSTEM)), Ok)?;
         let mut bus = Self { stream, end, number: 0, ahead: b"BEGIN\r\n".to_vec(), come: Vec::new() };

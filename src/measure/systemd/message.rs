@@ -210,7 +210,7 @@ impl Reader<'_> {
     }
 
     /// Eight bytes.
-    fn long(&mut self) -> Option<u64> {
+    pub(super) fn long(&mut self) -> Option<u64> {
         self.align(8)?;
         let bytes = self.some()?;
         Some(if self.big { u64::from_be_bytes(bytes) } else { u64::from_le_bytes(bytes) })
@@ -245,6 +245,18 @@ impl Reader<'_> {
         let length = usize::try_from(self.number()?).ok()?;
         self.align(8)?;
         self.at.checked_add(length)
+    }
+
+    /// Skips a list of bytes.
+    pub(super) fn skip_bytes(&mut self) -> Option<()> {
+        let length = usize::try_from(self.number()?).ok()?;
+        self.at = self.at.checked_add(length)?;
+        Some(())
+    }
+
+    /// Goes into a structure of these types that stands for itself.
+    pub(super) fn any_structure(&mut self, types: &str) -> Option<()> {
+        (self.signature()? == types).then(|| self.align(8))?
     }
 
     /// A text that stands for itself in any place.

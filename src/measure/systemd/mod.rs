@@ -2,6 +2,7 @@
 
 mod bus;
 mod message;
+pub(super) mod timesync;
 
 use std::io;
 use std::time::Duration;
@@ -36,6 +37,10 @@ const UNIT: &str = "org.freedesktop.systemd1.Unit";
 const SERVICE: &str = "org.freedesktop.systemd1.Service";
 
 pub(super) fn collect(root: &Root, out: &mut Out) {
+    within(PATIENCE, root, out);
+}
+
+fn within(patience: Duration, root: &Root, out: &mut Out) {
     if !root.path(BOOTED).is_dir() {
         return out.fault("", FaultKind::Absent, format!("{BOOTED}: systemd is not the first process here"));
     }
@@ -43,7 +48,7 @@ pub(super) fn collect(root: &Root, out: &mut Out) {
         io::ErrorKind::TimedOut => out.fault("", FaultKind::Hung, format!("systemd: {error}")),
         _ => out.unread("", "systemd over D-Bus", &error),
     };
-    let mut bus = match Bus::open(root, PATIENCE) {
+    let mut bus = match Bus::open(root, patience, true) {
         Ok(bus) => bus,
         Err(error) => return told(error, out),
     };

@@ -9,6 +9,7 @@ use super::asked;
 use super::command;
 use super::out::Out;
 use super::root::Root;
+use super::systemd::timesync;
 use crate::model::sample::FaultKind;
 
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -48,7 +49,7 @@ pub(super) fn collect(root: &Root, out: &mut Out) {
     }
     // A rule of the offset would be silent for ever, and nobody knew why.
     if clock.offset.is_none() && clock.synchronized {
-        out.fault("offset", FaultKind::Unsupported, format!("{} does not tell plain users the offset", clock.source));
+        out.fault("offset", FaultKind::Unsupported, format!("{} does not tell the offset", clock.source));
     }
     out.fact("time.source", "", &clock.source);
 }
@@ -68,14 +69,15 @@ impl Clock {
     }
 }
 
-/// systemd-timesyncd touches its file whenever it sets the clock right.
+/// systemd-timesyncd touches its file whenever it sets the clock right, and tells over D-Bus what it heard last.
 fn timesyncd(root: &Root, now: i64) -> Option<Clock> {
     if !root.path(TIMESYNC).is_dir() {
         return None;
     }
     let touched = std::fs::metadata(root.path(SYNCHRONIZED)).ok().map(|meta| meta.mtime());
     let synchronized = touched.is_some_and(|at| now.saturating_sub(at) < FORGOTTEN);
-    Some(Clock { synchronized, source: "systemd-timesyncd".to_owned(), ..Clock::default() })
+    let (offset, stratum) = synchronized.then(|| timesync::heard(root, now, FORGOTTEN)).flatten().unzip();
+    Some(Clock { synchronized, offset, stratum, error: None, source: "systemd-timesyncd".to_owned() })
 }
 
 /// What the kernel itself says, whoever set its clock: adjtimex(2), by a program that calls it, because Rust can only do
