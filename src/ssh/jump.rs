@@ -27,7 +27,9 @@ pub(super) fn travel(
         let pass = bastions.enter(&spec.jumps[..=number], deadline)?;
         let whole = Instant::now() + LET_IN;
         let until = deadline.min(whole);
-        match step(here.take(), &hop.ssh, until).and_then(|carrier| log_in_over(carrier, &hop.ssh, its, until)) {
+        match step(here.take(), &hop.ssh, until)
+            .and_then(|carrier| log_in_over(carrier, &hop.ssh, its, bastions, until))
+        {
             Ok(mut session) => {
                 pass.let_in();
                 session.bound_line(deadline, BEFORE_LOGIN * 4);

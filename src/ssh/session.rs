@@ -108,16 +108,18 @@ fn log_in_to_it(
 ) -> Result<Session, SshError> {
     let known = known_hosts::read(&spec.known_hosts).map_err(|text| SshError::new(Cause::LocalSetup, text))?;
     let (host, port) = spec.known_name();
-    let Some(likely) = known.likely_kinds(host, port) else { return log_in_over(carrier, spec, secrets, deadline) };
+    let Some(likely) = known.likely_kinds(host, port) else {
+        return log_in_over(carrier, spec, secrets, bastions, deadline);
+    };
     {
         let _computing = gate::enter();
         let (session, shown) = begin(carrier, &wanted_keys(spec, &known, &likely), deadline)?;
         if !misled(spec, &known, &likely, &shown) {
-            return admit(session, spec, &known, &shown, secrets);
+            return admit(session, spec, &known, &shown, secrets, bastions);
         }
     }
     known.surprised();
-    log_in_over(jump::travel(spec, secrets, bastions, deadline)?, spec, secrets, deadline)
+    log_in_over(jump::travel(spec, secrets, bastions, deadline)?, spec, secrets, bastions, deadline)
 }
 
 /// [`connect`] from where the host can be spoken to, with nothing guessed.
@@ -125,12 +127,13 @@ pub(super) fn log_in_over(
     carrier: Carrier,
     spec: &SshSpec,
     secrets: &Secrets,
+    bastions: &Bastions,
     deadline: Instant,
 ) -> Result<Session, SshError> {
     let known = known_hosts::read(&spec.known_hosts).map_err(|text| SshError::new(Cause::LocalSetup, text))?;
     let _computing = gate::enter();
     let (session, shown) = begin(carrier, &wanted_keys(spec, &known, &kinds(spec, &known)), deadline)?;
-    admit(session, spec, &known, &shown, secrets)
+    admit(session, spec, &known, &shown, secrets, bastions)
 }
 
 /// Verifies what the host shows, and only then logs in.
@@ -140,11 +143,12 @@ fn admit(
     known: &known_hosts::KnownHosts,
     shown: &Shown,
     secrets: &Secrets,
+    bastions: &Bastions,
 ) -> Result<Session, SshError> {
     if let Err((cause, text)) = verify(spec, known, shown) {
         return Err(session.fail(cause, text));
     }
-    auth::log_in(&mut session, spec, secrets)?;
+    auth::log_in(&mut session, spec, secrets, &bastions.agents)?;
     Ok(session)
 }
 
