@@ -63,6 +63,21 @@ pub(super) fn blame(hop: &Hop, error: SshError) -> SshError {
     }
 }
 
+/// Whether the next would be refused in the same way.
+#[must_use]
+pub fn is_lasting(cause: Cause) -> bool {
+    LASTING.contains(&cause)
+}
+
+const LASTING: &[Cause] = &[Cause::Authentication, Cause::HostKeyUnknown, Cause::HostKeyChanged, Cause::HostKeyRevoked];
+
+/// What a text that blames a bastion says of it, if the next would be refused in the same way.
+#[must_use]
+pub fn lasting_blame<'a>(hop: &Hop, text: &'a str) -> Option<(Cause, &'a str)> {
+    let what = text.strip_prefix(&format!("bastion {}: ", hop.name))?;
+    LASTING.iter().find_map(|&cause| Some((cause, what.strip_prefix(&format!("{cause}: "))?)))
+}
+
 /// From here to the next machine.
 fn step(here: Option<(String, Session)>, to: &SshSpec, deadline: Instant) -> Result<Carrier, SshError> {
     let time = to.connect_timeout.unwrap_or(connect::CONNECT);
@@ -100,6 +115,25 @@ fn unopened(name: &str, session: &Session, to: &SshSpec, problem: Problem) -> Ss
         }
         Problem::Ssh(error) => {
             session.fail(Cause::Jump, format!("bastion {name} does not forward to {there}: {}", error.message()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_found_in_the_words_of_the_blame() {
+        let hop = Hop { name: "gate".into(), ssh: SshSpec::default() };
+        for &cause in LASTING {
+            let error = blame(&hop, SshError::new(cause, "for user u: key k"));
+            assert_eq!(error.cause, Cause::Jump);
+            assert_eq!(lasting_blame(&hop, &error.text), Some((cause, "for user u: key k")));
+            assert_eq!(lasting_blame(&Hop { name: "gat".into(), ..hop.clone() }, &error.text), None);
+        }
+        for cause in [Cause::ConnectTimeout, Cause::Handshake, Cause::LocalSetup, Cause::Jump] {
+            assert_eq!(lasting_blame(&hop, &blame(&hop, SshError::new(cause, "x")).text), None, "{cause}");
         }
     }
 }

@@ -110,8 +110,8 @@ impl Answer {
             rest = &rest[at..];
             let (name, says) = if let Some((name, _)) = rest.strip_prefix("${").and_then(|rest| rest.split_once('}')) {
                 (name.len() + 3, std::env::var(name).ok())
-            } else if rest.starts_with('%') {
-                let token = rest[1..].chars().next();
+            } else if let Some(after) = rest.strip_prefix('%') {
+                let token = after.chars().next();
                 (1 + token.map_or(0, char::len_utf8), token.and_then(|token| self.token(token)))
             } else {
                 // A dollar that is one.
