@@ -252,6 +252,37 @@ fn what_the_dialer_starts_cannot_read_the_keys_either() {
 }
 
 #[test]
+fn what_the_dialer_started_ends_with_it_however_that_ends() {
+    let fleet = Fleet::start(&[Kind::Good]);
+    let (host, note) = (&fleet.hosts[0], tempfile::tempdir().unwrap());
+    let file = note.path().join("id");
+    let command = format!("echo $$ &gt;{0}.new; mv {0}.new {0}; sleep 300", shown(&file));
+    let asks = format!(
+        "<host name=\"asks\" address=\"{}\" user=\"{}\" password-command=\"{command}\"/>",
+        host.address, host.user
+    );
+    fleet.configure(|_| String::new(), &asks);
+    fleet.run("fleet", &["keys", "generate"]).ends_with(0);
+    let sweep = Sweep::of(&fleet, &[]);
+    let started = || {
+        until("the command runs", SOON, || file.exists());
+        let id = fs::read_to_string(&file).unwrap().trim().to_owned();
+        fs::remove_file(&file).unwrap();
+        let group = move || system("pgrep", &["-g", &id]).out;
+        until("all of it runs", SOON, || group().lines().count() >= 3);
+        group
+    };
+    let group = started();
+    signal(sweep.dialer(), "-KILL");
+    until("the command ended with the dialer", SOON, || group().is_empty());
+    // The next one asks again.
+    let group = started();
+    signal(sweep.0.id(), "-KILL");
+    until("the command ended with the collector", SOON, || group().is_empty());
+    drop(sweep.end());
+}
+
+#[test]
 fn keys_of_new_hosts_are_written_down_and_a_file_that_changes_meanwhile_is_no_trouble() {
     let fleet = slow_fleet(6, "1");
     for (file, jobs) in [("keys/new_hosts", 1), ("not/there/yet/new_hosts", 6)] {
