@@ -32,8 +32,13 @@ enum Ask {
     Step(usize),
 }
 
-/// How many keys there are, or that the step is done.
-type Said = Result<usize, ssh2::Error>;
+/// Of each key whether it is an RSA certificate, or that the step is done.
+type Said = Result<Vec<bool>, ssh2::Error>;
+
+/// libssh2 1.11 (agent.c, `agent_sign`) asks an agent for a signature with SHA-2 for bare RSA keys only.
+const SHA1: &str = "; an RSA certificate that an agent holds is signed with SHA-1, which OpenSSH 8.8 and later refuse: \
+                    name its key and certificate as files, or have an ed25519 key signed";
+const RSA_CERTIFICATE: &[u8] = b"\0\0\0\x1cssh-rsa-cert-v01@openssh.com";
 
 /// What came of it.
 pub(super) enum Agent {
@@ -145,8 +150,8 @@ pub(super) fn log_in(
     }
     let list = wait(session, &ask, &said, Ask::List, &asking)?;
     asking.found(Known::Answers);
-    let count = match list {
-        Ok(count) => count,
+    let keys = match list {
+        Ok(keys) => keys,
         Err(error) => {
             let ask = match socket {
                 Some(path) => format!("does one listen at {}, as ssh's IdentityAgent says?", path.display()),
@@ -156,11 +161,11 @@ pub(super) fn log_in(
             return Ok(Agent::Unusable(text));
         }
     };
-    if count == 0 {
+    if keys.is_empty() {
         return Ok(Agent::Unusable("the ssh-agent holds no key: ssh-add".to_owned()));
     }
-    let tried = count.min(MAX_KEYS);
-    for number in 0..tried {
+    let tried = &keys[..keys.len().min(MAX_KEYS)];
+    for number in 0..tried.len() {
         loop {
             match wait(session, &ask, &said, Ask::Step(number), &asking)? {
                 Ok(_) => return Ok(Agent::In),
@@ -173,7 +178,8 @@ pub(super) fn log_in(
             }
         }
     }
-    Ok(Agent::Refused(format!("{tried} of {count} keys of the agent")))
+    let hint = if tried.contains(&true) { SHA1 } else { "" };
+    Ok(Agent::Refused(format!("{} of {} keys of the agent{hint}", tried.len(), keys.len())))
 }
 
 fn wait(
@@ -205,10 +211,10 @@ fn serve(mut agent: ssh2::Agent, user: &str, asked: &Receiver<Ask>, say: &Sender
         let answer = match ask {
             Ask::List => agent.connect().and_then(|()| agent.list_identities()).map(|()| {
                 keys = agent.identities().unwrap_or_default();
-                keys.len()
+                keys.iter().map(|key| key.blob().starts_with(RSA_CERTIFICATE)).collect()
             }),
             Ask::Step(number) => match keys.get(number) {
-                Some(key) => agent.userauth(user, key).map(|()| number),
+                Some(key) => agent.userauth(user, key).map(|()| Vec::new()),
                 None => return,
             },
         };
