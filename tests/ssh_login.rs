@@ -155,21 +155,33 @@ fn an_agent_that_never_answers_costs_a_run_one_visit() {
     let sshd = Sshd::start(&Options { password: Some("Sesam7oeffne".into()), ..Options::default() });
     let hosts: String =
         (0..8).map(|number| format!("<host name=\"h{number}\" address=\"{}\"/>", sshd.address)).collect();
-    let login = attributes(&sshd, "agent=\"true\" password-env=\"FLEET_TEST_PASSWORD\"");
-    let bench = Bench::new("12s", &login, &hosts);
-    let silent = UnixListener::bind(bench.path("agent.sock")).unwrap();
-    silent.set_nonblocking(true).unwrap();
-    let begun = Instant::now();
-    let hosts = bench::sweep(
-        bench.command(&[]).env("SSH_AUTH_SOCK", bench.path("agent.sock")).env("FLEET_TEST_PASSWORD", "Sesam7oeffne"),
-    );
-    let took = begun.elapsed();
-    let (one, others): (Vec<&Value>, Vec<&Value>) = hosts.iter().partition(|host| host["outcome"] != "collected");
-    assert_eq!((one.len(), others.len()), (1, 7), "the others have a password: {hosts:?}");
-    assert_eq!(one[0]["cause"], "local-setup", "{hosts:?}");
-    assert!(one[0]["text"].as_str().unwrap().contains("ssh-agent did not answer within"), "{hosts:?}");
-    assert!(took < Duration::from_secs(30), "{took:?}: each waits for the agent, or the process does");
-    assert_eq!(std::iter::from_fn(|| silent.accept().ok()).count(), 1, "it was asked once");
+    let bench = Bench::new("60s", &attributes(&sshd, "password-env=\"FLEET_TEST_PASSWORD\""), "");
+    let sweep = |jobs: u32, timeout: &str, login: &str| {
+        let collector = format!("jobs=\"{jobs}\" timeout=\"{timeout}\"");
+        bench.configure_with(&collector, &attributes(&sshd, login), &hosts);
+        let _ = fs::remove_file(bench.path("agent.sock"));
+        let silent = UnixListener::bind(bench.path("agent.sock")).unwrap();
+        silent.set_nonblocking(true).unwrap();
+        let mut command = bench.command(&[]);
+        command.env("SSH_AUTH_SOCK", bench.path("agent.sock")).env("FLEET_TEST_PASSWORD", "Sesam7oeffne");
+        let before = count(&sshd, "Connection from");
+        let told = bench::sweep(&mut command);
+        let asked = std::iter::from_fn(|| silent.accept().ok()).count();
+        (told, asked, count(&sshd, "Connection from") - before)
+    };
+    // Ships the probe.
+    let (told, asked, _) = sweep(1, "60s", "password-env=\"FLEET_TEST_PASSWORD\"");
+    told.iter().for_each(collected);
+    assert_eq!(asked, 0);
+    let (told, asked, _) = sweep(8, "30s", "agent=\"true\" password-env=\"FLEET_TEST_PASSWORD\"");
+    let (one, others): (Vec<&Value>, Vec<&Value>) = told.iter().partition(|host| host["outcome"] != "collected");
+    assert_eq!((one.len(), others.len(), asked), (1, 7, 1), "the others have a password: {told:?}");
+    assert_eq!(one[0]["cause"], "local-setup", "{told:?}");
+    assert!(one[0]["text"].as_str().unwrap().contains("ssh-agent did not answer within"), "{told:?}");
+    // Who has nothing but that agent does not connect for nothing.
+    let (told, asked, connections) = sweep(1, "6s", "agent=\"true\"");
+    assert!(told.len() == 8 && told.iter().all(|host| host["cause"] == "local-setup"), "{told:?}");
+    assert_eq!((asked, connections), (1, 1));
 }
 
 #[test]

@@ -50,6 +50,9 @@ pub(super) enum Agent {
     Unusable(String),
 }
 
+/// Of an agent that let another host wait.
+pub(super) const HANGS: &str = "the ssh-agent did not answer; it is not asked again in this run";
+
 /// What is known of an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Known {
@@ -69,6 +72,11 @@ pub(super) struct Agents {
 impl Agents {
     fn known(&self) -> MutexGuard<'_, HashMap<Option<PathBuf>, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it is known to hang.
+    pub fn hangs(&self, socket: Option<&Path>) -> bool {
+        self.known().get(&socket.map(Path::to_owned)) == Some(&Known::Hangs)
     }
 
     /// Waits while another is the first to ask it; `None`: it hangs, or the deadline passed.
@@ -128,7 +136,7 @@ pub(super) fn log_in(
 ) -> Result<Agent, SshError> {
     let deadline = Instant::now() + session.left();
     let Some(asking) = gate::outside(|| agents.enter(socket, deadline)) else {
-        return Ok(Agent::Unusable("the ssh-agent did not answer; it is not asked again in this run".to_owned()));
+        return Ok(Agent::Unusable(HANGS.to_owned()));
     };
     let agent = session.ssh().agent().and_then(|mut agent| {
         socket.map_or(Ok(()), |path| agent.set_identity_path(path))?;
@@ -202,7 +210,7 @@ fn wait(
     }
     // The thread still holds libssh2's session.
     session.abandon();
-    Err(session.fail(Cause::LocalSetup, format!("the ssh-agent did not answer within {} s", patience.as_secs())))
+    Err(session.fail(Cause::LocalSetup, format!("the ssh-agent did not answer within {:.0} s", patience.as_secs_f64())))
 }
 
 fn serve(mut agent: ssh2::Agent, user: &str, asked: &Receiver<Ask>, say: &Sender<Said>) {

@@ -105,6 +105,12 @@ pub(super) fn log_in(
     Err(session.fail(Cause::Authentication, text))
 }
 
+/// Why nothing could be offered, where that is known before: who connects and then offers nothing looks like a scanner.
+pub(super) fn hopeless(spec: &SshSpec, secrets: &Secrets, agents: &Agents) -> Option<&'static str> {
+    let agent_alone = spec.agent && spec.key_files.is_empty() && secrets.password.is_none();
+    (agent_alone && agents.hangs(spec.agent_socket.as_deref())).then_some(agent::HANGS)
+}
+
 /// Offers one key, or the certificate for it, which is then its public half.
 fn offer(
     session: &mut Session,

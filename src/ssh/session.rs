@@ -82,6 +82,9 @@ impl Drop for Session {
 /// # Errors
 /// [`SshError`] with the cause of the stage at which it ended.
 pub fn connect(spec: &SshSpec, secrets: &Secrets, bastions: &Bastions, deadline: Instant) -> Result<Session, SshError> {
+    if let Some(why) = auth::hopeless(spec, secrets, &bastions.agents) {
+        return Err(SshError::new(Cause::LocalSetup, why));
+    }
     let knock = bastions.knock(spec, deadline)?;
     let mut whole = Instant::now() + jump::LET_IN;
     let session = jump::travel(spec, secrets, bastions, deadline).and_then(|carrier| {
@@ -219,9 +222,14 @@ fn kind_of(name: &'static str) -> &'static str {
 fn misled(spec: &SshSpec, known: &known_hosts::KnownHosts, likely: &[&str], shown: &Shown) -> bool {
     let (host, port) = spec.known_name();
     let now = u64::try_from(known_hosts::now()).unwrap_or(0);
-    let is_pinned = spec.fingerprint.as_ref().is_some_and(|pin| *pin == shown.key.fingerprint());
-    if is_pinned || matches!(known.judge(host, port, shown, now), Verdict::Known | Verdict::Revoked) {
-        return false;
+    match &spec.fingerprint {
+        Some(pinned) if *pinned == shown.key.fingerprint() => return false,
+        pinned => match known.judge(host, port, shown, now) {
+            Verdict::Known | Verdict::Revoked => return false,
+            // Whichever key is shown.
+            Verdict::Unknown if pinned.is_none() && spec.unknown_hosts == UnknownHosts::Refuse => return false,
+            _ => {}
+        },
     }
     // Those that it did not show though they were asked for before, it does not have.
     let before = |kinds: &[&str]| -> Vec<&str> {
