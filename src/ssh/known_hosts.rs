@@ -284,8 +284,8 @@ impl KnownHosts {
     }
 
     /// What [`KnownHosts::kinds`] is likely to say, without asking thousands of hashed lines; `None` where it may be asked
-    /// itself. Whoever relies on it and is shown a key that is not known must look at the truth, and come
-    /// [again](KnownHosts::surprised) if that makes a difference.
+    /// itself. Whoever relies on it and is shown a key that is not known must look at the truth, and ask once more if that
+    /// makes a difference.
     #[must_use]
     pub fn likely_kinds(&self, host: &str, port: u16) -> Option<Vec<&'static str>> {
         let lines = self.lines();
@@ -450,5 +450,44 @@ mod tests {
         assert_eq!(known.check("h", 22, &key(1)), Verdict::Changed(vec![key(2), key(3), key(4)]));
         let lines = known.lines();
         assert_eq!((lines.named.len(), lines.patterns.as_slice()), (2, &[1][..]));
+    }
+
+    /// The verdict by all lines for a name, in their order.
+    fn by_all(known: &KnownHosts, name: &str, key: &HostKey) -> Verdict {
+        let lines = known.lines();
+        let its: Vec<&Line> = lines.all.iter().filter(|line| line.hosts.hold(name)).collect();
+        let with = |mark| its.iter().filter(move |line| line.mark == mark);
+        if with(Mark::Revoked).any(|line| *line.key == *key) {
+            return Verdict::Revoked;
+        }
+        let keys: Vec<HostKey> = with(Mark::None).map(|line| line.key.as_ref().clone()).collect();
+        match keys.contains(key) {
+            true => Verdict::Known,
+            false if keys.is_empty() => Verdict::Unknown,
+            false => Verdict::Changed(keys),
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn lines_found_by_key_say_what_all_lines_say(picks in proptest::collection::vec((0..12_usize, 0..8_u8, 0..6_usize), 0..9)) {
+            let names = ["h", "[h]:2222", "g", "[g]:2222"];
+            let lines = picks.iter().map(|&(hosts, byte, mark)| {
+                let mark = ["", "", "", "", "@revoked ", "@cert-authority "][mark];
+                let key = key(byte % 4);
+                match hosts {
+                    0..4 => format!("{mark}{} {}", names[hosts], key.words()),
+                    4..8 => format!("{mark}{}", hashed(names[hosts - 4], byte, &key).trim_end()),
+                    _ => format!("{mark}{} {}", ["*", "[*]:2222", "g,!h", "!h,*"][hosts - 8], key.words()),
+                }
+            });
+            let mut known = KnownHosts::default();
+            known.add(&lines.map(|line| line + "\n").collect::<String>());
+            // In every order of asking, for a hashed line remembers whose it is.
+            for number in 0..16_u8 {
+                let (name, key) = (names[usize::from((number * 7) % 16 / 4)], key(number % 4));
+                proptest::prop_assert_eq!(known.check_name(name, &key), by_all(&known, name, &key));
+            }
+        }
     }
 }
