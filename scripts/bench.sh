@@ -216,5 +216,5 @@ and decodes every row and commits states, incidents and cursor, durable.
 The probe that is shipped has {probe:,} bytes (static, {platform.machine()}).
 """)
 PY
-(cd "$repo" && scripts/bench-mail && scripts/bench-queries)
+(cd "$repo" && scripts/bench-known-hosts && scripts/bench-mail && scripts/bench-queries)
 loop_say "written: docs/benchmarks.md"

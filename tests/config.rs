@@ -2,6 +2,7 @@
 #![cfg(feature = "server")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -164,6 +165,26 @@ fn command_lines_are_switched_on_where_somebody_says_so() {
     assert_eq!(spec.hosts.iter().map(|host| host.command_lines).collect::<Vec<_>>(), [true, false, true, false]);
     let spec = home.good("<defaults command-lines=\"true\"/><host name=\"a\"/>");
     assert!(spec.hosts[0].command_lines);
+}
+
+#[test]
+fn keys_that_sshs_configuration_names_and_that_are_not_there_are_told_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let keys = "Host *\n  IdentityFile /no/such/key\n  CertificateFile /no/such/cert\n";
+    fs::write(dir.path().join("ssh_config"), keys).unwrap();
+    let file = dir.path().join("config.xml");
+    let told = |more: &str| {
+        let host = format!("<host name=\"h[1-3]\" use-ssh-config=\"./ssh_config\"{more}/>");
+        fs::write(&file, around(&host)).unwrap();
+        config::read(&file).unwrap().warnings.map(|warnings| warnings.to_string()).unwrap_or_default()
+    };
+    let all = told("");
+    let key = "IdentityFile of ssh's configuration: /no/such/key is not there";
+    let certificate = "CertificateFile of ssh's configuration: /no/such/cert is not there";
+    assert!(all.contains(key) && all.contains(certificate) && all.contains("0 errors, 2 warnings"), "{all}");
+    // Where a key is named here, that of ssh's configuration does not matter.
+    let own = told(" key-file=\"mine\"");
+    assert!(own.contains(certificate) && own.contains("0 errors, 1 warning."), "{own}");
 }
 
 #[test]

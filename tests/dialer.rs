@@ -252,6 +252,67 @@ fn what_the_dialer_starts_cannot_read_the_keys_either() {
 }
 
 #[test]
+fn a_bastion_that_refuses_is_asked_once_however_many_dialers_die() {
+    let fleet = Fleet::start(&[Kind::RejectsKey, Kind::Good, Kind::Good, Kind::Good]);
+    let (bastion, far) = (&fleet.hosts[0], &fleet.hosts[1]);
+    let behind = |number| {
+        let (address, user, gate) = (&far.address, &far.user, &bastion.name);
+        format!("<host name=\"b{number}\" address=\"{address}\" user=\"{user}\" jump=\"{gate}\"/>")
+    };
+    fleet.configure(|_| String::new(), &(0..4).map(behind).collect::<String>());
+    let text = fs::read_to_string(fleet.config()).unwrap();
+    fs::write(fleet.config(), text.replace("jobs=\"8\"", "jobs=\"1\"")).unwrap();
+    fleet.run("fleet", &["keys", "generate"]).ends_with(0);
+    slow(&fleet, "2");
+    let sweep = Sweep::of(&fleet, &["--json"]);
+    // One host at once: nobody is at the bastion meanwhile.
+    for _ in 0..3 {
+        signal(sweep.at_work(&fleet, 1), "-KILL");
+        for host in &fleet.hosts {
+            system("pkill", &["-KILL", "-u", &host.user, "sleep"]);
+        }
+    }
+    let said = sweep.end().ends_with(3);
+    let told = [(String::new(), 3), ("authentication".to_owned(), 1), ("jump".to_owned(), 4)];
+    assert_eq!(outcomes(&said.json()), BTreeMap::from(told), "{}", said.err);
+    assert_eq!(said.err.matches("the dialer died").count(), 3, "{}", said.err);
+    let log = fs::read_to_string(fleet.dir.join("sshd.main0.log")).unwrap();
+    let refused = log.lines().filter(|line| line.contains(&format!("authenticating user {}", bastion.user)));
+    assert_eq!(refused.count(), 1, "{log}");
+}
+
+#[test]
+fn what_the_dialer_started_ends_with_it_however_that_ends() {
+    let fleet = Fleet::start(&[Kind::Good]);
+    let (host, note) = (&fleet.hosts[0], tempfile::tempdir().unwrap());
+    let file = note.path().join("id");
+    let command = format!("echo $$ &gt;{0}.new; mv {0}.new {0}; sleep 300", shown(&file));
+    let asks = format!(
+        "<host name=\"asks\" address=\"{}\" user=\"{}\" password-command=\"{command}\"/>",
+        host.address, host.user
+    );
+    fleet.configure(|_| String::new(), &asks);
+    fleet.run("fleet", &["keys", "generate"]).ends_with(0);
+    let sweep = Sweep::of(&fleet, &[]);
+    let started = || {
+        until("the command runs", SOON, || file.exists());
+        let id = fs::read_to_string(&file).unwrap().trim().to_owned();
+        fs::remove_file(&file).unwrap();
+        let group = move || system("pgrep", &["-g", &id]).out;
+        until("all of it runs", SOON, || group().lines().count() >= 3);
+        group
+    };
+    let group = started();
+    signal(sweep.dialer(), "-KILL");
+    until("the command ended with the dialer", SOON, || group().is_empty());
+    // The next one asks again.
+    let group = started();
+    signal(sweep.0.id(), "-KILL");
+    until("the command ended with the collector", SOON, || group().is_empty());
+    drop(sweep.end());
+}
+
+#[test]
 fn keys_of_new_hosts_are_written_down_and_a_file_that_changes_meanwhile_is_no_trouble() {
     let fleet = slow_fleet(6, "1");
     for (file, jobs) in [("keys/new_hosts", 1), ("not/there/yet/new_hosts", 6)] {

@@ -3,12 +3,18 @@
 
 #[path = "support/sshd.rs"]
 mod sshd;
+#[path = "support/visit.rs"]
+mod visit;
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant, SystemTime};
 
+use fleet_health::model::cause::Cause;
 use fleet_health::ssh::hostkey::HostKey;
 use fleet_health::ssh::known_hosts::{KnownHosts, Verdict};
+use fleet_health::ssh::{Bastions, Secrets};
 use sshd::{Options, Sshd, sh};
 
 /// A server, and the keys that files name: its own, another of the same type, one of another type.
@@ -244,4 +250,56 @@ fn c3_verdicts_are_those_of_ssh_for_generated_files() {
         *seen.entry(verdict).or_insert(0) += 1;
     }
     assert!(seen.len() == 4 && seen.values().all(|&count| count >= 4), "{seen:?}");
+}
+
+/// A server with keys of two types, and a file in which thousands of others have their names hashed.
+#[test]
+fn a_host_among_thousands_of_hashed_lines_is_known_by_whichever_key_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let ecdsa = folder.path().join("ecdsa");
+    sh(&format!("ssh-keygen -q -t ecdsa -N '' -f {}", ecdsa.display()));
+    let sshd = Sshd::start(&Options { lines: vec![format!("HostKey {}", ecdsa.display())], ..Options::default() });
+    let scene = Scene { keys: Default::default(), sshd };
+    let sshd = &scene.sshd;
+    let mut spec = visit::spec(sshd);
+    spec.known_hosts = vec![folder.path().join("known_hosts")];
+    let key = |file: &Path| {
+        let text = fs::read_to_string(file).unwrap();
+        text.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
+    };
+    let keys @ [mine, second, other] =
+        &[sshd.folder.join("hostkey.pub"), ecdsa.with_extension("pub"), sshd.folder.join("id.pub")].map(|it| key(&it));
+    let name = format!("[{}]:{}", sshd.address, sshd.port);
+    let mut dice = Dice(0x5eed_0016);
+    let mut nobody = || (0..27).map(|_| *dice.of(b"AEIMQUYcgk")).map(char::from).collect::<String>();
+    let mut others = |key: &String| format!("|1|{}=|{}= {key}\n", nobody(), nobody());
+    // Both types are there, so that nothing can be told of a host by them.
+    let others: String = (0..2_000).map(|number| others(&keys[number % 2])).collect();
+    let came = || sshd.log_text().matches("Connection from").count();
+    let write = |lines: &str, age: u64| {
+        let file = &spec.known_hosts[0];
+        fs::write(file, format!("{others}{lines}\n")).unwrap();
+        let at = SystemTime::now() - Duration::from_secs(age);
+        fs::File::options().write(true).open(file).unwrap().set_modified(at).unwrap();
+    };
+    let again = || {
+        let before = came();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let done = fleet_health::ssh::connect(&spec, &Secrets::default(), &Bastions::default(), deadline);
+        (done.err().map(|error| error.cause), came() - before)
+    };
+    let connect = |lines: &str, age: u64| {
+        write(lines, age);
+        again()
+    };
+    assert_eq!(connect(&scene.hashed(&name, mine), 1_000), (None, 1));
+    assert_eq!(connect(&scene.hashed(&name, second), 2_000), (None, 2), "it was asked for the other first");
+    let both = format!("{}\n{}", scene.hashed(&name, other), scene.hashed(&name, second));
+    assert_eq!(connect(&both, 3_000).0, Some(Cause::HostKeyChanged), "as with ssh");
+    assert_eq!(connect(&scene.hashed(&name, other), 4_000), (Some(Cause::HostKeyChanged), 1));
+    assert_eq!(connect("", 5_000), (Some(Cause::HostKeyUnknown), 1));
+    assert_eq!(connect(&format!("{name} {second}"), 6_000), (None, 1), "by a name in the clear");
+    write(&scene.hashed(&name, second), 7_000);
+    let all: usize = (0..12).map(|_| again().1).sum();
+    assert_eq!(all, 12 + 8, "after a few wrong guesses all lines are asked");
 }

@@ -1,7 +1,7 @@
 //! Reads secrets where the configuration says they are; they go nowhere but to the one that needs them.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -123,14 +123,21 @@ fn first_line(bytes: &[u8], from: &str) -> Result<Secret, String> {
     }
 }
 
+/// Starts the command that is its first argument. What it has as standard input is a line to us: where that ends without a
+/// word we were killed, and nobody else would end the command. A signal of the kernel (PDEATHSIG) can only be asked for
+/// by the child itself.
+const WATCHED: &str = "exec 3<&0 </dev/null\n\
+                       { read -r _ <&3 || kill -KILL 0; } >/dev/null 2>&1 &\n\
+                       exec 3<&-\n\
+                       exec /bin/sh -c \"$1\"";
+
 /// The first line that a command prints. Its standard error is the person's.
 #[allow(clippy::disallowed_methods, reason = "one of the places that start programs")]
 fn command(line: &str, limit: Duration) -> Result<Secret, String> {
     use std::os::unix::process::CommandExt;
     let mut child = Command::new("/bin/sh")
-        .arg("-c")
-        .arg(line)
-        .stdin(Stdio::null())
+        .args(["-c", WATCHED, "sh", line])
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         // A group of its own, so that what the shell started ends with it.
         .process_group(0)
@@ -139,6 +146,7 @@ fn command(line: &str, limit: Duration) -> Result<Secret, String> {
     let Some(output) = child.stdout.take() else {
         return Err("the command for a secret has no output".to_owned());
     };
+    let watch = child.stdin.take();
     let (say, heard) = mpsc::channel();
     // Reads on its own, for a read cannot be given a deadline; it ends with the command.
     std::thread::spawn(move || {
@@ -167,6 +175,8 @@ fn command(line: &str, limit: Duration) -> Result<Secret, String> {
         let _ = child.kill();
         let _ = child.wait();
     }
+    // What it left behind in good order stays.
+    let _ = watch.map(|mut watch| watch.write_all(b"\n"));
     match (bytes, ended) {
         (Err(_), _) => Err(format!(
             "the command for a secret did not end within {:.0} s; it was killed",
@@ -217,7 +227,21 @@ mod tests {
         let start = Instant::now();
         assert!(run("sleep 30 & sleep 30").unwrap_err().contains("killed"));
         assert!(run("yes | tr -d '\\n'").is_err());
+        assert!(run("read line; echo \"$?\"").unwrap().expose() == "1", "nobody types anything");
         assert!(start.elapsed() < Duration::from_secs(8));
+    }
+
+    #[test]
+    fn what_a_command_leaves_behind_in_good_order_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("late");
+        let line = format!("(sleep 0.5; echo >{}) >/dev/null 2>&1 & echo hunter2", file.display());
+        assert_eq!(command(&line, COMMAND_LIMIT).unwrap().expose(), "hunter2");
+        let until = Instant::now() + COMMAND_LIMIT;
+        while !file.exists() {
+            assert!(Instant::now() < until, "it was killed");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     #[test]

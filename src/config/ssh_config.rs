@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
@@ -13,6 +14,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+mod answer;
+
+use answer::home;
+pub(super) use answer::{Answer, IdentityAgent};
+
 /// For one answer: what `Match exec` starts may hang.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -20,7 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const WORDS: &[&str] = &[
     "certificatefile",
     "connecttimeout",
+    "controlpath",
     "globalknownhostsfile",
+    "host",
     "hostkeyalias",
     "hostname",
     "identitiesonly",
@@ -46,103 +54,6 @@ pub(super) struct Question<'a> {
     pub file: Option<&'a Path>,
 }
 
-/// Which agent ssh asks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum IdentityAgent {
-    /// That of `SSH_AUTH_SOCK`.
-    Usual,
-    /// What listens there.
-    At(PathBuf),
-    /// None at all.
-    None,
-}
-
-/// What ssh says of a host.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Answer {
-    lines: Vec<(String, String)>,
-}
-
-impl Answer {
-    fn read(text: &str) -> Self {
-        let pairs = text.lines().filter_map(|line| line.split_once(' '));
-        let wanted = pairs.filter(|(word, _)| WORDS.contains(word));
-        Self { lines: wanted.map(|(word, value)| (word.to_owned(), value.trim().to_owned())).collect() }
-    }
-
-    fn all<'a>(&'a self, word: &'a str) -> impl Iterator<Item = &'a str> {
-        self.lines.iter().filter(move |(its, _)| its == word).map(|(_, value)| value.as_str())
-    }
-
-    /// The value, where there is one; ssh writes `none` for nothing.
-    pub fn one<'a>(&'a self, word: &'a str) -> Option<&'a str> {
-        self.all(word).next().filter(|value| !value.is_empty() && *value != "none")
-    }
-
-    /// Whether ssh speaks of it at all.
-    pub fn has(&self, word: &str) -> bool {
-        self.all(word).next().is_some()
-    }
-
-    pub fn yes(&self, word: &str) -> bool {
-        matches!(self.one(word), Some("yes" | "true"))
-    }
-
-    /// The agent that ssh asks. `SSH_AUTH_SOCK` and `$NAME` stand for a variable, as ssh_config(5) has it.
-    pub fn agent(&self) -> IdentityAgent {
-        match (self.one("identityagent"), self.has("identityagent")) {
-            (None, true) => IdentityAgent::None,
-            (None, false) | (Some("SSH_AUTH_SOCK"), _) => IdentityAgent::Usual,
-            (Some(value), _) => match value.strip_prefix('$') {
-                Some(name) => std::env::var_os(name).map_or(IdentityAgent::None, |path| IdentityAgent::At(path.into())),
-                None => IdentityAgent::At(self.expand(value)),
-            },
-        }
-    }
-
-    /// Files that are named one a line, those that are there.
-    pub fn files(&self, word: &str) -> Vec<PathBuf> {
-        let named = self.all(word).filter(|value| *value != "none");
-        named.map(|value| self.expand(value)).filter(|path| path.exists()).collect()
-    }
-
-    /// Files that are named in one line.
-    pub fn list(&self, word: &str) -> Vec<PathBuf> {
-        let names = self.one(word).unwrap_or_default();
-        names.split(' ').filter(|name| !name.is_empty() && *name != "none").map(|name| self.expand(name)).collect()
-    }
-
-    /// `~` and the tokens of ssh_config(5) that name files; ssh leaves them as they were typed.
-    fn expand(&self, value: &str) -> PathBuf {
-        let home = home().unwrap_or_default();
-        let value = match value.strip_prefix("~/") {
-            Some(rest) => format!("{}/{rest}", home.display()),
-            None => value.to_owned(),
-        };
-        let mut out = String::new();
-        let mut rest = value.chars();
-        while let Some(c) = rest.next() {
-            if c != '%' {
-                out.push(c);
-                continue;
-            }
-            match rest.next() {
-                Some('%') => out.push('%'),
-                Some('d') => out.push_str(&home.to_string_lossy()),
-                Some('h') => out.push_str(self.one("hostname").unwrap_or_default()),
-                Some('p') => out.push_str(self.one("port").unwrap_or_default()),
-                Some('r') => out.push_str(self.one("user").unwrap_or_default()),
-                Some('i') => out.push_str(&rustix::process::getuid().as_raw().to_string()),
-                other => {
-                    out.push('%');
-                    out.extend(other);
-                }
-            }
-        }
-        PathBuf::from(out)
-    }
-}
-
 /// Answers that hold while no file changes.
 #[derive(Default, Serialize, Deserialize)]
 struct Kept {
@@ -151,6 +62,9 @@ struct Kept {
     words: String,
     /// Each file that was read, the folder around it, and when either last changed; `None`: it is not there.
     files: BTreeMap<PathBuf, Option<i128>>,
+    /// The variables that these name, and a digest of each: ssh puts some into its answers. `None`: it is not set.
+    #[serde(default)]
+    variables: BTreeMap<String, Option<u64>>,
     answers: BTreeMap<String, Answer>,
 }
 
@@ -191,8 +105,12 @@ impl SshConfig {
             .filter_map(|line| line.strip_prefix("debug1: Reading configuration data "))
             .map(|path| PathBuf::from(path.trim()))
             .collect();
-        // What a command says may change with anything.
-        if !read.iter().any(|path| asks_commands(path)) {
+        let texts: Vec<String> = read.iter().map(|path| text_of(path)).collect();
+        if !texts.iter().any(|text| asks_commands(text)) {
+            for name in texts.iter().flat_map(|text| variables(text)) {
+                let digest = digest(&name);
+                kept.variables.insert(name, digest);
+            }
             let own = home().filter(|_| question.file.is_none()).map(|home| home.join(".ssh/config"));
             for path in read.iter().chain(&own) {
                 for path in [Some(path.as_path()), path.parent()].into_iter().flatten() {
@@ -227,7 +145,9 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 fn read(file: &Path) -> Kept {
     let kept = fs::read(file).ok().and_then(|bytes| serde_json::from_slice::<Kept>(&bytes).ok()).unwrap_or_default();
     let words = WORDS.join(" ");
-    let holds = kept.words == words && kept.files.iter().all(|(path, at)| changed(path) == *at);
+    let holds = kept.words == words
+        && kept.files.iter().all(|(path, at)| changed(path) == *at)
+        && kept.variables.iter().all(|(name, at)| digest(name) == *at);
     if holds { kept } else { Kept { words, ..Kept::default() } }
 }
 
@@ -237,25 +157,37 @@ fn changed(path: &Path) -> Option<i128> {
     Some(i128::from(meta.mtime()) * 1_000_000_000 + i128::from(meta.mtime_nsec()))
 }
 
-fn asks_commands(path: &Path) -> bool {
-    let text = fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).to_lowercase()).unwrap_or_default();
+fn text_of(path: &Path) -> String {
+    fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+}
+
+/// What a command says may change with anything.
+fn asks_commands(text: &str) -> bool {
+    let text = text.to_lowercase();
     text.lines().any(|line| line.trim_start().starts_with("match") && line.contains("exec"))
 }
 
-/// The user's home as ssh has it: by the user's id, whatever `HOME` says.
-fn home() -> Option<PathBuf> {
-    let id = rustix::process::getuid().as_raw().to_string();
-    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let mine = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
-    let home = mine.filter(|words| words.get(2) == Some(&id.as_str())).find_map(|words| words.get(5).copied());
-    home.map(PathBuf::from).or_else(|| std::env::var_os("HOME").map(PathBuf::from))
+/// The names in `${NAME}`.
+fn variables(text: &str) -> impl Iterator<Item = String> {
+    text.split("${").skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name.to_owned())
+}
+
+/// Not the value, which may be a secret.
+fn digest(variable: &str) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    std::env::var_os(variable)?.hash(&mut hasher);
+    Some(hasher.finish())
 }
 
 #[allow(clippy::disallowed_methods, reason = "one of the places that start programs")]
 fn run(question: &Question<'_>) -> Result<Output, String> {
     let mut ssh = Command::new("ssh");
-    // -v names the files that are read.
-    ssh.args(["-G", "-v"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    // -v names the files that are read. Of all paths with tokens only some are expanded, and this is one of them.
+    ssh.args(["-G", "-v", "-o", "ControlPath=%C"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0);
     if let Some(file) = question.file {
         ssh.arg("-F").arg(file);
     }
@@ -292,28 +224,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_of_an_answer() {
-        let text = "host x\nuser deploy\nhostname 10.0.0.1\nport 2222\nproxyjump a,b\nconnecttimeout none\n\
-                    identitiesonly yes\nidentityfile /no/such\nidentityfile /etc/%p/../passwd\n\
-                    userknownhostsfile /k/%h %d/x\nlogverbose none\n";
-        let answer = Answer::read(text);
-        assert_eq!((answer.one("user"), answer.one("port")), (Some("deploy"), Some("2222")));
-        assert_eq!((answer.one("connecttimeout"), answer.one("host")), (None, None));
-        assert!(answer.yes("identitiesonly") && !answer.yes("user"));
-        assert_eq!(answer.files("identityfile"), Vec::<PathBuf>::new());
-        let home = home().unwrap();
-        assert_eq!(answer.list("userknownhostsfile"), [PathBuf::from("/k/10.0.0.1"), home.join("x")]);
-        let agent = |line: &str| Answer::read(&format!("user deploy\n{line}\n")).agent();
-        assert_eq!((agent(""), agent("identityagent SSH_AUTH_SOCK")), (IdentityAgent::Usual, IdentityAgent::Usual));
-        assert_eq!(agent("identityagent none"), IdentityAgent::None);
-        assert_eq!(agent("identityagent $NO_SUCH_SOCK"), IdentityAgent::None);
-        let path = PathBuf::from(std::env::var_os("PATH").unwrap());
-        assert_eq!(agent("identityagent $PATH"), IdentityAgent::At(path));
-        let at = agent("identityagent ~/agents/%r.sock");
-        assert_eq!(at, IdentityAgent::At(home.join("agents/deploy.sock")));
-    }
-
-    #[test]
     fn an_answer_is_kept_until_a_file_changes() {
         let folder = tempfile::tempdir().unwrap();
         let (main, more) = (folder.path().join("config"), folder.path().join("more"));
@@ -333,6 +243,15 @@ mod tests {
         fs::write(more.join("b.conf"), "Host web\n  Port 2202\n").unwrap();
         assert_eq!(ask("web"), ("2202".to_owned(), true));
         assert_eq!(ask("web"), ("2202".to_owned(), false));
+        // What a variable decides, until it changes; ssh puts no other kind of path into its answer.
+        fs::write(&main, "Host web\n  IdentityAgent /${PATH}/a\n").unwrap();
+        assert_eq!((ask("web").1, ask("web").1), (true, false));
+        let file = SshConfig::new(&state).file.clone();
+        let mut kept = read(&file);
+        assert_eq!(kept.variables.keys().collect::<Vec<_>>(), ["PATH"]);
+        kept.variables.insert("PATH".to_owned(), Some(7));
+        fs::write(&file, serde_json::to_vec(&kept).unwrap()).unwrap();
+        assert_eq!((ask("web").1, ask("web").1), (true, false));
         // What a command decides is asked each time.
         fs::write(&main, "Match host web exec \"true\"\n  Port 2203\n").unwrap();
         assert_eq!(ask("web"), ("2203".to_owned(), false));

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ssh2::{KeyboardInteractivePrompt, Prompt};
 
-use super::agent::{self, Agent};
+use super::agent::{self, Agent, Agents};
 use super::certificate::Certificate;
 use super::hostkey::field;
 use super::session::{Problem, Session};
@@ -26,7 +26,12 @@ const MAX_KEY: u64 = 64 * 1024;
 const CERTIFICATE: &str = "-cert-v01@openssh.com";
 
 /// Logs in with the key files in their order, then the agent, then the password, whichever are configured.
-pub(super) fn log_in(session: &mut Session, spec: &SshSpec, secrets: &Secrets) -> Result<(), SshError> {
+pub(super) fn log_in(
+    session: &mut Session,
+    spec: &SshSpec,
+    secrets: &Secrets,
+    agents: &Agents,
+) -> Result<(), SshError> {
     let mut refused: Vec<String> = Vec::new();
     let mut unusable: Vec<String> = Vec::new();
     for file in &spec.key_files {
@@ -73,7 +78,7 @@ pub(super) fn log_in(session: &mut Session, spec: &SshSpec, secrets: &Secrets) -
         return Err(session.error(Cause::Handshake, "after the key exchange", problem));
     }
     if spec.agent {
-        match agent::log_in(session, &spec.user, spec.agent_socket.as_deref())? {
+        match agent::log_in(session, &spec.user, spec.agent_socket.as_deref(), agents)? {
             Agent::In => return Ok(()),
             Agent::Refused(text) => refused.push(text),
             Agent::Unusable(text) => unusable.push(text),
@@ -98,6 +103,12 @@ pub(super) fn log_in(session: &mut Session, spec: &SshSpec, secrets: &Secrets) -
         text.push_str(&format!("; not tried: {}", unusable.join("; ")));
     }
     Err(session.fail(Cause::Authentication, text))
+}
+
+/// Why nothing could be offered, where that is known before: who connects and then offers nothing looks like a scanner.
+pub(super) fn hopeless(spec: &SshSpec, secrets: &Secrets, agents: &Agents) -> Option<&'static str> {
+    let agent_alone = spec.agent && spec.key_files.is_empty() && secrets.password.is_none();
+    (agent_alone && agents.hangs(spec.agent_socket.as_deref())).then_some(agent::HANGS)
 }
 
 /// Offers one key, or the certificate for it, which is then its public half.

@@ -11,6 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::SshError;
+use super::agent::Agents;
 use super::jump::blame;
 use crate::model::cause::Cause;
 use crate::model::spec::{Hop, SshSpec};
@@ -125,10 +126,11 @@ impl Known {
     }
 }
 
-/// The bastions of a run.
+/// The bastions of a run, and the agents that are asked for keys.
 #[derive(Default)]
 pub struct Bastions {
     known: Mutex<Known>,
+    pub(super) agents: Agents,
 }
 
 impl Bastions {

@@ -10,9 +10,9 @@ use super::certificate::Certificate;
 pub const MIN_RSA_BITS: usize = 2048;
 
 /// A public key in SSH's wire form, checked to be well formed for its type.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HostKey {
-    kind: String,
+    kind: &'static str,
     blob: Vec<u8>,
 }
 
@@ -55,7 +55,7 @@ impl HostKey {
     pub fn from_blob(blob: &[u8]) -> Option<Self> {
         let (name, mut rest) = field(blob)?;
         let kind = std::str::from_utf8(name).ok()?;
-        let &(_, fields) = KINDS.iter().find(|(known, _)| *known == kind)?;
+        let &(kind, fields) = KINDS.iter().find(|(known, _)| *known == kind)?;
         let mut first: &[u8] = &[];
         for number in 0..fields {
             let (value, after) = field(rest)?;
@@ -72,7 +72,7 @@ impl HostKey {
             _ if kind.starts_with("ecdsa-") => kind.as_bytes().ends_with(first),
             _ => true,
         };
-        (rest.is_empty() && fits).then(|| Self { kind: kind.to_owned(), blob: blob.to_vec() })
+        (rest.is_empty() && fits).then(|| Self { kind, blob: blob.to_vec() })
     }
 
     /// Reads the two words of a known_hosts line: type and base64.
@@ -84,8 +84,8 @@ impl HostKey {
 
     /// The type's name, e.g. `ssh-ed25519`.
     #[must_use]
-    pub fn kind(&self) -> &str {
-        &self.kind
+    pub fn kind(&self) -> &'static str {
+        self.kind
     }
 
     /// `SHA256:...` as ssh-keygen prints it.
@@ -103,7 +103,7 @@ impl HostKey {
     /// Why the key is too weak to be trusted, if it is.
     #[must_use]
     pub fn weakness(&self) -> Option<String> {
-        match self.kind.as_str() {
+        match self.kind {
             "ssh-dss" => Some("a DSA key, which is broken".to_owned()),
             "ssh-rsa" if self.rsa_bits() < MIN_RSA_BITS => {
                 Some(format!("an RSA key of {} bits, under {MIN_RSA_BITS}", self.rsa_bits()))

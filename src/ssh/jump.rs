@@ -27,7 +27,9 @@ pub(super) fn travel(
         let pass = bastions.enter(&spec.jumps[..=number], deadline)?;
         let whole = Instant::now() + LET_IN;
         let until = deadline.min(whole);
-        match step(here.take(), &hop.ssh, until).and_then(|carrier| log_in_over(carrier, &hop.ssh, its, until)) {
+        match step(here.take(), &hop.ssh, until)
+            .and_then(|carrier| log_in_over(carrier, &hop.ssh, its, bastions, until))
+        {
             Ok(mut session) => {
                 pass.let_in();
                 session.bound_line(deadline, BEFORE_LOGIN * 4);
@@ -59,6 +61,21 @@ pub(super) fn blame(hop: &Hop, error: SshError) -> SshError {
             SshError { cause: Cause::Jump, text: format!("bastion {}: {cause}: {}", hop.name, error.text), ..error }
         }
     }
+}
+
+/// Whether the next would be refused in the same way.
+#[must_use]
+pub fn is_lasting(cause: Cause) -> bool {
+    LASTING.contains(&cause)
+}
+
+const LASTING: &[Cause] = &[Cause::Authentication, Cause::HostKeyUnknown, Cause::HostKeyChanged, Cause::HostKeyRevoked];
+
+/// What a text that blames a bastion says of it, if the next would be refused in the same way.
+#[must_use]
+pub fn lasting_blame<'a>(hop: &Hop, text: &'a str) -> Option<(Cause, &'a str)> {
+    let what = text.strip_prefix(&format!("bastion {}: ", hop.name))?;
+    LASTING.iter().find_map(|&cause| Some((cause, what.strip_prefix(&format!("{cause}: "))?)))
 }
 
 /// From here to the next machine.
@@ -98,6 +115,25 @@ fn unopened(name: &str, session: &Session, to: &SshSpec, problem: Problem) -> Ss
         }
         Problem::Ssh(error) => {
             session.fail(Cause::Jump, format!("bastion {name} does not forward to {there}: {}", error.message()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_found_in_the_words_of_the_blame() {
+        let hop = Hop { name: "gate".into(), ssh: SshSpec::default() };
+        for &cause in LASTING {
+            let error = blame(&hop, SshError::new(cause, "for user u: key k"));
+            assert_eq!(error.cause, Cause::Jump);
+            assert_eq!(lasting_blame(&hop, &error.text), Some((cause, "for user u: key k")));
+            assert_eq!(lasting_blame(&Hop { name: "gat".into(), ..hop.clone() }, &error.text), None);
+        }
+        for cause in [Cause::ConnectTimeout, Cause::Handshake, Cause::LocalSetup, Cause::Jump] {
+            assert_eq!(lasting_blame(&hop, &blame(&hop, SshError::new(cause, "x")).text), None, "{cause}");
         }
     }
 }

@@ -30,6 +30,7 @@ mod unlock;
 
 pub use auth::public_key;
 pub use bastions::Bastions;
+pub use jump::{is_lasting, lasting_blame};
 pub use session::{Session, connect, scan};
 
 /// Secrets for one host, read by `app` where the configuration says they are.

@@ -82,6 +82,9 @@ impl Drop for Session {
 /// # Errors
 /// [`SshError`] with the cause of the stage at which it ended.
 pub fn connect(spec: &SshSpec, secrets: &Secrets, bastions: &Bastions, deadline: Instant) -> Result<Session, SshError> {
+    if let Some(why) = auth::hopeless(spec, secrets, &bastions.agents) {
+        return Err(SshError::new(Cause::LocalSetup, why));
+    }
     let knock = bastions.knock(spec, deadline)?;
     let mut whole = Instant::now() + jump::LET_IN;
     let session = jump::travel(spec, secrets, bastions, deadline).and_then(|carrier| {
@@ -89,7 +92,7 @@ pub fn connect(spec: &SshSpec, secrets: &Secrets, bastions: &Bastions, deadline:
         if !spec.jumps.is_empty() {
             whole = Instant::now() + jump::LET_IN;
         }
-        log_in_over(carrier, spec, secrets, deadline)
+        log_in_to_it(carrier, spec, secrets, bastions, deadline)
     });
     if let Err(error) = &session {
         knock.failed(error, jump::failure(error, whole, deadline));
@@ -97,20 +100,58 @@ pub fn connect(spec: &SshSpec, secrets: &Secrets, bastions: &Bastions, deadline:
     session
 }
 
-/// [`connect`] from where the host can be spoken to.
+/// [`connect`] from where the host can be spoken to. Which type of key it is known by may be guessed; where that was wrong
+/// it is gone to once more.
+fn log_in_to_it(
+    carrier: Carrier,
+    spec: &SshSpec,
+    secrets: &Secrets,
+    bastions: &Bastions,
+    deadline: Instant,
+) -> Result<Session, SshError> {
+    let known = known_hosts::read(&spec.known_hosts).map_err(|text| SshError::new(Cause::LocalSetup, text))?;
+    let (host, port) = spec.known_name();
+    let Some(likely) = known.likely_kinds(host, port) else {
+        return log_in_over(carrier, spec, secrets, bastions, deadline);
+    };
+    {
+        let _computing = gate::enter();
+        let (session, shown) = begin(carrier, &wanted_keys(spec, &known, &likely), deadline)?;
+        if !misled(spec, &known, &likely, &shown) {
+            return admit(session, spec, &known, &shown, secrets, bastions);
+        }
+    }
+    known.surprised();
+    log_in_over(jump::travel(spec, secrets, bastions, deadline)?, spec, secrets, bastions, deadline)
+}
+
+/// [`connect`] from where the host can be spoken to, with nothing guessed.
 pub(super) fn log_in_over(
     carrier: Carrier,
     spec: &SshSpec,
     secrets: &Secrets,
+    bastions: &Bastions,
     deadline: Instant,
 ) -> Result<Session, SshError> {
     let known = known_hosts::read(&spec.known_hosts).map_err(|text| SshError::new(Cause::LocalSetup, text))?;
     let _computing = gate::enter();
-    let (mut session, key) = begin(carrier, &wanted_keys(spec, &known), deadline)?;
-    if let Err((cause, text)) = verify(spec, &known, &key) {
+    let (session, shown) = begin(carrier, &wanted_keys(spec, &known, &kinds(spec, &known)), deadline)?;
+    admit(session, spec, &known, &shown, secrets, bastions)
+}
+
+/// Verifies what the host shows, and only then logs in.
+fn admit(
+    mut session: Session,
+    spec: &SshSpec,
+    known: &known_hosts::KnownHosts,
+    shown: &Shown,
+    secrets: &Secrets,
+    bastions: &Bastions,
+) -> Result<Session, SshError> {
+    if let Err((cause, text)) = verify(spec, known, shown) {
         return Err(session.fail(cause, text));
     }
-    auth::log_in(&mut session, spec, secrets)?;
+    auth::log_in(&mut session, spec, secrets, &bastions.agents)?;
     Ok(session)
 }
 
@@ -122,7 +163,7 @@ pub fn scan(spec: &SshSpec, secrets: &Secrets, bastions: &Bastions, deadline: In
     let known = known_hosts::read(&spec.known_hosts).map_err(|text| SshError::new(Cause::LocalSetup, text))?;
     let carrier = jump::travel(spec, secrets, bastions, deadline)?;
     let _computing = gate::enter();
-    begin(carrier, &wanted_keys(spec, &known), deadline).map(|(_, key)| key)
+    begin(carrier, &wanted_keys(spec, &known, &kinds(spec, &known)), deadline).map(|(_, key)| key)
 }
 
 /// Up to the point where the host has proved its key and libssh2 asks for the login service.
@@ -153,18 +194,49 @@ fn begin(carrier: Carrier, wanted: &str, deadline: Instant) -> Result<(Session, 
     }
 }
 
-/// The types of known keys first, so that a host with a known key is not taken for changed because of another one.
-fn wanted_keys(spec: &SshSpec, known: &known_hosts::KnownHosts) -> String {
+fn kinds(spec: &SshSpec, known: &known_hosts::KnownHosts) -> Vec<&'static str> {
     let (host, port) = spec.known_name();
-    let kinds = known.kinds(host, port);
-    let is_known = |name: &str| {
-        let kind = if name.starts_with("rsa-") { "ssh-rsa" } else { name };
-        kinds.contains(&kind)
-    };
-    let (mut first, rest): (Vec<&str>, Vec<&str>) = HOST_KEYS.iter().partition(|name| is_known(name));
-    first.extend(rest);
+    known.kinds(host, port)
+}
+
+/// The types of known keys first, so that a host with a known key is not taken for changed because of another one.
+fn wanted_keys(spec: &SshSpec, known: &known_hosts::KnownHosts, kinds: &[&str]) -> String {
+    let (host, port) = spec.known_name();
     let certificates = if known.has_authority(host, port) { CERTIFICATES } else { "" };
-    format!("{certificates}{}", first.join(","))
+    format!("{certificates}{}", in_order(kinds).join(","))
+}
+
+fn in_order(kinds: &[&str]) -> Vec<&'static str> {
+    let (mut first, rest): (Vec<&str>, Vec<&str>) = HOST_KEYS.iter().partition(|name| kinds.contains(&kind_of(name)));
+    first.extend(rest);
+    first
+}
+
+/// The type of key that proves itself in that way.
+fn kind_of(name: &'static str) -> &'static str {
+    if name.starts_with("rsa-") { "ssh-rsa" } else { name }
+}
+
+/// Whether a host that was asked for its keys in the order of a guess may have shown another one than in the order of what
+/// is known, and that matters.
+fn misled(spec: &SshSpec, known: &known_hosts::KnownHosts, likely: &[&str], shown: &Shown) -> bool {
+    let (host, port) = spec.known_name();
+    let now = u64::try_from(known_hosts::now()).unwrap_or(0);
+    match &spec.fingerprint {
+        Some(pinned) if *pinned == shown.key.fingerprint() => return false,
+        pinned => match known.judge(host, port, shown, now) {
+            Verdict::Known | Verdict::Revoked => return false,
+            // Whichever key is shown.
+            Verdict::Unknown if pinned.is_none() && spec.unknown_hosts == UnknownHosts::Refuse => return false,
+            _ => {}
+        },
+    }
+    // Those that it did not show though they were asked for before, it does not have.
+    let before = |kinds: &[&str]| -> Vec<&str> {
+        in_order(kinds).into_iter().map(kind_of).take_while(|kind| *kind != shown.key.kind()).collect()
+    };
+    let lacks = before(likely);
+    before(&kinds(spec, known)).iter().any(|kind| !lacks.contains(kind))
 }
 
 fn verify(spec: &SshSpec, known: &known_hosts::KnownHosts, seen: &Shown) -> Result<(), (Cause, String)> {
@@ -175,11 +247,9 @@ fn verify(spec: &SshSpec, known: &known_hosts::KnownHosts, seen: &Shown) -> Resu
     if let Some(weakness) = key.weakness() {
         return Err((Cause::Handshake, format!("{at} shows {weakness}: refused; give the host an ed25519 key")));
     }
-    // For the validity of certificates.
-    let now = u64::try_from(known_hosts::now()).unwrap_or(0);
-    let verdict = known.judge(host, port, seen, now);
-    if verdict == Verdict::Revoked {
-        return Err((Cause::HostKeyRevoked, format!("{at} shows the key {shown}, which is marked @revoked")));
+    let revoked = || Err((Cause::HostKeyRevoked, format!("{at} shows the key {shown}, which is marked @revoked")));
+    if known.is_revoked(host, port, seen) {
+        return revoked();
     }
     if let Some(pinned) = &spec.fingerprint {
         // The pin is the configuration's word; known_hosts can only add a revocation.
@@ -188,8 +258,11 @@ fn verify(spec: &SshSpec, known: &known_hosts::KnownHosts, seen: &Shown) -> Resu
         }
         return Err((Cause::HostKeyChanged, format!("{at} shows {shown}, but the configuration pins {pinned}")));
     }
-    match verdict {
+    // For the validity of certificates.
+    let now = u64::try_from(known_hosts::now()).unwrap_or(0);
+    match known.judge(host, port, seen, now) {
         Verdict::Known => Ok(()),
+        Verdict::Revoked => revoked(),
         Verdict::Unproven(why) => {
             Err((Cause::HostKeyUnknown, format!("{at} shows {shown} with a certificate that proves nothing: {why}")))
         }

@@ -36,7 +36,7 @@ impl Bench {
         self.configure_with(&eight_at_once(timeout), ssh, hosts);
     }
 
-    fn configure_with(&self, collector: &str, ssh: &str, hosts: &str) {
+    pub fn configure_with(&self, collector: &str, ssh: &str, hosts: &str) {
         self.write(
             "config.xml",
             &format!(

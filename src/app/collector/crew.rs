@@ -14,6 +14,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::hire::{Hire, Hired};
+use super::refusals::Refusals;
 use super::visits::Visits;
 use crate::app::descriptors;
 use crate::app::dialer::Dial;
@@ -159,6 +160,7 @@ impl Crew {
             waiting: Default::default(),
             more: true,
             visits: Visits::default(),
+            refusals: Refusals::default(),
             ready: false,
             width,
             until,
@@ -215,6 +217,8 @@ struct Leader {
     /// Hosts that wait for their first, second and third try.
     waiting: [VecDeque<Job>; 3],
     visits: Visits,
+    /// Bastions that refused this dialer or one before it.
+    refusals: Refusals,
     /// The dialer has come up, and may be told hosts.
     ready: bool,
     width: usize,
@@ -365,16 +369,31 @@ impl Leader {
         }
         while self.visits.count() < self.at_once(tries) {
             let Some(job) = self.waiting.get_mut(tries - 1).and_then(VecDeque::pop_front) else { break };
+            if let Some((cause, text)) = self.refusals.known(&job) {
+                self.failed(&job.host, cause, &text, Duration::ZERO);
+                continue;
+            }
             let (job, cut) = self.until.bound(job);
             self.visits.begin(job.clone(), cut, tries, Instant::now());
             self.tell(Heard::Started(job.host.clone(), Answers::Line(Arc::clone(line))));
             line.tell(&Order::Visit(Box::new(job)))?;
         }
-        Ok(())
+        // Where all of a try were answered for, the next one begins.
+        let more = self.visits.count() == 0 && self.waiting.iter().any(|jobs| !jobs.is_empty());
+        if more { self.hand_out(line) } else { Ok(()) }
     }
 
     fn hear(&mut self, Said { what, took }: Said) -> Result<(), String> {
+        let failed = match &what {
+            FromDialer::Failed { host, cause, text, .. } => {
+                self.visits.job(host).cloned().map(|job| (job, *cause, text.clone()))
+            }
+            _ => None,
+        };
         let (took, short) = self.visits.hear(&what, took, Instant::now())?;
+        if let Some((job, cause, text)) = failed {
+            self.refusals.note(&job, cause, &text);
+        }
         self.tell(fair(what, took, short));
         Ok(())
     }

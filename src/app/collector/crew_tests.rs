@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::Read;
+use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::Receiver;
 
 use super::super::played::ssh;
@@ -9,6 +10,7 @@ use super::*;
 use crate::app::dialer::message::MAX_ORDER;
 use crate::app::dialer::serve::serve;
 use crate::model::secret::Secret;
+use crate::model::spec::{Hop, SshSpec};
 
 const NAME: &str = "0d2f7d1a-0000000007.age";
 
@@ -67,9 +69,14 @@ fn visit(hosts: &[String], width: usize, until: Until, hire: Hire) -> BTreeMap<S
 
 /// As [`visit`]; of a dialer that is not honest all is told.
 fn told(hosts: &[String], width: usize, until: Until, hire: Hire, honest: bool) -> BTreeMap<String, Option<String>> {
+    let ends = told_of(hosts.iter().map(|host| job(host)).collect(), width, until, hire, honest);
+    assert_eq!(ends.keys().cloned().collect::<Vec<_>>(), hosts, "each has an end");
+    ends
+}
+
+fn told_of(jobs: Vec<Job>, width: usize, until: Until, hire: Hire, honest: bool) -> BTreeMap<String, Option<String>> {
     let local: Dial = Box::new(|_, _, _| panic!("nothing is local here"));
     let (out, heard) = mpsc::sync_channel(WORDS);
-    let jobs = hosts.iter().map(|host| job(host)).collect();
     let crew = start(jobs, width, until, Dialers { hire, fence: Fence::default(), local }, &out).unwrap();
     drop(out);
     let (mut ends, mut files, mut pulled) = (BTreeMap::new(), HashSet::new(), HashSet::new());
@@ -101,7 +108,6 @@ fn told(hosts: &[String], width: usize, until: Until, hire: Hire, honest: bool) 
     }
     drop(heard);
     drop(crew);
-    assert_eq!(ends.keys().cloned().collect::<Vec<_>>(), hosts, "each has an end");
     ends
 }
 
@@ -150,6 +156,46 @@ fn a14_a_dialer_that_dies_once_costs_nothing_but_time() {
     });
     let ends = visit(&names(30), 10, until(60), hire(play));
     assert!(ends.values().all(Option::is_none), "{ends:?}");
+}
+
+#[test]
+fn a_bastion_that_refused_is_not_asked_by_the_dialer_that_takes_over() {
+    // Each dialer by itself asks a bastion once, as `ssh::Bastions` has it.
+    let tries = Arc::new(AtomicUsize::new(0));
+    let (count, mut first) = (Arc::clone(&tries), true);
+    let play = Box::new(move |far: UnixStream| {
+        let (tries, first) = (Arc::clone(&count), std::mem::take(&mut first));
+        let (line, asked) = (far.try_clone().unwrap(), AtomicBool::new(false));
+        let dial = move |job: &Job, say: &mut dyn FnMut(FromDialer), answer: &Receiver<ToDialer>| {
+            let Transport::Ssh(ssh) = &job.transport else { return };
+            if ssh.jumps.is_empty() {
+                if first && job.host == "h005" {
+                    let _ = line.shutdown(std::net::Shutdown::Both);
+                    return;
+                }
+                return collected(job, say, answer);
+            }
+            if !asked.swap(true, Ordering::Relaxed) {
+                tries.fetch_add(1, Ordering::Relaxed);
+            }
+            let text = "bastion gate: authentication: no".to_owned();
+            let (host, traffic) = (job.host.clone(), Traffic::default());
+            say(FromDialer::Failed { host, cause: Cause::Jump, text, traffic });
+        };
+        thread::spawn(move || serve(far, Box::new(dial)));
+    });
+    let hop = Hop { name: "gate".into(), ssh: SshSpec { address: "gate".into(), ..ssh() } };
+    let jobs = names(12).into_iter().map(|host| {
+        let behind = ["h000", "h004", "h009", "h011"].contains(&host.as_str());
+        let jumps = if behind { vec![hop.clone()] } else { Vec::new() };
+        Job { transport: Transport::Ssh(SshSpec { jumps, ..ssh() }), ..job(&host) }
+    });
+    let ends = told_of(jobs.collect(), 1, until(60), hire(play), true);
+    for (host, end) in &ends {
+        let behind = ["h000", "h004", "h009", "h011"].contains(&host.as_str());
+        assert_eq!(end.as_deref(), behind.then_some("jump: bastion gate: authentication: no"), "{host}");
+    }
+    assert_eq!((ends.len(), tries.load(Ordering::Relaxed)), (12, 1));
 }
 
 #[test]

@@ -34,6 +34,7 @@ mod order;
 pub(super) mod plan;
 #[cfg(test)]
 mod played;
+mod refusals;
 mod report;
 #[cfg(test)]
 mod sharing_tests;

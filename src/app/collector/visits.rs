@@ -52,6 +52,11 @@ impl Visits {
         self.0.len()
     }
 
+    /// What was told of a host under way.
+    pub fn job(&self, host: &str) -> Option<&Job> {
+        self.0.get(host).map(|visit| &visit.job)
+    }
+
     /// How often the hosts under way were tried, this time included; all the same.
     pub fn tries(&self) -> Option<usize> {
         self.0.values().next().map(|visit| visit.tries)
