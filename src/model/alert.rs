@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::level::Level;
 
@@ -208,6 +208,20 @@ pub struct Pause {
     pub until: DateTime<Utc>,
     /// The last error, for people.
     pub error: String,
+}
+
+impl Pause {
+    /// The longest pause of a mailbox.
+    pub const MAILBOX: TimeDelta = TimeDelta::hours(24);
+    /// The longest of any other way.
+    pub const WAY: TimeDelta = TimeDelta::minutes(30);
+
+    /// Whether it holds now: not where a clock that was ahead began or lengthened it.
+    #[must_use]
+    pub fn holds(&self, now: DateTime<Utc>) -> bool {
+        let longest = if self.what.starts_with("mailbox ") { Self::MAILBOX } else { Self::WAY };
+        self.since <= now && now < self.until && self.until - now <= longest
+    }
 }
 
 /// State of an outbox row.

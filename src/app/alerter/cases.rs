@@ -16,6 +16,7 @@ use crate::model::spec::{ChannelSpec, DestinationSpec, HostSpec, RouteSpec, Rule
 use crate::store::memory::Memory;
 
 mod about;
+mod clock;
 mod figures;
 mod fleet;
 mod named;

@@ -17,8 +17,8 @@ use crate::store::{self, Store};
 const TRIES: u32 = 3;
 /// Between two of them.
 const TRY_AGAIN: TimeDelta = TimeDelta::minutes(20);
-/// How long a mailbox that refused for good is left alone.
-const BROKEN: TimeDelta = TimeDelta::hours(24);
+/// No mail waits for longer than this before it is tried again.
+const LONGEST: TimeDelta = TimeDelta::hours(1);
 /// Before the same bytes go again to a server that did not say whether it took them.
 const UNCLEAR: TimeDelta = TimeDelta::minutes(1);
 /// Mail that waits for longer is a person not told.
@@ -56,7 +56,7 @@ struct Delivery<'a> {
     out: Delivered,
 }
 
-/// Delivers what is due; begins no mail after `deadline`.
+/// Delivers what is due; begins no mail after `deadline`. Where the clock was set back since the last run, all is due.
 ///
 /// # Errors
 /// The store's; a mail that was sent before it stays marked "maybe" and is sent again with the same Message-ID.
@@ -66,6 +66,7 @@ pub fn deliver(
     post: &mut dyn Post,
     clock: &dyn Fn() -> DateTime<Utc>,
     deadline: DateTime<Utc>,
+    set_back: bool,
 ) -> store::Result<Delivered> {
     let pauses = store.pauses()?.into_iter().map(|pause| (pause.what.clone(), pause)).collect();
     let mut queued = store.queued()?;
@@ -78,15 +79,16 @@ pub fn deliver(
         let key = key(&mail);
         let line = post.line(&mail);
         let now = clock();
-        let paused = delivery.pauses.get(&line).is_some_and(|pause| pause.until > now);
+        let paused = delivery.pauses.get(&line).is_some_and(|pause| pause.holds(now));
+        let waits = mail.next > now && mail.next - now <= LONGEST && !set_back;
         // One without content told of a host that was erased: the next plan takes it back.
         let erased = mail.body.is_empty();
-        if erased || mail.next > now || paused || now >= deadline || delivery.held.contains(&key) {
+        if erased || waits || paused || now >= deadline || delivery.held.contains(&key) {
             delivery.held.insert(key);
             continue;
         }
         let doubtful = mail.maybe;
-        mail.maybe = true;
+        (mail.maybe, mail.created) = (true, mail.created.min(now));
         delivery.store.update_mail(&mail)?;
         let sent = post.send(&mail);
         let now = clock();
@@ -119,6 +121,11 @@ impl Delivery<'_> {
         }
     }
 
+    /// Since when nothing comes through.
+    fn since(&self, what: &str, now: DateTime<Utc>) -> DateTime<Utc> {
+        self.pauses.get(what).map_or(now, |pause| pause.since.min(now))
+    }
+
     fn refused(&mut self, mail: &mut Mail, line: &str, refusal: &Refusal, now: DateTime<Utc>) -> store::Result<()> {
         mail.error = format!("{}: {}", refusal.stage, refusal.text);
         let text = format!("mail to {} not delivered: {}", mail.recipient, mail.error);
@@ -129,7 +136,7 @@ impl Delivery<'_> {
             }
             Class::Transport | Class::Configuration => {
                 let failures = self.pauses.get(line).map_or(0, |pause| pause.failures).saturating_add(1);
-                let since = self.pauses.get(line).map_or(now, |pause| pause.since);
+                let since = self.since(line, now);
                 let (what, until) = (line.to_owned(), now + line_pause(failures));
                 let pause = Pause { what, since, failures, until, error: mail.error.clone() };
                 self.store.pause(&pause)?;
@@ -195,9 +202,9 @@ impl Delivery<'_> {
         }
         if pause {
             let what = mailbox(&mail.destination, &mail.recipient);
-            let since = self.pauses.get(&what).map_or(now, |pause| pause.since);
+            let since = self.since(&what, now);
             let failures = self.pauses.get(&what).map_or(0, |pause| pause.failures).saturating_add(1);
-            plan.pauses.push(Pause { what, since, failures, until: now + BROKEN, error: mail.error.clone() });
+            plan.pauses.push(Pause { what, since, failures, until: now + Pause::MAILBOX, error: mail.error.clone() });
         }
         self.store.commit_plan(&plan)
     }
@@ -229,6 +236,7 @@ mod tests {
     fn pauses_grow_as_the_design_says() {
         assert_eq!([1, 2, 3, 4, 5, 6, 99].map(|n| line_pause(n).num_minutes()), [1, 2, 4, 8, 15, 30, 30]);
         assert_eq!([1, 2, 3, 4, 5, 99].map(|n| row_pause(n).num_minutes()), [1, 5, 15, 30, 60, 60]);
+        assert!(line_pause(99) <= Pause::WAY && row_pause(99).max(TRY_AGAIN) <= LONGEST);
         assert!(TRY_AGAIN * (TRIES as i32 - 1) < TimeDelta::hours(1));
     }
 }

@@ -131,6 +131,7 @@ pub fn plan(quiet: &Quiet<'_>, world: &World<'_>, stored: &Stored, now: DateTime
     let untouched = |mail: &&Mail| {
         (!mail.maybe && mail.attempts == 0 && !mail.short)
             || now - mail.created > EXPIRED
+            || !mail.maybe && mail.created > now
             || mail.body.is_empty()
             || !listed(&mail.destination, &mail.recipient)
     };
@@ -140,6 +141,8 @@ pub fn plan(quiet: &Quiet<'_>, world: &World<'_>, stored: &Stored, now: DateTime
         plan.mails.push(Mail { state: MailState::Superseded, ..(*mail).clone() });
     }
     tellings.retain(|((name, recipient), _), _| listed(name, recipient));
+    // Told by a clock that was ahead: its interval begins now, and not in the future.
+    tellings.values_mut().for_each(|told| told.at = told.at.min(now));
     let boxes: BTreeSet<String> = everybody.iter().map(|(to, recipient)| mailbox(&to.name, recipient)).collect();
     let stale = stored.pauses.iter().filter(|it| it.what.starts_with("mailbox ") && !boxes.contains(&it.what));
     plan.pauses.extend(stale.map(|pause| Pause { failures: 0, ..pause.clone() }));
@@ -183,7 +186,8 @@ pub fn plan(quiet: &Quiet<'_>, world: &World<'_>, stored: &Stored, now: DateTime
             let waited =
                 waited.filter(|mail| mail.tells.iter().any(|old| tells.iter().any(|it| it.incident == old.incident)));
             // What takes the place of waiting mail has waited as long.
-            let created = waited.map(|mail| mail.created).filter(|at| now - *at <= EXPIRED).min().unwrap_or(now);
+            let created =
+                waited.map(|mail| mail.created).filter(|at| *at <= now && now - *at <= EXPIRED).min().unwrap_or(now);
             plan.mails.push(Mail {
                 id: 0,
                 destination: who.0.clone(),
@@ -248,7 +252,7 @@ impl Planner<'_> {
     /// Whether a recipient refused for good and is left alone.
     fn broken(&self, destination: &str, recipient: &str) -> bool {
         let name = mailbox(destination, recipient);
-        self.stored.pauses.iter().any(|pause| pause.what == name && pause.until > self.now)
+        self.stored.pauses.iter().any(|pause| pause.what == name && pause.holds(self.now))
     }
 
     fn acked(&self, incident: &Incident) -> bool {
@@ -331,6 +335,11 @@ impl Planner<'_> {
             plan.summaries.push(mark);
             return unseen;
         };
+        // Given by a clock that was ahead.
+        if *last > self.now {
+            plan.summaries.push(mark);
+            return unseen;
+        }
         if self.now - *last < SUMMARY {
             return unseen;
         }
@@ -344,7 +353,7 @@ impl Planner<'_> {
         let waited = unseen.clone();
         for incident in &self.stored.closed {
             let known = told.contains(&incident.id) || waited.iter().any(|it| it.id == incident.id);
-            if incident.closed.is_none_or(|closed| closed <= *last) || known {
+            if incident.closed.is_none_or(|closed| closed <= *last || closed > self.now) || known {
                 continue;
             }
             match self.target(&who.0, incident, incident.worst) {

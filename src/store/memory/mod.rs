@@ -407,6 +407,7 @@ impl Store for Memory {
             known.maybe = mail.maybe;
             known.next = cut(mail.next);
             known.error.clone_from(&mail.error);
+            known.created = cut(mail.created);
         }
         Ok(())
     }

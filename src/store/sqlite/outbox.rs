@@ -48,8 +48,11 @@ pub(super) fn add(conn: &Connection, mail: &Mail) -> rusqlite::Result<()> {
 }
 
 pub(super) fn update(conn: &Connection, mail: &Mail) -> rusqlite::Result<()> {
-    conn.prepare_cached("UPDATE mail SET state = ?2, attempts = ?3, maybe = ?4, next = ?5, error = ?6 WHERE id = ?1")?
-        .execute(params![mail.id, mail.state.word(), mail.attempts, mail.maybe, ms(mail.next), mail.error])
+    let Mail { id, state, attempts, maybe, next, error, created, .. } = mail;
+    let sql =
+        "UPDATE mail SET state = ?2, attempts = ?3, maybe = ?4, next = ?5, error = ?6, created = ?7 WHERE id = ?1";
+    conn.prepare_cached(sql)?
+        .execute(params![id, state.word(), attempts, maybe, ms(*next), error, ms(*created)])
         .map(|_| ())
 }
 
