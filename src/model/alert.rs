@@ -279,6 +279,8 @@ pub struct Mail {
     pub attempts: u32,
     /// Committed before a send: the server may have it.
     pub maybe: bool,
+    /// How often a send ended so that nobody knows whether it was accepted.
+    pub unclear: u32,
     /// Not before.
     pub next: DateTime<Utc>,
     /// The last error, for people.

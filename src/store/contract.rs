@@ -114,6 +114,7 @@ fn mail(id: i64, state: MailState) -> Mail {
         state,
         attempts: 2,
         maybe: true,
+        unclear: 3,
         next: at(9),
         error: "e".into(),
         tells: vec![tells(1, None), tells(2, Some(told(2, Level::Warning)))],

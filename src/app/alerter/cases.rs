@@ -23,6 +23,7 @@ mod named;
 mod sentences;
 mod shards;
 mod stages;
+mod unclear;
 mod units;
 
 /// A fleet of any size before a mail server of any mood.

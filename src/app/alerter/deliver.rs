@@ -19,8 +19,6 @@ const TRIES: u32 = 3;
 const TRY_AGAIN: TimeDelta = TimeDelta::minutes(20);
 /// No mail waits for longer than this before it is tried again.
 const LONGEST: TimeDelta = TimeDelta::hours(1);
-/// Before the same bytes go again to a server that did not say whether it took them.
-const UNCLEAR: TimeDelta = TimeDelta::minutes(1);
 /// Mail that waits for longer is a person not told.
 const LATE: TimeDelta = TimeDelta::minutes(15);
 
@@ -40,7 +38,8 @@ fn line_pause(failures: u32) -> TimeDelta {
     TimeDelta::minutes([1, 2, 4, 8, 15].get(failures.saturating_sub(1) as usize).copied().unwrap_or(30))
 }
 
-/// 1, 5, 15, 30, 60 minutes between tries of one recipient.
+/// 1, 5, 15, 30, 60 minutes between tries of one recipient, and before the same bytes go again to a server that did not say
+/// whether it took them.
 fn row_pause(attempts: u32) -> TimeDelta {
     TimeDelta::minutes([1, 5, 15, 30].get(attempts.saturating_sub(1) as usize).copied().unwrap_or(60))
 }
@@ -131,7 +130,8 @@ impl Delivery<'_> {
         let text = format!("mail to {} not delivered: {}", mail.recipient, mail.error);
         match refusal.class {
             Class::Ambiguous => {
-                mail.next = now + UNCLEAR;
+                mail.unclear = mail.unclear.saturating_add(1);
+                mail.next = now + row_pause(mail.unclear);
                 log::info!("{text}; the same again after {}", mail.next.format("%H:%M:%S UTC"));
             }
             Class::Transport | Class::Configuration => {

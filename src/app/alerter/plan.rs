@@ -104,6 +104,17 @@ pub fn unsummed(store: &dyn Store, mail: &Mail) -> store::Result<Option<DateTime
     Ok(first)
 }
 
+/// What a recipient is taken to know, where a mail was given up that perhaps told him of an end, and nothing began since: he
+/// is told of it once more, and not a third time.
+fn again(it: &Tells, incidents: &BTreeMap<i64, &Incident>, now: DateTime<Utc>) -> Option<Told> {
+    let before = it.before.as_ref().filter(|_| it.action == Action::Recovered.word())?;
+    let incident = incidents.get(&it.incident)?;
+    let stands = |other: &&Incident| other.closed.is_none() && other.subject == incident.subject;
+    // The second time he is taken to know it since the first was given up.
+    let first = incident.closed.is_some_and(|closed| before.at <= closed);
+    (first && !incidents.values().any(stands)).then(|| Told { at: now, ..before.clone() })
+}
+
 /// One run's planning.
 struct Planner<'a> {
     quiet: &'a Quiet<'a>,
@@ -140,6 +151,14 @@ pub fn plan(quiet: &Quiet<'_>, world: &World<'_>, stored: &Stored, now: DateTime
         restore(&mut tellings, mail);
         plan.mails.push(Mail { state: MailState::Superseded, ..(*mail).clone() });
     }
+    let mut incidents: BTreeMap<i64, &Incident> =
+        stored.told.iter().map(|(told, incident)| (told.incident, incident)).collect();
+    incidents.extend(stored.told_of.iter().map(|incident| (incident.id, incident)));
+    incidents.extend(world.incidents.iter().map(|(id, incident)| (*id, incident)));
+    for mail in back.iter().filter(|mail| mail.maybe) {
+        let ends = mail.tells.iter().filter_map(|it| again(it, &incidents, now));
+        tellings.extend(ends.map(|told| (((mail.destination.clone(), mail.recipient.clone()), told.incident), told)));
+    }
     tellings.retain(|((name, recipient), _), _| listed(name, recipient));
     // Told by a clock that was ahead: its interval begins now, and not in the future.
     tellings.values_mut().for_each(|told| told.at = told.at.min(now));
@@ -147,10 +166,6 @@ pub fn plan(quiet: &Quiet<'_>, world: &World<'_>, stored: &Stored, now: DateTime
     let stale = stored.pauses.iter().filter(|it| it.what.starts_with("mailbox ") && !boxes.contains(&it.what));
     plan.pauses.extend(stale.map(|pause| Pause { failures: 0, ..pause.clone() }));
 
-    let mut incidents: BTreeMap<i64, &Incident> =
-        stored.told.iter().map(|(told, incident)| (told.incident, incident)).collect();
-    incidents.extend(stored.told_of.iter().map(|incident| (incident.id, incident)));
-    incidents.extend(world.incidents.iter().map(|(id, incident)| (*id, incident)));
     let mut ended: BTreeMap<&Subject, Vec<i64>> = BTreeMap::new();
     for incident in incidents.values().filter(|incident| incident.closed.is_some()) {
         ended.entry(&incident.subject).or_default().push(incident.id);
@@ -199,6 +214,7 @@ pub fn plan(quiet: &Quiet<'_>, world: &World<'_>, stored: &Stored, now: DateTime
                 state: MailState::Queued,
                 attempts: 0,
                 maybe: false,
+                unclear: 0,
                 next: now,
                 error: String::new(),
                 tells,
