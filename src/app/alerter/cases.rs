@@ -19,6 +19,7 @@ mod about;
 mod clock;
 mod figures;
 mod fleet;
+mod hooks;
 mod named;
 mod sentences;
 mod shards;

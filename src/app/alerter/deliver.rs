@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::letter;
+use super::letter::{self, Written};
 use super::lines::Post;
 use super::plan::{difference, restore, tellings, unsummed};
 use super::world::{delta, mailbox};
@@ -162,13 +162,16 @@ impl Delivery<'_> {
                     return self.bury(mail, known, now);
                 }
             }
-            Class::Content if mail.short => {
-                self.out.errors.push(text);
-                return self.bury(mail, true, now);
-            }
             Class::Content => {
+                if let Some((halves, first)) = letter::halves(self.spec, mail) {
+                    log::warn!("{text}; once more in two halves");
+                    return self.split(mail, halves, first, now);
+                }
+                let Some(short) = letter::short(self.spec, mail, now) else {
+                    self.out.errors.push(text);
+                    return self.bury(mail, true, now);
+                };
                 log::warn!("{text}; once more in a few words");
-                let short = letter::short(self.spec, mail, now);
                 (mail.message_id, mail.subject, mail.body) = (short.message_id, short.subject, short.bytes);
                 (mail.short, mail.next) = (true, now);
                 return self.store.rewrite_mail(mail);
@@ -177,29 +180,62 @@ impl Delivery<'_> {
         self.store.update_mail(mail)
     }
 
-    /// Gives a mail up, and with it what follows it to this mailbox: what they told is restored, the mailbox is left
-    /// alone for a day, and the alert about it goes to others.
-    fn bury(&mut self, mail: &Mail, pause: bool, now: DateTime<Utc>) -> store::Result<()> {
+    /// A plan that takes back some mail to one mailbox, the last first: what it told is restored, what it summed up is
+    /// summed up again.
+    fn without(&self, lost: &[Mail]) -> store::Result<Plan> {
         let mut plan = Plan::default();
         let known = tellings(self.store.told()?.iter().map(|(told, _)| told));
         let mut after = known.clone();
-        let later = self.store.queued()?.into_iter().filter(|other| {
-            other.id > mail.id && (&other.destination, &other.recipient) == (&mail.destination, &mail.recipient)
-        });
-        let later: Vec<Mail> = later.collect();
-        for other in later.iter().rev() {
-            restore(&mut after, other);
-            plan.mails.push(Mail { state: MailState::Superseded, ..other.clone() });
+        for mail in lost.iter().rev() {
+            restore(&mut after, mail);
+            plan.mails.push(Mail { state: MailState::Superseded, ..mail.clone() });
         }
-        restore(&mut after, mail);
-        plan.mails.push(Mail { state: MailState::Dead, ..mail.clone() });
         difference(&mut plan, &known, &after);
         let unsummed: Vec<Option<DateTime<Utc>>> =
-            later.iter().chain([mail]).map(|lost| unsummed(self.store, lost)).collect::<store::Result<_>>()?;
-        if let Some(first) = unsummed.into_iter().flatten().min() {
+            lost.iter().map(|mail| unsummed(self.store, mail)).collect::<store::Result<_>>()?;
+        if let (Some(mail), Some(first)) = (lost.first(), unsummed.into_iter().flatten().min()) {
             let mark = first - TimeDelta::milliseconds(1);
             plan.summaries.push((mail.destination.clone(), mail.recipient.clone(), mark));
         }
+        Ok(plan)
+    }
+
+    /// What waits behind a mail for its mailbox.
+    fn behind(&self, mail: &Mail) -> store::Result<impl Iterator<Item = Mail> + use<>> {
+        let (id, destination, recipient) = (mail.id, mail.destination.clone(), mail.recipient.clone());
+        let follows = move |it: &Mail| it.id > id && (&it.destination, &it.recipient) == (&destination, &recipient);
+        Ok(self.store.queued()?.into_iter().filter(follows))
+    }
+
+    /// Puts two posts in the place of one that was too large. What was planned behind it and never tried is planned anew,
+    /// so that news of the same problem stays in order.
+    fn split(&mut self, mail: &Mail, halves: [Written; 2], first: usize, now: DateTime<Utc>) -> store::Result<()> {
+        let behind: Vec<Mail> = self.behind(mail)?.filter(|it| !it.maybe && it.attempts == 0 && !it.short).collect();
+        let mut plan = self.without(&behind)?;
+        plan.mails.push(Mail { state: MailState::Superseded, ..mail.clone() });
+        let (one, two) = mail.tells.split_at(first.min(mail.tells.len()));
+        for (half, tells) in halves.into_iter().zip([one, two]) {
+            plan.mails.push(Mail {
+                id: 0,
+                message_id: half.message_id,
+                subject: half.subject,
+                body: half.bytes,
+                attempts: 0,
+                next: now,
+                tells: tells.to_vec(),
+                short: true,
+                ..mail.clone()
+            });
+        }
+        self.store.commit_plan(&plan)
+    }
+
+    /// Gives a mail up, and with it what follows it to this mailbox: what they told is restored, the mailbox is left
+    /// alone for a day, and the alert about it goes to others.
+    fn bury(&mut self, mail: &Mail, pause: bool, now: DateTime<Utc>) -> store::Result<()> {
+        let lost: Vec<Mail> = std::iter::once(mail.clone()).chain(self.behind(mail)?).collect();
+        let mut plan = self.without(&lost)?;
+        plan.mails.iter_mut().filter(|it| it.id == mail.id).for_each(|it| it.state = MailState::Dead);
         if pause {
             let what = mailbox(&mail.destination, &mail.recipient);
             let since = self.since(&what, now);
