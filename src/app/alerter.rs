@@ -134,15 +134,17 @@ pub fn turn(
 ) -> store::Result<Report> {
     let mut report = Report::default();
     let mut world = World::new(spec, store.states()?, store.open_incidents()?, store.acks()?, store.last_incident()?);
-    world.set_right(clock());
+    let begun = clock();
+    world.set_right(begun);
     let mut cursor = store.cursor()?;
-    let mut taken = 0;
+    let (mut taken, mut ahead) = (0, false);
     loop {
         let rows = store.rows_after(cursor, CHUNK)?;
         let Some(last) = rows.last() else { break };
         cursor = last.id;
         report.rows += rows.len();
         taken += rows.len();
+        ahead |= rows.iter().any(|row| is_ahead(row.attempt.at, begun));
         for row in &rows {
             world.row(store, row)?;
         }
@@ -152,6 +154,9 @@ pub fn turn(
         }
     }
     let now = clock();
+    if ahead {
+        world.set_right(now);
+    }
     let sweeps = world::last_sweeps(store, now)?;
     let beats = store.beats()?;
     let half = sweeps.iter().any(|sweep| half_written(sweep, spec, now)) && !held_too_long(&beats, spec, now);

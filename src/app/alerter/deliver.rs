@@ -190,7 +190,7 @@ impl Delivery<'_> {
             restore(&mut after, mail);
             plan.mails.push(Mail { state: MailState::Superseded, ..mail.clone() });
         }
-        difference(&mut plan, &known, &after);
+        difference(&mut plan, &known, &after, lost.iter());
         let unsummed: Vec<Option<DateTime<Utc>>> =
             lost.iter().map(|mail| unsummed(self.store, mail)).collect::<store::Result<_>>()?;
         if let (Some(mail), Some(first)) = (lost.first(), unsummed.into_iter().flatten().min()) {

@@ -81,12 +81,23 @@ pub fn restore(tellings: &mut Tellings, mail: &Mail) {
     }
 }
 
-/// What changes between two states of knowledge.
-pub fn difference(plan: &mut Plan, known: &Tellings, tellings: &Tellings) {
+/// What changes between two states of knowledge, where this mail was taken back. Of an end that was told nothing is among
+/// what is known, but it is stored: where the beginning is not known any more, that goes too.
+pub fn difference<'a>(
+    plan: &mut Plan,
+    known: &Tellings,
+    tellings: &Tellings,
+    taken_back: impl Iterator<Item = &'a Mail>,
+) {
     let changed = tellings.iter().filter(|(key, told)| known.get(*key) != Some(*told));
     plan.told.extend(changed.map(|(_, told)| told.clone()));
-    let lost = known.keys().filter(|key| !tellings.contains_key(*key));
-    plan.untold.extend(lost.map(|((to, recipient), id)| (*id, to.clone(), recipient.clone())));
+    let told = taken_back.filter(|mail| !mail.maybe).flat_map(|mail| {
+        let of = mail.tells.iter().filter(|it| it.action != PASSED);
+        of.map(|it| ((mail.destination.clone(), mail.recipient.clone()), it.incident))
+    });
+    let all: BTreeSet<(Who, i64)> = known.keys().cloned().chain(told).collect();
+    let lost = all.into_iter().filter(|key| !tellings.contains_key(key));
+    plan.untold.extend(lost.map(|((to, recipient), id)| (id, to, recipient)));
 }
 
 /// Knowledge from what is stored.
@@ -222,7 +233,7 @@ pub fn plan(quiet: &Quiet<'_>, world: &World<'_>, stored: &Stored, now: DateTime
             });
         }
     }
-    difference(&mut plan, &known, &tellings);
+    difference(&mut plan, &known, &tellings, back.iter().copied());
     plan
 }
 
@@ -351,8 +362,9 @@ impl Planner<'_> {
             plan.summaries.push(mark);
             return unseen;
         };
-        // Given by a clock that was ahead.
-        if *last > self.now {
+        // Given by a clock that was ahead. A mark that comes within a day is kept: if it is now that the clock is wrong,
+        // nothing is summed up twice.
+        if *last - self.now > SUMMARY {
             plan.summaries.push(mark);
             return unseen;
         }
