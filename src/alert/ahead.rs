@@ -8,5 +8,6 @@ pub const SKEW: TimeDelta = TimeDelta::minutes(5);
 /// Whether no clock that is right can have told this time yet.
 #[must_use]
 pub fn is_ahead(at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
-    at - now > SKEW
+    // Mostly it is not, and a catch-up asks for each sample.
+    at > now && at - now > SKEW
 }

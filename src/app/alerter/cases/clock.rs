@@ -144,6 +144,21 @@ fn a_clock_that_was_ten_years_ahead_stops_no_mail_and_doubles_none() {
     MOODS.into_iter().for_each(|mood| story(TEN_YEARS, mood));
 }
 
+/// By the clock that was wrong it was tried a moment ago, and by the right one it is to be tried in an hour.
+#[test]
+fn what_was_refused_once_by_a_clock_an_hour_ahead_is_tried_at_once() {
+    let mut wrong = Wrong::new();
+    wrong.server.weather = Weather::Refuses(0, false);
+    for minute in [0, 5] {
+        wrong.sweep(minute, [0.95, 0.2]);
+    }
+    assert_eq!(wrong.run(6), ["dba [CRIT] web01 disk /"]);
+    wrong.ahead = HOUR;
+    assert_eq!(wrong.run(10), NONE);
+    (wrong.ahead, wrong.server.weather) = (0, Weather::Up);
+    assert_eq!(wrong.run(16), ["ops [CRIT] web01 disk /"]);
+}
+
 #[test]
 fn a_collector_that_died_while_the_clock_was_ahead_is_missed() {
     for jump in [HOUR, TEN_YEARS] {
