@@ -95,9 +95,9 @@ pub fn difference<'a>(
         let of = mail.tells.iter().filter(|it| it.action != PASSED);
         of.map(|it| ((mail.destination.clone(), mail.recipient.clone()), it.incident))
     });
-    let all: BTreeSet<(Who, i64)> = known.keys().cloned().chain(told).collect();
-    let lost = all.into_iter().filter(|key| !tellings.contains_key(key));
-    plan.untold.extend(lost.map(|((to, recipient), id)| (id, to, recipient)));
+    let ends: BTreeSet<(Who, i64)> = told.filter(|key| !known.contains_key(key)).collect();
+    let lost = known.keys().chain(&ends).filter(|key| !tellings.contains_key(*key));
+    plan.untold.extend(lost.map(|((to, recipient), id)| (*id, to.clone(), recipient.clone())));
 }
 
 /// Knowledge from what is stored.
