@@ -26,8 +26,8 @@ test: ## All tests, against real servers on loopback, and on a machine of anothe
 fuzz: ## Every fuzz target for SECONDS_EACH=60 seconds; the first build takes minutes; needs g++
 	@scripts/fuzz
 
-soak: deps ## The alerter's invariants over 20,000 stories, and 500 kills of the real program; half an hour
-	@FLEET_SIM_CASES=20000 FLEET_KILLS=500 cargo test --locked --release --lib --test alerter_killed -- alerter::sim killed
+soak: deps ## The alerter's invariants over 20,000 stories, and 10,000 kills of the real program; half an hour
+	@FLEET_SIM_CASES=20000 FLEET_KILLS=10000 cargo test --locked --release --lib --test alerter_killed -- alerter::sim killed
 
 mutants: ## Mistakes in the alerter that its tests must notice; some minutes
 	@scripts/mutate

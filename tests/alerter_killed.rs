@@ -13,6 +13,7 @@ use fleet_health::model::alert::Pause;
 use fleet_health::model::cause::Cause;
 use fleet_health::model::fleet::{Attempt, Outcome};
 use fleet_health::model::job::Traffic;
+use fleet_health::model::sample::Sample;
 use fleet_health::store::Store;
 use fleet_health::store::sqlite::Sqlite;
 
@@ -23,6 +24,8 @@ const HOSTS: usize = 12;
 /// What the server does by turns, once of each eight times nothing out of the usual.
 const MOOD_WORDS: [&str; 7] = ["refused", "refused", "refused", "delayed", "dripped", "dropped", "lost"];
 const MOODS: u64 = 8;
+/// A run lives no longer than so many milliseconds, if it does not wait for the server's mood.
+const LIFE: u64 = 60;
 
 fn configure(folder: &Path, port: u16) {
     let hosts: String =
@@ -41,20 +44,29 @@ fn configure(folder: &Path, port: u16) {
     std::fs::set_permissions(folder.join("config.xml"), std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
+/// A folder in memory, where there is one: `kill -9` takes nothing from the kernel's hands, and no story waits for a disk.
+fn folder() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory).unwrap() } else { tempfile::tempdir().unwrap() }
+}
+
 /// One row for each host; those of `down` fail. Never a mass: at most five of twelve.
 fn sweep(store: &mut Sqlite, ago: TimeDelta, down: &BTreeSet<usize>) {
     let at = Utc::now() - ago;
     // The collector works; that its rows are old is how stories of days fit into seconds.
     let sweep = store.begin_sweep(Utc::now(), HOSTS as u32).unwrap();
-    for n in 0..HOSTS {
+    let visit = |n: usize| {
         let outcome = if down.contains(&n) {
             Outcome::Failed { cause: Cause::Refused, text: "nothing listens".into() }
         } else {
             Outcome::Collected
         };
         let (host, took, traffic) = (format!("h{n:02}"), Duration::ZERO, Traffic::default());
-        store.record(sweep, &Attempt { host, at, took, outcome, traffic }, &[]).unwrap();
-    }
+        Attempt { host, at, took, outcome, traffic }
+    };
+    let visits: Vec<Attempt> = (0..HOSTS).map(visit).collect();
+    let none: &[Sample] = &[];
+    store.record_all(sweep, &visits.iter().map(|visit| (visit, none)).collect::<Vec<_>>()).unwrap();
     store.end_sweep(sweep, Utc::now(), down.len() as u32).unwrap();
 }
 
@@ -116,15 +128,30 @@ fn known(mails: &[smtp::Got]) -> BTreeMap<(String, String), String> {
     known
 }
 
+/// How many runs are killed in the test: that many fit into about a minute of two processors.
+const KILLS: u32 = 1000;
+/// Stories that are told side by side, each with half of the kills.
+const STORIES: u64 = 2;
+
 #[test]
 fn killed_at_any_moment_it_loses_nothing_and_doubles_only_the_same() {
-    let folder = tempfile::tempdir().unwrap();
+    let kills: u32 = std::env::var("FLEET_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS);
+    let each = kills.div_ceil(STORIES as u32);
+    let killed_in: Vec<BTreeMap<&str, u32>> = std::thread::scope(|scope| {
+        let stories: Vec<_> = (0..STORIES).map(|story| scope.spawn(move || killed(story, each))).collect();
+        stories.into_iter().map(|story| story.join().unwrap()).collect()
+    });
+    println!("killed, by what the server had done: {killed_in:?}");
+}
+
+/// A story with so many kills, in every mood of the server; how many were in each.
+fn killed(story: u64, kills: u32) -> BTreeMap<&'static str, u32> {
+    let folder = folder();
     let folder = folder.path();
     let server = smtp::Server::start();
     configure(folder, server.port);
-    let rounds: u64 = std::env::var("FLEET_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(40);
     // The story is always the same (xorshift); when the kill strikes in it is the machine's chance.
-    let mut dice: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut dice: u64 = 0x9e37_79b9_7f4a_7c15 ^ story;
     let mut roll = |sides: u64| {
         dice ^= dice << 13;
         dice ^= dice >> 7;
@@ -132,12 +159,13 @@ fn killed_at_any_moment_it_loses_nothing_and_doubles_only_the_same() {
         dice % sides
     };
     let mut down: BTreeSet<usize> = BTreeSet::new();
+    let mut killed_in: BTreeMap<&'static str, u32> = BTreeMap::new();
     let mut died = 0;
-    let mut killed_in: BTreeMap<&str, u32> = BTreeMap::new();
-    let most = rounds * 10;
+    // Runs that are quicker than their death count for nothing.
+    let most = u64::from(kills) * 3 + 400;
     let all_moods = |killed_in: &BTreeMap<&str, u32>| MOOD_WORDS.iter().all(|mood| killed_in.contains_key(mood));
     for round in 0..most {
-        if round >= rounds && all_moods(&killed_in) {
+        if died >= kills && all_moods(&killed_in) {
             break;
         }
         // Others fail now; two sweeps, so that it is sure.
@@ -174,16 +202,18 @@ fn killed_at_any_moment_it_loses_nothing_and_doubles_only_the_same() {
         let shown = || mood.is_none_or(|mood| server.times(mood) > before);
         let any = || true;
         let ready: &dyn Fn() -> bool = if (round / MOODS).is_multiple_of(2) { &shown } else { &any };
-        let life = Duration::from_millis(roll(120));
+        let life = Duration::from_millis(roll(LIFE));
         if !alerter(folder, Some(life), ready) {
             died += 1;
-            if let Some(mood) = mood.filter(|mood| server.times(mood) > before) {
-                *killed_in.entry(mood).or_default() += 1;
-            }
+            let mood = mood.filter(|mood| server.times(mood) > before).unwrap_or("nothing");
+            *killed_in.entry(mood).or_default() += 1;
         }
         hurry(folder);
     }
-    assert!(died >= 5 && all_moods(&killed_in), "{died} runs were killed, by what the server had done: {killed_in:?}");
+    assert!(
+        died >= kills && all_moods(&killed_in),
+        "{died} runs were killed, by what the server had done: {killed_in:?}"
+    );
     *server.script.lock().unwrap() = smtp::Script::default();
     for _ in 0..3 {
         alerter(folder, None, &|| true);
@@ -199,6 +229,7 @@ fn killed_at_any_moment_it_loses_nothing_and_doubles_only_the_same() {
             assert!(knows == Some(truth) || knows.is_none() && truth == "[OK]", "{to}: h{n:02} {knows:?} {truth}");
         }
     }
+    killed_in
 }
 
 /// What hangs beyond every timeout of its own must be ended: each run has somebody who does that.

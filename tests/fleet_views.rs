@@ -332,6 +332,7 @@ fn health_ends_as_a_nagios_plugin_in_every_state() {
         state: MailState::Queued,
         attempts: 3,
         maybe: false,
+        unclear: 0,
         next: Utc::now(),
         error: "421 try later".to_owned(),
         tells: Vec::new(),

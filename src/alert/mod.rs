@@ -1,5 +1,6 @@
 //! The pure state machine of design/alerting.md: no clock and no I/O.
 
+pub mod ahead;
 pub mod calendar;
 pub mod flap;
 pub mod fold;

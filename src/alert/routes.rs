@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::ahead::is_ahead;
 use super::calendar;
 use super::hush::service;
 use crate::model::alert::Subject;
@@ -54,7 +55,9 @@ fn fits(route: &RouteSpec, case: &Case<'_>) -> bool {
 }
 
 fn due(route: &RouteSpec, after: Duration, case: &Case<'_>) -> bool {
-    (case.now - case.opened).to_std().is_ok_and(|stands| stands >= after) && !(route.unless_acked && case.acked)
+    let stands = (case.now - case.opened).to_std().is_ok_and(|stands| stands >= after);
+    // How long it stands nobody knows where the clock was ahead as it began.
+    (stands || is_ahead(case.opened, case.now)) && !(route.unless_acked && case.acked)
 }
 
 /// Every destination, as if there were no routes.
@@ -183,6 +186,9 @@ mod tests {
         assert_eq!(targets(&alerts, &case).len(), 1);
         case.acked = false;
         assert_eq!(targets(&alerts, &case)[1].cap, 1);
+        // A clock that was ahead as it began keeps nobody from it for years; one that is a bit off tells nobody sooner.
+        let ahead = |minutes: i64| Case { opened: at(60 + minutes), ..case };
+        assert_eq!((targets(&alerts, &ahead(4)).len(), targets(&alerts, &ahead(6)).len()), (1, 2));
     }
 
     #[test]

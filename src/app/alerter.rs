@@ -9,6 +9,7 @@ use clap::Parser;
 use super::context::Common;
 use super::exit::{self, Exit, Failure, Outcome};
 use super::{clock, harden, lock, logging, state};
+use crate::alert::ahead::is_ahead;
 use crate::alert::{flap, hush};
 use crate::model::alert::{Mail, MailState, Plan};
 use crate::model::fleet::{Heartbeat, PLAN, Sweep};
@@ -133,14 +134,17 @@ pub fn turn(
 ) -> store::Result<Report> {
     let mut report = Report::default();
     let mut world = World::new(spec, store.states()?, store.open_incidents()?, store.acks()?, store.last_incident()?);
+    let begun = clock();
+    world.set_right(begun);
     let mut cursor = store.cursor()?;
-    let mut taken = 0;
+    let (mut taken, mut ahead) = (0, false);
     loop {
         let rows = store.rows_after(cursor, CHUNK)?;
         let Some(last) = rows.last() else { break };
         cursor = last.id;
         report.rows += rows.len();
         taken += rows.len();
+        ahead |= rows.iter().any(|row| is_ahead(row.attempt.at, begun));
         for row in &rows {
             world.row(store, row)?;
         }
@@ -150,7 +154,10 @@ pub fn turn(
         }
     }
     let now = clock();
-    let sweeps = store.last_sweeps()?;
+    if ahead {
+        world.set_right(now);
+    }
+    let sweeps = world::last_sweeps(store, now)?;
     let beats = store.beats()?;
     let half = sweeps.iter().any(|sweep| half_written(sweep, spec, now)) && !held_too_long(&beats, spec, now);
     let pauses = store.pauses()?;
@@ -177,7 +184,9 @@ pub fn turn(
         return Ok(report);
     }
     hold(store, &beats, half, now)?;
-    let delivered = deliver::deliver(store, spec, post, clock, deadline)?;
+    // The last run ended in what is now the future.
+    let set_back = beats.iter().any(|beat| beat.role == "alerter" && beat.at > now);
+    let delivered = deliver::deliver(store, spec, post, clock, deadline, set_back)?;
     (report.sent, report.waiting, report.errors) = (delivered.sent, delivered.waiting, delivered.errors);
     store.beat(&Heartbeat {
         role: "alerter".to_owned(),
@@ -223,7 +232,7 @@ pub fn stored(store: &dyn Store, now: DateTime<Utc>) -> store::Result<Stored> {
 /// deadline, and not at all where its lock shows that it is gone.
 fn half_written(sweep: &Sweep, spec: &FleetSpec, now: DateTime<Utc>) -> bool {
     let deadline = world::delta(spec.collector.deadline);
-    let open = sweep.ended.is_none() && now - sweep.started < deadline;
+    let open = sweep.ended.is_none() && !is_ahead(sweep.started, now) && now - sweep.started < deadline;
     open && !lock::is_free(&lock::of_collector(&spec.collector.state_dir, sweep.shard))
 }
 

@@ -93,10 +93,8 @@ fn problems(spec: &FleetSpec, store: &dyn Store, now: DateTime<Utc>) -> Result<H
         spec.hosts.iter().map(|host| (host.name.as_str(), host.groups.as_slice())).collect();
     let mut found: HashMap<String, Vec<Problem>> = HashMap::new();
     for incident in open {
-        let why = match groups.get(incident.subject.host.as_str()) {
-            Some(groups) => hush::silenced(&windows, &incident.subject, groups),
-            None => about::silenced(spec, &windows, &incident.subject),
-        };
+        let of_host = groups.get(incident.subject.host.as_str()).copied().unwrap_or_default();
+        let why = about::silenced(spec, &windows, &incident.subject, of_host);
         let silenced = match why {
             Some(hush::Why::Silenced { until, text }) => Some((until, text)),
             _ => None,

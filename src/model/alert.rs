@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::level::Level;
 
@@ -210,6 +210,20 @@ pub struct Pause {
     pub error: String,
 }
 
+impl Pause {
+    /// The longest pause of a mailbox.
+    pub const MAILBOX: TimeDelta = TimeDelta::hours(24);
+    /// The longest of any other way.
+    pub const WAY: TimeDelta = TimeDelta::minutes(30);
+
+    /// Whether it holds now: not where a clock that was ahead began or lengthened it.
+    #[must_use]
+    pub fn holds(&self, now: DateTime<Utc>) -> bool {
+        let longest = if self.what.starts_with("mailbox ") { Self::MAILBOX } else { Self::WAY };
+        self.since <= now && now < self.until && self.until - now <= longest
+    }
+}
+
 /// State of an outbox row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MailState {
@@ -265,6 +279,8 @@ pub struct Mail {
     pub attempts: u32,
     /// Committed before a send: the server may have it.
     pub maybe: bool,
+    /// How often a send ended so that nobody knows whether it was accepted.
+    pub unclear: u32,
     /// Not before.
     pub next: DateTime<Utc>,
     /// The last error, for people.

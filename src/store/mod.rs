@@ -186,7 +186,7 @@ pub trait Store: Send {
     fn commit_plan(&mut self, plan: &Plan) -> Result<()>;
     /// Outbox rows that are queued, in order of id.
     fn queued(&self) -> Result<Vec<Mail>>;
-    /// Replaces one outbox row's state, attempts, maybe, next and error.
+    /// Replaces one outbox row's state, attempts, maybe, unclear, next, error and created.
     fn update_mail(&mut self, mail: &Mail) -> Result<()>;
     /// As [`Store::update_mail`], and gives the row other bytes under another Message-ID in its place of the queue.
     fn rewrite_mail(&mut self, mail: &Mail) -> Result<()>;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::model::alert::Mail;
 use crate::model::fleet::{Heartbeat, Sweep};
@@ -13,6 +13,8 @@ use super::{Cell, Column, Page, Place, column, units};
 
 /// Mail that waits for longer is a person not told.
 const MAIL_WAITS: f64 = 15.0 * 60.0;
+/// A heartbeat that is further ahead says nothing of now: whoever gave it may be dead since the clock was set right.
+const AHEAD: TimeDelta = TimeDelta::minutes(5);
 
 /// One line with a level.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,6 +172,11 @@ fn beat(
         let text = format!("{role} never ran; put it into cron: {program}");
         return Part { name, level: Level::Critical, text };
     };
+    if beat.at - now > AHEAD {
+        let at = beat.at.format("%Y-%m-%d %H:%M UTC");
+        let text = format!("{role} ran last at {at}, which is still to come; set the clock right, then: {program}");
+        return Part { name, level: Level::Warning, text };
+    }
     let age = age(now, beat.at);
     let late = age / interval.as_secs_f64().max(1.0);
     let level = if late > 3.0 {
@@ -201,8 +208,6 @@ fn outbox(now: DateTime<Utc>, queued: &[Mail]) -> Part {
 
 #[cfg(test)]
 mod tests {
-    use chrono::TimeDelta;
-
     use super::*;
 
     fn said(beats: &[(&str, i64)], sweeps: &[(&str, u32)]) -> String {
@@ -235,6 +240,9 @@ mod tests {
         assert_eq!(said(&[("collector", 3)], &sweeps), "ok: collector 3m ago (50 hosts, 1 failed)");
         let both = [("collector 1/2", 3), ("collector 2/2", 4), ("collector", 90)];
         assert_eq!(said(&both, &sweeps), "ok: 2 collectors, the last 4m ago (50 hosts, 2 failed)");
+        let ahead = "collector ran last at 1970-01-02 01:00 UTC, which is still to come; set the clock right, then: fleet-collector";
+        assert_eq!(said(&[("collector", -60)], &[]), format!("warning: {ahead}"));
+        assert_eq!(said(&[("collector", -4)], &[]), "ok: collector 0s ago");
         let dead = [("collector 1/2", 3), ("collector 2/2", 16)];
         assert_eq!(said(&dead, &[]), "critical: collector 2/2 16m ago");
         let never = "critical: collector 1/2 never ran; put it into cron: fleet-collector --shard 1/2";

@@ -280,6 +280,7 @@ pub fn tell(home: &Home, incidents: Vec<Incident>) {
         state: MailState::Sent,
         attempts: 1,
         maybe: false,
+        unclear: 0,
         next: it.opened,
         error: String::new(),
         tells: tells.into_iter().collect(),

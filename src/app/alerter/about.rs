@@ -1,5 +1,5 @@
-//! What the fleet's own problems are about, for silences and routes by host or group: a group, a bastion, or the servers of
-//! a service.
+//! What problems are about, for silences and routes by host or group: a host; and of the fleet's own a group, a bastion, or
+//! the servers of a service.
 
 use std::borrow::Cow;
 
@@ -16,9 +16,9 @@ pub fn host(subject: &Subject) -> &str {
     if subject.host.is_empty() && subject.rule == BASTION { &subject.item } else { &subject.host }
 }
 
-/// The groups that a route by group looks for, of a subject of the fleet.
-pub fn groups<'a>(spec: &'a FleetSpec, subject: &'a Subject) -> Cow<'a, [String]> {
-    let own = group(subject);
+/// The groups that a route by group looks for; `of_host` are those of the subject's host.
+pub fn groups<'a>(spec: &'a FleetSpec, subject: &'a Subject, of_host: &'a [String]) -> Cow<'a, [String]> {
+    let own = own(subject, of_host);
     if !own.is_empty() {
         return Cow::Borrowed(own);
     }
@@ -28,13 +28,13 @@ pub fn groups<'a>(spec: &'a FleetSpec, subject: &'a Subject) -> Cow<'a, [String]
     Cow::Owned(all)
 }
 
-/// The group of which most hosts fail.
-fn group(subject: &Subject) -> &[String] {
+/// The groups of its host, or the one of which most hosts fail.
+fn own<'a>(subject: &'a Subject, of_host: &'a [String]) -> &'a [String] {
     let is_group = subject.host.is_empty() && subject.rule == MASS && !subject.item.is_empty();
-    if is_group { std::slice::from_ref(&subject.item) } else { &[] }
+    if is_group { std::slice::from_ref(&subject.item) } else { of_host }
 }
 
-/// A subject of the fleet as one of each host that it is about.
+/// A subject of the fleet as one of each host that it is about; none of one that has a host.
 fn faces<'a>(spec: &'a FleetSpec, subject: &'a Subject) -> Vec<(Subject, &'a [String])> {
     let face = |host: &str, groups: &'a [String]| (Subject { host: host.to_owned(), ..subject.clone() }, groups);
     match subject.rule.as_str() {
@@ -46,9 +46,9 @@ fn faces<'a>(spec: &'a FleetSpec, subject: &'a Subject) -> Vec<(Subject, &'a [St
     }
 }
 
-/// Whether a silence covers a subject of the fleet now: one over itself, or over every host that it is about.
-pub fn silenced(spec: &FleetSpec, windows: &[Window], subject: &Subject) -> Option<Why> {
-    hush::silenced(windows, subject, group(subject)).or_else(|| {
+/// Whether a silence covers a subject now: one over itself, or over every host that it is about.
+pub fn silenced(spec: &FleetSpec, windows: &[Window], subject: &Subject, of_host: &[String]) -> Option<Why> {
+    hush::silenced(windows, subject, own(subject, of_host)).or_else(|| {
         let until = |why: &Why| match why {
             Why::Silenced { until, .. } => Some(*until),
             _ => None,
@@ -59,9 +59,14 @@ pub fn silenced(spec: &FleetSpec, windows: &[Window], subject: &Subject) -> Opti
     })
 }
 
-/// When the last silence over a subject of the fleet ended.
-pub fn silence_end(spec: &FleetSpec, windows: &[Window], subject: &Subject) -> Option<DateTime<Utc>> {
-    let own = hush::silence_end(windows, subject, group(subject));
+/// When the last silence over a subject ended.
+pub fn silence_end(
+    spec: &FleetSpec,
+    windows: &[Window],
+    subject: &Subject,
+    of_host: &[String],
+) -> Option<DateTime<Utc>> {
+    let own = hush::silence_end(windows, subject, own(subject, of_host));
     let faces = faces(spec, subject);
     let each: Option<Vec<_>> = faces.iter().map(|(face, of)| hush::silence_end(windows, face, of)).collect();
     own.max(each.and_then(|each| each.into_iter().min()))

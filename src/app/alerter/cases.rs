@@ -16,12 +16,15 @@ use crate::model::spec::{ChannelSpec, DestinationSpec, HostSpec, RouteSpec, Rule
 use crate::store::memory::Memory;
 
 mod about;
+mod clock;
 mod figures;
 mod fleet;
+mod hooks;
 mod named;
 mod sentences;
 mod shards;
 mod stages;
+mod unclear;
 mod units;
 
 /// A fleet of any size before a mail server of any mood.

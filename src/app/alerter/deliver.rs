@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::letter;
+use super::letter::{self, Written};
 use super::lines::Post;
 use super::plan::{difference, restore, tellings, unsummed};
 use super::world::{delta, mailbox};
@@ -17,10 +17,8 @@ use crate::store::{self, Store};
 const TRIES: u32 = 3;
 /// Between two of them.
 const TRY_AGAIN: TimeDelta = TimeDelta::minutes(20);
-/// How long a mailbox that refused for good is left alone.
-const BROKEN: TimeDelta = TimeDelta::hours(24);
-/// Before the same bytes go again to a server that did not say whether it took them.
-const UNCLEAR: TimeDelta = TimeDelta::minutes(1);
+/// No mail waits for longer than this before it is tried again.
+const LONGEST: TimeDelta = TimeDelta::hours(1);
 /// Mail that waits for longer is a person not told.
 const LATE: TimeDelta = TimeDelta::minutes(15);
 
@@ -40,7 +38,8 @@ fn line_pause(failures: u32) -> TimeDelta {
     TimeDelta::minutes([1, 2, 4, 8, 15].get(failures.saturating_sub(1) as usize).copied().unwrap_or(30))
 }
 
-/// 1, 5, 15, 30, 60 minutes between tries of one recipient.
+/// 1, 5, 15, 30, 60 minutes between tries of one recipient, and before the same bytes go again to a server that did not say
+/// whether it took them.
 fn row_pause(attempts: u32) -> TimeDelta {
     TimeDelta::minutes([1, 5, 15, 30].get(attempts.saturating_sub(1) as usize).copied().unwrap_or(60))
 }
@@ -56,7 +55,7 @@ struct Delivery<'a> {
     out: Delivered,
 }
 
-/// Delivers what is due; begins no mail after `deadline`.
+/// Delivers what is due; begins no mail after `deadline`. Where the clock was set back since the last run, all is due.
 ///
 /// # Errors
 /// The store's; a mail that was sent before it stays marked "maybe" and is sent again with the same Message-ID.
@@ -66,6 +65,7 @@ pub fn deliver(
     post: &mut dyn Post,
     clock: &dyn Fn() -> DateTime<Utc>,
     deadline: DateTime<Utc>,
+    set_back: bool,
 ) -> store::Result<Delivered> {
     let pauses = store.pauses()?.into_iter().map(|pause| (pause.what.clone(), pause)).collect();
     let mut queued = store.queued()?;
@@ -78,15 +78,16 @@ pub fn deliver(
         let key = key(&mail);
         let line = post.line(&mail);
         let now = clock();
-        let paused = delivery.pauses.get(&line).is_some_and(|pause| pause.until > now);
+        let paused = delivery.pauses.get(&line).is_some_and(|pause| pause.holds(now));
+        let waits = mail.next > now && mail.next - now <= LONGEST && !set_back;
         // One without content told of a host that was erased: the next plan takes it back.
         let erased = mail.body.is_empty();
-        if erased || mail.next > now || paused || now >= deadline || delivery.held.contains(&key) {
+        if erased || waits || paused || now >= deadline || delivery.held.contains(&key) {
             delivery.held.insert(key);
             continue;
         }
         let doubtful = mail.maybe;
-        mail.maybe = true;
+        (mail.maybe, mail.created) = (true, mail.created.min(now));
         delivery.store.update_mail(&mail)?;
         let sent = post.send(&mail);
         let now = clock();
@@ -119,17 +120,23 @@ impl Delivery<'_> {
         }
     }
 
+    /// Since when nothing comes through.
+    fn since(&self, what: &str, now: DateTime<Utc>) -> DateTime<Utc> {
+        self.pauses.get(what).map_or(now, |pause| pause.since.min(now))
+    }
+
     fn refused(&mut self, mail: &mut Mail, line: &str, refusal: &Refusal, now: DateTime<Utc>) -> store::Result<()> {
         mail.error = format!("{}: {}", refusal.stage, refusal.text);
         let text = format!("mail to {} not delivered: {}", mail.recipient, mail.error);
         match refusal.class {
             Class::Ambiguous => {
-                mail.next = now + UNCLEAR;
+                mail.unclear = mail.unclear.saturating_add(1);
+                mail.next = now + row_pause(mail.unclear);
                 log::info!("{text}; the same again after {}", mail.next.format("%H:%M:%S UTC"));
             }
             Class::Transport | Class::Configuration => {
                 let failures = self.pauses.get(line).map_or(0, |pause| pause.failures).saturating_add(1);
-                let since = self.pauses.get(line).map_or(now, |pause| pause.since);
+                let since = self.since(line, now);
                 let (what, until) = (line.to_owned(), now + line_pause(failures));
                 let pause = Pause { what, since, failures, until, error: mail.error.clone() };
                 self.store.pause(&pause)?;
@@ -155,13 +162,16 @@ impl Delivery<'_> {
                     return self.bury(mail, known, now);
                 }
             }
-            Class::Content if mail.short => {
-                self.out.errors.push(text);
-                return self.bury(mail, true, now);
-            }
             Class::Content => {
+                if let Some((halves, first)) = letter::halves(self.spec, mail) {
+                    log::warn!("{text}; once more in two halves");
+                    return self.split(mail, halves, first, now);
+                }
+                let Some(short) = letter::short(self.spec, mail, now) else {
+                    self.out.errors.push(text);
+                    return self.bury(mail, true, now);
+                };
                 log::warn!("{text}; once more in a few words");
-                let short = letter::short(self.spec, mail, now);
                 (mail.message_id, mail.subject, mail.body) = (short.message_id, short.subject, short.bytes);
                 (mail.short, mail.next) = (true, now);
                 return self.store.rewrite_mail(mail);
@@ -170,34 +180,67 @@ impl Delivery<'_> {
         self.store.update_mail(mail)
     }
 
-    /// Gives a mail up, and with it what follows it to this mailbox: what they told is restored, the mailbox is left
-    /// alone for a day, and the alert about it goes to others.
-    fn bury(&mut self, mail: &Mail, pause: bool, now: DateTime<Utc>) -> store::Result<()> {
+    /// A plan that takes back some mail to one mailbox, the last first: what it told is restored, what it summed up is
+    /// summed up again.
+    fn without(&self, lost: &[Mail]) -> store::Result<Plan> {
         let mut plan = Plan::default();
         let known = tellings(self.store.told()?.iter().map(|(told, _)| told));
         let mut after = known.clone();
-        let later = self.store.queued()?.into_iter().filter(|other| {
-            other.id > mail.id && (&other.destination, &other.recipient) == (&mail.destination, &mail.recipient)
-        });
-        let later: Vec<Mail> = later.collect();
-        for other in later.iter().rev() {
-            restore(&mut after, other);
-            plan.mails.push(Mail { state: MailState::Superseded, ..other.clone() });
+        for mail in lost.iter().rev() {
+            restore(&mut after, mail);
+            plan.mails.push(Mail { state: MailState::Superseded, ..mail.clone() });
         }
-        restore(&mut after, mail);
-        plan.mails.push(Mail { state: MailState::Dead, ..mail.clone() });
-        difference(&mut plan, &known, &after);
+        difference(&mut plan, &known, &after, lost.iter());
         let unsummed: Vec<Option<DateTime<Utc>>> =
-            later.iter().chain([mail]).map(|lost| unsummed(self.store, lost)).collect::<store::Result<_>>()?;
-        if let Some(first) = unsummed.into_iter().flatten().min() {
+            lost.iter().map(|mail| unsummed(self.store, mail)).collect::<store::Result<_>>()?;
+        if let (Some(mail), Some(first)) = (lost.first(), unsummed.into_iter().flatten().min()) {
             let mark = first - TimeDelta::milliseconds(1);
             plan.summaries.push((mail.destination.clone(), mail.recipient.clone(), mark));
         }
+        Ok(plan)
+    }
+
+    /// What waits behind a mail for its mailbox.
+    fn behind(&self, mail: &Mail) -> store::Result<impl Iterator<Item = Mail> + use<>> {
+        let (id, destination, recipient) = (mail.id, mail.destination.clone(), mail.recipient.clone());
+        let follows = move |it: &Mail| it.id > id && (&it.destination, &it.recipient) == (&destination, &recipient);
+        Ok(self.store.queued()?.into_iter().filter(follows))
+    }
+
+    /// Puts two posts in the place of one that was too large. What was planned behind it and never tried is planned anew,
+    /// so that news of the same problem stays in order.
+    fn split(&mut self, mail: &Mail, halves: [Written; 2], first: usize, now: DateTime<Utc>) -> store::Result<()> {
+        let behind: Vec<Mail> = self.behind(mail)?.filter(|it| !it.maybe && it.attempts == 0 && !it.short).collect();
+        let mut plan = self.without(&behind)?;
+        plan.mails.push(Mail { state: MailState::Superseded, ..mail.clone() });
+        let (one, two) = mail.tells.split_at(first.min(mail.tells.len()));
+        for (half, tells) in halves.into_iter().zip([one, two]) {
+            plan.mails.push(Mail {
+                id: 0,
+                message_id: half.message_id,
+                subject: half.subject,
+                body: half.bytes,
+                attempts: 0,
+                next: now,
+                tells: tells.to_vec(),
+                short: true,
+                ..mail.clone()
+            });
+        }
+        self.store.commit_plan(&plan)
+    }
+
+    /// Gives a mail up, and with it what follows it to this mailbox: what they told is restored, the mailbox is left
+    /// alone for a day, and the alert about it goes to others.
+    fn bury(&mut self, mail: &Mail, pause: bool, now: DateTime<Utc>) -> store::Result<()> {
+        let lost: Vec<Mail> = std::iter::once(mail.clone()).chain(self.behind(mail)?).collect();
+        let mut plan = self.without(&lost)?;
+        plan.mails.iter_mut().filter(|it| it.id == mail.id).for_each(|it| it.state = MailState::Dead);
         if pause {
             let what = mailbox(&mail.destination, &mail.recipient);
-            let since = self.pauses.get(&what).map_or(now, |pause| pause.since);
+            let since = self.since(&what, now);
             let failures = self.pauses.get(&what).map_or(0, |pause| pause.failures).saturating_add(1);
-            plan.pauses.push(Pause { what, since, failures, until: now + BROKEN, error: mail.error.clone() });
+            plan.pauses.push(Pause { what, since, failures, until: now + Pause::MAILBOX, error: mail.error.clone() });
         }
         self.store.commit_plan(&plan)
     }
@@ -229,6 +272,7 @@ mod tests {
     fn pauses_grow_as_the_design_says() {
         assert_eq!([1, 2, 3, 4, 5, 6, 99].map(|n| line_pause(n).num_minutes()), [1, 2, 4, 8, 15, 30, 30]);
         assert_eq!([1, 2, 3, 4, 5, 99].map(|n| row_pause(n).num_minutes()), [1, 5, 15, 30, 60, 60]);
+        assert!(line_pause(99) <= Pause::WAY && row_pause(99).max(TRY_AGAIN) <= LONGEST);
         assert!(TRY_AGAIN * (TRIES as i32 - 1) < TimeDelta::hours(1));
     }
 }

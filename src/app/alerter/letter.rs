@@ -63,7 +63,7 @@ impl<'a> Letters<'a> {
     }
 
     /// A letter for each thread, or one digest where there are more than the cap; each with what it tells, and what it sums
-    /// up.
+    /// up. A digest for a webhook is as many posts as hold all of it.
     pub fn write<'e>(
         &mut self,
         destination: &DestinationSpec,
@@ -72,15 +72,16 @@ impl<'a> Letters<'a> {
         summary: &'e [Incident],
         cap: usize,
     ) -> Vec<(Written, &'e [Entry], &'e [Incident])> {
+        // A person reads the worst and that there is more; a program never hears of what is left out, nor that it ended.
+        let most = if let ChannelSpec::Webhook(_) = destination.channel { page::MAX_LINES } else { usize::MAX };
         let threads = entries.len() + usize::from(!summary.is_empty());
         let mut parts: Vec<(&'e [Entry], &'e [Incident])> = Vec::new();
         if threads > cap {
-            parts.push((entries, summary));
+            let posts = entries.len().max(summary.len()).div_ceil(most);
+            parts.extend((0..posts).map(|n| (part(entries, n, most), part(summary, n, most))));
         } else {
             parts.extend(entries.chunks(1).map(|one| (one, &[] as &[Incident])));
-            if !summary.is_empty() {
-                parts.push((&[], summary));
-            }
+            parts.extend(summary.chunks(most).map(|some| (&[] as &[Entry], some)));
         }
         let written = parts
             .into_iter()
@@ -108,6 +109,11 @@ impl<'a> Letters<'a> {
         }
         Some(sealed(&letter, now))
     }
+}
+
+/// One of the parts of so many.
+fn part<T>(all: &[T], number: usize, most: usize) -> &[T] {
+    all.chunks(most).nth(number).unwrap_or_default()
 }
 
 fn sealed(letter: &Letter, now: DateTime<Utc>) -> Written {
@@ -191,8 +197,26 @@ fn subject(entries: &[Entry], summary: &[Incident]) -> String {
     }
 }
 
-/// The few words that take the place of a mail that the server did not want.
-pub fn short(spec: &FleetSpec, mail: &Mail, now: DateTime<Utc>) -> Written {
+fn destination<'s>(spec: &'s FleetSpec, mail: &Mail) -> Option<&'s DestinationSpec> {
+    spec.alerts.destinations.iter().find(|to| to.name == mail.destination)
+}
+
+/// A post that was too large as two that tell the same, with how many of its tellings are in the first; `None` where it
+/// tells one thing, or is no post.
+pub fn halves(spec: &FleetSpec, mail: &Mail) -> Option<([Written; 2], usize)> {
+    match &destination(spec, mail)?.channel {
+        ChannelSpec::Webhook(hook) => hook::halves(hook.format, &mail.subject, &mail.body),
+        _ => None,
+    }
+}
+
+/// The few words that take the place of a mail that the server did not want; a post has none, for a program would take
+/// them for a problem without an end.
+pub fn short(spec: &FleetSpec, mail: &Mail, now: DateTime<Utc>) -> Option<Written> {
+    let to = destination(spec, mail);
+    if mail.short || matches!(to.map(|to| &to.channel), Some(ChannelSpec::Webhook(_))) {
+        return None;
+    }
     let numbers: Vec<String> = mail.tells.iter().take(20).map(|it| it.incident.to_string()).collect();
     let text = format!(
         "The server did not take the whole mail ({}).\nIt was about: {}\nRead it with: fleet alerts show {}",
@@ -200,15 +224,9 @@ pub fn short(spec: &FleetSpec, mail: &Mail, now: DateTime<Utc>) -> Written {
         mail.subject,
         numbers.join(" ")
     );
-    let to = spec.alerts.destinations.iter().find(|to| to.name == mail.destination);
-    if let Some(to) = to
-        && let ChannelSpec::Webhook(hook) = &to.channel
-    {
-        return hook::notice(to, hook.format, "short", &mail.subject, &text, now);
-    }
     let from = to.map_or(NOBODY, |to| sender(spec, &to.channel)).to_owned();
     let (to, subject) = (vec![mail.recipient.clone()], mail.subject.clone());
-    sealed(&Letter { from, to, subject, text, ..Letter::default() }, now)
+    Some(sealed(&Letter { from, to, subject, text, ..Letter::default() }, now))
 }
 
 /// What `fleet mail test` sends.
@@ -219,7 +237,7 @@ pub fn test(spec: &FleetSpec, to: &DestinationSpec, now: DateTime<Utc>) -> Writt
     let when = format!("{} ({})", zone.moment(now), now.format("%T%.3f UTC"));
     let text = format!("This is the test that `fleet mail test` sent to {}.", to.name);
     if let ChannelSpec::Webhook(hook) = &to.channel {
-        return hook::notice(to, hook.format, "test", &subject, &format!("{text} {when}"), now);
+        return hook::test(to, hook.format, &subject, &format!("{text} {when}"), now);
     }
     let page = Page {
         title: "fleet-health test mail".to_owned(),

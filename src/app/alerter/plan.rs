@@ -81,11 +81,22 @@ pub fn restore(tellings: &mut Tellings, mail: &Mail) {
     }
 }
 
-/// What changes between two states of knowledge.
-pub fn difference(plan: &mut Plan, known: &Tellings, tellings: &Tellings) {
+/// What changes between two states of knowledge, where this mail was taken back. Of an end that was told nothing is among
+/// what is known, but it is stored: where the beginning is not known any more, that goes too.
+pub fn difference<'a>(
+    plan: &mut Plan,
+    known: &Tellings,
+    tellings: &Tellings,
+    taken_back: impl Iterator<Item = &'a Mail>,
+) {
     let changed = tellings.iter().filter(|(key, told)| known.get(*key) != Some(*told));
     plan.told.extend(changed.map(|(_, told)| told.clone()));
-    let lost = known.keys().filter(|key| !tellings.contains_key(*key));
+    let told = taken_back.filter(|mail| !mail.maybe).flat_map(|mail| {
+        let of = mail.tells.iter().filter(|it| it.action != PASSED);
+        of.map(|it| ((mail.destination.clone(), mail.recipient.clone()), it.incident))
+    });
+    let ends: BTreeSet<(Who, i64)> = told.filter(|key| !known.contains_key(key)).collect();
+    let lost = known.keys().chain(&ends).filter(|key| !tellings.contains_key(*key));
     plan.untold.extend(lost.map(|((to, recipient), id)| (*id, to.clone(), recipient.clone())));
 }
 
@@ -102,6 +113,17 @@ pub fn unsummed(store: &dyn Store, mail: &Mail) -> store::Result<Option<DateTime
         first = first.into_iter().chain(closed).min();
     }
     Ok(first)
+}
+
+/// What a recipient is taken to know, where a mail was given up that perhaps told him of an end, and nothing began since: he
+/// is told of it once more, and not a third time.
+fn again(it: &Tells, incidents: &BTreeMap<i64, &Incident>, now: DateTime<Utc>) -> Option<Told> {
+    let before = it.before.as_ref().filter(|_| it.action == Action::Recovered.word())?;
+    let incident = incidents.get(&it.incident)?;
+    let stands = |other: &&Incident| other.closed.is_none() && other.subject == incident.subject;
+    // The second time he is taken to know it since the first was given up.
+    let first = incident.closed.is_some_and(|closed| before.at <= closed);
+    (first && !incidents.values().any(stands)).then(|| Told { at: now, ..before.clone() })
 }
 
 /// One run's planning.
@@ -131,6 +153,7 @@ pub fn plan(quiet: &Quiet<'_>, world: &World<'_>, stored: &Stored, now: DateTime
     let untouched = |mail: &&Mail| {
         (!mail.maybe && mail.attempts == 0 && !mail.short)
             || now - mail.created > EXPIRED
+            || !mail.maybe && mail.created > now
             || mail.body.is_empty()
             || !listed(&mail.destination, &mail.recipient)
     };
@@ -139,15 +162,21 @@ pub fn plan(quiet: &Quiet<'_>, world: &World<'_>, stored: &Stored, now: DateTime
         restore(&mut tellings, mail);
         plan.mails.push(Mail { state: MailState::Superseded, ..(*mail).clone() });
     }
-    tellings.retain(|((name, recipient), _), _| listed(name, recipient));
-    let boxes: BTreeSet<String> = everybody.iter().map(|(to, recipient)| mailbox(&to.name, recipient)).collect();
-    let stale = stored.pauses.iter().filter(|it| it.what.starts_with("mailbox ") && !boxes.contains(&it.what));
-    plan.pauses.extend(stale.map(|pause| Pause { failures: 0, ..pause.clone() }));
-
     let mut incidents: BTreeMap<i64, &Incident> =
         stored.told.iter().map(|(told, incident)| (told.incident, incident)).collect();
     incidents.extend(stored.told_of.iter().map(|incident| (incident.id, incident)));
     incidents.extend(world.incidents.iter().map(|(id, incident)| (*id, incident)));
+    for mail in back.iter().filter(|mail| mail.maybe) {
+        let ends = mail.tells.iter().filter_map(|it| again(it, &incidents, now));
+        tellings.extend(ends.map(|told| (((mail.destination.clone(), mail.recipient.clone()), told.incident), told)));
+    }
+    tellings.retain(|((name, recipient), _), _| listed(name, recipient));
+    // Told by a clock that was ahead: its interval begins now, and not in the future.
+    tellings.values_mut().for_each(|told| told.at = told.at.min(now));
+    let boxes: BTreeSet<String> = everybody.iter().map(|(to, recipient)| mailbox(&to.name, recipient)).collect();
+    let stale = stored.pauses.iter().filter(|it| it.what.starts_with("mailbox ") && !boxes.contains(&it.what));
+    plan.pauses.extend(stale.map(|pause| Pause { failures: 0, ..pause.clone() }));
+
     let mut ended: BTreeMap<&Subject, Vec<i64>> = BTreeMap::new();
     for incident in incidents.values().filter(|incident| incident.closed.is_some()) {
         ended.entry(&incident.subject).or_default().push(incident.id);
@@ -183,7 +212,8 @@ pub fn plan(quiet: &Quiet<'_>, world: &World<'_>, stored: &Stored, now: DateTime
             let waited =
                 waited.filter(|mail| mail.tells.iter().any(|old| tells.iter().any(|it| it.incident == old.incident)));
             // What takes the place of waiting mail has waited as long.
-            let created = waited.map(|mail| mail.created).filter(|at| now - *at <= EXPIRED).min().unwrap_or(now);
+            let created =
+                waited.map(|mail| mail.created).filter(|at| *at <= now && now - *at <= EXPIRED).min().unwrap_or(now);
             plan.mails.push(Mail {
                 id: 0,
                 destination: who.0.clone(),
@@ -195,6 +225,7 @@ pub fn plan(quiet: &Quiet<'_>, world: &World<'_>, stored: &Stored, now: DateTime
                 state: MailState::Queued,
                 attempts: 0,
                 maybe: false,
+                unclear: 0,
                 next: now,
                 error: String::new(),
                 tells,
@@ -202,7 +233,7 @@ pub fn plan(quiet: &Quiet<'_>, world: &World<'_>, stored: &Stored, now: DateTime
             });
         }
     }
-    difference(&mut plan, &known, &tellings);
+    difference(&mut plan, &known, &tellings, back.iter().copied());
     plan
 }
 
@@ -248,7 +279,7 @@ impl Planner<'_> {
     /// Whether a recipient refused for good and is left alone.
     fn broken(&self, destination: &str, recipient: &str) -> bool {
         let name = mailbox(destination, recipient);
-        self.stored.pauses.iter().any(|pause| pause.what == name && pause.until > self.now)
+        self.stored.pauses.iter().any(|pause| pause.what == name && pause.holds(self.now))
     }
 
     fn acked(&self, incident: &Incident) -> bool {
@@ -331,6 +362,12 @@ impl Planner<'_> {
             plan.summaries.push(mark);
             return unseen;
         };
+        // Given by a clock that was ahead. A mark that comes within a day is kept: if it is now that the clock is wrong,
+        // nothing is summed up twice.
+        if *last - self.now > SUMMARY {
+            plan.summaries.push(mark);
+            return unseen;
+        }
         if self.now - *last < SUMMARY {
             return unseen;
         }
@@ -344,7 +381,7 @@ impl Planner<'_> {
         let waited = unseen.clone();
         for incident in &self.stored.closed {
             let known = told.contains(&incident.id) || waited.iter().any(|it| it.id == incident.id);
-            if incident.closed.is_none_or(|closed| closed <= *last) || known {
+            if incident.closed.is_none_or(|closed| closed <= *last || closed > self.now) || known {
                 continue;
             }
             match self.target(&who.0, incident, incident.worst) {

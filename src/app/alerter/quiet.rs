@@ -53,10 +53,7 @@ impl<'a> Quiet<'a> {
 
     /// The groups of its host; of what is the fleet's own those that it is about.
     pub fn groups<'b>(&'b self, subject: &'b Subject) -> Cow<'b, [String]> {
-        match subject.host.is_empty() {
-            true => about::groups(self.spec, subject),
-            false => Cow::Borrowed(self.of_host(subject)),
-        }
+        about::groups(self.spec, subject, self.of_host(subject))
     }
 
     fn of_host(&self, subject: &Subject) -> &'a [String] {
@@ -70,18 +67,12 @@ impl<'a> Quiet<'a> {
 
     /// Whether a silence covers it now.
     pub fn silenced(&self, subject: &Subject) -> Option<Why> {
-        match subject.host.is_empty() {
-            true => about::silenced(self.spec, &self.windows, subject),
-            false => hush::silenced(&self.windows, subject, self.of_host(subject)),
-        }
+        about::silenced(self.spec, &self.windows, subject, self.of_host(subject))
     }
 
     /// When the last silence over it ended.
     fn silence_end(&self, subject: &Subject) -> Option<DateTime<Utc>> {
-        match subject.host.is_empty() {
-            true => about::silence_end(self.spec, &self.windows, subject),
-            false => hush::silence_end(&self.windows, subject, self.of_host(subject)),
-        }
+        about::silence_end(self.spec, &self.windows, subject, self.of_host(subject))
     }
 
     /// Why nothing of it is told but its end.

@@ -1,5 +1,6 @@
-//! The invariants of design/alerting.md over random stories: sweeps, outages, silences, a mail server in every mood, and
-//! a process that dies at every step. What must hold is reckoned here from the rows alone, not by the engine.
+//! The invariants of design/alerting.md over random stories: sweeps, outages, silences, routes with hours, services, a clock
+//! that is set, a mail server in every mood, and a process that dies at every step. What must hold is reckoned here from the
+//! rows alone, not by the engine.
 //!
 //! `FLEET_SIM_CASES` sets how many stories are told (`make soak` tells many), `FLEET_SIM_SHRINK` how long a failing one is
 //! made shorter (`make mutants` needs none of that).
@@ -19,19 +20,18 @@ use crate::model::fleet::{Attempt, Outcome as Ended};
 use crate::model::job::Traffic;
 use crate::model::level::Level;
 use crate::model::sample::{Reading, Sample, SampleKey};
-use crate::model::silence::{Scope, Silence, When};
-use crate::model::spec::{ChannelSpec, DestinationSpec, FleetSpec, HostSpec};
+use crate::model::spec::FleetSpec;
 use crate::store::memory::Memory;
 
 pub(super) mod crash;
+mod fleet;
 mod invariants;
+mod truth;
 
 use crash::{Fate, Mortal, Server, Weather};
+use fleet::{DISK, HOSTS, Hush, Kind, PROCESSOR, fleet, minute_of_day};
 
-/// The gateway stands in the middle: some of its children are visited before it, some after it.
-const HOSTS: [&str; 8] = ["a1", "a2", "gw", "a3", "b1", "b2", "b3", "b4"];
-const CHILDREN: [&str; 3] = ["a1", "a2", "a3"];
-const DISK: &str = "filesystem.used";
+const DAY: i64 = 24 * 60;
 
 /// What a host does in a sweep.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,9 +50,12 @@ enum Step {
     Sweep(Vec<Does>),
     Run(Option<u32>),
     Weather(Weather),
+    /// A host, or one of the two groups, for so many minutes.
     Silence(u8, i64),
     Ack(u8, bool),
     Wait(i64),
+    /// The clock is so many minutes ahead from now on.
+    Clock(i64),
 }
 
 /// A story that can be read when it fails: one line a step, one letter a host.
@@ -73,9 +76,10 @@ impl std::fmt::Debug for Step {
             Step::Sweep(all) => write!(f, "sweep {}", all.iter().map(letter).collect::<String>()),
             Step::Run(dies) => write!(f, "run {}", dies.map_or_else(String::new, |n| n.to_string())),
             Step::Weather(weather) => write!(f, "{}", word(weather)),
-            Step::Silence(host, minutes) => write!(f, "silence {} {minutes}", HOSTS[usize::from(*host) % 8]),
+            Step::Silence(host, minutes) => write!(f, "silence {} {minutes}", Hush::names(*host).join(",")),
             Step::Ack(n, sticky) => write!(f, "ack {n} {sticky}"),
             Step::Wait(minutes) => write!(f, "wait {minutes}"),
+            Step::Clock(minutes) => write!(f, "clock {minutes}"),
         }
     }
 }
@@ -110,28 +114,16 @@ fn step() -> impl Strategy<Value = Step> {
         5 => prop::option::of(0u32..40).prop_map(Step::Run),
         4 => Just(Step::Run(None)),
         2 => weather().prop_map(Step::Weather),
-        1 => (0u8..8, 1i64..60).prop_map(|(host, minutes)| Step::Silence(host, minutes)),
+        1 => (0u8..12, 1i64..60).prop_map(|(whom, minutes)| Step::Silence(whom, minutes)),
         1 => (any::<u8>(), any::<bool>()).prop_map(|(n, sticky)| Step::Ack(n, sticky)),
         1 => (1i64..240).prop_map(Step::Wait),
+        1 => clock().prop_map(Step::Clock),
     ]
 }
 
-fn fleet() -> FleetSpec {
-    let mut spec = super::tests::spec(1, &[]);
-    let host = spec.hosts[0].clone();
-    spec.hosts = HOSTS
-        .iter()
-        .map(|&name| {
-            let parents = if CHILDREN.contains(&name) { vec!["gw".to_owned()] } else { Vec::new() };
-            HostSpec { name: name.to_owned(), parents, ..host.clone() }
-        })
-        .collect();
-    let to = |name: &str, all: &[&str]| DestinationSpec {
-        name: name.to_owned(),
-        channel: ChannelSpec::Mail(all.iter().map(|&one| one.to_owned()).collect()),
-    };
-    spec.alerts.destinations = vec![to("ops", &["a@example.net", "b@example.net"]), to("dba", &["c@example.net"])];
-    spec
+/// Right, an hour or ten years ahead, an hour or a day behind.
+fn clock() -> impl Strategy<Value = i64> {
+    prop_oneof![3 => Just(0), 2 => Just(60), 2 => Just(10 * 365 * DAY), 1 => Just(-60), 1 => Just(-DAY)]
 }
 
 type Who = (String, String);
@@ -142,7 +134,19 @@ struct Story {
     store: Mortal,
     server: Server,
     fate: Arc<Fate>,
+    kind: Kind,
+    /// By a clock that is right.
     minute: i64,
+    /// How far the one that everybody looks at is ahead.
+    ahead: i64,
+    /// Whether it was ever set back.
+    set_back: bool,
+    /// Hosts that did not answer with their disk since it was, and a run came to its end after that.
+    unsettled: BTreeSet<String>,
+    /// Whether a run came to its end since.
+    armed: bool,
+    /// What each host did in its visits since it is settled.
+    visited: BTreeMap<String, Vec<Does>>,
     sequence: u64,
     sweep: i64,
     /// The last visit of each host, and whether it failed.
@@ -150,13 +154,22 @@ struct Story {
     failures: BTreeMap<String, DateTime<Utc>>,
     /// The last sample that had the item, with its value.
     samples: BTreeMap<String, (DateTime<Utc>, f64)>,
-    silences: Vec<(String, DateTime<Utc>, DateTime<Utc>)>,
+    /// The newest sample of each host, with its processor.
+    processors: BTreeMap<String, (DateTime<Utc>, f64)>,
+    /// When the last sweep began.
+    swept: Option<DateTime<Utc>>,
+    silences: Vec<Hush>,
     /// What each recipient was last told of each subject, by what the server accepted.
     known: BTreeMap<(Who, Subject), Level>,
     /// How many of the accepted mails are in `known`.
     read: usize,
     highest: BTreeMap<Who, i64>,
     ids: BTreeSet<(Who, String)>,
+    /// What each recipient was told of in a mail of its own, and what in a summary.
+    told: BTreeSet<(Who, i64)>,
+    summed: BTreeSet<(Who, i64)>,
+    /// What mails told that perhaps arrived and were given up.
+    doubts: BTreeSet<(Who, Subject)>,
     lasts: BTreeMap<Subject, DateTime<Utc>>,
 }
 
@@ -165,7 +178,7 @@ fn disk_of(host: &str) -> Subject {
 }
 
 impl Story {
-    fn new() -> Self {
+    fn new(kind: Kind) -> Self {
         let fate = Arc::new(Fate::default());
         let server = Server {
             fate: Arc::clone(&fate),
@@ -181,35 +194,48 @@ impl Story {
             read: Cell::default(),
         };
         Self {
-            spec: fleet(),
+            spec: fleet(kind.routes),
             store,
             server,
             fate,
+            kind,
             minute: 0,
+            ahead: 0,
+            set_back: false,
+            unsettled: BTreeSet::new(),
+            armed: true,
+            visited: BTreeMap::new(),
             sequence: 0,
             sweep: 0,
             visits: BTreeMap::new(),
             failures: BTreeMap::new(),
             samples: BTreeMap::new(),
+            processors: BTreeMap::new(),
+            swept: None,
             silences: Vec::new(),
             known: BTreeMap::new(),
             read: 0,
             highest: BTreeMap::new(),
             ids: BTreeSet::new(),
+            told: BTreeSet::new(),
+            summed: BTreeSet::new(),
+            doubts: BTreeSet::new(),
             lasts: BTreeMap::new(),
         }
     }
 
     fn now(&self) -> DateTime<Utc> {
-        at(self.minute)
+        at(self.minute + self.ahead)
     }
 
     fn sweep(&mut self, all: &[Does]) {
         self.minute += 5;
+        let now = self.now();
         let store = &mut self.store.inner;
-        self.sweep = store.begin_sweep(at(self.minute), 8).unwrap();
+        self.sweep = store.begin_sweep(now, 8).unwrap();
+        self.swept = Some(now);
         for (n, (&host, &does)) in HOSTS.iter().zip(all).enumerate() {
-            let taken = at(self.minute) + TimeDelta::seconds(n as i64);
+            let taken = now + TimeDelta::seconds(n as i64);
             let outcome = match does {
                 Does::Absent => continue,
                 Does::Fails => Ended::Failed { cause: Cause::ConnectTimeout, text: "no".into() },
@@ -235,9 +261,13 @@ impl Story {
                     taken,
                     hostname: host.into(),
                     probe: "1".into(),
-                    readings: vec![Reading { metric: DISK.into(), item: item.into(), value }],
+                    readings: vec![
+                        Reading { metric: DISK.into(), item: item.into(), value },
+                        Reading { metric: PROCESSOR.into(), item: String::new(), value },
+                    ],
                     faults: Vec::new(),
                 });
+                self.processors.insert(host.to_owned(), (taken, value));
                 if does != Does::Lacks {
                     self.samples.insert(host.to_owned(), (taken, value));
                 }
@@ -245,9 +275,15 @@ impl Story {
                 self.failures.insert(host.to_owned(), taken);
             }
             self.visits.insert(host.to_owned(), (taken, failed));
+            if self.armed {
+                if let Does::Answers(_) = does {
+                    self.unsettled.remove(host);
+                }
+                self.visited.entry(host.to_owned()).or_default().push(does);
+            }
             store.record(self.sweep, &attempt, &samples).unwrap();
         }
-        store.end_sweep(self.sweep, at(self.minute) + TimeDelta::seconds(20), 0).unwrap();
+        store.end_sweep(self.sweep, now + TimeDelta::seconds(20), 0).unwrap();
         self.minute += 1;
     }
 
@@ -274,7 +310,32 @@ impl Story {
         prop_assert!(counts.values().all(|count| *count <= 6), "I3: accepted {counts:?}");
         self.heard()?;
         self.true_states()?;
+        if done.is_ok() {
+            self.armed = true;
+            self.rows_are_true()?;
+            self.services_are_true()?;
+        }
         Ok(done.ok())
+    }
+
+    /// The clock is set: what lies in the future now is taken to be of a moment ago.
+    fn set(&mut self, ahead: i64) {
+        if ahead < self.ahead {
+            (self.set_back, self.armed) = (true, false);
+            self.unsettled = HOSTS.map(str::to_owned).into();
+            self.visited.clear();
+            self.lasts.clear();
+        }
+        self.ahead = ahead;
+        let now = self.now();
+        let right = |at: &mut DateTime<Utc>| {
+            if *at > now + TimeDelta::minutes(5) {
+                *at = now - TimeDelta::minutes(5);
+            }
+        };
+        self.visits.values_mut().for_each(|(at, _)| right(at));
+        self.failures.values_mut().for_each(right);
+        self.samples.values_mut().for_each(|(at, _)| right(at));
     }
 
     fn play(&mut self, step: &Step) -> std::result::Result<(), TestCaseError> {
@@ -282,21 +343,13 @@ impl Story {
             Step::Sweep(all) => self.sweep(all),
             Step::Wait(minutes) => self.minute += minutes,
             Step::Weather(weather) => self.server.weather = *weather,
-            Step::Silence(host, minutes) => {
-                let host = HOSTS[usize::from(*host) % HOSTS.len()].to_owned();
-                let (from, until) = (self.now(), at(self.minute + minutes));
-                let silence = Silence {
-                    id: 0,
-                    scope: Scope { hosts: vec![host.clone()], ..Scope::default() },
-                    when: When::Once { from, until },
-                    by: "sim".into(),
-                    reason: String::new(),
-                    created: from,
-                    ended: None,
-                };
-                self.store.inner.add_silence(&silence).unwrap();
-                self.silences.push((host, from, until));
+            Step::Silence(whom, minutes) => {
+                let hush = Hush::new(*whom, self.now(), *minutes);
+                self.store.inner.add_silence(&hush.silence()).unwrap();
+                self.silences.push(hush);
             }
+            Step::Clock(ahead) if self.kind.clock => self.set(*ahead),
+            Step::Clock(_) => {}
             Step::Ack(n, sticky) => {
                 let open = self.store.inner.open_incidents().unwrap();
                 if let Some(incident) = open.get(usize::from(*n) % open.len().max(1)) {
@@ -335,6 +388,11 @@ impl Story {
     }
 }
 
+fn kind() -> impl Strategy<Value = Kind> {
+    // Most with an ordinary clock: more can be asked of them.
+    (any::<bool>(), 0u8..3).prop_map(|(routes, clock)| Kind { routes, clock: clock == 0 })
+}
+
 fn number(name: &str, usual: u32) -> u32 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
 }
@@ -342,18 +400,32 @@ fn number(name: &str, usual: u32) -> u32 {
 proptest! {
     #![proptest_config(ProptestConfig { cases: number("FLEET_SIM_CASES", 1000), failure_persistence: None, max_shrink_iters: number("FLEET_SIM_SHRINK", 2000), ..ProptestConfig::default() })]
     #[test]
-    fn every_story_keeps_the_invariants(steps in prop::collection::vec(step(), 4..40)) {
-        let mut story = Story::new();
+    fn every_story_keeps_the_invariants(kind in kind(), steps in prop::collection::vec(step(), 4..40)) {
+        let mut story = Story::new(kind);
+        // Summaries reach back to the very first run.
+        story.run(None)?;
         for step in &steps {
             story.play(step)?;
         }
-        // In the end the server works, and after a day nothing is left over.
+        // In the end clock and server work and every route is open; after a while nothing is left over.
         story.server.weather = Weather::Up;
+        story.set(0);
+        if story.kind.routes {
+            story.minute += (23 * 60 + 10 - minute_of_day(story.now())).rem_euclid(DAY);
+        }
         for _ in 0..3 {
             story.minute += 31;
             story.run(None)?;
         }
         story.told_is_true()?;
+        story.nothing_waits()?;
         story.same_as_one_pass()?;
+        // The server is away as the summary of the day is to go out.
+        for weather in [Weather::Down, Weather::Up, Weather::Up, Weather::Up] {
+            story.server.weather = weather;
+            story.minute += DAY + 60;
+            story.run(None)?;
+        }
+        story.nothing_is_unseen()?;
     }
 }

@@ -21,12 +21,14 @@ use crate::model::spec::{FleetSpec, HostSpec, RuleSpec};
 use crate::rule::Judge;
 use crate::store::{self, Store};
 
+mod ahead;
 mod bastions;
 mod fleet;
 mod hosts;
 mod samples;
 mod services;
 
+pub use ahead::last_sweeps;
 pub use fleet::{Facts, mailbox};
 pub use services::{means, servers};
 

@@ -405,8 +405,10 @@ impl Store for Memory {
             known.state = mail.state;
             known.attempts = mail.attempts;
             known.maybe = mail.maybe;
+            known.unclear = mail.unclear;
             known.next = cut(mail.next);
             known.error.clone_from(&mail.error);
+            known.created = cut(mail.created);
         }
         Ok(())
     }

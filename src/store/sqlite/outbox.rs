@@ -9,6 +9,11 @@ use crate::model::alert::{Mail, MailState, Pause, Tells, Told};
 use crate::model::level::Level;
 use crate::store::shape::{ms, time};
 
+/// What is stored of "maybe": 0, or 1 and how often a send ended unclear.
+fn doubt(mail: &Mail) -> u32 {
+    if mail.maybe { mail.unclear.saturating_add(1) } else { 0 }
+}
+
 pub(super) fn add(conn: &Connection, mail: &Mail) -> rusqlite::Result<()> {
     let tells = mail.tells.iter().map(|it| {
         let before = it.before.as_ref().map(|t| {
@@ -38,7 +43,7 @@ pub(super) fn add(conn: &Connection, mail: &Mail) -> rusqlite::Result<()> {
         ms(mail.created),
         mail.state.word(),
         mail.attempts,
-        mail.maybe,
+        doubt(mail),
         ms(mail.next),
         mail.error,
         Value::from(tells.collect::<Vec<_>>()).to_string(),
@@ -48,8 +53,11 @@ pub(super) fn add(conn: &Connection, mail: &Mail) -> rusqlite::Result<()> {
 }
 
 pub(super) fn update(conn: &Connection, mail: &Mail) -> rusqlite::Result<()> {
-    conn.prepare_cached("UPDATE mail SET state = ?2, attempts = ?3, maybe = ?4, next = ?5, error = ?6 WHERE id = ?1")?
-        .execute(params![mail.id, mail.state.word(), mail.attempts, mail.maybe, ms(mail.next), mail.error])
+    let Mail { id, state, attempts, next, error, created, .. } = mail;
+    let sql =
+        "UPDATE mail SET state = ?2, attempts = ?3, maybe = ?4, next = ?5, error = ?6, created = ?7 WHERE id = ?1";
+    conn.prepare_cached(sql)?
+        .execute(params![id, state.word(), attempts, doubt(mail), ms(*next), error, ms(*created)])
         .map(|_| ())
 }
 
@@ -82,6 +90,7 @@ fn mail(row: &Row<'_>) -> rusqlite::Result<Mail> {
         });
         Tells { incident, action, level: Level::from_number(level), before }
     });
+    let doubt: u32 = row.get(8)?;
     Ok(Mail {
         id: row.get(0)?,
         destination: row.get(1)?,
@@ -92,7 +101,8 @@ fn mail(row: &Row<'_>) -> rusqlite::Result<Mail> {
         created: time(row.get(6)?),
         state: MailState::from_word(&row.get::<_, String>(13)?).unwrap_or(MailState::Dead),
         attempts: row.get(7)?,
-        maybe: row.get(8)?,
+        maybe: doubt > 0,
+        unclear: doubt.saturating_sub(1),
         next: time(row.get(9)?),
         error: row.get(10)?,
         tells: tells.collect(),

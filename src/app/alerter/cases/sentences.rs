@@ -234,6 +234,26 @@ fn a_summary_that_does_not_get_through_comes_later() {
     assert_eq!(after.iter().filter(|subject| subject.ends_with("came and went")).count(), 1, "{after:?}");
 }
 
+/// The end is planned in the run in which the mail that told of the beginning is given up.
+#[test]
+fn what_a_mailbox_refused_from_beginning_to_end_is_summed_up() {
+    let mut field = Field::new(&["web01"]);
+    assert_eq!(field.run(0), NONE);
+    field.server.weather = Weather::Refuses(b'o' - b'a', true);
+    for minute in [1, 2] {
+        field.disk("web01", minute, 0.95);
+    }
+    assert_eq!((field.run(3), field.run(23)), (vec![], vec![]));
+    for minute in [30, 35] {
+        field.disk("web01", minute, 0.2);
+    }
+    assert_eq!(field.run(43), NONE);
+    assert!(field.store.queued().unwrap().is_empty(), "three times");
+    field.server.weather = Weather::Up;
+    let told: Vec<String> = (25..28).flat_map(|hour| field.run(hour * 60)).collect();
+    assert!(told.contains(&"[OK] 1 problem came and went".to_owned()), "{told:?}");
+}
+
 #[test]
 fn five_days_old_mail_is_replaced_by_what_is_true_now() {
     let mut field = Field::new(&["web01"]);

@@ -6,7 +6,6 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::page::MAX_LINES;
 use super::{Entry, Written, tag};
 use crate::alert::reconcile::Action;
 use crate::alert::words;
@@ -51,7 +50,10 @@ impl Post<'_> {
             HookFormat::Json => self.own(),
             // It knows alerts that fire or are resolved, and nothing that came and went.
             HookFormat::Alertmanager if self.entries.is_empty() => return None,
-            HookFormat::Alertmanager => self.alertmanager(),
+            HookFormat::Alertmanager => {
+                let alerts = self.entries.iter().map(|entry| self.alert(entry)).collect();
+                alertmanager(&self.destination.name, alerts)
+            }
         };
         Some(written(self.subject, &payload))
     }
@@ -89,53 +91,19 @@ impl Post<'_> {
             it["thread"] = json!(entry.thread);
             it
         };
-        let all = self.entries.len().max(self.summary.len());
         json!({
             "version": 1,
-            "kind": if self.entries.is_empty() { "summary" } else { "alerts" },
+            "kind": kind(self.entries.is_empty()),
             "at": stamp(self.now),
             "destination": self.destination.name,
             "subject": self.subject,
-            "incidents": self.entries.iter().take(MAX_LINES).map(told).collect::<Vec<_>>(),
-            "passed": self.summary.iter().take(MAX_LINES).map(|it| self.incident(it)).collect::<Vec<_>>(),
-            "left_out": all.saturating_sub(MAX_LINES),
+            "incidents": self.entries.iter().map(told).collect::<Vec<_>>(),
+            "passed": self.summary.iter().map(|it| self.incident(it)).collect::<Vec<_>>(),
+            "left_out": 0,
         })
     }
 
-    fn alertmanager(&self) -> Value {
-        let told = &self.entries[..self.entries.len().min(MAX_LINES)];
-        let alerts: Vec<(Labels, Value)> = told.iter().map(|entry| self.alert(entry)).collect();
-        let common = |of: fn(&(Labels, Value)) -> Labels| {
-            let all = alerts.iter().map(of);
-            all.reduce(|mut left, right| {
-                left.retain(|name, value| right.get(name) == Some(value));
-                left
-            })
-        };
-        let labels = common(|(labels, _)| labels.clone()).unwrap_or_default();
-        let group: BTreeMap<&String, &String> =
-            labels.iter().filter(|(name, _)| ["alertname", "host", "item"].contains(&name.as_str())).collect();
-        let fires = self.entries.iter().any(|entry| entry.action != Action::Recovered);
-        let words: Vec<String> = group.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
-        let annotations = common(|(_, alert)| {
-            let all = alert["annotations"].as_object().into_iter().flatten();
-            all.map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned())).collect()
-        });
-        json!({
-            "version": "4",
-            "groupKey": format!("{{}}:{{{}}}", words.join(", ")),
-            "truncatedAlerts": self.entries.len() - told.len(),
-            "status": if fires { "firing" } else { "resolved" },
-            "receiver": self.destination.name,
-            "groupLabels": group,
-            "commonLabels": labels,
-            "commonAnnotations": annotations.unwrap_or_default(),
-            "externalURL": "",
-            "alerts": alerts.iter().map(|(_, alert)| alert).collect::<Vec<_>>(),
-        })
-    }
-
-    fn alert(&self, entry: &Entry) -> (Labels, Value) {
+    fn alert(&self, entry: &Entry) -> Value {
         let incident = &entry.incident;
         let subject = &incident.subject;
         let host = self.host(subject);
@@ -157,7 +125,7 @@ impl Post<'_> {
             own.iter().filter(|(_, value)| !value.is_empty()).map(|&(name, value)| (name.to_owned(), value.to_owned())),
         );
         let ended = entry.action == Action::Recovered;
-        let alert = json!({
+        json!({
             "status": if ended { "resolved" } else { "firing" },
             "labels": labels,
             "annotations": {
@@ -171,44 +139,102 @@ impl Post<'_> {
             "generatorURL": "",
             // Of what does not change while it lasts: a rise is the same alert.
             "fingerprint": hash(format!("{}\0{}\0{}", subject.host, subject.rule, subject.item).as_bytes(), 8),
-        });
-        (labels, alert)
+        })
     }
 }
 
-/// A post that tells no incident in full: the test, and the few words in the place of what was too long.
-pub fn notice(
+fn kind(nothing_told: bool) -> &'static str {
+    if nothing_told { "summary" } else { "alerts" }
+}
+
+/// Names and values of a part of an alert.
+fn texts(alert: &Value, part: &str) -> Labels {
+    let all = alert[part].as_object().into_iter().flatten();
+    all.map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned())).collect()
+}
+
+/// The payload around alerts.
+fn alertmanager(receiver: &str, alerts: Vec<Value>) -> Value {
+    let common = |part: &str| {
+        let all = alerts.iter().map(|alert| texts(alert, part));
+        all.reduce(|mut left, right| {
+            left.retain(|name, value| right.get(name) == Some(value));
+            left
+        })
+    };
+    let labels = common("labels").unwrap_or_default();
+    let group: BTreeMap<&String, &String> =
+        labels.iter().filter(|(name, _)| ["alertname", "host", "item"].contains(&name.as_str())).collect();
+    let words: Vec<String> = group.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+    let fires = alerts.iter().any(|alert| alert["status"] == "firing");
+    json!({
+        "version": "4",
+        "groupKey": format!("{{}}:{{{}}}", words.join(", ")),
+        "truncatedAlerts": 0,
+        "status": if fires { "firing" } else { "resolved" },
+        "receiver": receiver,
+        "groupLabels": group,
+        "commonLabels": labels,
+        "commonAnnotations": common("annotations").unwrap_or_default(),
+        "externalURL": "",
+        "alerts": alerts,
+    })
+}
+
+/// Two posts of the same in the place of one, and how many things the first tells; `None` where it tells but one.
+pub fn halves(format: HookFormat, subject: &str, body: &[u8]) -> Option<([Written; 2], usize)> {
+    let whole: Value = serde_json::from_slice(body).ok()?;
+    let list = |name: &str| whole[name].as_array().map_or(&[][..], Vec::as_slice);
+    let (told, passed) = match format {
+        HookFormat::Json => (list("incidents"), list("passed")),
+        HookFormat::Alertmanager => (list("alerts"), &[][..]),
+    };
+    let first = (told.len() + passed.len()) / 2;
+    if first == 0 {
+        return None;
+    }
+    let post = |told: &[Value], passed: &[Value]| {
+        let payload = match format {
+            HookFormat::Json => {
+                let mut own = whole.clone();
+                own["kind"] = json!(kind(told.is_empty()));
+                (own["incidents"], own["passed"]) = (json!(told), json!(passed));
+                own
+            }
+            HookFormat::Alertmanager => alertmanager(whole["receiver"].as_str().unwrap_or_default(), told.to_vec()),
+        };
+        written(subject.to_owned(), &payload)
+    };
+    let (one, two) = told.split_at(first.min(told.len()));
+    let (three, four) = passed.split_at(first - one.len());
+    Some(([post(one, three), post(two, four)], first))
+}
+
+/// A post that tells of no incident, and wakes nobody.
+pub fn test(
     destination: &DestinationSpec,
     format: HookFormat,
-    kind: &str,
     subject: &str,
     text: &str,
     now: DateTime<Utc>,
 ) -> Written {
     let payload = match format {
         HookFormat::Json => json!({
-            "version": 1, "kind": kind, "at": stamp(now), "destination": destination.name, "subject": subject,
+            "version": 1, "kind": "test", "at": stamp(now), "destination": destination.name, "subject": subject,
             "text": text, "incidents": [], "passed": [], "left_out": 0,
         }),
-        HookFormat::Alertmanager => {
-            // A test must wake nobody.
-            let test = kind == "test";
-            let (labels, group) = (
-                json!({"alertname": format!("fleet-{kind}"), "severity": "warning"}),
-                json!({"alertname": format!("fleet-{kind}")}),
-            );
-            let (status, ends) = if test { ("resolved", stamp(now)) } else { ("firing", NEVER.to_owned()) };
-            let annotations = json!({"summary": subject, "description": text});
-            json!({
-                "version": "4", "groupKey": format!("{{}}:{{alertname=\"fleet-{kind}\"}}"), "truncatedAlerts": 0,
-                "status": status, "receiver": destination.name, "groupLabels": group, "commonLabels": labels,
-                "commonAnnotations": annotations, "externalURL": "",
-                "alerts": [{
-                    "status": status, "labels": labels, "annotations": annotations, "startsAt": stamp(now),
-                    "endsAt": ends, "generatorURL": "", "fingerprint": hash(kind.as_bytes(), 8),
-                }],
-            })
-        }
+        HookFormat::Alertmanager => alertmanager(
+            &destination.name,
+            vec![json!({
+                "status": "resolved",
+                "labels": {"alertname": "fleet-test", "severity": "warning"},
+                "annotations": {"summary": subject, "description": text},
+                "startsAt": stamp(now),
+                "endsAt": stamp(now),
+                "generatorURL": "",
+                "fingerprint": hash(b"test", 8),
+            })],
+        ),
     };
     written(subject.to_owned(), &payload)
 }

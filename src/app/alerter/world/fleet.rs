@@ -8,6 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::hosts::verdict;
 use super::services::{self, Mean};
 use super::{Slot, World, at_once, bastions, fails, two};
+use crate::alert::ahead::is_ahead;
 use crate::alert::fold::{Observation, Windows};
 use crate::alert::hush::{self, Window};
 use crate::alert::words::{BASTION, DAMAGED, MASS, STALLED, UNDELIVERABLE, UNREACHABLE};
@@ -92,8 +93,10 @@ impl World<'_> {
     /// Moves the truth by what is known at the end of a run.
     pub fn tick(&mut self, facts: &Facts<'_>) {
         let parts = shard::running(facts.sweeps, |sweep| sweep.shard, |sweep| sweep.started);
-        let ages: Vec<Part> =
-            parts.iter().map(|(part, sweep)| (*part, sweep.map(|sweep| facts.now - sweep.started))).collect();
+        // One that began in the future says nothing of now.
+        let begun = |sweep: &&Sweep| !is_ahead(sweep.started, facts.now);
+        let age = |sweep: &Sweep| facts.now - sweep.started;
+        let ages: Vec<Part> = parts.into_iter().map(|(part, sweep)| (part, sweep.filter(begun).map(age))).collect();
         self.stalled_collectors(facts.now, &ages);
         // Without a collector its hosts are silent, which says nothing of them.
         let on_time = |age: Option<TimeDelta>| age.is_some_and(|age| age <= self.interval * 3 / 2);

@@ -21,6 +21,12 @@ pub(super) fn verdict(bad: bool, critical: bool, well: bool) -> Verdict {
     Verdict { warning: bad, critical: bad && critical, clear_warning: well, clear_critical: well }
 }
 
+/// Not tried, or this side's failure: that says nothing of the host. A key or password that cannot be used is of this side
+/// too, but keeps the host unwatched until a person mends it.
+pub(super) fn says_nothing(cause: Cause) -> bool {
+    matches!(cause, Cause::BackOff | Cause::NoConsent | Cause::SweepDeadline | Cause::Store | Cause::Internal)
+}
+
 impl World<'_> {
     /// A rule that leaves no trace until it is bad for the first time.
     pub(super) fn flag(
@@ -49,12 +55,7 @@ impl World<'_> {
         let mut stale = None;
         let mut windows = two(interval);
         let (failed, text) = match &row.attempt.outcome {
-            // Not tried, or this side's failure: that says nothing of the host. A key or password that cannot be used is
-            // of this side too, but keeps the host unwatched until a person mends it.
-            Outcome::Failed {
-                cause: Cause::BackOff | Cause::NoConsent | Cause::SweepDeadline | Cause::Store | Cause::Internal,
-                ..
-            } => return,
+            Outcome::Failed { cause, .. } if says_nothing(*cause) => return,
             Outcome::Collected => (false, Cow::Borrowed("answers again")),
             // It answered, with nothing but what it had measured before.
             Outcome::Failed { cause: Cause::BadEnvelope, text } if !row.samples.is_empty() => {

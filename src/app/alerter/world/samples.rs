@@ -8,6 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::super::readings::{self, Beyond, Judged};
 use super::{Behind, Ready, World, at_once, delta};
+use crate::alert::ahead::is_ahead;
 use crate::alert::fold::{self, Observation, Windows};
 use crate::alert::words::{self, BUILT_IN, SILENT};
 use crate::app::past;
@@ -20,8 +21,6 @@ use crate::model::sample::{FaultKind, Sample};
 use crate::model::spec::{HostSpec, RuleSpec};
 use crate::rule::{self, Judge};
 
-/// A clock that is further ahead than this is not believed.
-const SKEW: TimeDelta = TimeDelta::minutes(5);
 /// Until then a machine is still starting, and what it does is not what it usually does.
 const YOUNG: f64 = 300.0;
 /// Layouts that are remembered for all hosts.
@@ -62,8 +61,7 @@ fn same(layout: &[(String, String)], sample: &Sample) -> bool {
 
 impl<'a> World<'a> {
     pub(super) fn sample(&mut self, track: usize, sample: &Sample, received: DateTime<Utc>) {
-        let ahead = sample.taken > received && sample.taken - received > SKEW;
-        let at = if ahead { received } else { sample.taken };
+        let at = if is_ahead(sample.taken, received) { received } else { sample.taken };
         if !self.tracks[track].layout.as_ref().is_some_and(|layout| same(layout, sample)) {
             self.lay(track, sample);
         }

@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use super::super::readings;
-use super::hosts::verdict;
+use super::hosts::{self, verdict};
 use super::{World, at_once, delta, samples};
+use crate::alert::ahead::is_ahead;
 use crate::alert::fold::Observation;
 use crate::alert::hush::service;
 use crate::alert::words::{SERVICE_HEALTHY, UNREACHABLE, label};
 use crate::model::alert::Subject;
 use crate::model::catalogue;
+use crate::model::fleet::{Attempt, Outcome};
 use crate::model::level::Level;
 use crate::model::rule::RuleKind;
 use crate::model::spec::{FleetSpec, HostSpec, RuleSpec};
@@ -31,8 +33,8 @@ pub struct Mean<'a> {
     value: f64,
 }
 
-/// The means that some rule asks for, from the newest sample of each server; what is older than three intervals, or of
-/// a host that did not answer since, does not count.
+/// The means that some rule asks for, from the newest sample of each server; what is older than three intervals, of the
+/// future, or of a host that did not answer since, does not count.
 ///
 /// # Errors
 /// The store's.
@@ -45,7 +47,11 @@ pub fn means<'a>(store: &dyn Store, spec: &'a FleetSpec, now: DateTime<Utc>) -> 
     let mut found: BTreeMap<(&'a str, String), (Mean<'a>, f64)> = BTreeMap::new();
     for known in store.now()? {
         let (Some(host), Some((received, sample))) = (spec.host(&known.host), known.sample) else { continue };
-        if received < oldest {
+        let failed = |attempt: &Attempt| {
+            attempt.at > received
+                && matches!(attempt.outcome, Outcome::Failed { cause, .. } if !hosts::says_nothing(cause))
+        };
+        if received < oldest || is_ahead(received, now) || known.attempt.is_some_and(|attempt| failed(&attempt)) {
             continue;
         }
         let rules = || host.rules.iter().filter(|rule| rule.kind == RuleKind::Average);

@@ -1,0 +1,234 @@
+//! Webhooks before a scripted server of HTTP: nothing is cut, and one hook's trouble is its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Mutex;
+
+use serde_json::Value;
+
+use super::*;
+use crate::model::spec::{HookFormat, WebhookSpec};
+
+/// What was posted: the path, the body, and the answer's code.
+type Posts = Arc<Mutex<Vec<(String, Value, u16)>>>;
+
+struct Receiver {
+    port: u16,
+    posts: Posts,
+}
+
+impl Receiver {
+    /// Answers by path, length of the body and number of posts before; 0 hangs up.
+    fn start(code: impl Fn(&str, usize, usize) -> u16 + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (port, posts) = (listener.local_addr().unwrap().port(), Posts::default());
+        let kept = Arc::clone(&posts);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                take(stream, &code, &kept);
+            }
+        });
+        Self { port, posts }
+    }
+
+    fn hook(&self, name: &str, format: HookFormat) -> DestinationSpec {
+        let url = format!("http://127.0.0.1:{}/{name}", self.port);
+        let hook = WebhookSpec { url, format, token: None, ca_file: None };
+        DestinationSpec { name: name.into(), channel: ChannelSpec::Webhook(hook) }
+    }
+
+    /// Bodies that a path took.
+    fn took(&self, path: &str) -> Vec<Value> {
+        let posts = self.posts.lock().unwrap();
+        posts.iter().filter(|(at, _, code)| at == path && *code == 200).map(|(_, body, _)| body.clone()).collect()
+    }
+
+    fn tries(&self, path: &str) -> usize {
+        self.posts.lock().unwrap().iter().filter(|(at, ..)| at == path).count()
+    }
+}
+
+fn take(mut stream: TcpStream, code: &dyn Fn(&str, usize, usize) -> u16, posts: &Posts) {
+    let (mut bytes, mut chunk) = (Vec::new(), [0; 65536]);
+    let (head, body) = loop {
+        let count = stream.read(&mut chunk).unwrap();
+        assert!(count > 0, "a request that ends early");
+        bytes.extend(&chunk[..count]);
+        let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
+        let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
+        let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).unwrap();
+        if bytes.len() == end + 4 + length.parse::<usize>().unwrap() {
+            break (head, bytes.split_off(end + 4));
+        }
+    };
+    let path = head.split(' ').nth(1).unwrap().trim_start_matches('/').to_owned();
+    let code = code(&path, body.len(), posts.lock().unwrap().len());
+    posts.lock().unwrap().push((path, serde_json::from_slice(&body).unwrap(), code));
+    if code == 0 {
+        return;
+    }
+    write!(stream, "HTTP/1.1 {code} so\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+}
+
+impl Field {
+    /// A run over the real ways out.
+    fn post(&mut self, minutes: i64) -> Report {
+        let now = at(minutes);
+        let sweep = self.store.begin_sweep(now, 1).unwrap();
+        self.store.end_sweep(sweep, now, 0).unwrap();
+        turn(&mut self.store, &self.spec, &mut Lines::new(&self.spec), &|| now, now + TimeDelta::minutes(5), false)
+            .unwrap()
+    }
+
+    fn all_disks(&mut self, minutes: [i64; 2], value: f64) {
+        for name in self.names() {
+            for minute in minutes {
+                self.disk(&name, minute, value);
+            }
+        }
+    }
+}
+
+/// What a receiver of Alertmanager's format has as firing after these posts, and how many posts there were.
+fn firing(posts: &[Value]) -> BTreeSet<String> {
+    let mut firing = BTreeMap::new();
+    for alert in posts.iter().flat_map(|post| post["alerts"].as_array().unwrap()) {
+        firing.insert(alert["labels"]["host"].as_str().unwrap().to_owned(), alert["status"] == "firing");
+    }
+    firing.into_iter().filter(|(_, fires)| *fires).map(|(host, _)| host).collect()
+}
+
+fn sizes(posts: &[Value], list: &str) -> Vec<usize> {
+    posts.iter().map(|post| post[list].as_array().unwrap().len()).collect()
+}
+
+#[test]
+fn two_hundred_and_fifty_problems_are_all_told_and_so_are_their_ends() {
+    let receiver = Receiver::start(|_, _, _| 200);
+    let mut field = Field::many(250);
+    field.spec.alerts.destinations =
+        vec![receiver.hook("am", HookFormat::Alertmanager), receiver.hook("own", HookFormat::Json)];
+    field.all_disks([0, 5], 0.95);
+    assert_eq!(field.post(6).sent, 4);
+    assert_eq!(firing(&receiver.took("am")).len(), 250);
+    field.all_disks([10, 15], 0.2);
+    assert_eq!(field.post(16).sent, 4);
+    let posts = receiver.took("am");
+    assert_eq!(sizes(&posts, "alerts"), [200, 50, 200, 50]);
+    assert!(firing(&posts).is_empty());
+    assert!(posts.iter().all(|post| post["truncatedAlerts"] == 0));
+    let own = receiver.took("own");
+    assert_eq!(sizes(&own, "incidents"), [200, 50, 200, 50]);
+    assert!(own.iter().all(|post| post["left_out"] == 0 && post["kind"] == "alerts"));
+    assert_eq!((field.post(17).sent, field.store.queued().unwrap().len()), (0, 0));
+}
+
+/// What came and went is cut as little.
+#[test]
+fn a_long_summary_is_several_posts() {
+    let receiver = Receiver::start(|_, _, _| 200);
+    let mut field = Field::many(250);
+    field.spec.alerts.destinations = vec![receiver.hook("own", HookFormat::Json)];
+    field.post(0);
+    field.all_disks([5, 10], 0.95);
+    field.all_disks([15, 20], 0.2);
+    field.post(21);
+    assert_eq!(field.post(24 * 60).sent, 2);
+    let posts = receiver.took("own");
+    assert_eq!(sizes(&posts, "passed"), [200, 50]);
+    assert!(posts.iter().all(|post| post["kind"] == "summary"));
+}
+
+/// 413 from 20,000 bytes on.
+#[test]
+fn what_is_too_large_is_halved_until_it_is_taken() {
+    let receiver = Receiver::start(|_, length, _| if length > 20_000 { 413 } else { 200 });
+    let mut field = Field::many(250);
+    field.spec.alerts.destinations =
+        vec![receiver.hook("am", HookFormat::Alertmanager), receiver.hook("own", HookFormat::Json)];
+    field.all_disks([0, 5], 0.95);
+    for minute in 6..24 {
+        let errors = field.post(minute).errors;
+        assert!(minute < 21 || errors.is_empty(), "{errors:?}");
+    }
+    assert!(field.store.queued().unwrap().is_empty());
+    assert_eq!(firing(&receiver.took("am")).len(), 250);
+    let hosts = |posts: &[Value]| -> Vec<String> {
+        let all = posts.iter().flat_map(|post| post["incidents"].as_array().unwrap());
+        all.map(|it| it["host"].as_str().unwrap().to_owned()).collect()
+    };
+    let told = hosts(&receiver.took("own"));
+    assert_eq!((told.len(), told.iter().collect::<BTreeSet<_>>().len()), (250, 250), "each once");
+    // Everything ends while the posts are still being halved.
+    field.all_disks([30, 35], 0.2);
+    for minute in 36..50 {
+        field.post(minute);
+    }
+    assert!(firing(&receiver.took("am")).is_empty() && field.store.told().unwrap().is_empty());
+}
+
+/// Nobody knows whether the problems arrived, then their post is too large, while their ends are planned behind it and the
+/// next run plans nothing: the ends come last all the same.
+#[test]
+fn an_end_is_not_posted_before_the_half_that_tells_of_its_beginning() {
+    let receiver = Receiver::start(|_, length, before| match before {
+        0 => 0,
+        _ if length > 2_000 => 413,
+        _ => 200,
+    });
+    let mut field = Field::many(8);
+    field.spec.alerts.destinations = vec![receiver.hook("am", HookFormat::Alertmanager)];
+    field.all_disks([0, 5], 0.95);
+    field.post(6);
+    assert!(field.store.queued().unwrap()[0].maybe);
+    field.all_disks([7, 8], 0.2);
+    field.post(9);
+    assert_eq!(receiver.posts.lock().unwrap().last().unwrap().2, 413);
+    assert!(field.store.queued().unwrap().iter().all(|mail| mail.short), "only the halves wait");
+    let sweep = field.store.begin_sweep(at(10), 1).unwrap();
+    turn(&mut field.store, &field.spec, &mut Lines::new(&field.spec), &|| at(10), at(15), false).unwrap();
+    field.store.end_sweep(sweep, at(10), 0).unwrap();
+    for minute in 11..20 {
+        field.post(minute);
+    }
+    let posts = receiver.took("am");
+    assert!(firing(&posts).is_empty() && !posts.is_empty(), "{posts:?}");
+    assert!(field.store.queued().unwrap().is_empty() && field.store.told().unwrap().is_empty());
+}
+
+/// One problem alone that is too large is no post without an end: it is given up, and others are told of it.
+#[test]
+fn a_single_problem_that_is_too_large_is_given_up_and_that_is_told_elsewhere() {
+    let receiver = Receiver::start(|path, _, _| if path == "am" { 413 } else { 200 });
+    let mut field = Field::new(&["web01"]);
+    field.spec.alerts.destinations =
+        vec![receiver.hook("am", HookFormat::Alertmanager), receiver.hook("own", HookFormat::Json)];
+    field.all_disks([0, 5], 0.95);
+    assert_eq!(field.post(6).sent, 1);
+    field.post(7);
+    assert_eq!(receiver.tries("am"), 1);
+    let rules: Vec<Value> = receiver.took("own").iter().map(|post| post["incidents"][0]["rule"].clone()).collect();
+    assert_eq!(rules, ["filesystem.used", "mail-undeliverable"]);
+}
+
+/// A wrong token of one hook is no trouble of another at the same server.
+#[test]
+fn of_two_hooks_at_one_server_one_that_is_refused_holds_up_nothing_of_the_other() {
+    let receiver = Receiver::start(|path, _, _| if path == "bad" { 403 } else { 200 });
+    let mut field = Field::new(&["web01"]);
+    field.spec.alerts.destinations =
+        vec![receiver.hook("bad", HookFormat::Json), receiver.hook("good", HookFormat::Json)];
+    field.all_disks([0, 5], 0.95);
+    let report = field.post(6);
+    assert_eq!((report.sent, report.waiting), (1, 1));
+    assert!(report.errors[0].contains("look at token-file="), "{:?}", report.errors);
+    field.all_disks([7, 8], 0.2);
+    assert_eq!(field.post(9).sent, 1);
+    let actions = |posts: &[Value]| posts.iter().map(|it| it["incidents"][0]["action"].clone()).collect::<Vec<_>>();
+    assert_eq!(actions(&receiver.took("good")), ["problem", "recovered"]);
+    // The problem that it never heard of passed meanwhile; until something comes through its way is paused.
+    assert_eq!((receiver.tries("bad"), field.store.queued().unwrap().len()), (1, 0));
+    let paused: Vec<String> = field.store.pauses().unwrap().into_iter().map(|pause| pause.what).collect();
+    assert_eq!(paused, [format!("webhook bad http://127.0.0.1:{}", receiver.port)]);
+}
