@@ -290,6 +290,30 @@ fn rows_that_no_alerter_treats_are_told_of() {
 }
 
 #[test]
+fn a_clock_that_went_wrong_here_prunes_nothing() {
+    let home = Home::new("");
+    assert_eq!(code(&home.collector(&[])), 0);
+    let store = rusqlite::Connection::open(home.path().join("fleet.db")).unwrap();
+    let samples = || store.query_row("SELECT count(*) FROM sample", [], |row| row.get::<_, i64>(0)).unwrap();
+    // As if the clock here had gone forward by 40 days before that sweep; then after it.
+    let wrong = ["UPDATE sample SET at = at - 40 * 86400000", "UPDATE attempt SET at = at - 40 * 86400000"];
+    for change in wrong {
+        store.execute(change, []).unwrap();
+        for flags in [&["prune", "--dry-run"][..], &["prune"]] {
+            let said = home.fleet(flags);
+            let text = String::from_utf8(said.stderr.clone()).unwrap();
+            assert_eq!(code(&said), 1, "{text}");
+            assert!(text.contains("date") && text.contains("--force") && text.lines().count() == 1, "{text}");
+        }
+    }
+    assert_eq!(samples(), 1);
+    assert_eq!(code(&home.fleet(&["prune", "--force"])), 0);
+    // Another sweep, and time is no matter of dispute.
+    assert_eq!(code(&home.collector(&[])), 0);
+    assert_eq!(code(&home.fleet(&["prune"])), 0);
+}
+
+#[test]
 fn a_time_and_keys_beyond_what_a_probe_takes_are_met_here() {
     let home = Home::new("");
     let config = home.path().join("config.xml");
