@@ -144,7 +144,7 @@ impl Site {
             }
             Response::see_other(&format!("/sign-in?back={}", percent::encode(&incoming.target)))
         } else {
-            pages::trouble(self, &trouble)
+            pages::trouble(self, &trouble, incoming.method == "POST")
         };
         response.headers.extend(trouble.headers);
         response

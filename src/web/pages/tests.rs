@@ -5,7 +5,7 @@ use crate::model::level::Level;
 use crate::model::sample::Reading;
 use crate::model::snapshot::{HostRow, Problem, State};
 use crate::web::fake::{Fake, ask, now};
-use crate::web::response::Response;
+use crate::web::response::{Response, Trouble};
 use crate::web::site::{Rules, Site};
 
 fn reading(metric: &str, item: &str, value: f64) -> Reading {
@@ -161,6 +161,18 @@ fn what_is_not_there_is_told() {
     assert!(wrong.contains("id=\"wrong\"") && !wrong.contains("<script>"), "{wrong}");
     let led = get(&site, &mut source, "/?host=a%2Fb%22&from=2026-11-21T20:00:00Z&evil=1");
     assert_eq!(led.header("location"), Some("/host/a%2Fb%22?from=2026-11-21T20%3A00%3A00Z"));
+}
+
+#[test]
+fn a_page_waits_for_the_store_but_a_form_is_not_sent_again() {
+    let site = Site::new(Rules::default());
+    let page = |trouble: Trouble, sent| String::from_utf8(super::trouble(&site, &trouble, sent).body).unwrap();
+    let waits = |page: &str| {
+        (page.contains("id=\"waits\""), page.contains("data-every=\"5\""), page.contains("<noscript><meta"))
+    };
+    assert_eq!(waits(&page(Trouble::store("locked"), false)), (true, true, true));
+    assert_eq!(waits(&page(Trouble::store("locked"), true)), (false, false, false));
+    assert_eq!(waits(&page(Trouble::missing("gone"), false)), (false, false, false));
 }
 
 #[test]
