@@ -368,6 +368,17 @@ fn an_old_problem_of_a_quiet_host_is_found_however_much_happened_elsewhere() {
     let count =
         |query: &str| server.get(&format!("/api/v1/incidents?{query}")).json()["rows"].as_array().unwrap().len();
     assert_eq!((count("host=quiet&ended=1"), count("host=quiet"), count("ended=1&limit=50")), (1, 0, 50));
+    assert!(server.get("/incidents?filter=quiet%20level%3Dcritical").body.contains("href=\"/incident/1\""));
+    // From answer to answer every one once.
+    let (mut before, mut ids) = (String::new(), Vec::new());
+    loop {
+        let answer = server.get(&format!("/api/v1/incidents?ended=1&limit=900{before}")).json();
+        ids.extend(answer["rows"].as_array().unwrap().iter().map(|it| it["id"].as_i64().unwrap()));
+        let Some(older) = answer["older"].as_i64() else { break };
+        before = format!("&before={older}");
+    }
+    assert_eq!(ids, (1..3000).rev().collect::<Vec<i64>>());
+    assert!(server.get("/api/v1/incidents").json()["older"].is_null());
     // A time without a host, long before the newest.
     let (from, to) = (ago(14_401).timestamp(), ago(14_399).timestamp());
     assert_eq!(count(&format!("ended=1&from={from}&to={to}")), 1);

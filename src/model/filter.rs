@@ -239,7 +239,7 @@ fn holds(term: &Term, it: &Chosen<'_>) -> bool {
             has(*field, it, fits) != *not
         }
         Term::Level { sign, rank: wanted } => {
-            let level = it.problem.map(|problem| Some(problem.incident.level));
+            let level = it.problem.map(|problem| Some(problem.incident.shown()));
             let level = level.or_else(|| it.host.map(|host| host.level)).unwrap_or_default();
             sign.holds(&rank(level), wanted)
         }

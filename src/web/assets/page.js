@@ -213,6 +213,7 @@
     // Sorting and the like are those of the address: the form is older.
     const url = new URL(location.href);
     url.searchParams.delete('page');
+    url.searchParams.delete('before');
     url.searchParams.delete('filter');
     const typed = one('#filter', form).value.trim();
     if (typed) url.searchParams.set('filter', typed);
