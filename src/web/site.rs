@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::assets::Assets;
 use super::door::{Door, Keys, unknown};
+use super::metrics::Boots;
 use super::pages::{self, Pages};
 use super::percent;
 use super::request::{Incoming, Method, Params, Request, Visitor};
@@ -31,6 +32,8 @@ pub struct Site {
     pub pages: Pages,
     /// Who may come in, and who is inside.
     pub door: Door,
+    /// When hosts were started, as `/metrics` told it.
+    pub boots: Boots,
     names: Vec<String>,
     behind_proxy: bool,
 }
@@ -42,7 +45,8 @@ impl Site {
         let assets = Assets::new(pages::FILES);
         let pages = Pages::new(&assets);
         let door = Door::new(rules.keys);
-        Self { assets, pages, door, names: rules.names, behind_proxy: rules.behind_proxy }
+        let boots = Boots::default();
+        Self { assets, pages, door, boots, names: rules.names, behind_proxy: rules.behind_proxy }
     }
 
     /// Answers a request, whatever it is.
