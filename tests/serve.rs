@@ -406,6 +406,11 @@ fn over_tls_with_a_certificate_that_may_be_renewed() {
     let resolve = format!("fleet.example.net:{}:127.0.0.1", server.port);
     let named = curl(&["--resolve", &resolve, &format!("https://fleet.example.net:{}/healthz", server.port)]);
     assert!(named.ends_with(0).out.starts_with("HTTP/1.1 200"));
+    // What a browser keeps of a name holds for all of its ports.
+    let lasting = "strict-transport-security: max-age=31536000";
+    assert!(!named.out.contains(lasting), "{}", named.out);
+    let usual = curl(&["-H", "host: fleet.example.net", &format!("{base}/healthz")]);
+    assert!(usual.out.contains(lasting), "{}", usual.out);
     assert!(curl(&["--tls-max", "1.1", &format!("{base}/healthz")]).code != Some(0), "old TLS");
     assert!(server.raw(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").is_none(), "plain words");
     assert_eq!(server.url.split(':').next(), Some("https"));

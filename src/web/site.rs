@@ -12,6 +12,9 @@ use super::response::{Answer, Response, Trouble, Wishes, finish};
 use super::route::{Access, Found, find};
 use super::source::Source;
 
+/// For a year browsers ask a name over TLS only.
+const LASTING: &str = "max-age=31536000";
+
 /// What a site must know of the place where it stands.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
@@ -19,6 +22,8 @@ pub struct Rules {
     pub names: Vec<String>,
     /// A proxy stands in front: the client is the last address of `X-Forwarded-For`.
     pub behind_proxy: bool,
+    /// TLS is spoken here, and not by a proxy.
+    pub tls: bool,
     /// Who may come in.
     pub keys: Keys,
 }
@@ -36,6 +41,7 @@ pub struct Site {
     pub boots: Boots,
     names: Vec<String>,
     behind_proxy: bool,
+    tls: bool,
 }
 
 impl Site {
@@ -46,14 +52,26 @@ impl Site {
         let pages = Pages::new(&assets);
         let door = Door::new(rules.keys);
         let boots = Boots::default();
-        Self { assets, pages, door, boots, names: rules.names, behind_proxy: rules.behind_proxy }
+        Self { assets, pages, door, boots, names: rules.names, behind_proxy: rules.behind_proxy, tls: rules.tls }
     }
 
     /// Answers a request, whatever it is.
     pub fn answer(&self, incoming: &Incoming, source: &mut dyn Source) -> Response {
         let response = self.lead(incoming, source).unwrap_or_else(|trouble| self.told(incoming, trouble));
         let wishes = Wishes { known: incoming.header("if-none-match"), encodings: incoming.header("accept-encoding") };
-        finish(response, wishes)
+        let mut response = finish(response, wishes);
+        if self.tls && self.owns(incoming) {
+            response.headers.push(("strict-transport-security", LASTING.to_owned()));
+        }
+        response
+    }
+
+    /// Whether the name by which it was asked is served here at the usual port. What a browser keeps of a name holds for
+    /// all of its ports: on another one, what else runs there without TLS could not be reached any more.
+    fn owns(&self, incoming: &Incoming) -> bool {
+        let host = incoming.header("host").unwrap_or_default();
+        let name = host.strip_suffix(":443").unwrap_or(host).trim_end_matches('.').to_ascii_lowercase();
+        self.names.contains(&name)
     }
 
     fn lead(&self, incoming: &Incoming, source: &mut dyn Source) -> Answer {
