@@ -404,8 +404,9 @@ fn over_tls_with_a_certificate_that_may_be_renewed() {
     let said = curl(&["-d", "user=ops&password=correct horse", &format!("{base}/sign-in")]).ends_with(0);
     assert!(said.out.contains("set-cookie: __Host-fleet=") && said.out.contains("; Secure"), "{}", said.out);
     let resolve = format!("fleet.example.net:{}:127.0.0.1", server.port);
-    let named = curl(&["--resolve", &resolve, &format!("https://fleet.example.net:{}/healthz", server.port)]);
-    assert!(named.ends_with(0).out.starts_with("HTTP/1.1 200"));
+    let named =
+        curl(&["--resolve", &resolve, &format!("https://fleet.example.net:{}/healthz", server.port)]).ends_with(0);
+    assert!(named.out.starts_with("HTTP/1.1 200"));
     // What a browser keeps of a name holds for all of its ports.
     let lasting = "strict-transport-security: max-age=31536000";
     assert!(!named.out.contains(lasting), "{}", named.out);

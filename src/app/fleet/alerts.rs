@@ -18,7 +18,7 @@ use crate::model::back;
 use crate::model::filter::Chosen;
 use crate::model::level::Level;
 use crate::model::next;
-use crate::model::snapshot::{Limits, Problem};
+use crate::model::snapshot::{Limits, Problem, Snapshot};
 use crate::model::spec::FleetSpec;
 use crate::store::Store;
 use crate::view::alerts::{Listed, view};
@@ -140,9 +140,10 @@ fn list(common: &Common, args: &Args) -> Outcome {
     // To be asked for, a problem is seen with its host.
     let read = || snapshot::read(&spec, store.as_ref(), present.now, &filter, Limits::default());
     let fleet = (!filter.is_empty()).then(read).transpose()?;
+    let hosts = fleet.as_ref().map(Snapshot::by_name).unwrap_or_default();
     let asked = |incident: &Incident| {
         let problem = Problem { incident: incident.clone(), ack: None, silenced: None };
-        let host = fleet.as_ref().and_then(|fleet| fleet.host(&incident.subject.host));
+        let host = hosts.get(incident.subject.host.as_str()).copied();
         filter.any(&Chosen { host, service: None, problem: Some(&problem) })
     };
     let quiet = present.quiet(&spec);

@@ -58,7 +58,7 @@ fn metrics(site: &Site, request: &Request, source: &mut dyn Source) -> Answer {
         let known = source.latest(&node::metrics())?;
         let facts = source.facts_now(node::FACTS)?;
         let mut boots = site.boots.told();
-        boots.keep(|host| fleet.host(host).is_some());
+        boots.keep(fleet.hosts.iter().map(|host| host.name.as_str()));
         node::write(&mut page, &known, &facts, &chosen, &mut boots, request.now);
     }
     // Long, and new each time: nobody would ask for it by its tag.

@@ -1,5 +1,7 @@
 //! Problems: those that are open, those that ended lately, one in full, and the silences.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
@@ -11,7 +13,7 @@ use crate::model::back;
 use crate::model::filter::{Chosen, Filter};
 use crate::model::level::Level;
 use crate::model::silence::When;
-use crate::model::snapshot::{Problem, Snapshot};
+use crate::model::snapshot::{HostRow, Problem};
 use crate::web::request::Request;
 use crate::web::response::{Answer, Trouble};
 use crate::web::site::Site;
@@ -172,12 +174,13 @@ pub fn incidents(site: &Site, request: &Request, source: &mut dyn Source) -> Ans
     let (mut open, mut ended) = (Vec::new(), Ended::default());
     // A filter that is not understood chooses nothing.
     if let Some(filter) = &filter {
+        let hosts = fleet.by_name();
         open = source.incidents(all)?;
-        open.retain(|it| fits(filter, it, &fleet));
+        open.retain(|it| fits(filter, it, &hosts));
         let part = |before: Option<i64>, most| {
             source.incidents(Which { before: Some(before.unwrap_or(i64::MAX)), most, ..all })
         };
-        let back = back::look(before, SHOWN, part, |it| it.incident.id, |it| fits(filter, it, &fleet))?;
+        let back = back::look(before, SHOWN, part, |it| it.incident.id, |it| fits(filter, it, &hosts))?;
         ended = Ended::new(&back, before, &address, fleet.now);
     }
     let page = Page {
@@ -192,8 +195,8 @@ pub fn incidents(site: &Site, request: &Request, source: &mut dyn Source) -> Ans
     site.pages.page("incidents.html", "Incidents", &frame, &page)
 }
 
-fn fits(filter: &Filter, it: &Listed, fleet: &Snapshot) -> bool {
-    let host = fleet.host(&it.incident.subject.host);
+fn fits(filter: &Filter, it: &Listed, hosts: &HashMap<&str, &HostRow>) -> bool {
+    let host = hosts.get(it.incident.subject.host.as_str()).copied();
     let problem = Problem { incident: it.incident.clone(), ack: it.ack.clone(), silenced: None };
     filter.any(&Chosen { host, service: None, problem: Some(&problem) })
 }
