@@ -7,6 +7,7 @@
 
 use std::fmt;
 
+use super::alert::Incident;
 use super::level::Level;
 use super::pattern::matches;
 use super::snapshot::{HostRow, Problem, ServiceRow, State, rank};
@@ -214,6 +215,13 @@ impl Filter {
     #[must_use]
     pub fn host(&self, host: &HostRow) -> bool {
         self.any(&Chosen { host: Some(host), service: None, problem: None })
+    }
+
+    /// Whether a problem is chosen of which only its host is known besides, as of one that ended.
+    #[must_use]
+    pub fn incident(&self, it: &Incident, host: Option<&HostRow>) -> bool {
+        let asked = || Problem { incident: it.clone(), ack: None, silenced: None };
+        self.is_empty() || self.any(&Chosen { host, service: None, problem: Some(&asked()) })
     }
 
     /// Whether something is chosen: all terms hold.

@@ -15,10 +15,9 @@ use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::app::{clock, snapshot};
 use crate::model::alert::{Incident, Mail, MailState};
 use crate::model::back;
-use crate::model::filter::Chosen;
 use crate::model::level::Level;
 use crate::model::next;
-use crate::model::snapshot::{Limits, Problem, Snapshot};
+use crate::model::snapshot::{Limits, Snapshot};
 use crate::model::spec::FleetSpec;
 use crate::store::Store;
 use crate::view::alerts::{Listed, view};
@@ -141,11 +140,7 @@ fn list(common: &Common, args: &Args) -> Outcome {
     let read = || snapshot::read(&spec, store.as_ref(), present.now, &filter, Limits::default());
     let fleet = (!filter.is_empty()).then(read).transpose()?;
     let hosts = fleet.as_ref().map(Snapshot::by_name).unwrap_or_default();
-    let asked = |incident: &Incident| {
-        let problem = Problem { incident: incident.clone(), ack: None, silenced: None };
-        let host = hosts.get(incident.subject.host.as_str()).copied();
-        filter.any(&Chosen { host, service: None, problem: Some(&problem) })
-    };
+    let asked = |incident: &Incident| filter.incident(incident, hosts.get(incident.subject.host.as_str()).copied());
     let quiet = present.quiet(&spec);
     let mut open: Vec<&Incident> = present.world.incidents.values().collect();
     open.sort_by_key(|incident| (std::cmp::Reverse(incident.level), incident.id));
