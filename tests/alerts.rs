@@ -165,6 +165,8 @@ fn a_problem_from_list_to_end() {
     assert_eq!(run(folder, env!("CARGO_BIN_EXE_fleet-alerter"), &[]).0, 0);
     let recent = says(folder, &["alerts", "--recent"]);
     assert!(recent.contains("recovered"), "{recent}");
+    let asked = says(folder, &["alerts", "--recent", "--filter", "web01 level>=warning"]);
+    assert!(asked.contains("recovered"), "one that ended is asked for by its worst level: {asked}");
     let (code, _, err) = fleet(folder, &["ack", "1"]);
     assert!(code == 2 && err.contains("problem 1 ended on"), "{err}");
 }

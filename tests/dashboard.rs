@@ -154,6 +154,28 @@ fn an_open_page_shows_a_problem_by_itself_and_keeps_what_is_typed() {
 }
 
 #[test]
+fn a_page_that_met_no_store_shows_itself_when_it_is_back() {
+    let home = five(false);
+    let server = Server::start(&home);
+    // Nothing was asked yet, so no handle holds the file.
+    let (here, away) = (home.folder.path().join("fleet.db"), home.folder.path().join("away.db"));
+    std::fs::rename(&here, &away).unwrap();
+    browse_while("waits", &server.url, || std::fs::rename(&away, &here).unwrap());
+}
+
+#[test]
+fn ended_problems_are_turned_over() {
+    let home = five(false);
+    let one = |n: i64| {
+        let it = incident(n, "web01", "memory.used", "", Level::Warning, home.ago(9000 - n), "memory is 95% used");
+        board::closed(it, home.ago(8999 - n))
+    };
+    tell(&home, (100..350).map(one).collect());
+    let server = Server::start(&home);
+    browse("older", &server.url, &[]);
+}
+
+#[test]
 fn an_open_page_without_hosts_fills_itself() {
     let home = Home::new("", false);
     drop(home.store());

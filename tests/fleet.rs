@@ -46,13 +46,7 @@ fn history_draws_gauges_and_turns_counters_into_rates() {
     let gauge = catalogue::find("cpu.used");
     let one = [series("", (0..24).map(|i| f64::from(i) / 24.0))];
     let since = now() - TimeDelta::hours(2);
-    golden(
-        "history-bars.txt",
-        &history::bars(
-            gauge,
-            &history::buckets(&one[0].points, since, now(), history::fitting(&one[0].points, since, now(), 78)),
-        ),
-    );
+    golden("history-bars.txt", &history::line(gauge, &one[0].points, (since, now()), 78));
     golden("history-chart.txt", &chart::draw(gauge, &one[0].points, since, now(), 80));
     formats("history", &history::points(gauge, &one));
     formats("history-summary", &history::summary(gauge, &one));

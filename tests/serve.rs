@@ -368,6 +368,17 @@ fn an_old_problem_of_a_quiet_host_is_found_however_much_happened_elsewhere() {
     let count =
         |query: &str| server.get(&format!("/api/v1/incidents?{query}")).json()["rows"].as_array().unwrap().len();
     assert_eq!((count("host=quiet&ended=1"), count("host=quiet"), count("ended=1&limit=50")), (1, 0, 50));
+    assert!(server.get("/incidents?filter=quiet%20level%3Dcritical").body.contains("href=\"/incident/1\""));
+    // From answer to answer every one once.
+    let (mut before, mut ids) = (String::new(), Vec::new());
+    loop {
+        let answer = server.get(&format!("/api/v1/incidents?ended=1&limit=900{before}")).json();
+        ids.extend(answer["rows"].as_array().unwrap().iter().map(|it| it["id"].as_i64().unwrap()));
+        let Some(older) = answer["older"].as_i64() else { break };
+        before = format!("&before={older}");
+    }
+    assert_eq!(ids, (1..3000).rev().collect::<Vec<i64>>());
+    assert!(server.get("/api/v1/incidents").json()["older"].is_null());
     // A time without a host, long before the newest.
     let (from, to) = (ago(14_401).timestamp(), ago(14_399).timestamp());
     assert_eq!(count(&format!("ended=1&from={from}&to={to}")), 1);
@@ -393,8 +404,14 @@ fn over_tls_with_a_certificate_that_may_be_renewed() {
     let said = curl(&["-d", "user=ops&password=correct horse", &format!("{base}/sign-in")]).ends_with(0);
     assert!(said.out.contains("set-cookie: __Host-fleet=") && said.out.contains("; Secure"), "{}", said.out);
     let resolve = format!("fleet.example.net:{}:127.0.0.1", server.port);
-    let named = curl(&["--resolve", &resolve, &format!("https://fleet.example.net:{}/healthz", server.port)]);
-    assert!(named.ends_with(0).out.starts_with("HTTP/1.1 200"));
+    let named =
+        curl(&["--resolve", &resolve, &format!("https://fleet.example.net:{}/healthz", server.port)]).ends_with(0);
+    assert!(named.out.starts_with("HTTP/1.1 200"));
+    // What a browser keeps of a name holds for all of its ports.
+    let lasting = "strict-transport-security: max-age=31536000";
+    assert!(!named.out.contains(lasting), "{}", named.out);
+    let usual = curl(&["-H", "host: fleet.example.net", &format!("{base}/healthz")]);
+    assert!(usual.out.contains(lasting), "{}", usual.out);
     assert!(curl(&["--tls-max", "1.1", &format!("{base}/healthz")]).code != Some(0), "old TLS");
     assert!(server.raw(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").is_none(), "plain words");
     assert_eq!(server.url.split(':').next(), Some("https"));

@@ -118,6 +118,14 @@ pub struct Incident {
     pub text: String,
 }
 
+impl Incident {
+    /// The level to show and to be asked for: of one that ended the worst that it was. Its own is ok then.
+    #[must_use]
+    pub fn shown(&self) -> Level {
+        if self.closed.is_some() { self.worst } else { self.level }
+    }
+}
+
 /// A change of an incident, for its history.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {

@@ -7,6 +7,7 @@
 
 use std::fmt;
 
+use super::alert::Incident;
 use super::level::Level;
 use super::pattern::matches;
 use super::snapshot::{HostRow, Problem, ServiceRow, State, rank};
@@ -216,6 +217,13 @@ impl Filter {
         self.any(&Chosen { host: Some(host), service: None, problem: None })
     }
 
+    /// Whether a problem is chosen of which only its host is known besides, as of one that ended.
+    #[must_use]
+    pub fn incident(&self, it: &Incident, host: Option<&HostRow>) -> bool {
+        let asked = || Problem { incident: it.clone(), ack: None, silenced: None };
+        self.is_empty() || self.any(&Chosen { host, service: None, problem: Some(&asked()) })
+    }
+
     /// Whether something is chosen: all terms hold.
     #[must_use]
     pub fn any(&self, it: &Chosen<'_>) -> bool {
@@ -239,7 +247,7 @@ fn holds(term: &Term, it: &Chosen<'_>) -> bool {
             has(*field, it, fits) != *not
         }
         Term::Level { sign, rank: wanted } => {
-            let level = it.problem.map(|problem| Some(problem.incident.level));
+            let level = it.problem.map(|problem| Some(problem.incident.shown()));
             let level = level.or_else(|| it.host.map(|host| host.level)).unwrap_or_default();
             sign.holds(&rank(level), wanted)
         }

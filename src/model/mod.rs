@@ -2,6 +2,7 @@
 
 pub mod alert;
 pub mod amount;
+pub mod back;
 pub mod catalogue;
 pub mod cause;
 pub mod check;

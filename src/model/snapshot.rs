@@ -1,7 +1,7 @@
 //! The fleet at one moment, as tables, the screen and the dashboard show it.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -299,6 +299,12 @@ impl Snapshot {
     #[must_use]
     pub fn host(&self, name: &str) -> Option<&HostRow> {
         self.hosts.iter().find(|host| host.name == name)
+    }
+
+    /// All hosts by their names, for whoever asks for many.
+    #[must_use]
+    pub fn by_name(&self) -> HashMap<&str, &HostRow> {
+        self.hosts.iter().map(|host| (host.name.as_str(), host)).collect()
     }
 
     /// How many hosts are critical, at warning, not known yet, and well.

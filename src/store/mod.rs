@@ -168,8 +168,9 @@ pub trait Store: Send {
     fn incident(&self, id: i64) -> Result<Option<Incident>>;
     /// Incidents that closed after a moment, oldest number first.
     fn closed_since(&self, at: DateTime<Utc>) -> Result<Vec<Incident>>;
-    /// Incidents that ended and were open at some time in `[since, until)`, of one host or of all, newest first.
-    fn ended(&self, host: Option<&str>, span: Span, limit: usize) -> Result<Vec<Incident>>;
+    /// Incidents that ended and were open at some time in `[since, until)`, of one host or of all, the newest number first;
+    /// only those with a number before `before`, so that a reader can go on.
+    fn ended(&self, host: Option<&str>, span: Span, before: Option<i64>, limit: usize) -> Result<Vec<Incident>>;
     /// Incidents of a host that were open at some time in `[since, until]`, by number.
     fn incidents_of(&self, host: &str, since: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<Incident>>;
     /// The greatest incident number given so far; 0 at first.

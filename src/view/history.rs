@@ -69,9 +69,7 @@ pub fn buckets(points: &[Point], since: DateTime<Utc>, until: DateTime<Utc>, cou
     let whole = (until - since).num_milliseconds().max(1) as f64;
     let mut filled: Vec<Vec<Point>> = vec![Vec::new(); count];
     for point in points.iter().filter(|point| point.at >= since && point.at < until) {
-        let share = (point.at - since).num_milliseconds() as f64 / whole;
-        let place = ((share * count as f64) as usize).min(count - 1);
-        filled[place].push(*point);
+        filled[place(point.at, (since, until), count)].push(*point);
     }
     let start = |i: usize| since + TimeDelta::milliseconds((whole * i as f64 / count as f64) as i64);
     let steps = Steps::of(points);
@@ -82,16 +80,44 @@ pub fn buckets(points: &[Point], since: DateTime<Utc>, until: DateTime<Utc>, cou
     filled.into_iter().enumerate().map(merge).collect()
 }
 
-/// How many spans suit the points: one for each usual step between two points, at most `most`.
+/// A line of at most `most` bars over `[since, until)`.
 #[must_use]
-pub fn fitting(points: &[Point], since: DateTime<Utc>, until: DateTime<Utc>, most: usize) -> usize {
+pub fn line(
+    metric: Option<&Metric>,
+    points: &[Point],
+    (since, until): (DateTime<Utc>, DateTime<Utc>),
+    most: usize,
+) -> String {
+    let mut spans = buckets(points, since, until, fitting(points, since, until, most));
+    let (steps, count) = (Steps::of(points), spans.len());
+    // Beside samples a span may be a few minutes: an hour speaks for all of its own, and is no hole.
+    for hour in points.iter().filter(|point| point.hour && point.at >= since && point.at < until) {
+        let from = place(hour.at, (since, until), count);
+        let end = hour.at.checked_add_signed(steps.step(hour) - TimeDelta::milliseconds(1)).unwrap_or(until);
+        let to = place(end, (since, until), count);
+        let known = spans.get(from).copied().flatten();
+        for span in spans.get_mut(from..=to).unwrap_or_default() {
+            *span = span.or(known);
+        }
+    }
+    bars(metric, &spans)
+}
+
+/// Which of the spans a moment belongs to.
+fn place(at: DateTime<Utc>, (since, until): (DateTime<Utc>, DateTime<Utc>), count: usize) -> usize {
+    let whole = (until - since).num_milliseconds().max(1) as f64;
+    let share = (at - since).num_milliseconds() as f64 / whole;
+    ((share * count as f64) as usize).min(count.saturating_sub(1))
+}
+
+/// How many spans suit the points: one for each usual step between two points, at most `most`.
+fn fitting(points: &[Point], since: DateTime<Utc>, until: DateTime<Utc>, most: usize) -> usize {
     let step = usual(points).num_milliseconds().max(1);
     usize::try_from((until - since).num_milliseconds() / step).unwrap_or(0).clamp(1, most.max(1))
 }
 
 /// The usual step between two points: the one in the middle of all; none of one point.
-#[must_use]
-pub fn usual(points: &[Point]) -> TimeDelta {
+fn usual(points: &[Point]) -> TimeDelta {
     let mut steps: Vec<TimeDelta> = points.windows(2).map(|pair| pair[1].at - pair[0].at).collect();
     steps.sort_unstable();
     steps.get(steps.len() / 2).copied().unwrap_or_default()
@@ -99,8 +125,7 @@ pub fn usual(points: &[Point]) -> TimeDelta {
 
 /// A line of bars, the greatest mean as high as a line allows; a gap where nothing was measured. Ratios are drawn
 /// from 0 to 1, so that two hosts can be compared by eye.
-#[must_use]
-pub fn bars(metric: Option<&Metric>, points: &[Option<Point>]) -> String {
+fn bars(metric: Option<&Metric>, points: &[Option<Point>]) -> String {
     let ratio = metric.is_some_and(|metric| metric.unit == crate::model::metric::Unit::Ratio);
     let top = points.iter().flatten().map(|point| point.mean).fold(0.0, f64::max);
     let top = if ratio { top.max(1.0) } else { top };
@@ -148,6 +173,23 @@ mod tests {
         assert!(matches!(page.rows[0][3], Cell::Number(mean) if (mean - 2.5).abs() < 1e-9), "{:?}", page.rows);
         let merged = buckets(&mixed.points, at(0), at(4 * 3600), 1);
         assert!((merged[0].unwrap().mean - 2.5).abs() < 1e-9, "{merged:?}");
+    }
+
+    #[test]
+    fn hours_before_many_samples_are_a_line_without_holes() {
+        // A day of hours, one of which was not measured, then a day of samples; from between two hours.
+        let hours = (1..24).filter(|n| *n != 12).map(|n| Point { hour: true, ..Point::new(at(n * 3600), 1.0) });
+        let points: Vec<Point> = hours.chain((288..576).map(|n| Point::new(at(n * 300), 1.0))).collect();
+        for most in [20, 48, 78, 160, 250, 576, 4000] {
+            let line = line(None, &points, (at(1800), at(48 * 3600)), most);
+            let count = line.chars().count();
+            let holes: Vec<f64> = line.chars().enumerate().filter(|(_, c)| *c == ' ').map(|(n, _)| n as f64).collect();
+            // Spans as hours of the day: nothing before the first hour, and nothing in the twelfth.
+            let hour = |n: f64| 0.5 + n * 47.5 / count as f64;
+            let known = |n: &f64| hour(*n) < 1.0 || (hour(*n) > 11.9 && hour(*n) < 13.0);
+            assert!(holes.iter().all(known), "{most}: {line:?}");
+            assert!(most < 160 || holes.iter().any(|n| hour(*n) > 2.0), "{most}: {line:?}");
+        }
     }
 
     #[test]

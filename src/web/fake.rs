@@ -18,6 +18,8 @@ use crate::model::snapshot::{HostRow, Snapshot};
 pub struct Fake {
     /// Worst first; none at first.
     pub hosts: Vec<HostRow>,
+    /// Newest first; none at first.
+    pub ended: Vec<Listed>,
     pub orders: Vec<String>,
 }
 
@@ -41,8 +43,10 @@ impl Source for Fake {
     fn top(&mut self, _: &str, _: DateTime<Utc>) -> Told<Option<(DateTime<Utc>, Vec<Process>)>> {
         Ok(None)
     }
-    fn incidents(&mut self, _: Which<'_>) -> Told<Vec<Listed>> {
-        Ok(Vec::new())
+    fn incidents(&mut self, which: Which<'_>) -> Told<Vec<Listed>> {
+        let most = if which.ended || which.before.is_some() { which.most } else { 0 };
+        let before = |it: &&Listed| which.before.is_none_or(|before| it.incident.id < before);
+        Ok(self.ended.iter().filter(before).take(most).cloned().collect())
     }
     fn incident(&mut self, _: i64) -> Told<Option<Story>> {
         Ok(None)

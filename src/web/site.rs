@@ -4,12 +4,16 @@ use std::net::IpAddr;
 
 use super::assets::Assets;
 use super::door::{Door, Keys, unknown};
+use super::metrics::Boots;
 use super::pages::{self, Pages};
 use super::percent;
 use super::request::{Incoming, Method, Params, Request, Visitor};
 use super::response::{Answer, Response, Trouble, Wishes, finish};
 use super::route::{Access, Found, find};
 use super::source::Source;
+
+/// For a year browsers ask a name over TLS only.
+const LASTING: &str = "max-age=31536000";
 
 /// What a site must know of the place where it stands.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +22,8 @@ pub struct Rules {
     pub names: Vec<String>,
     /// A proxy stands in front: the client is the last address of `X-Forwarded-For`.
     pub behind_proxy: bool,
+    /// TLS is spoken here, and not by a proxy.
+    pub tls: bool,
     /// Who may come in.
     pub keys: Keys,
 }
@@ -31,8 +37,11 @@ pub struct Site {
     pub pages: Pages,
     /// Who may come in, and who is inside.
     pub door: Door,
+    /// When hosts were started, as `/metrics` told it.
+    pub boots: Boots,
     names: Vec<String>,
     behind_proxy: bool,
+    tls: bool,
 }
 
 impl Site {
@@ -42,14 +51,27 @@ impl Site {
         let assets = Assets::new(pages::FILES);
         let pages = Pages::new(&assets);
         let door = Door::new(rules.keys);
-        Self { assets, pages, door, names: rules.names, behind_proxy: rules.behind_proxy }
+        let boots = Boots::default();
+        Self { assets, pages, door, boots, names: rules.names, behind_proxy: rules.behind_proxy, tls: rules.tls }
     }
 
     /// Answers a request, whatever it is.
     pub fn answer(&self, incoming: &Incoming, source: &mut dyn Source) -> Response {
         let response = self.lead(incoming, source).unwrap_or_else(|trouble| self.told(incoming, trouble));
         let wishes = Wishes { known: incoming.header("if-none-match"), encodings: incoming.header("accept-encoding") };
-        finish(response, wishes)
+        let mut response = finish(response, wishes);
+        if self.tls && self.owns(incoming) {
+            response.headers.push(("strict-transport-security", LASTING.to_owned()));
+        }
+        response
+    }
+
+    /// Whether the name by which it was asked is served here at the usual port. What a browser keeps of a name holds for
+    /// all of its ports: on another one, what else runs there without TLS could not be reached any more.
+    fn owns(&self, incoming: &Incoming) -> bool {
+        let host = incoming.header("host").unwrap_or_default();
+        let name = host.strip_suffix(":443").unwrap_or(host).trim_end_matches('.').to_ascii_lowercase();
+        self.names.contains(&name)
     }
 
     fn lead(&self, incoming: &Incoming, source: &mut dyn Source) -> Answer {
@@ -144,7 +166,7 @@ impl Site {
             }
             Response::see_other(&format!("/sign-in?back={}", percent::encode(&incoming.target)))
         } else {
-            pages::trouble(self, &trouble)
+            pages::trouble(self, &trouble, incoming.method == "POST")
         };
         response.headers.extend(trouble.headers);
         response

@@ -60,6 +60,8 @@ pub struct Which<'a> {
     pub until: Option<DateTime<Utc>>,
     /// Those that ended too, newest first.
     pub ended: bool,
+    /// Goes on: only those that ended, with numbers before this.
+    pub before: Option<i64>,
     /// At most so many that ended.
     pub most: usize,
 }

@@ -37,7 +37,7 @@ class Browser {
     });
     page.on('pageerror', (error) => this.faults.push(`${page.url()}: ${error.stack}`));
     page.on('console', (message) => {
-      const expected = /the server responded with a status of 4\d\d/.test(message.text()) || (this.away && /net::ERR_/.test(message.text()));
+      const expected = /the server responded with a status of 4\d\d/.test(message.text()) || (this.away && /net::ERR_|status of 503/.test(message.text()));
       if (message.type() === 'error' && !expected) this.faults.push(`${page.url()}: ${message.text()}`);
     });
     page.on('dialog', (dialog) => {

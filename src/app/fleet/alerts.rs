@@ -14,10 +14,10 @@ use crate::app::context::{Common, open_store};
 use crate::app::exit::{self, Exit, Failure, Outcome};
 use crate::app::{clock, snapshot};
 use crate::model::alert::{Incident, Mail, MailState};
-use crate::model::filter::Chosen;
+use crate::model::back;
 use crate::model::level::Level;
 use crate::model::next;
-use crate::model::snapshot::{Limits, Problem};
+use crate::model::snapshot::{Limits, Snapshot};
 use crate::model::spec::FleetSpec;
 use crate::store::Store;
 use crate::view::alerts::{Listed, view};
@@ -139,19 +139,18 @@ fn list(common: &Common, args: &Args) -> Outcome {
     // To be asked for, a problem is seen with its host.
     let read = || snapshot::read(&spec, store.as_ref(), present.now, &filter, Limits::default());
     let fleet = (!filter.is_empty()).then(read).transpose()?;
-    let asked = |incident: &&Incident| {
-        let problem = Problem { incident: (*incident).clone(), ack: None, silenced: None };
-        let host = fleet.as_ref().and_then(|fleet| fleet.host(&incident.subject.host));
-        filter.any(&Chosen { host, service: None, problem: Some(&problem) })
-    };
+    let hosts = fleet.as_ref().map(Snapshot::by_name).unwrap_or_default();
+    let asked = |incident: &Incident| filter.incident(incident, hosts.get(incident.subject.host.as_str()).copied());
     let quiet = present.quiet(&spec);
     let mut open: Vec<&Incident> = present.world.incidents.values().collect();
     open.sort_by_key(|incident| (std::cmp::Reverse(incident.level), incident.id));
-    let recent = if args.recent { store.incidents(RECENT * 10)? } else { Vec::new() };
-    let ended = recent.iter().filter(|incident| incident.closed.is_some() && asked(incident)).take(RECENT);
+    let ever = (DateTime::UNIX_EPOCH, DateTime::<Utc>::MAX_UTC);
+    let part = |before, most| store.ended(None, ever, before, most);
+    let recent = args.recent.then(|| back::look(None, RECENT, part, |it| it.id, asked)).transpose()?;
+    let ended = recent.iter().flat_map(|recent| &recent.found);
     let rows: Vec<Listed> = open
         .into_iter()
-        .filter(asked)
+        .filter(|incident| asked(incident))
         .chain(ended)
         .map(|incident| {
             let ack =

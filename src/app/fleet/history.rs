@@ -124,8 +124,7 @@ fn page(
         out.push_str(&chart::draw(metric, &only.points, since, until, width));
     } else {
         for series in &full {
-            let spans = history::fitting(&series.points, since, until, width.saturating_sub(2));
-            let bars = history::bars(metric, &history::buckets(&series.points, since, until, spans));
+            let bars = history::line(metric, &series.points, (since, until), width.saturating_sub(2));
             out.push_str(&item(series));
             out.push_str(&format!("|{bars}|\n"));
         }

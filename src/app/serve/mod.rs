@@ -52,7 +52,7 @@ pub fn run(common: &Common, order: &Order) -> Outcome {
     let at = listener.local_addr().map_err(|error| Failure::new(Exit::Failed, format!("{}: {error}", web.listen)))?;
     let secure = keys.secure;
     let names = web.names.clone();
-    let site = Site::new(Rules { names, behind_proxy: web.behind_proxy, keys });
+    let site = Site::new(Rules { names, behind_proxy: web.behind_proxy, tls: tls.is_some(), keys });
     let shared = Arc::new(Shared::new(common.config_file()?, spec, site));
     let scheme = if secure && !web.behind_proxy { "https" } else { "http" };
     let who = if reads_only { "read-only: nobody can sign in" } else { "people sign in" };

@@ -219,19 +219,16 @@ impl Source for Reader<'_> {
     }
 
     fn incidents(&mut self, which: Which<'_>) -> Told<Vec<Listed>> {
-        let fleet = self.fleet(&Filter::default())?;
-        let store = self.store()?;
-        let told: std::collections::HashSet<i64> = store
-            .told()
-            .map_err(broken)?
-            .into_iter()
-            .filter(|(told, _)| told.level > Level::Ok)
-            .map(|(told, _)| told.incident)
-            .collect();
         let span = (which.since.unwrap_or(DateTime::UNIX_EPOCH), which.until.unwrap_or(DateTime::<Utc>::MAX_UTC));
         // Only as many as are wanted are read, however many there are.
-        let most = if which.ended { which.most } else { 0 };
-        let ended = store.ended(which.host, span, most).map_err(broken)?;
+        let most = if which.ended || which.before.is_some() { which.most } else { 0 };
+        let ended = self.store()?.ended(which.host, span, which.before, most).map_err(broken)?;
+        if which.before.is_some() {
+            return Ok(ended.into_iter().map(|incident| self.listed(incident, None, false, false)).collect());
+        }
+        let fleet = self.fleet(&Filter::default())?;
+        let told = self.store()?.told().map_err(broken)?.into_iter().filter(|(told, _)| told.level > Level::Ok);
+        let told: std::collections::HashSet<i64> = told.map(|(told, _)| told.incident).collect();
         let wanted = |it: &Incident| {
             which.host.is_none_or(|host| it.subject.host == host)
                 && which.until.is_none_or(|until| it.opened < until)

@@ -56,6 +56,16 @@ fn chosen(text: &str) -> bool {
 }
 
 #[test]
+fn a_problem_that_ended_is_chosen_by_the_worst_that_it_was() {
+    let host = host();
+    let mut it = host.problems[0].incident.clone();
+    (it.level, it.worst, it.closed) = (Level::Ok, Level::Critical, Some(it.opened));
+    let chosen = |text: &str| Filter::parse(text).unwrap().incident(&it, Some(&host));
+    assert!(chosen("") && chosen("level=critical") && chosen("web* rule=http.*"));
+    assert!(!chosen("level=ok") && !chosen("level=warning") && !chosen("db*"));
+}
+
+#[test]
 fn all_terms_must_hold() {
     for text in [
         "",

@@ -65,7 +65,7 @@ fn a_closed_incident_tells_who_knew_of_it_and_mails_are_found_by_what_they_tell(
         assert_eq!((open("b", 60, 99), open("b", 61, 99), open("b", -9, 1)), (vec![2], vec![], vec![]));
         assert_eq!((open("b", -9, 2), open("c", 900, 900), open("a", 10, 10)), (vec![2], vec![3], vec![1]));
         let ended = |host: Option<&str>, since, until, limit| {
-            let list = store.ended(host, (at(since), at(until)), limit).unwrap();
+            let list = store.ended(host, (at(since), at(until)), None, limit).unwrap();
             list.iter().map(|it| it.id).collect::<Vec<_>>()
         };
         assert_eq!(
@@ -79,8 +79,18 @@ fn a_closed_incident_tells_who_knew_of_it_and_mails_are_found_by_what_they_tell(
             (vec![2, 1], vec![2], vec![])
         );
         let opened = |id| store.incident(id).unwrap().unwrap().opened;
-        let until = |until: DateTime<Utc>| store.ended(Some("b"), (at(0), until), 9).unwrap().len();
+        let until = |until: DateTime<Utc>| store.ended(Some("b"), (at(0), until), None, 9).unwrap().len();
         assert_eq!((until(opened(2)), until(opened(2) + TimeDelta::milliseconds(1))), (0, 1));
+        // Before a number, with a time that began and without one, of a host and of all.
+        let before = |host: Option<&str>, since, before| {
+            let list = store.ended(host, (since, at(99)), Some(before), 9).unwrap();
+            list.iter().map(|it| it.id).collect::<Vec<_>>()
+        };
+        for since in [DateTime::UNIX_EPOCH, at(0)] {
+            assert_eq!((before(None, since, 2), before(None, since, 1)), (vec![1], vec![]), "{since}");
+            assert_eq!((before(None, since, 9), before(None, since, i64::MAX)), (vec![2, 1], vec![2, 1]), "{since}");
+            assert_eq!((before(Some("b"), since, 3), before(Some("b"), since, 2)), (vec![2], vec![]), "{since}");
+        }
         assert_eq!(store.told_since(at(50)).unwrap(), [told(2, Level::Critical), other]);
         assert_eq!(store.incident(3).unwrap(), Some(incident(3, "c", None)));
         assert_eq!(store.incident(4).unwrap(), None);

@@ -290,9 +290,16 @@ impl Store for Memory {
         Ok(self.incidents.values().filter(after).cloned().collect())
     }
 
-    fn ended(&self, host: Option<&str>, (since, until): Span, limit: usize) -> Result<Vec<Incident>> {
+    fn ended(
+        &self,
+        host: Option<&str>,
+        (since, until): Span,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<Incident>> {
         let within = |it: &&Incident| {
-            it.opened < cut(until)
+            before.is_none_or(|before| it.id < before)
+                && it.opened < cut(until)
                 && it.closed.is_some_and(|closed| closed >= cut(since))
                 && host.is_none_or(|host| it.subject.host == host)
         };

@@ -238,8 +238,8 @@ impl Store for Sqlite {
     fn closed_since(&self, at: DateTime<Utc>) -> Result<Vec<Incident>> {
         self.read(|c| truth::closed_since(c, at))
     }
-    fn ended(&self, host: Option<&str>, span: Span, limit: usize) -> Result<Vec<Incident>> {
-        self.read(|c| truth::ended(c, host, span, limit))
+    fn ended(&self, host: Option<&str>, span: Span, before: Option<i64>, limit: usize) -> Result<Vec<Incident>> {
+        self.read(|c| truth::ended(c, host, span, before, limit))
     }
     fn incidents_of(&self, host: &str, since: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<Incident>> {
         self.read(|c| truth::incidents_of(c, host, since, until))

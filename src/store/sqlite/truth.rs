@@ -191,24 +191,31 @@ pub(super) fn incidents_of(
     conn.prepare_cached(&sql)?.query_map(params![host, ms(since), ms(until)], |row| incident(row, 0))?.collect()
 }
 
-/// Incidents that ended, the newest number first: only so many are read however many there are.
+/// Incidents that ended before a number, the newest number first: only so many are read however many there are.
 pub(super) fn ended(
     conn: &Connection,
     host: Option<&str>,
     (since, until): Span,
+    before: Option<i64>,
     limit: usize,
 ) -> rusqlite::Result<Vec<Incident>> {
-    // Of one host it must be seen that its index serves.
-    let of_host = host.map_or("", |_| "AND i.host = ?4");
+    // Of one host its index serves. Of all the numbers do, read backwards; but where only the last ended in a time, they
+    // would be read to the first one, and the ends serve.
+    let (number, of_host) = match host {
+        Some(_) => ("i.id", "AND i.host = ?5"),
+        None if since > DateTime::UNIX_EPOCH => ("+i.id", ""),
+        None => ("i.id", ""),
+    };
     let sql = format!(
         "SELECT {INCIDENT} FROM incident AS i
-         WHERE i.closed >= ?1 AND i.opened < ?2 {of_host} ORDER BY i.id DESC LIMIT ?3"
+         WHERE i.closed >= ?1 AND i.opened < ?2 AND {number} < ?3 {of_host} ORDER BY i.id DESC LIMIT ?4"
     );
-    let (since, until, limit) = (ms(since), ms(until), i64::try_from(limit).unwrap_or(i64::MAX));
+    let (since, until, before) = (ms(since), ms(until), before.unwrap_or(i64::MAX));
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut query = conn.prepare_cached(&sql)?;
     match host {
-        Some(host) => query.query_map(params![since, until, limit, host], |row| incident(row, 0))?.collect(),
-        None => query.query_map(params![since, until, limit], |row| incident(row, 0))?.collect(),
+        Some(host) => query.query_map(params![since, until, before, limit, host], |row| incident(row, 0))?.collect(),
+        None => query.query_map(params![since, until, before, limit], |row| incident(row, 0))?.collect(),
     }
 }
 

@@ -71,11 +71,7 @@ pub fn rows(fleet: &Fleet, filter: &Filter, ended: bool, now: DateTime<Utc>, wid
     }
     if ended {
         out.push(Row::heading("ENDED LATELY"));
-        let known = |it: &Incident| {
-            let host = fleet.snapshot.host(&it.subject.host);
-            let problem = Problem { incident: it.clone(), ack: None, silenced: None };
-            filter.is_empty() || filter.any(&Chosen { host, service: None, problem: Some(&problem) })
-        };
+        let known = |it: &Incident| filter.incident(it, fleet.snapshot.host(&it.subject.host));
         for it in fleet.ended.iter().filter(|it| known(it)) {
             let closed = it.closed.unwrap_or(it.changed);
             let text = format!("{}; {}", end(it), it.text);

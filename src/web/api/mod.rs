@@ -210,18 +210,27 @@ fn services(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {
     answer(json!({"now": time(fleet.now), "rows": rows}))
 }
 
+/// Greater numbers are no whole ones to every program that reads JSON.
+const LATEST: i64 = (1 << 53) - 1;
+
 fn incidents(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {
-    known(request, &["host", "from", "to", "ended", "limit"])?;
+    known(request, &["host", "from", "to", "ended", "before", "limit"])?;
     let ended = request.query.number("ended", 0, 1)?.unwrap_or(0) == 1;
-    let most = request.query.number("limit", 1, 1000)?.unwrap_or(100);
+    let before = request.query.number("before", 1, LATEST)?;
+    let most = usize::try_from(request.query.number("limit", 1, 1000)?.unwrap_or(100)).unwrap_or(1);
     let host = request.query.get("host").filter(|host| !host.is_empty());
     if host.is_some_and(|host| host.chars().count() > LONGEST_NAME) {
         return Err(Trouble::bad(format!("host= is over {LONGEST_NAME} letters, which no name is")));
     }
     let (since, until) = (request.query.moment("from")?, request.query.moment("to")?);
-    let which = Which { host, since, until, ended, most: usize::try_from(most).unwrap_or(1) };
-    let rows: Vec<Value> = source.incidents(which)?.iter().map(listed).collect();
-    answer(json!({"now": time(request.now), "rows": rows}))
+    // One more tells whether there are older ones.
+    let mut list = source.incidents(Which { host, since, until, ended, before, most: most + 1 })?;
+    let all = list.iter().take_while(|it| it.incident.closed.is_none()).count() + most;
+    let more = list.len() > all;
+    list.truncate(all);
+    let older = list.last().filter(|_| more).map(|it| it.incident.id);
+    let rows: Vec<Value> = list.iter().map(listed).collect();
+    answer(json!({"now": time(request.now), "rows": rows, "older": older}))
 }
 
 fn incident(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {

@@ -213,6 +213,7 @@
     // Sorting and the like are those of the address: the form is older.
     const url = new URL(location.href);
     url.searchParams.delete('page');
+    url.searchParams.delete('before');
     url.searchParams.delete('filter');
     const typed = one('#filter', form).value.trim();
     if (typed) url.searchParams.set('filter', typed);
@@ -272,7 +273,18 @@
     }
     beat();
   };
-  if (every) {
+  // A page that could not be shown is asked for again once the store answers.
+  const wait = async () => {
+    if (document.hidden || asking) return;
+    asking = true;
+    asking = await fetch('/readyz', { cache: 'no-store' }).then((answer) => answer.ok, () => false);
+    if (asking) location.reload();
+  };
+  if (one('#waits')) {
+    pulse.hidden = true;
+    setInterval(wait, every);
+    document.addEventListener('visibilitychange', wait);
+  } else if (every) {
     setInterval(look, every);
     document.addEventListener('visibilitychange', look);
     setInterval(() => (ages(), beat()), 1000);

@@ -1,5 +1,6 @@
 //! `/metrics`: fleet-health's own health, and of each host its latest readings under node_exporter's names.
 
+mod boots;
 mod node;
 mod own;
 mod text;
@@ -12,6 +13,7 @@ use super::route::{Access, Route, get};
 use super::site::Site;
 use super::source::Source;
 use crate::model::filter::Filter;
+pub use boots::Boots;
 use text::{Form, Page};
 
 /// What machines ask about us.
@@ -35,7 +37,7 @@ fn readyz(_: &Site, _: &Request, source: &mut dyn Source) -> Answer {
 }
 
 /// `filter=` chooses hosts, so that several scrapes share a large fleet; `part=own` or `part=hosts` leaves the other out.
-fn metrics(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {
+fn metrics(site: &Site, request: &Request, source: &mut dyn Source) -> Answer {
     let filter = request.query.get("filter").unwrap_or_default();
     let filter = Filter::parse(filter).map_err(|error| Trouble::new(422, error.to_string()))?;
     let (own, hosts) = match request.query.get("part").unwrap_or_default() {
@@ -55,7 +57,9 @@ fn metrics(_: &Site, request: &Request, source: &mut dyn Source) -> Answer {
     if hosts {
         let known = source.latest(&node::metrics())?;
         let facts = source.facts_now(node::FACTS)?;
-        node::write(&mut page, &known, &facts, &chosen, request.now);
+        let mut boots = site.boots.told();
+        boots.keep(fleet.hosts.iter().map(|host| host.name.as_str()));
+        node::write(&mut page, &known, &facts, &chosen, &mut boots, request.now);
     }
     // Long, and new each time: nobody would ask for it by its tag.
     Ok(Response::new(200, form.kind(), page.done()).with("cache-control", "no-store"))

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::boots::Told;
 use super::text::Type::{Counter, Gauge, Untyped};
 use super::text::{Family, Page, Type};
 use crate::model::fleet::{HostFact, HostNow};
@@ -205,6 +206,7 @@ pub fn write(
     known: &[HostNow],
     facts: &[(String, HostFact)],
     chosen: &HashSet<&str>,
+    boots: &mut Told<'_>,
     now: DateTime<Utc>,
 ) {
     let mut of: HashMap<&str, Facts<'_>> = HashMap::new();
@@ -220,11 +222,18 @@ pub fn write(
         // The collector's clock where the host's is far off: a sample from tomorrow would be refused.
         let skewed = (sample.taken - *received).abs() > TimeDelta::minutes(5);
         let at = if skewed { *received } else { sample.taken };
-        write_host(page, &host.host, sample, of.get(host.host.as_str()).unwrap_or(&none), at);
+        write_host(page, &host.host, sample, of.get(host.host.as_str()).unwrap_or(&none), boots, at);
     }
 }
 
-fn write_host(page: &mut Page, host: &str, sample: &Sample, facts: &Facts<'_>, at: DateTime<Utc>) {
+fn write_host(
+    page: &mut Page,
+    host: &str,
+    sample: &Sample,
+    facts: &Facts<'_>,
+    boots: &mut Told<'_>,
+    at: DateTime<Utc>,
+) {
     let instance = ("instance", host);
     let mut values: HashMap<&str, Vec<(&str, f64)>> = HashMap::new();
     for reading in &sample.readings {
@@ -270,7 +279,7 @@ fn write_host(page: &mut Page, host: &str, sample: &Sample, facts: &Facts<'_>, a
     put(&SWAP_FREE, &[], swap.map(f64::round));
     let taken = sample.taken.timestamp_millis() as f64 / 1000.0;
     put(&TIME, &[], Some(taken));
-    put(&BOOT, &[], one("uptime").map(|uptime| (taken - uptime).round()));
+    put(&BOOT, &[], one("uptime").map(|uptime| boots.second(host, &sample.key.boot, taken - uptime)));
     let share = one("files.used").filter(|share| *share > 0.0);
     put(&FILES, &[], one("files.open").zip(share).map(|(open, share)| (open / share).round()));
     let states = values.get("tcp.connections").into_iter().flatten();
@@ -311,9 +320,40 @@ fn sensor(item: &str) -> (&str, &str) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::boots::Boots;
+    use super::super::text::Form;
     use super::*;
     use crate::model::catalogue;
     use crate::model::metric::Kind;
+    use crate::model::sample::{Reading, SampleKey};
+
+    #[test]
+    fn the_start_of_a_host_stands_still_from_sample_to_sample() {
+        let boots = Boots::default();
+        let told = |taken: i64, uptime: f64| {
+            let sample = Sample {
+                key: SampleKey { boot: "b".to_owned(), sequence: 1 },
+                taken: DateTime::from_timestamp_millis(taken).unwrap(),
+                hostname: String::new(),
+                probe: String::new(),
+                readings: vec![Reading { metric: "uptime".to_owned(), item: String::new(), value: uptime }],
+                faults: Vec::new(),
+                facts: Vec::new(),
+                top: Vec::new(),
+            };
+            let now = sample.taken;
+            let known = [HostNow { host: "h".to_owned(), attempt: None, sample: Some((now, sample)) }];
+            let mut page = Page::new(Form::wanted(""));
+            write(&mut page, &known, &[], &HashSet::from(["h"]), &mut boots.told(), now);
+            let text = page.done();
+            let line = text.lines().find(|line| line.starts_with("node_boot_time_seconds{")).unwrap();
+            line.split_whitespace().nth(1).unwrap().to_owned()
+        };
+        // The moment is read some milliseconds before or after the uptime.
+        let first = told(1_795_000_000_490, 1000.0);
+        assert_eq!(first.parse::<f64>().unwrap(), 1_794_999_000.0);
+        assert_eq!(told(1_795_000_300_510, 1300.0), first);
+    }
 
     #[test]
     fn every_name_stands_for_a_metric_that_moves_as_it_says() {

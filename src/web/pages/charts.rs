@@ -196,7 +196,7 @@ impl Range {
     /// The incidents of a host that were open in it.
     #[must_use]
     pub fn incidents(self, host: &str, most: usize) -> Which<'_> {
-        Which { host: Some(host), since: Some(self.from), until: Some(self.to), ended: true, most }
+        Which { host: Some(host), since: Some(self.from), until: Some(self.to), ended: true, before: None, most }
     }
 
     /// Links to the usual lengths of time, up to now.

@@ -33,8 +33,8 @@ pub fn read(request: &Request, address: &Address) -> (Option<Filter>, Choosing) 
         path: request.path.clone(),
         filter: typed.to_owned(),
         wrong,
-        cleared: address.with(&[("filter", ""), ("page", "")]),
-        keep: address.fields(&["filter", "page"]),
+        cleared: address.with(&[("filter", ""), ("page", ""), ("before", "")]),
+        keep: address.fields(&["filter", "page", "before"]),
     };
     (filter, choosing)
 }

@@ -12,7 +12,7 @@ use crate::web::response::Trouble;
 use crate::web::site::Site;
 use crate::web::source::{Health, Source};
 
-/// Seconds between two looks of a page that stays open, at `/api/v1/pulse`.
+/// Seconds between two looks of a page that stays open, at `/api/v1/pulse`; of one that waits, at `/readyz`.
 const EVERY: u32 = 5;
 const LINKS: &[(&str, &str)] = &[
     ("/", "Fleet"),
@@ -111,6 +111,12 @@ impl Frame {
             now: stamp(request.now),
             ..Self::nothing()
         }
+    }
+
+    /// The frame of a page that is asked for again as soon as the store answers.
+    #[must_use]
+    pub fn waiting() -> Self {
+        Self { every: EVERY, ..Self::nothing() }
     }
 
     /// The frame where not even the request is known.

@@ -1,5 +1,7 @@
 //! Problems: those that are open, those that ended lately, one in full, and the silences.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
@@ -7,18 +9,17 @@ use super::charts;
 use super::choose::{self, Choosing};
 use super::frame::Frame;
 use super::parts::{Address, Moment, lasted, path, stamp};
+use crate::model::back;
 use crate::model::filter::{Chosen, Filter};
 use crate::model::level::Level;
 use crate::model::silence::When;
-use crate::model::snapshot::{Problem, Snapshot};
+use crate::model::snapshot::{HostRow, Problem};
 use crate::web::request::Request;
 use crate::web::response::{Answer, Trouble};
 use crate::web::site::Site;
 use crate::web::source::{Hush, Letter, Listed, Source, Which};
 
-/// How many that ended are looked through.
-const LATELY: usize = 500;
-/// How many of them are shown.
+/// How many that ended are shown at once.
 const SHOWN: usize = 100;
 
 /// An incident in a table.
@@ -48,7 +49,7 @@ impl Line {
         let state = ack.is_none().then(|| it.state.clone());
         Self {
             id: incident.id,
-            level: if incident.closed.is_some() { incident.worst } else { incident.level }.word(),
+            level: incident.shown().word(),
             was: if incident.closed.is_some() { ", ended" } else { "" },
             rule: subject.rule.clone(),
             item: subject.item.clone(),
@@ -115,52 +116,88 @@ struct Page {
     host_href: String,
     open: Vec<Line>,
     silences: Vec<Silenced>,
-    recent: Vec<Line>,
-    recent_said: String,
+    ended: Ended,
 }
 
-/// The list. `host=` limits it to a host, `from=` and `to=` to what was open in that time.
+/// Those that ended, from a number back.
+#[derive(Debug, Default, Serialize)]
+struct Ended {
+    rows: Vec<Line>,
+    /// How many there are, or were looked through.
+    said: String,
+    /// Why there are none, though older ones were not looked through.
+    cut: String,
+    /// Where the newest are; empty where these are.
+    newest: String,
+    /// Where older ones are; empty where there are none.
+    older: String,
+}
+
+impl Ended {
+    fn new(back: &back::Back<Listed>, before: Option<i64>, address: &Address, now: DateTime<Utc>) -> Self {
+        let (count, looked) = (back.found.len(), back.looked);
+        let from = before.map(|number| format!("before #{number}"));
+        let said = match (&from, back.older) {
+            (None, _) if back.cut => format!("{count} among the newest {looked}"),
+            (Some(from), _) if back.cut => format!("{count} among {looked} {from}"),
+            (None, Some(_)) => format!("the newest {count}"),
+            (Some(from), _) => format!("{count} {from}"),
+            (None, None) if count == 0 => String::new(),
+            (None, None) => count.to_string(),
+        };
+        let cut = format!("None of the {looked} that were looked through fits; there are older ones.");
+        let link = |before: &str| address.with(&[("before", before)]);
+        Self {
+            rows: back.found.iter().map(|it| Line::new(it, now)).collect(),
+            said,
+            cut: if back.cut { cut } else { String::new() },
+            newest: before.map_or_else(String::new, |_| link("")),
+            older: back.older.map_or_else(String::new, |number| link(&number.to_string())),
+        }
+    }
+}
+
+/// The list. `host=` limits it to a host, `from=` and `to=` to what was open in that time; `before=` goes back through
+/// those that ended.
 ///
 /// # Errors
 /// The source's.
 pub fn incidents(site: &Site, request: &Request, source: &mut dyn Source) -> Answer {
-    let address = Address::new("/incidents", &request.query, &["filter", "host", "from", "to"]);
+    let address = Address::new("/incidents", &request.query, &["filter", "host", "from", "to", "before"]);
     let (filter, choosing) = choose::read(request, &address);
     let fleet = source.fleet(filter.as_ref().unwrap_or(&Filter::default()))?;
     let host = request.query.get("host").unwrap_or_default();
     let (from, to) = (request.query.moment("from")?, request.query.moment("to")?);
+    let before = request.query.number("before", 1, i64::MAX)?;
     let only = Some(host).filter(|host| !host.is_empty());
-    let all = source.incidents(Which { host: only, since: from, until: to, ended: true, most: LATELY })?;
-    let chosen: Vec<&Listed> =
-        all.iter().filter(|it| filter.as_ref().is_some_and(|filter| fits(filter, it, &fleet))).collect();
-    let line = |it: &&Listed| Line::new(it, fleet.now);
-    let (open, ended): (Vec<&Listed>, Vec<&Listed>) = chosen.iter().partition(|it| it.incident.closed.is_none());
-    let recent_said = match ended.len() {
-        0 => String::new(),
-        more if more > SHOWN => format!("the newest {SHOWN} of {more}"),
-        few => few.to_string(),
-    };
+    let all = Which { host: only, since: from, until: to, ..Which::default() };
+    let (mut open, mut ended) = (Vec::new(), Ended::default());
+    // A filter that is not understood chooses nothing.
+    if let Some(filter) = &filter {
+        let hosts = fleet.by_name();
+        open = source.incidents(all)?;
+        open.retain(|it| fits(filter, it, &hosts));
+        let part = |before: Option<i64>, most| {
+            source.incidents(Which { before: Some(before.unwrap_or(i64::MAX)), most, ..all })
+        };
+        let back = back::look(before, SHOWN, part, |it| it.incident.id, |it| fits(filter, it, &hosts))?;
+        ended = Ended::new(&back, before, &address, fleet.now);
+    }
     let page = Page {
         choosing,
         host: host.to_owned(),
         host_href: path("host", host),
-        open: open.iter().map(line).collect(),
+        open: open.iter().map(|it| Line::new(it, fleet.now)).collect(),
         silences: source.silences()?.iter().map(Silenced::new).collect(),
-        recent: ended.iter().take(SHOWN).map(line).collect(),
-        recent_said,
+        ended,
     };
     let frame = Frame::new(site, request, source, &fleet)?;
     site.pages.page("incidents.html", "Incidents", &frame, &page)
 }
 
-fn fits(filter: &Filter, it: &Listed, fleet: &Snapshot) -> bool {
-    // One that ended counts with the worst that it was: otherwise every level but ok would leave it out.
-    let mut incident = it.incident.clone();
-    if incident.closed.is_some() {
-        incident.level = incident.worst;
-    }
-    let host = fleet.host(&incident.subject.host);
-    let problem = Problem { incident, ack: it.ack.clone(), silenced: None };
+fn fits(filter: &Filter, it: &Listed, hosts: &HashMap<&str, &HostRow>) -> bool {
+    let host = hosts.get(it.incident.subject.host.as_str()).copied();
+    let problem = Problem { incident: it.incident.clone(), ack: it.ack.clone(), silenced: None };
     filter.any(&Chosen { host, service: None, problem: Some(&problem) })
 }
 

@@ -143,11 +143,13 @@ struct Told<'a> {
     status: u16,
     words: &'static str,
     text: &'a str,
+    waits: bool,
 }
 
-/// What is shown where there is nothing else to show.
+/// What is shown where there is nothing else to show. Where the store did not answer, it waits for it: but a form that was
+/// sent is not sent again by itself.
 #[must_use]
-pub fn trouble(site: &Site, trouble: &Trouble) -> Response {
+pub fn trouble(site: &Site, trouble: &Trouble, sent: bool) -> Response {
     let words = match trouble.status {
         401 => "Sign in first",
         403 => "Not allowed",
@@ -157,8 +159,10 @@ pub fn trouble(site: &Site, trouble: &Trouble) -> Response {
         status if status < 500 => "Not understood",
         _ => "Something is broken here",
     };
-    let page = Told { status: trouble.status, words, text: &trouble.text };
-    match site.pages.page("trouble.html", words, &Frame::nothing(), &page) {
+    let waits = trouble.status == 503 && !sent;
+    let frame = if waits { Frame::waiting() } else { Frame::nothing() };
+    let page = Told { status: trouble.status, words, text: &trouble.text, waits };
+    match site.pages.page("trouble.html", words, &frame, &page) {
         Ok(page) => Response { status: trouble.status, ..page },
         Err(_) => Response::text(trouble.status, format!("{}\n", trouble.text)),
     }

@@ -5,8 +5,9 @@ use crate::model::level::Level;
 use crate::model::sample::Reading;
 use crate::model::snapshot::{HostRow, Problem, State};
 use crate::web::fake::{Fake, ask, now};
-use crate::web::response::Response;
+use crate::web::response::{Response, Trouble};
 use crate::web::site::{Rules, Site};
+use crate::web::source::Listed;
 
 fn reading(metric: &str, item: &str, value: f64) -> Reading {
     Reading { metric: metric.to_owned(), item: item.to_owned(), value }
@@ -51,6 +52,19 @@ fn host(n: u32) -> HostRow {
         problems: if bad { vec![problem] } else { Vec::new() },
         services: Vec::new(),
     }
+}
+
+/// So many problems that ended; all of node0001 but the oldest.
+fn ended(count: i64) -> Vec<Listed> {
+    let one = |id: i64| {
+        let mut incident = host(3).problems.remove(0).incident;
+        incident.id = id;
+        incident.subject.host = if id == 1 { "node0000" } else { "node0001" }.to_owned();
+        incident.level = Level::Ok;
+        incident.closed = Some(now());
+        Listed { incident, name: "disk /".to_owned(), state: "recovered".to_owned(), ack: None }
+    };
+    (1..=count).rev().map(one).collect()
 }
 
 fn fleet(hosts: u32) -> Fake {
@@ -144,6 +158,45 @@ fn the_table_is_sorted_and_turned_over_all_hosts() {
 }
 
 #[test]
+fn ended_problems_are_found_however_old_and_turned_over() {
+    let (site, mut source) = (Site::new(Rules::default()), fleet(2));
+    source.ended = ended(3000);
+    let mut page = |target: &str| text(&site, &mut source, target);
+    let ids = |page: &str| -> Vec<i64> {
+        let links = page.split("href=\"/incident/").skip(1);
+        links.map(|rest| rest.split('"').next().unwrap().parse().unwrap()).collect()
+    };
+    let link = |page: &str, text: &str| -> Option<String> {
+        let before = page.split(&format!("data-in>{text}</a>")).next().filter(|before| before.len() < page.len())?;
+        Some(before.rsplit("href=\"").next()?.split('"').next()?.replace("&amp;", "&").replace("&#x2f;", "/"))
+    };
+    let old = page("/incidents?filter=node0000%20level%3Dcritical");
+    assert_eq!((ids(&old), link(&old, "Older →")), (vec![1], None), "{old}");
+    // Every one once.
+    let (mut next, mut all, mut pages) = (Some("/incidents?host=&filter=node%2A".to_owned()), Vec::new(), 0);
+    while let Some(target) = next {
+        let it = page(&target);
+        assert_eq!(link(&it, "← Newest").as_deref(), (pages > 0).then_some("/incidents?filter=node%2A"), "{target}");
+        assert_eq!(it.contains(">Earlier <"), pages > 0);
+        all.extend(ids(&it));
+        next = link(&it, "Older →");
+        pages += 1;
+    }
+    assert_eq!((pages, all), (30, (1..=3000).rev().collect::<Vec<i64>>()));
+    assert!(page("/incidents").contains("<small>the newest 100</small>"));
+    assert!(page("/incidents?before=2901").contains("<small>100 before #2901</small>"));
+    assert!(page("/incidents?before=9&filter=level%3Dwarning").contains("<small>0 before #9</small>"));
+    let wrong = page("/incidents?filter=cpu.usd%3E80%25");
+    assert!(ids(&wrong).is_empty() && link(&wrong, "Older →").is_none(), "{wrong}");
+    // One question is bounded, and can be gone on with.
+    source.ended = ended(30_000);
+    let far = text(&site, &mut source, "/incidents?filter=node0000");
+    assert!(far.contains("0 among the newest 21101") && far.contains("None of the 21101 that were looked"), "{far}");
+    let older = link(&far, "Older →").unwrap();
+    assert_eq!(ids(&text(&site, &mut source, &older)), [1], "{older}");
+}
+
+#[test]
 fn what_is_not_there_is_told() {
     let (site, mut source) = (Site::new(Rules::default()), fleet(2));
     for (target, status) in [
@@ -153,6 +206,7 @@ fn what_is_not_there_is_told() {
         ("/incident/77", 404),
         ("/incident/x", 404),
         ("/incidents?from=soon", 400),
+        ("/incidents?before=x", 400),
         ("/?host=node0001&from=2026-11-21T20:00:00Z", 303),
     ] {
         assert_eq!(get(&site, &mut source, target).status, status, "{target}");
@@ -161,6 +215,18 @@ fn what_is_not_there_is_told() {
     assert!(wrong.contains("id=\"wrong\"") && !wrong.contains("<script>"), "{wrong}");
     let led = get(&site, &mut source, "/?host=a%2Fb%22&from=2026-11-21T20:00:00Z&evil=1");
     assert_eq!(led.header("location"), Some("/host/a%2Fb%22?from=2026-11-21T20%3A00%3A00Z"));
+}
+
+#[test]
+fn a_page_waits_for_the_store_but_a_form_is_not_sent_again() {
+    let site = Site::new(Rules::default());
+    let page = |trouble: Trouble, sent| String::from_utf8(super::trouble(&site, &trouble, sent).body).unwrap();
+    let waits = |page: &str| {
+        (page.contains("id=\"waits\""), page.contains("data-every=\"5\""), page.contains("<noscript><meta"))
+    };
+    assert_eq!(waits(&page(Trouble::store("locked"), false)), (true, true, true));
+    assert_eq!(waits(&page(Trouble::store("locked"), true)), (false, false, false));
+    assert_eq!(waits(&page(Trouble::missing("gone"), false)), (false, false, false));
 }
 
 #[test]

@@ -13,7 +13,7 @@ fn site() -> Site {
         ],
         secure: false,
     };
-    Site::new(Rules { names: vec!["fleet.example.net".into()], behind_proxy: false, keys })
+    Site::new(Rules { names: vec!["fleet.example.net".into()], keys, ..Rules::default() })
 }
 
 fn open() -> Site {
@@ -201,6 +201,22 @@ fn tokens_read_and_some_act() {
     for bad in ["[]", "{", r#"{"host":["a"]}"#, r#"{"for":5}"#, "null", ""] {
         let (code, orders) = order(&acts, bad);
         assert!(code == 400 && orders.is_empty(), "{bad}: {code}");
+    }
+}
+
+#[test]
+fn browsers_are_told_to_keep_to_tls_for_a_name_that_is_all_ours() {
+    let lasting = |tls: bool, host: &str| {
+        let rules = Rules { names: vec!["fleet.example.net".into()], tls, ..Rules::default() };
+        let told = Site::new(rules).answer(&ask("GET", "/healthz", &[("host", host)], ""), &mut Fake::default());
+        told.header("strict-transport-security").map(str::to_owned)
+    };
+    for host in ["fleet.example.net", "Fleet.Example.net:443", "fleet.example.net."] {
+        assert_eq!(lasting(true, host).as_deref(), Some("max-age=31536000"), "{host}");
+        assert_eq!(lasting(false, host), None, "{host}");
+    }
+    for host in ["fleet.example.net:8980", "localhost", "127.0.0.1", "other.example.net", "x.fleet.example.net"] {
+        assert_eq!(lasting(true, host), None, "{host}");
     }
 }
 

@@ -151,7 +151,7 @@ mortal! {
         incidents(limit: usize) -> Vec<Incident>;
         incident(id: i64) -> Option<Incident>;
         closed_since(at: DateTime<Utc>) -> Vec<Incident>;
-        ended(host: Option<&str>, span: Span, limit: usize) -> Vec<Incident>;
+        ended(host: Option<&str>, span: Span, before: Option<i64>, limit: usize) -> Vec<Incident>;
         incidents_of(host: &str, since: DateTime<Utc>, until: DateTime<Utc>) -> Vec<Incident>;
         last_incident() -> i64;
         events(incident: i64) -> Vec<Event>;

@@ -23,7 +23,7 @@ use crate::view::screen::data::{Fleet, News, Want};
 const AGES: Duration = Duration::from_secs(30);
 /// Reading takes at most one part in so many of the time, however large the fleet and however often it changes.
 const SHARE: u32 = 10;
-/// Problems that are looked through for those that ended lately.
+/// Problems that ended lately and are there to be chosen from.
 const ENDED: usize = 200;
 
 /// The two ends that the screen has.
@@ -215,8 +215,7 @@ impl Work {
     fn fleet(&self, store: &dyn Store) -> Result<Fleet, StoreError> {
         let now = clock::now();
         let snapshot = snapshot::read(&self.spec, store, now, &self.want.filter, Limits::default())?;
-        let mut ended = store.incidents(ENDED)?;
-        ended.retain(|incident| incident.closed.is_some());
+        let ended = store.ended(None, (DateTime::UNIX_EPOCH, DateTime::<Utc>::MAX_UTC), None, ENDED)?;
         let sweeps = store.sweeps(health::SWEEPS)?;
         let health = health::judge(now, self.spec.collector.interval, &store.beats()?, &sweeps, &store.queued()?);
         Ok(Fleet { snapshot, ended, health })
