@@ -455,6 +455,14 @@ fn a_program_that_cannot_be_killed_takes_no_other_answer_along_and_is_asked_by_o
     }
     let kept = |name: &str| fs::read_to_string(bench.spool().join(name)).unwrap_or_default();
     assert!(kept("smart").contains("\"sda\"") && kept("smart").contains("\"late\""), "{}", kept("smart"));
+    // The next round, as long after the last as one waits: the one that is stuck is not joined by another.
+    let was = kept("smart");
+    let (head, tail) = was.split_once("\"asked\":").unwrap();
+    let asked_at = tail.split([',', '}']).next().unwrap();
+    fs::write(bench.spool().join("smart"), format!("{head}\"asked\":1{}", &tail[asked_at.len()..])).unwrap();
+    assert!(refresh().wait().unwrap().success());
+    assert_eq!(fs::read_to_string(&asked).unwrap(), "x\n", "it was asked again");
+    assert!(kept("smart").contains("\"late\"") && !kept("smart").contains("\"asked\":1,"), "{}", kept("smart"));
     assert!(kept("answers").contains("\"reboot.services\"") && !kept("updates").is_empty(), "{}", kept("answers"));
 }
 

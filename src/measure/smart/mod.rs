@@ -56,6 +56,8 @@ struct Health {
     asked: i64,
     /// Why it did not answer then; empty where it did.
     silent: String,
+    /// The process that asked it and was left behind because no signal ends it, see [`command::lives`]; mostly empty.
+    left: String,
     /// In the order of [`VALUES`].
     values: [Option<f64>; VALUES.len()],
 }
@@ -147,9 +149,11 @@ pub fn ask_disks(root: &Root, last: Option<&Smart>, now: i64, keep: &mut dyn FnM
             // Not counted as asked: it comes first the next time.
             LEFT.clone_into(&mut health.silent);
         } else {
-            match ask(root, program, disk) {
+            // One that no signal ended is not joined by another.
+            let stuck = command::lives(&health.left);
+            match if stuck { Err((LATE.to_owned(), health.left.clone())) } else { ask(root, program, disk) } {
                 Ok(said) => *health = Health { at: now, asked: now, ..said },
-                Err(silent) => (health.asked, health.silent) = (now, silent),
+                Err((silent, left)) => (health.asked, health.silent, health.left) = (now, silent, left),
             }
         }
         keep(&smart);
@@ -157,16 +161,20 @@ pub fn ask_disks(root: &Root, last: Option<&Smart>, now: i64, keep: &mut dyn FnM
     Some(smart)
 }
 
-/// What a disk says now, or why it says nothing.
-fn ask(root: &Root, program: &str, disk: &str) -> Result<Health, String> {
+/// What a disk says now, or why it says nothing, and what was left behind.
+fn ask(root: &Root, program: &str, disk: &str) -> Result<Health, (String, String)> {
     let device = format!("/dev/{disk}");
     let question: Vec<&str> = QUESTION.into_iter().chain([device.as_str()]).collect();
-    match privileged::run(root, program, &question, PATIENCE) {
-        Ok(said) => parse(&said.output, said.status),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(REFUSED.to_owned()),
-        Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(LATE.to_owned()),
-        Err(error) => Err(format!("{program}: {error}")),
-    }
+    privileged::run(root, program, &question, PATIENCE)
+        .map_err(|error| {
+            let silent = match error.kind() {
+                io::ErrorKind::PermissionDenied => REFUSED.to_owned(),
+                io::ErrorKind::TimedOut => LATE.to_owned(),
+                _ => format!("{program}: {error}"),
+            };
+            (silent, command::left(&error))
+        })
+        .and_then(|said| parse(&said.output, said.status).map_err(|silent| (silent, String::new())))
 }
 
 impl Smart {
@@ -202,7 +210,7 @@ impl Smart {
 impl Health {
     /// As it was always written: yes and no as such, and whole numbers without a point.
     fn json(&self) -> Value {
-        let mut json = json!({"at": self.at, "asked": self.asked, "silent": self.silent});
+        let mut json = json!({"at": self.at, "asked": self.asked, "silent": self.silent, "left": self.left});
         for ((name, _), value) in VALUES.iter().zip(self.values) {
             let Some(value) = value else { continue };
             #[allow(clippy::cast_possible_truncation, reason = "a number over 2^63 becomes that")]
@@ -216,9 +224,9 @@ impl Health {
     fn of_json(json: &Value) -> Self {
         let whole = |name: &str| json.get(name).and_then(Value::as_i64).unwrap_or_default();
         let number = |value: &Value| value.as_f64().or_else(|| value.as_bool().map(|yes| f64::from(u8::from(yes))));
-        let silent = json.get("silent").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let word = |name: &str| json.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let values = VALUES.map(|(name, _)| json.get(name).and_then(number));
-        Self { at: whole("at"), asked: whole("asked"), silent, values }
+        Self { at: whole("at"), asked: whole("asked"), silent: word("silent"), left: word("left"), values }
     }
 
     /// True while the disk need not be asked again.
@@ -231,7 +239,16 @@ impl Health {
             "" => {}
             ASLEEP => out.fault(disk, FaultKind::Absent, "it sleeps and is not woken; it is asked again later"),
             REFUSED => refuse(disk, program, out),
-            LATE => out.fault(disk, FaultKind::Hung, "no answer in time; see what dmesg says of the disk"),
+            LATE => {
+                // Of one that is stuck, its number.
+                let pid = self.left.split(' ').next().unwrap_or_default();
+                let stuck = if pid.is_empty() {
+                    String::new()
+                } else {
+                    format!("; process {pid} cannot be ended, and it is not asked again before that is gone")
+                };
+                out.fault(disk, FaultKind::Hung, format!("no answer in time; see what dmesg says of the disk{stuck}"));
+            }
             LEFT => out.fault(disk, FaultKind::Cut, "other disks took all the time; it is asked first the next time"),
             text if text.starts_with(CLOSED) => out.malformed(disk, text),
             text => out.fault(disk, FaultKind::Unsupported, text),
