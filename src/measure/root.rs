@@ -33,8 +33,8 @@ impl Root {
     }
 
     /// With the program that asks, called with [`ASK`](super::ASK), what may never answer. Without it a thread does,
-    /// which can keep its process from ending. Such programs take turns in a folder that is this user's alone, so that
-    /// those that hang do not pile up.
+    /// which can keep its process from ending. Such programs take turns in an absolute folder that is this user's alone,
+    /// so that those that hang do not pile up.
     #[must_use]
     pub fn helped_by(self, program: impl Into<PathBuf>, turns: Option<PathBuf>) -> Self {
         Self { helper: Some(program.into()), turns, ..self }
