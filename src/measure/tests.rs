@@ -103,7 +103,7 @@ const ANSWERS: &str = r#"[
 
 /// Of a disk that says everything that any kind of disk says.
 fn smart() -> Option<Smart> {
-    let health = r#""failed":false,"critical":0,"reallocated":0,"pending":0,"media_errors":0,"crc_errors":0,"power_on_hours":7,"wear":3"#;
+    let health = r#""is":"naa.5000c500a1b2c3d4","failed":false,"critical":0,"reallocated":0,"pending":0,"media_errors":0,"crc_errors":0,"power_on_hours":7,"wear":3"#;
     Smart::parse(format!(r#"{{"at":1700000000,"disks":[["sda",{{{health}}}]]}}"#).as_bytes())
 }
 
