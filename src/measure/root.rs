@@ -5,11 +5,10 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
+use crate::model::start::Starter;
+
 /// The most bytes that are read of one file unless a collector says otherwise.
 pub const MAX_READ: usize = 1 << 20;
-
-/// Starts a program.
-pub type Starter = fn(&mut Command) -> io::Result<Child>;
 
 /// A directory that stands for `/`.
 #[derive(Clone, Debug)]
