@@ -62,6 +62,11 @@ fn dnf_says_what_is_pending_and_what_of_it_mends_a_security_problem() {
     let root = format!("{}/root", machine.path());
     let own = format!("--installroot={root} --releasever=1 --setopt=reposdir={root}/etc/yum.repos.d");
     machine.install("/usr/bin/dnf", &own);
+    // An advisory for a version that nobody can install mends nothing that is pending.
+    let advise = "cd \"$1\" && sed 's,</updates>,,' updateinfo.xml >both && \
+                  sed '1d; s,<updates>,,; s,FH-1,FH-2,; s,hello,still,g' updateinfo.xml >>both && mv both updateinfo.xml && \
+                  modifyrepo_c --mdtype=updateinfo updateinfo.xml repo/repodata && grep -c still-2 updateinfo.xml";
+    run("sh", &["-c", advise, "sh", machine.path()]);
     run(&format!("{}/machine/usr/bin/dnf", machine.path()), &["-q", "makecache"]);
     let updates = machine.updates();
     assert_eq!((counts(&updates), updates.held), ((1, Some(1)), vec![]));

@@ -342,21 +342,23 @@ impl Dead {
         bench.open(&fs::read(bench.spool().join(newest)).unwrap()).1
     }
 
-    /// Waits until at most so many processes that ask are left in this namespace.
-    fn settles_at(&self, most: usize) {
+    /// How many processes that ask are in this namespace.
+    fn asking(&self) -> usize {
         let namespace = |process: &Path| fs::read_link(process.join("ns/mnt")).ok();
         let own = namespace(Path::new(&format!("/proc/{}", self.server.id())));
-        let left = || {
-            let processes = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
-            let asks = |process: &std::path::PathBuf| {
-                let line = fs::read(process.join("cmdline")).unwrap_or_default();
-                String::from_utf8_lossy(&line).contains("--ask-mounts") && namespace(process) == own
-            };
-            processes.filter(asks).count()
+        let processes = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+        let asks = |process: &std::path::PathBuf| {
+            let line = fs::read(process.join("cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&line).contains("--ask-mounts") && namespace(process) == own
         };
+        processes.filter(asks).count()
+    }
+
+    /// Waits until at most so many are left.
+    fn settles_at(&self, most: usize) {
         let begin = std::time::Instant::now();
-        while left() > most {
-            assert!(begin.elapsed() < Duration::from_secs(10), "{} processes are stuck", left());
+        while self.asking() > most {
+            assert!(begin.elapsed() < Duration::from_secs(10), "{} processes are stuck", self.asking());
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -422,6 +424,35 @@ fn a_question_that_cannot_be_withdrawn_holds_neither_the_probe_nor_its_spool_and
     assert_eq!(bench.files().len(), 3);
 }
 
+/// The same, where the folder is told as cron does it, cannot be written to, or is not there.
+#[test]
+fn processes_take_turns_whatever_the_spool_is_like() {
+    let relative = "cd \"$2\" && exec \"$1\" --spool spool --recipient \"$3\"";
+    let readonly = "cd \"$2\" && { [ -d cache ] || { mkdir cache && mount -t tmpfs tmpfs cache && mkdir -p -m 0700 \
+        cache/fleet-health/spool && mount -o remount,ro cache; }; } && XDG_CACHE_HOME=$2/cache exec \"$1\" --json";
+    let none = "XDG_CACHE_HOME=/nowhere HOME=/nowhere exec \"$1\" --json";
+    for script in [relative, readonly, none] {
+        let bench = Bench::new();
+        let dead = Dead::mount(&bench.folder.path().join("dead"), "hold");
+        let is_relative = script == relative;
+        for round in 0..2 {
+            let mut nsenter = command("nsenter");
+            let script = format!("[ {round} = 1 ] || mount -t tmpfs -o mode=1777 tmpfs /dev/shm || exit 9; {script}");
+            nsenter.args(["-m", "-t", &dead.server.id().to_string(), "sh", "-c", &script, "sh"]);
+            nsenter.args([env!("CARGO_BIN_EXE_fleet-probe"), bench.folder.path().to_str().unwrap()]);
+            let output = nsenter.arg(&bench.task.recipients[0]).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+            assert!(is_relative || said.contains("filesystem.hung"), "{said}");
+            let taken = fs::read_dir(bench.folder.path().join("spool")).into_iter().flatten().flatten();
+            let taken = taken.filter(|entry| entry.file_name().to_string_lossy().starts_with("ask-")).count();
+            assert_eq!(taken, usize::from(is_relative), "{script}");
+            dead.settles_at(1);
+            assert_eq!(dead.asking(), 1, "{script}, {round}: the first one hangs");
+        }
+    }
+}
+
 /// Needs root and /dev/fuse: a disk whose controller never answers leaves smartctl where no signal ends it. The process that
 /// asks waited for it until its alarm, every other answer was lost, and each visit started one more.
 #[test]
@@ -455,6 +486,14 @@ fn a_program_that_cannot_be_killed_takes_no_other_answer_along_and_is_asked_by_o
     }
     let kept = |name: &str| fs::read_to_string(bench.spool().join(name)).unwrap_or_default();
     assert!(kept("smart").contains("\"sda\"") && kept("smart").contains("\"late\""), "{}", kept("smart"));
+    // The next round, as long after the last as one waits: the one that is stuck is not joined by another.
+    let was = kept("smart");
+    let (head, tail) = was.split_once("\"asked\":").unwrap();
+    let asked_at = tail.split([',', '}']).next().unwrap();
+    fs::write(bench.spool().join("smart"), format!("{head}\"asked\":1{}", &tail[asked_at.len()..])).unwrap();
+    assert!(refresh().wait().unwrap().success());
+    assert_eq!(fs::read_to_string(&asked).unwrap(), "x\n", "it was asked again");
+    assert!(kept("smart").contains("\"late\"") && !kept("smart").contains("\"asked\":1,"), "{}", kept("smart"));
     assert!(kept("answers").contains("\"reboot.services\"") && !kept("updates").is_empty(), "{}", kept("answers"));
 }
 

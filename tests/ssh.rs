@@ -325,9 +325,16 @@ fn o16_a_probe_that_nobody_answers_ends_itself_within_its_limits() {
     let begun = Instant::now();
     writeln!(input, "{}", task.encode()).unwrap();
     // It hands over what it has, and waits for an answer that never comes.
+    let mut out = BufReader::new(child.stdout.as_mut().unwrap());
     let mut line = String::new();
-    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    out.read_line(&mut line).unwrap();
     assert!(line.starts_with("FLEET1"), "{line}");
+    // While it starts a program it has no limits: by the end of what it hands over it has started all.
+    let (end, mut said) = (format!("end {} ", task.nonce).into_bytes(), Vec::new());
+    while !said.windows(end.len()).any(|part| part == end) {
+        said.clear();
+        assert!(out.read_until(b'\n', &mut said).unwrap() > 0, "it ended too early");
+    }
     let pids = || sh(&format!("pgrep -u {} -f -- --serve || true", sshd.user));
     let pid = pids().trim().to_owned();
     let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();

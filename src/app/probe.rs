@@ -37,6 +37,8 @@ fn run() -> Outcome {
         Mode::Serve { .. } => Some(places::own()),
         _ => places::found(),
     };
+    // The other process runs in `/`.
+    let spool = spool.map(|dir| std::path::absolute(&dir).unwrap_or(dir));
     // By this name even where the file was replaced meanwhile.
     let root = Root::default().helped_by("/proc/self/exe", spool).starting_by(guard::spawn);
     match mode {

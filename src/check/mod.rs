@@ -23,9 +23,7 @@ mod tcp;
 mod tls;
 mod unit;
 
-use std::io;
 use std::path::Path;
-use std::process::{Child, Command};
 use std::time::Instant;
 
 pub use found::{Found, Trouble};
@@ -33,6 +31,7 @@ pub use memory::Memory;
 pub use run::{Done, Running, start};
 
 use crate::model::check::Order;
+use crate::model::start::Starter;
 
 /// A kind of check.
 pub trait Check: Sync {
@@ -62,9 +61,6 @@ pub const CHECKS: &[&dyn Check] = &[
 
 /// The only kind that starts a program.
 pub const PLUGIN: &str = "nagios";
-
-/// Starts a program.
-pub type Starter = fn(&mut Command) -> io::Result<Child>;
 
 /// One run of one check.
 pub struct Occasion<'a> {

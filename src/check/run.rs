@@ -8,9 +8,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::memory::Kept;
-use super::{CHECKS, Found, Memory, Occasion, Starter, Trouble};
+use super::{CHECKS, Found, Memory, Occasion, Trouble};
 use crate::model::check::Order;
 use crate::model::sample::{Fault, FaultKind, Reading};
+use crate::model::start::Starter;
 
 /// Checks at once.
 const PARALLEL: usize = 8;

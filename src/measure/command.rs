@@ -8,8 +8,11 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{OFlags, fcntl_setfl};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process};
 
+use super::boot::boot_id;
+use super::process::started;
 use super::root::Root;
 
 /// The most bytes of output that are kept, and that are read.
@@ -35,6 +38,48 @@ pub(super) struct Said {
     pub(super) status: Option<i32>,
 }
 
+/// A program took too long.
+#[derive(Debug)]
+struct Late {
+    /// The mark of its process where no signal ended it; else empty.
+    left: String,
+}
+
+impl std::error::Error for Late {}
+
+impl std::fmt::Display for Late {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("no answer in time")
+    }
+}
+
+/// The mark of the process that this error left behind, because no signal ends it; empty where it left none.
+pub(super) fn left(error: &io::Error) -> String {
+    error.get_ref().and_then(|late| late.downcast_ref::<Late>()).map(|late| late.left.clone()).unwrap_or_default()
+}
+
+/// Whether the process with this mark still lives.
+pub(super) fn lives(mark: &str) -> bool {
+    mark.split(' ').next().and_then(|pid| pid.parse().ok()).and_then(self::mark).is_some_and(|now| now == mark)
+}
+
+/// The number, start and boot of a process that lives: numbers are given again. It runs on this machine, whatever stands
+/// for `/`.
+pub(super) fn mark(pid: u32) -> Option<String> {
+    let root = Root::default();
+    let start = match started(&root, pid) {
+        Some(start) => start.to_string(),
+        // Ended, but nobody has looked after it.
+        None if root.read_at_most(format!("/proc/{pid}/stat"), 1).is_ok() => return None,
+        // Where /proc hides the processes of others (hidepid) sudo's is known by its number alone.
+        None => {
+            let found = test_kill_process(Pid::from_raw(i32::try_from(pid).ok()?)?);
+            (found == Err(Errno::PERM)).then(|| "-".to_owned())?
+        }
+    };
+    Some(format!("{pid} {start} {}", boot_id(&root)))
+}
+
 /// The first of some programs that is there.
 pub(super) fn find(root: &Root, programs: &[&'static str]) -> Option<&'static str> {
     programs.iter().copied().find(|program| root.path(program).is_file())
@@ -43,7 +88,7 @@ pub(super) fn find(root: &Root, programs: &[&'static str]) -> Option<&'static st
 /// Runs a program of the machine to its end.
 ///
 /// # Errors
-/// `NotFound` where it is not there, `TimedOut` where it took too long; it is ended then.
+/// `NotFound` where it is not there, `TimedOut` where it took too long; it is ended then, or [`left`] behind.
 pub(super) fn run(root: &Root, program: &str, arguments: &[&str], patience: Duration) -> io::Result<Said> {
     let end = Instant::now() + patience;
     let (mut errors, far) = io::pipe()?;
@@ -55,24 +100,26 @@ pub(super) fn run(root: &Root, program: &str, arguments: &[&str], patience: Dura
     command.args(arguments).env_clear().env("PATH", PATH).env("LC_ALL", "C").current_dir("/");
     // A group of its own, so that what it starts can be ended with it.
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(far).process_group(0);
-    let mut child = Running(root.start(&mut command)?);
-    let Some(output) = child.0.stdout.take() else { return Err(io::ErrorKind::BrokenPipe.into()) };
+    let mut child = Running { child: root.start(&mut command)?, given_up: false };
+    let Some(output) = child.child.stdout.take() else { return Err(io::ErrorKind::BrokenPipe.into()) };
     let (sender, receiver) = mpsc::channel();
     std::thread::Builder::new().stack_size(64 * 1024).spawn(move || {
         // Nobody listens any more where the time was over.
         let _ = sender.send(last(output.take(MAX_READ)));
     })?;
-    let late = || io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", patience.as_secs_f32()));
-    let (output, cut) = receiver.recv_timeout(end.saturating_duration_since(Instant::now())).map_err(|_| late())??;
+    let Ok(read) = receiver.recv_timeout(end.saturating_duration_since(Instant::now())) else {
+        return Err(child.late());
+    };
+    let (output, cut) = read?;
     loop {
-        if let Some(status) = child.0.try_wait()? {
+        if let Some(status) = child.child.try_wait()? {
             let mut complaint = vec![0; MAX_COMPLAINT];
             let length = errors.read(&mut complaint).unwrap_or(0);
             complaint.truncate(length);
             return Ok(Said { output, cut, complaint, status: status.code() });
         }
         if Instant::now() >= end {
-            return Err(late());
+            return Err(child.late());
         }
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -90,21 +137,40 @@ fn last(mut from: impl Read) -> io::Result<(Vec<u8>, bool)> {
 }
 
 /// A child that does not outlive the question.
-struct Running(Child);
+struct Running {
+    child: Child,
+    given_up: bool,
+}
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        if matches!(self.0.try_wait(), Ok(None)) {
-            if let Some(group) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
+impl Running {
+    fn late(&mut self) -> io::Error {
+        self.end();
+        let left = match self.child.try_wait() {
+            Ok(None) => mark(self.child.id()).unwrap_or_default(),
+            _ => String::new(),
+        };
+        io::Error::new(io::ErrorKind::TimedOut, Late { left })
+    }
+
+    fn end(&mut self) {
+        if !self.given_up && matches!(self.child.try_wait(), Ok(None)) {
+            if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
                 let _ = kill_process_group(group, Signal::KILL);
             }
-            let _ = self.0.kill();
+            let _ = self.child.kill();
             // One that waits for a broken disk does not die, and root's own (sudo's) we may not kill: it is left behind.
             let end = Instant::now() + LAST_PATIENCE;
-            while matches!(self.0.try_wait(), Ok(None)) && Instant::now() < end {
+            while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < end {
                 std::thread::sleep(Duration::from_millis(2));
             }
         }
+        self.given_up = true;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -133,10 +199,32 @@ mod tests {
         let late = folder.path().join("late");
         let script = format!("(sleep 1; touch {}) & sleep 9", late.display());
         let begin = Instant::now();
-        assert_eq!(sh(&script, Duration::from_millis(200)).unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let error = sh(&script, Duration::from_millis(200)).unwrap_err();
+        assert_eq!((error.kind(), left(&error).as_str()), (io::ErrorKind::TimedOut, ""));
         assert!(begin.elapsed() < Duration::from_secs(5));
         std::thread::sleep(Duration::from_millis(1500));
         assert!(!late.exists(), "a child lived on");
+    }
+
+    #[test]
+    fn a_process_is_known_again_and_not_taken_for_the_next_of_its_number() {
+        #[allow(clippy::disallowed_methods, reason = "a process to look at")]
+        let mut child = Command::new("/bin/sleep").arg("60").spawn().unwrap();
+        let mark = mark(child.id()).unwrap();
+        assert!(lives(&mark), "{mark}");
+        let words: Vec<&str> = mark.split(' ').collect();
+        assert!(!lives(&format!("{} 1 {}", words[0], words[2])), "another start");
+        assert!(!lives(&format!("{} {} another-boot", words[0], words[1])));
+        assert!(!lives("") && !lives("x") && !lives("0 1 2") && !lives("4294967295 1 x"));
+        child.kill().unwrap();
+        // Ended and not looked after, as one whose parent never asks.
+        let end = Instant::now() + LONG;
+        while lives(&mark) && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        assert!(!lives(&mark), "a zombie");
+        child.wait().unwrap();
+        assert!(!lives(&mark));
     }
 
     /// A log that is longer than what is kept ends with what is new, and its program with its own status.

@@ -61,7 +61,7 @@ pub use privileged::escaped;
 pub(crate) use process::MAX_PROCESSES_FILE;
 pub use process::{Processes, user_name};
 pub use restarts::Restarts;
-pub use root::{Root, Starter};
+pub use root::Root;
 pub use smart::{MAX_SMART_FILE, Smart, ask_disks, disks_wait};
 pub use updates::{MAX_UPDATES_FILE, Updates, ask_for_updates, updates_wait};
 

@@ -11,6 +11,22 @@ const SUDO: &str = "/usr/bin/sudo";
 /// Where the lines lie that let a plain user ask. Without it sudo is not tried: its refusals are mailed to root.
 pub(super) const ALLOWED: &str = "/etc/sudoers.d/fleet-health";
 
+/// What sudo, or sudo-rs, says where it runs nothing.
+const REFUSALS: [&str; 12] = [
+    "a password is required",
+    "a terminal is required",
+    "no tty present",
+    "you must have a tty",
+    "authentication is required",
+    "not allowed",
+    "not in the sudoers file",
+    "may not run",
+    "I'm afraid",
+    "account validation failure",
+    "command not found",
+    "no valid sudoers",
+];
+
 /// Whether questions that need root can be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Right {
@@ -61,10 +77,11 @@ fn by_sudo(root: &Root, program: &str, arguments: &[&str], patience: Duration) -
 /// Whether sudo says this, and not the program, whose own failures look the same otherwise: `sudo: a password is required`,
 /// `Sorry, user x is not allowed to execute ...`, `x is not in the sudoers file.`
 fn refuses(line: &[u8]) -> bool {
-    // Only warnings, of a host without a name or an audit: the program was run.
-    let warns = line.starts_with(b"sudo: unable to ");
-    line.starts_with(b"sudo: ") && !warns
-        || line.starts_with(b"sudo-rs: ")
+    // Of all else that it says (a host without a name, a limit that it cannot set, a file of mode 0666) it only warns, and
+    // runs the program.
+    let sudo = [b"sudo: ".as_slice(), b"sudo-rs: "].iter().find_map(|name| line.strip_prefix(*name));
+    let says = sudo.map(String::from_utf8_lossy).unwrap_or_default();
+    REFUSALS.iter().any(|refusal| says.contains(refusal))
         || line.starts_with(b"Sorry, user ")
         || line.ends_with(b"sudoers file.")
 }
@@ -116,13 +133,23 @@ mod tests {
             "Sorry, user fleet is not allowed to execute '/sbin/lvs -a' as root on web1.",
             "fleet is not in the sudoers file.",
             "sudo-rs: interactive authentication is required",
+            "sudo-rs: I'm sorry fleet. I'm afraid I can't do that",
+            "sudo: no tty present and no askpass program specified",
+            "sudo: account validation failure, is your account locked?",
+            "sudo: /sbin/lvs: command not found",
         ] {
             let said = says(&format!("echo \"{refusal}\" >&2; exit 1"));
             assert_eq!(said, Err(io::ErrorKind::PermissionDenied), "{refusal}");
         }
-        let warned =
-            "echo 'sudo: unable to resolve host web1: Name or service not known' >&2; echo 'lvs: failed' >&2; exit 1";
-        assert_eq!(says(warned), Ok(Some(1)));
+        for warning in [
+            "sudo: unable to resolve host web1: Name or service not known",
+            "sudo: setrlimit(RLIMIT_CORE): Operation not permitted",
+            "sudo: /etc/sudoers.d/x is world writable",
+            "sudo-rs: /etc/sudoers.d/x cannot be world-writable",
+        ] {
+            let said = says(&format!("echo '{warning}' >&2; echo 'lvs: failed' >&2; exit 1"));
+            assert_eq!(said, Ok(Some(1)), "{warning}");
+        }
         assert_eq!(says("echo 'sudo: a password is required' >&2; echo v; exit 1"), Ok(Some(1)), "it spoke");
         assert_eq!(says("exit 5"), Ok(Some(5)));
     }

@@ -5,11 +5,10 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
+use crate::model::start::Starter;
+
 /// The most bytes that are read of one file unless a collector says otherwise.
 pub const MAX_READ: usize = 1 << 20;
-
-/// Starts a program.
-pub type Starter = fn(&mut Command) -> io::Result<Child>;
 
 /// A directory that stands for `/`.
 #[derive(Clone, Debug)]
@@ -33,8 +32,8 @@ impl Root {
     }
 
     /// With the program that asks, called with [`ASK`](super::ASK), what may never answer. Without it a thread does,
-    /// which can keep its process from ending. Such programs take turns in a folder that is this user's alone, so that
-    /// those that hang do not pile up.
+    /// which can keep its process from ending. Such programs take turns in an absolute folder that is this user's alone,
+    /// so that those that hang do not pile up.
     #[must_use]
     pub fn helped_by(self, program: impl Into<PathBuf>, turns: Option<PathBuf>) -> Self {
         Self { helper: Some(program.into()), turns, ..self }

@@ -92,18 +92,18 @@ fn past(at: u64) -> Past {
 
 /// Of a machine with all that can be asked; the values are those of the questions' own tests.
 const ANSWERS: &str = r#"[
-    {"of": "pool.lvm", "at": 1700000000, "values": [["lvm.alarm", "v/p", 0], ["lvm.used", "v/p", 0.5], ["lvm.metadata.used", "v/p", 0.1]]},
-    {"of": "ipmi", "at": 1700000000, "values": [["ipmi.alarm", "ipmi/Fan1", 0], ["power.draw", "ipmi/Pwr", 168]]},
-    {"of": "kernel.log", "at": 1700000000, "values": [["kernel.crashes", "", 0]]},
-    {"of": "port", "at": 1700000000, "facts": [["port.process", "tcp/22", "sshd"]]},
-    {"of": "reboot.services", "at": 1700000000, "values": [["reboot.services.outdated", "", 0]]},
-    {"of": "security.firewall", "at": 1700000000, "values": [["security.firewall.rules", "", 9]]},
-    {"of": "security.sshd", "at": 1700000000, "values": [["security.sshd.root-password", "", 0]]}
+    {"of": "pool.lvm", "at": 1700000000, "silent": "", "values": [["lvm.alarm", "v/p", 0], ["lvm.used", "v/p", 0.5], ["lvm.metadata.used", "v/p", 0.1]]},
+    {"of": "ipmi", "at": 1700000000, "silent": "", "values": [["ipmi.alarm", "ipmi/Fan1", 0], ["power.draw", "ipmi/Pwr", 168]]},
+    {"of": "kernel.log", "at": 1700000000, "silent": "", "values": [["kernel.crashes", "", 0]]},
+    {"of": "port", "at": 1700000000, "silent": "", "facts": [["port.process", "tcp/22", "sshd"]]},
+    {"of": "reboot.services", "at": 1700000000, "silent": "", "values": [["reboot.services.outdated", "", 0]]},
+    {"of": "security.firewall", "at": 1700000000, "silent": "", "values": [["security.firewall.rules", "", 9]]},
+    {"of": "security.sshd", "at": 1700000000, "silent": "", "values": [["security.sshd.root-password", "", 0]]}
 ]"#;
 
 /// Of a disk that says everything that any kind of disk says.
 fn smart() -> Option<Smart> {
-    let health = r#""failed":false,"critical":0,"reallocated":0,"pending":0,"media_errors":0,"crc_errors":0,"power_on_hours":7,"wear":3"#;
+    let health = r#""is":"naa.5000c500a1b2c3d4","failed":false,"critical":0,"reallocated":0,"pending":0,"media_errors":0,"crc_errors":0,"power_on_hours":7,"wear":3"#;
     Smart::parse(format!(r#"{{"at":1700000000,"disks":[["sda",{{{health}}}]]}}"#).as_bytes())
 }
 

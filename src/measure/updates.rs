@@ -82,7 +82,8 @@ const MANAGERS: &[Manager] = &[
         asked: &["-C", "-q", "check-update"],
         answers: &[0, 100],
         read: dnf,
-        security: Some((&["-C", "-q", "updateinfo", "list", "--security"], dnf_security)),
+        // Without the last word it lists what is newer than the kernel that runs, installed or not (both dnf 4 and 5).
+        security: Some((&["-C", "-q", "updateinfo", "list", "--security", "--updates"], dnf_security)),
         lists: &["/var/cache/dnf/last_makecache", "/var/cache/dnf", "/var/cache/libdnf5"],
         held: &[
             ("/etc/dnf/plugins/versionlock.list", held::listed),
@@ -341,6 +342,8 @@ mod tests {
         );
     }
 
+    /// Not of a real system: made after the columns and the heading that users of dnf 5.2 show in its issues (628 and 1501 of
+    /// rpm-software-management/dnf5); advisories, versions and days are made up.
     #[test]
     fn columns_of_dnf_5() {
         assert_eq!(dnf(include_bytes!("fixtures/dnf5-check-update.txt")).pending, 4);

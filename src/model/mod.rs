@@ -30,5 +30,6 @@ pub mod shard;
 pub mod silence;
 pub mod snapshot;
 pub mod spec;
+pub mod start;
 pub mod suggest;
 pub mod turn;

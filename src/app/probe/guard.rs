@@ -89,3 +89,48 @@ fn lift(up: bool) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Limits are those of a whole process: this test is one of its own, started by itself.
+    #[test]
+    fn after_programs_were_started_at_once_the_limits_are_the_probes_again() {
+        const ALONE: &str = "FLEET_TEST_LIMITS";
+        if std::env::var_os(ALONE).is_none() {
+            let name = "app::probe::guard::tests::after_programs_were_started_at_once_the_limits_are_the_probes_again";
+            #[allow(clippy::disallowed_methods, reason = "a process to be limited")]
+            let mut own = Command::new(std::env::current_exe().unwrap());
+            let said = own.args(["--exact", name, "--nocapture"]).env(ALONE, "1").output().unwrap();
+            let text = String::from_utf8_lossy(&said.stdout);
+            assert!(
+                said.status.success() && text.contains("1 passed"),
+                "{text}{}",
+                String::from_utf8_lossy(&said.stderr)
+            );
+            return;
+        }
+        let limits = || [Resource::As, Resource::Fsize, Resource::Nofile, Resource::Cpu].map(getrlimit);
+        let before = limits();
+        limit();
+        let ours = limits();
+        assert_ne!(ours.map(|limit| limit.current), before.map(|limit| limit.current));
+        let start = || {
+            for _ in 0..8 {
+                #[allow(clippy::disallowed_methods, reason = "a program to be started")]
+                let mut child = spawn(&mut Command::new("/bin/true")).unwrap();
+                child.wait().unwrap();
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(start);
+            scope.spawn(start);
+        });
+        assert_eq!(limits(), ours);
+        // One that cannot be started leaves none of them lifted either.
+        #[allow(clippy::disallowed_methods, reason = "a program that is not there")]
+        let failed = spawn(&mut Command::new("/nowhere/x"));
+        assert!(failed.is_err() && limits() == ours);
+    }
+}

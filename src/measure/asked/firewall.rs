@@ -1,13 +1,15 @@
 //! Whether rules of a firewall are loaded, by `nft` (which shows those of iptables-nft too, but none of the older
 //! iptables) or `iptables-save`.
 
+use std::io;
 use std::time::Duration;
 
 use super::{Answer, Question, Who};
 use crate::measure::command::{self, Said};
-use crate::measure::privileged::{Right, right};
+use crate::measure::privileged::{self, Right};
 use crate::measure::root::Root;
 use crate::measure::text::lines;
+use crate::model::sample::FaultKind;
 
 pub(super) const QUESTION: Question = Question {
     name: "security.firewall",
@@ -24,7 +26,8 @@ pub(super) const QUESTION: Question = Question {
     read,
 };
 
-/// Tables of the older iptables, which only root may read; the file is there while the kernel has its module.
+/// Names of tables of the older iptables, which only root may read; the file is there while the kernel has its module. The
+/// second program is either one.
 const OLDER: [(&str, [&str; 2]); 2] = [
     ("/proc/net/ip_tables_names", ["/usr/sbin/iptables-legacy-save", "/usr/sbin/iptables-save"]),
     ("/proc/net/ip6_tables_names", ["/usr/sbin/ip6tables-legacy-save", "/usr/sbin/ip6tables-save"]),
@@ -33,29 +36,58 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 fn read(root: &Root, said: &Said) -> Option<Answer> {
     let mut answer = Answer::default();
-    match Some(rules(&said.output)).filter(|rules| *rules > 0).or_else(|| older(root)) {
-        Some(rules) => answer.value("security.firewall.rules", "", f64::from(rules)),
-        None => {
-            "there may be rules of the older iptables, which nft does not show; iptables-legacy-save, run as root, does"
-                .clone_into(&mut answer.lacks);
-        }
+    let rules = Some(rules(&said.output)).filter(|rules| *rules > 0).or_else(|| older(root, &mut answer));
+    if let Some(rules) = rules {
+        answer.value("security.firewall.rules", "", f64::from(rules));
     }
     Some(answer)
 }
 
-/// How many rules of the older iptables there are; `None` where that cannot be known.
-fn older(root: &Root) -> Option<u32> {
+/// How many rules of the older iptables there are; `None` where that cannot be known, and the answer says why.
+fn older(root: &Root, answer: &mut Answer) -> Option<u32> {
     let mut count = 0_u32;
     for (names, programs) in OLDER {
-        match root.read(names) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Ok(names) if names.is_empty() => {}
-            Ok(_) if right(root) == Right::Root => {
-                let program = command::find(root, &programs)?;
-                let said = command::run(root, program, &[], PATIENCE).ok().filter(|said| said.status == Some(0))?;
+        let names = match root.read(names) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Ok(names) if names.is_empty() => continue,
+            names => names.ok(),
+        };
+        let mut lacks = |kind, why: &str| {
+            answer.silent = Some(kind);
+            answer.lacks = format!("there may be rules of the older iptables, which nft does not show: {why}");
+        };
+        // Those of the newer iptables are called iptables-save too, and show none of these: what names no table is no answer.
+        let program = command::find(root, &programs).filter(|program| names.is_some() || *program == programs[0]);
+        let Some(program) = program else {
+            let kind = if names.is_some() { FaultKind::Malformed } else { FaultKind::Denied };
+            lacks(kind, "iptables-legacy-save, run as root, would");
+            return None;
+        };
+        let shows = |said: &Said| {
+            let table = |name: &[u8]| lines(&said.output).any(|line| line.strip_prefix(b"*") == Some(name));
+            said.cut || names.iter().all(|names| lines(names).all(table))
+        };
+        match privileged::run(root, program, &[], PATIENCE) {
+            Ok(said) if said.status == Some(0) && shows(&said) => {
+                answer.cut |= said.cut;
                 count = count.saturating_add(rules(&said.output));
             }
-            _ => return None,
+            Ok(_) => {
+                lacks(FaultKind::Malformed, &format!("{program} does not either; iptables-legacy-save would"));
+                return None;
+            }
+            Err(error) => {
+                let refused = privileged::right(root) != Right::Root;
+                match error.kind() {
+                    io::ErrorKind::TimedOut => lacks(FaultKind::Hung, &format!("{program} did not answer")),
+                    io::ErrorKind::PermissionDenied if refused => {
+                        lacks(FaultKind::Denied, &privileged::denied(program, &[]));
+                    }
+                    _ => lacks(FaultKind::Malformed, &format!("{program}: {error}")),
+                }
+                answer.left = command::left(&error);
+                return None;
+            }
         }
     }
     Some(count)
@@ -99,20 +131,43 @@ mod tests {
         let (folder, root) = machine("== /proc/net/dev\n");
         let ask = || {
             let answer = read(&root, &Said::default()).unwrap_or_default();
-            (answer.values.first().map(|(.., count)| *count), answer.lacks.is_empty())
+            (answer.values.first().map(|(.., count)| *count), answer.silent)
         };
-        assert_eq!(ask(), (Some(0.0), true));
+        assert_eq!(ask(), (Some(0.0), None));
         let names = folder.path().join("proc/net/ip_tables_names");
         std::fs::write(&names, "").unwrap();
-        assert_eq!(ask(), (Some(0.0), true), "a module without tables");
+        assert_eq!(ask(), (Some(0.0), None), "a module without tables");
         std::fs::write(&names, "nat\nfilter\n").unwrap();
-        assert_eq!(ask(), (None, false), "and no program that shows them");
-        let program = folder.path().join("usr/sbin/iptables-legacy-save");
-        std::fs::create_dir_all(program.parent().unwrap()).unwrap();
-        std::fs::write(&program, "#!/bin/sh\necho '*filter'; echo '-A INPUT -j DROP'; echo '-A OUTPUT -j DROP'\n")
-            .unwrap();
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let expected = if rustix::process::geteuid().is_root() { (Some(2.0), true) } else { (None, false) };
-        assert_eq!(ask(), expected);
+        let unknown = (None, Some(FaultKind::Malformed));
+        assert_eq!(ask(), unknown, "and no program that shows them");
+        std::fs::create_dir_all(folder.path().join("usr/sbin")).unwrap();
+        let install = |name: &str, script: &str| {
+            let program = folder.path().join("usr/sbin").join(name);
+            std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+            std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        };
+        if !rustix::process::geteuid().is_root() {
+            install("iptables-legacy-save", "exit 1");
+            assert_eq!(ask(), (None, Some(FaultKind::Denied)));
+            return;
+        }
+        // Where only the newer iptables is there, its program has the name too, and shows no table of these.
+        let warning = "echo '# Warning: iptables-legacy tables present, use iptables-legacy-save to see them' >&2";
+        install("iptables-save", warning);
+        assert_eq!(ask(), unknown, "one that shows others");
+        install("iptables-save", "echo '*filter'; echo '-A INPUT -j DROP'; echo COMMIT");
+        assert_eq!(ask(), unknown, "one that shows a part");
+        install("iptables-save", "echo '*nat'; echo COMMIT; echo '*filter'; echo COMMIT");
+        assert_eq!(ask(), (Some(0.0), None), "tables without rules");
+        install(
+            "iptables-legacy-save",
+            "echo '*nat'; echo '*filter'; echo '-A INPUT -j DROP'; echo '-A OUTPUT -j DROP'",
+        );
+        assert_eq!(ask(), (Some(2.0), None));
+        install("iptables-legacy-save", "echo '*nat'; echo '*filter'; yes -- '-A INPUT -j DROP' | head -n 100000");
+        let long = read(&root, &Said::default()).unwrap_or_default();
+        assert!(long.cut && long.silent.is_none() && long.values.len() == 1, "the end of more than is kept");
+        install("iptables-legacy-save", "exit 3");
+        assert_eq!(ask(), unknown);
     }
 }

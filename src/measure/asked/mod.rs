@@ -20,6 +20,7 @@ use super::command::{self, Said};
 use super::out::Out;
 use super::privileged::{self, Right};
 use super::root::Root;
+use crate::model::order;
 use crate::model::sample::FaultKind;
 
 /// What has no value because nobody has asked yet: it is neither missing nor refused.
@@ -79,14 +80,14 @@ const QUESTIONS: &[&Question] = &[
 struct Answer {
     /// When, in seconds since 1970.
     at: i64,
-    /// Whether root was needed, in all or for a part, and not to be had.
-    denied: bool,
-    /// Nobody answered in a way that is understood.
-    failed: bool,
+    /// Why there is no answer, or a part of it is not known: *denied*, *hung* or *malformed*.
+    silent: Option<FaultKind>,
+    /// What is not known although there is an answer, in words; empty where the kind says all.
+    lacks: String,
+    /// The process that was left behind because no signal ends it, see [`command::lives`]; mostly empty.
+    left: String,
     /// More was said than is read.
     cut: bool,
-    /// What is not known although there is an answer, and why.
-    lacks: String,
     /// Metric, item, value.
     values: Vec<(String, String, f64)>,
     /// Name, item, text.
@@ -100,15 +101,15 @@ impl Answer {
     fn parse(one: &Value) -> Option<(String, Self)> {
         let word = |value: &Value| value.as_str().map(str::to_owned);
         let whole = |key: &str| one.get(key).map_or(Some(0), Value::as_i64);
-        let flag = |key: &str| one.get(key).is_some_and(|flag| *flag == Value::Bool(true));
         let list = |key: &str| one.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let mut answer = Self {
             at: whole("at")?,
             since: whole("since")?,
-            denied: flag("denied"),
-            failed: flag("failed"),
-            cut: flag("cut"),
+            // Older probes have no such word: they are asked for another answer.
+            silent: FaultKind::from_word(one.get("silent")?.as_str()?),
             lacks: one.get("lacks").and_then(word).unwrap_or_default(),
+            left: one.get("left").and_then(word).unwrap_or_default(),
+            cut: one.get("cut").and_then(Value::as_bool).unwrap_or_default(),
             ..Self::default()
         };
         for one in list("values") {
@@ -142,11 +143,12 @@ impl Answers {
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
         let one = |(name, answer): &(String, Answer)| {
-            let Answer { at, denied, failed, cut, lacks, values, facts, since } = answer;
+            let Answer { at, silent, lacks, left, cut, values, facts, since } = answer;
+            let silent = silent.map_or("", FaultKind::word);
             let values = values.iter().map(|(metric, item, value)| json!([metric, item, value]));
             let facts = facts.iter().map(|(name, item, text)| json!([name, item, text]));
             let (values, facts) = (Value::from_iter(values), Value::from_iter(facts));
-            json!({"of": name, "at": at, "denied": denied, "failed": failed, "cut": cut, "lacks": lacks, "values": values, "facts": facts, "since": since})
+            json!({"of": name, "at": at, "silent": silent, "lacks": lacks, "left": left, "cut": cut, "values": values, "facts": facts, "since": since})
         };
         self.0.iter().map(one).collect::<Value>().to_string().into_bytes()
     }
@@ -166,7 +168,7 @@ impl Answers {
 /// Since when packages that only a reboot puts to use are installed, in seconds since 1970, and their names; 0 where none
 /// is. `None` where that is not known.
 pub(super) fn newer_packages(out: &Out) -> Option<(i64, String)> {
-    let answer = out.past.answers.as_ref()?.of(packages::QUESTION.name).filter(|answer| !answer.failed)?;
+    let answer = out.past.answers.as_ref()?.of(packages::QUESTION.name).filter(|answer| answer.silent.is_none())?;
     let names = answer.facts.first().map(|(_, _, names)| names.clone()).unwrap_or_default();
     Some((answer.since, names))
 }
@@ -192,17 +194,26 @@ pub(super) fn show(root: &Root, name: &str, out: &mut Out) {
         let what = if program.is_empty() { question.from } else { program };
         return out.fault("", FaultKind::Absent, format!("{what}: {LATER}"));
     };
-    if answer.denied {
-        out.fault("", FaultKind::Denied, line());
-    }
-    if answer.failed {
-        return out.malformed("", format!("{program} did not answer as expected; it is asked again later"));
+    if let Some(kind) = answer.silent {
+        let pid = answer.left.split(' ').next().unwrap_or_default();
+        let text = match kind {
+            _ if !answer.lacks.is_empty() => answer.lacks.clone(),
+            FaultKind::Denied => line(),
+            FaultKind::Hung if pid.is_empty() => {
+                format!("{program} did not answer within {} s; it is asked again later", PATIENCE.as_secs())
+            }
+            FaultKind::Hung => format!(
+                "{program} does not answer and cannot be ended: see what dmesg says; it is asked again once process {pid} is gone"
+            ),
+            _ => format!("{program} did not answer as expected; it is asked again later"),
+        };
+        out.fault("", kind, text);
+        if kind != FaultKind::Denied && answer.lacks.is_empty() {
+            return;
+        }
     }
     if answer.cut {
         out.fault("", FaultKind::Cut, format!("{program} said more than 1 MiB; only the end of it counts"));
-    }
-    if !answer.lacks.is_empty() {
-        out.malformed("", &answer.lacks);
     }
     put(question, &answer, out);
 }
@@ -220,7 +231,7 @@ fn put(question: &Question, answer: &Answer, out: &mut Out) {
 /// Shows what the kernel said last of its clock; false where that is not known, and the sample should ask by itself.
 pub(super) fn clock(out: &mut Out) -> bool {
     let answer = out.past.answers.as_ref().and_then(|answers| answers.of(time::QUESTION.name)).cloned();
-    let answer = answer.filter(|answer| !answer.failed);
+    let answer = answer.filter(|answer| answer.silent.is_none());
     if let Some(answer) = &answer {
         put(&time::QUESTION, answer, out);
     }
@@ -243,44 +254,84 @@ impl Question {
             && self.program(root).is_some()
     }
 
-    fn ask(&self, root: &Root, now: i64) -> Answer {
+    fn ask(&self, root: &Root, last: Option<&Answer>, now: i64) -> Answer {
         let Some((program, arguments)) = self.program(root) else { return Answer::default() };
-        let good = |said: &Said| self.who == Who::Anybody || said.cut || said.status == Some(0);
-        let read = |said: Said| Some(Answer { cut: said.cut, ..(self.read)(root, &said)? });
-        let plainly = || match program {
-            "" => read(Said { status: Some(0), ..Said::default() }),
-            _ => command::run(root, program, arguments, PATIENCE).ok().filter(good).and_then(read),
-        };
+        // One that no signal ended is not joined by another.
+        if let Some(left) = last.map(|last| &last.left).filter(|left| command::lives(left)) {
+            return Answer { at: now, left: left.clone(), ..none(FaultKind::Hung) };
+        }
         let is_root = privileged::right(root) == Right::Root;
-        let mut refused = false;
-        let mut as_root = || {
-            let said = privileged::run(root, program, arguments, PATIENCE);
-            refused = !is_root && said.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
-            said.ok().filter(good).and_then(read)
+        let as_root = || {
+            let refusal = if is_root { FaultKind::Malformed } else { FaultKind::Denied };
+            self.heard(root, privileged::run(root, program, arguments, PATIENCE), refusal)
+        };
+        let plainly = || {
+            let said = match program {
+                "" => Ok(Said { status: Some(0), ..Said::default() }),
+                _ => command::run(root, program, arguments, PATIENCE),
+            };
+            self.heard(root, said, FaultKind::Malformed)
         };
         let answer = match self.who {
-            Who::Root => as_root(),
-            _ if is_root || program.is_empty() => plainly(),
-            Who::Anybody => plainly(),
+            Who::Root => as_root().1,
+            _ if is_root || program.is_empty() => plainly().1,
+            Who::Anybody => plainly().1,
             Who::Perhaps | Who::Partly => match plainly() {
-                Some(whole) if !whole.denied => Some(whole),
-                plain => {
+                (true, whole) if whole.silent.is_none() => whole,
+                // Root would wait for the same.
+                (false, hung) if hung.silent == Some(FaultKind::Hung) => hung,
+                (answered, plain) => match as_root() {
                     // What root is not shown either, nobody is.
-                    let whole = as_root().map(|answer| Answer { denied: false, ..answer });
-                    let lacks = if refused { String::new() } else { format!("{program} failed when root asked") };
-                    whole.or_else(|| plain.map(|plain| Answer { denied: refused, lacks, ..plain }))
-                }
+                    (true, whole) => Answer { silent: whole.silent.filter(|kind| *kind != FaultKind::Denied), ..whole },
+                    (false, none) if answered => {
+                        let lacks = match none.silent {
+                            Some(FaultKind::Denied) => String::new(),
+                            Some(FaultKind::Hung) => format!("{program} did not answer when root asked"),
+                            _ => format!("{program} failed when root asked"),
+                        };
+                        Answer { silent: none.silent, left: none.left, lacks, ..plain }
+                    }
+                    (false, none) => none,
+                },
             },
         };
-        let unanswered = answer.is_none();
-        let answer = answer.unwrap_or_default();
-        Answer {
-            at: now,
-            denied: !is_root && answer.denied || unanswered && refused,
-            failed: answer.failed || unanswered && !refused,
-            ..answer
+        let silent = answer.silent.filter(|kind| !is_root || *kind != FaultKind::Denied);
+        Answer { at: now, silent, ..answer }
+    }
+
+    /// Whether this is an answer, and which; otherwise why it is none. What was not allowed has a kind of its own.
+    fn heard(&self, root: &Root, said: io::Result<Said>, refusal: FaultKind) -> (bool, Answer) {
+        let said = match said {
+            Ok(said) => said,
+            Err(error) => {
+                let kind = match error.kind() {
+                    io::ErrorKind::TimedOut => FaultKind::Hung,
+                    io::ErrorKind::PermissionDenied => refusal,
+                    _ => FaultKind::Malformed,
+                };
+                return (false, Answer { left: command::left(&error), ..none(kind) });
+            }
+        };
+        // One that was stopped in the middle of its answer has no status.
+        let good = self.who == Who::Anybody || said.status == Some(0) || said.cut && said.status.is_none();
+        match if good { (self.read)(root, &said) } else { None } {
+            Some(answer) => (true, Answer { cut: said.cut || answer.cut, ..answer }),
+            None => (false, none(FaultKind::Malformed)),
         }
     }
+}
+
+/// No answer.
+fn none(kind: FaultKind) -> Answer {
+    Answer { silent: Some(kind), ..Answer::default() }
+}
+
+/// The questions with the oldest answer first: what hangs each time takes the time of none twice.
+fn by_age(answers: &Answers) -> Vec<&'static Question> {
+    let mut questions = QUESTIONS.to_vec();
+    let at = |question: &Question| answers.of(question.name).map_or(0, |answer| answer.at);
+    order::sort_by(&mut questions, |a, b| at(a).cmp(&at(b)));
+    questions
 }
 
 /// True where some answer has grown old.
@@ -298,9 +349,9 @@ pub fn ask_questions(root: &Root, last: Option<&Answers>, now: i64, keep: &mut d
     let begin = Instant::now();
     let mut answers = last.cloned().unwrap_or_default();
     answers.0.retain(|(name, _)| QUESTIONS.iter().any(|question| question.name == name));
-    for question in QUESTIONS {
+    for question in by_age(&answers) {
         if question.waits(root, last, now) && begin.elapsed() < ALL_PATIENCE {
-            let answer = question.ask(root, now);
+            let answer = question.ask(root, answers.of(question.name), now);
             answers.0.retain(|(name, _)| name != question.name);
             answers.0.push((question.name.to_owned(), answer));
             keep(&answers);

@@ -8,6 +8,7 @@ use crate::measure::folder;
 use crate::measure::process::unit_of;
 use crate::measure::root::Root;
 use crate::measure::text::lines;
+use crate::model::sample::FaultKind;
 
 pub(super) const QUESTION: Question = Question {
     name: "reboot.services",
@@ -38,7 +39,10 @@ fn read(root: &Root, _: &Said) -> Option<Answer> {
                 services.insert(if is_service { unit } else { folder::shown(name.trim_ascii()) }, ());
             }
             Ok(_) => {}
-            Err(error) => answer.denied |= error.kind() == std::io::ErrorKind::PermissionDenied,
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                answer.silent = Some(FaultKind::Denied)
+            }
+            Err(_) => {}
         }
     }
     answer.value("reboot.services.outdated", "", f64::from(u32::try_from(services.len()).unwrap_or(u32::MAX)));

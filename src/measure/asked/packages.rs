@@ -6,6 +6,7 @@ use crate::measure::command::Said;
 use crate::measure::root::Root;
 use crate::measure::text::{keyed, lines, whole, words};
 use crate::model::order;
+use crate::model::sample::FaultKind;
 
 pub(super) const QUESTION: Question = Question {
     name: "reboot.packages",
@@ -56,7 +57,7 @@ fn read(root: &Root, said: &Said) -> Option<Answer> {
     names.dedup();
     answer.fact("reboot.packages", "", &names.join(", "));
     // rpm beside another package manager knows of none: then nothing is known of a reboot.
-    Some(Answer { failed: !known, ..answer })
+    Some(Answer { silent: (!known).then_some(FaultKind::Malformed), ..answer })
 }
 
 #[cfg(test)]
@@ -74,6 +75,8 @@ mod tests {
         let answer = ask(text).unwrap_or_default();
         assert_eq!((answer.since, answer.facts[0].2.as_str()), (1400, "kernel, systemd"));
         assert_eq!(ask("900 kernel\n").map(|answer| answer.since), Some(0));
-        assert!(ask("package kernel is not installed\n").is_some_and(|answer| answer.failed));
+        assert!(
+            ask("package kernel is not installed\n").is_some_and(|answer| answer.silent == Some(FaultKind::Malformed))
+        );
     }
 }

@@ -6,6 +6,7 @@ use super::{Answer, Question, Who};
 use crate::measure::command::Said;
 use crate::measure::root::Root;
 use crate::measure::text::lines;
+use crate::model::sample::FaultKind;
 
 pub(super) const QUESTION: Question = Question {
     name: "port",
@@ -30,7 +31,7 @@ fn read(_: &Root, said: &Said) -> Option<Answer> {
         let Some(port) = port else { continue };
         let names = ports.entry(port).or_default();
         let Some((_, users)) = line.split_once("users:(") else {
-            answer.denied = true;
+            answer.silent = Some(FaultKind::Denied);
             continue;
         };
         for user in users.split("(\"").skip(1) {
@@ -61,7 +62,9 @@ mod tests {
         let fact = |item: &str, text: &str| ("port.process".to_owned(), item.to_owned(), text.to_owned());
         assert_eq!(facts(read, text), [fact("tcp/22", "sshd"), fact("tcp/80", "nginx, a b")]);
         let said = |text: &str| Said { output: text.as_bytes().to_vec(), status: Some(0), ..Said::default() };
-        let partly = |text: &str| read(&Root::default(), &said(text)).is_some_and(|answer| answer.denied);
+        let partly = |text: &str| {
+            read(&Root::default(), &said(text)).is_some_and(|answer| answer.silent == Some(FaultKind::Denied))
+        };
         assert!(partly(text) && !partly(text.lines().next().unwrap_or_default()));
     }
 }

@@ -112,10 +112,10 @@ pub(super) fn by_process(
 }
 
 /// The other process's part: questions come in, each ended by a zero byte, answers go out. Each device is asked in its turn,
-/// which lasts as long as what is returned for it.
+/// which lasts as long as what is returned for it; without one the answer is why there is none.
 ///
 /// # Errors
-/// Those of the two streams, and of what waits for a turn.
+/// Those of the two streams, and `TimedOut` of what waits for a turn.
 pub fn answer<T>(input: impl Read, mut output: impl Write, turn: impl Fn(&[u8]) -> io::Result<T>) -> io::Result<()> {
     let mut questions = Vec::new();
     input.take(MAX_QUESTIONS).read_to_end(&mut questions)?;
@@ -123,9 +123,11 @@ pub fn answer<T>(input: impl Read, mut output: impl Write, turn: impl Fn(&[u8]) 
         let blank = question.iter().position(|&b| b == b' ').unwrap_or(0);
         let (device, path) = question.split_at(blank);
         let path = PathBuf::from(OsString::from_vec(path.get(1..).unwrap_or_default().to_vec()));
-        let turn = turn(device)?;
-        let answer = statvfs(&path);
-        drop(turn);
+        let answer = match turn(device) {
+            Ok(_turn) => statvfs(&path),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(error),
+            Err(error) => Err(error),
+        };
         output.write_all(write(&answer).as_bytes())?;
         output.flush()?;
     }
@@ -239,5 +241,9 @@ mod tests {
         assert!(lines[0].as_ref().unwrap().size > 0);
         assert_eq!(lines[1].as_ref().unwrap_err().kind(), io::ErrorKind::NotFound);
         assert!(lines[2].is_err());
+        let mut output = Vec::new();
+        answer(&b"0:1 /\x00"[..], &mut output, |_| Err::<(), _>(rustix::io::Errno::NOLCK.into())).unwrap();
+        assert_eq!(output, b"! 37\n");
+        assert!(answer(&b"0:1 /\x00"[..], &mut output, |_| Err::<(), _>(io::ErrorKind::TimedOut.into())).is_err());
     }
 }

@@ -6,6 +6,8 @@ mod table;
 use std::io;
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
+
 use super::out::{Out, kind_of};
 use super::root::Root;
 use crate::model::sample::FaultKind;
@@ -56,6 +58,11 @@ fn tell(mount: &Mount, outcome: Outcome, out: &mut Out) {
     let name = &String::from_utf8_lossy(&mount.point);
     match outcome {
         Outcome::Answered(Ok(space)) => put(name, mount.readonly, space, out),
+        Outcome::Answered(Err(error)) if error.raw_os_error() == Some(Errno::NOLCK.raw_os_error()) => {
+            let text =
+                "not asked: neither the spool nor /dev/shm takes a lock, without which those that hang would pile up";
+            out.fault(name, FaultKind::Hung, text);
+        }
         Outcome::Answered(Err(error)) => refused(name, mount, &error, out),
         Outcome::Hung => {
             out.whole("filesystem.hung", name, 1);

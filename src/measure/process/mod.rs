@@ -46,6 +46,12 @@ pub fn user_name(root: &Root, uid: u32) -> String {
     who::user(&root.read("/etc/passwd").unwrap_or_default(), uid)
 }
 
+/// When a process that lives started, in clock ticks after boot.
+pub(super) fn started(root: &Root, pid: u32) -> Option<u64> {
+    let stat = stat::parse(&root.read_at_most(format!("/proc/{pid}/stat"), 4096).ok()?)?;
+    (!matches!(stat.state, b'Z' | b'X')).then_some(stat.start)
+}
+
 pub(super) fn collect(root: &Root, out: &mut Out) {
     match root.read("/proc/stat").map(|stat| keyed(&stat, "processes")) {
         Ok(Some(forks)) => out.whole("process.forks", "", forks),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::asked::LATER;
+use super::boot::boot_id;
 use super::command;
 use super::folder::{Folder, names, shown};
 use super::out::Out;
@@ -56,6 +57,10 @@ struct Health {
     asked: i64,
     /// Why it did not answer then; empty where it did.
     silent: String,
+    /// The process that asked it and was left behind because no signal ends it, see [`command::lives`]; mostly empty.
+    left: String,
+    /// Which disk that was; names go to others at a boot or in a slot.
+    is: String,
     /// In the order of [`VALUES`].
     values: [Option<f64>; VALUES.len()],
 }
@@ -96,7 +101,7 @@ pub(super) fn collect(root: &Root, out: &mut Out) {
     }
     let smart = smart.unwrap_or_default();
     for disk in &disks {
-        match smart.of(disk) {
+        match smart.of(root, disk) {
             Some(health) => health.put(disk, program, out),
             None if privileged::right(root) == Right::None => refuse(disk, program, out),
             None => out.fault(disk, FaultKind::Absent, format!("smartctl: {LATER}")),
@@ -122,10 +127,21 @@ fn disks(root: &Root) -> (Vec<String>, usize) {
     (disks, more)
 }
 
+/// What tells a disk from the next one of its name: its own number in the world, or its serial number; where it has none
+/// that is to be seen, the kernel's model of it, for this boot.
+fn identity(root: &Root, disk: &str) -> String {
+    let word = |name: &str| {
+        let text = root.read_at_most(format!("/sys/block/{disk}/{name}"), 256).unwrap_or_default();
+        text.trim_ascii().escape_ascii().to_string()
+    };
+    let own = ["device/wwid", "wwid", "device/serial"].into_iter().map(word).find(|word| !word.is_empty());
+    own.unwrap_or_else(|| format!("{} {}", word("device/model"), boot_id(root)))
+}
+
 /// True where there is a program to ask and the answer of a disk has grown old.
 #[must_use]
 pub fn disks_wait(root: &Root, last: Option<&Smart>, now: i64) -> bool {
-    let fresh = |disk: &String| last.and_then(|last| last.of(disk)).is_some_and(|health| health.is_fresh(now));
+    let fresh = |disk: &String| last.and_then(|last| last.of(root, disk)).is_some_and(|health| health.is_fresh(now));
     command::find(root, &PROGRAMS).is_some() && !disks(root).0.iter().all(fresh)
 }
 
@@ -135,7 +151,8 @@ pub fn ask_disks(root: &Root, last: Option<&Smart>, now: i64, keep: &mut dyn FnM
     let program = command::find(root, &PROGRAMS).filter(|_| disks_wait(root, last, now))?;
     let begin = std::time::Instant::now();
     let known = |disk: String| {
-        let health = last.and_then(|last| last.of(&disk)).cloned().unwrap_or_default();
+        let health = last.and_then(|last| last.of(root, &disk)).cloned().unwrap_or_default();
+        let health = Health { is: identity(root, &disk), ..health };
         (disk, health)
     };
     let mut smart = Smart { at: now, disks: disks(root).0.into_iter().map(known).collect() };
@@ -147,9 +164,11 @@ pub fn ask_disks(root: &Root, last: Option<&Smart>, now: i64, keep: &mut dyn FnM
             // Not counted as asked: it comes first the next time.
             LEFT.clone_into(&mut health.silent);
         } else {
-            match ask(root, program, disk) {
-                Ok(said) => *health = Health { at: now, asked: now, ..said },
-                Err(silent) => (health.asked, health.silent) = (now, silent),
+            // One that no signal ended is not joined by another.
+            let stuck = command::lives(&health.left);
+            match if stuck { Err((LATE.to_owned(), health.left.clone())) } else { ask(root, program, disk) } {
+                Ok(said) => *health = Health { at: now, asked: now, is: std::mem::take(&mut health.is), ..said },
+                Err((silent, left)) => (health.asked, health.silent, health.left) = (now, silent, left),
             }
         }
         keep(&smart);
@@ -157,16 +176,20 @@ pub fn ask_disks(root: &Root, last: Option<&Smart>, now: i64, keep: &mut dyn FnM
     Some(smart)
 }
 
-/// What a disk says now, or why it says nothing.
-fn ask(root: &Root, program: &str, disk: &str) -> Result<Health, String> {
+/// What a disk says now, or why it says nothing, and what was left behind.
+fn ask(root: &Root, program: &str, disk: &str) -> Result<Health, (String, String)> {
     let device = format!("/dev/{disk}");
     let question: Vec<&str> = QUESTION.into_iter().chain([device.as_str()]).collect();
-    match privileged::run(root, program, &question, PATIENCE) {
-        Ok(said) => parse(&said.output, said.status),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(REFUSED.to_owned()),
-        Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(LATE.to_owned()),
-        Err(error) => Err(format!("{program}: {error}")),
-    }
+    privileged::run(root, program, &question, PATIENCE)
+        .map_err(|error| {
+            let silent = match error.kind() {
+                io::ErrorKind::PermissionDenied => REFUSED.to_owned(),
+                io::ErrorKind::TimedOut => LATE.to_owned(),
+                _ => format!("{program}: {error}"),
+            };
+            (silent, command::left(&error))
+        })
+        .and_then(|said| parse(&said.output, said.status).map_err(|silent| (silent, String::new())))
 }
 
 impl Smart {
@@ -194,15 +217,19 @@ impl Smart {
         Some(smart)
     }
 
-    fn of(&self, disk: &str) -> Option<&Health> {
-        self.disks.iter().find(|(name, _)| name == disk).map(|(_, health)| health)
+    /// What the disk said that has this name now.
+    fn of(&self, root: &Root, disk: &str) -> Option<&Health> {
+        let found = self.disks.iter().find(|(name, _)| name == disk).map(|(_, health)| health);
+        // Older probes did not say which it was.
+        found.filter(|health| !health.is.is_empty() && health.is == identity(root, disk))
     }
 }
 
 impl Health {
     /// As it was always written: yes and no as such, and whole numbers without a point.
     fn json(&self) -> Value {
-        let mut json = json!({"at": self.at, "asked": self.asked, "silent": self.silent});
+        let mut json =
+            json!({"at": self.at, "asked": self.asked, "silent": self.silent, "left": self.left, "is": self.is});
         for ((name, _), value) in VALUES.iter().zip(self.values) {
             let Some(value) = value else { continue };
             #[allow(clippy::cast_possible_truncation, reason = "a number over 2^63 becomes that")]
@@ -216,9 +243,16 @@ impl Health {
     fn of_json(json: &Value) -> Self {
         let whole = |name: &str| json.get(name).and_then(Value::as_i64).unwrap_or_default();
         let number = |value: &Value| value.as_f64().or_else(|| value.as_bool().map(|yes| f64::from(u8::from(yes))));
-        let silent = json.get("silent").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let word = |name: &str| json.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let values = VALUES.map(|(name, _)| json.get(name).and_then(number));
-        Self { at: whole("at"), asked: whole("asked"), silent, values }
+        Self {
+            at: whole("at"),
+            asked: whole("asked"),
+            silent: word("silent"),
+            left: word("left"),
+            is: word("is"),
+            values,
+        }
     }
 
     /// True while the disk need not be asked again.
@@ -231,7 +265,16 @@ impl Health {
             "" => {}
             ASLEEP => out.fault(disk, FaultKind::Absent, "it sleeps and is not woken; it is asked again later"),
             REFUSED => refuse(disk, program, out),
-            LATE => out.fault(disk, FaultKind::Hung, "no answer in time; see what dmesg says of the disk"),
+            LATE => {
+                // Of one that is stuck, its number.
+                let pid = self.left.split(' ').next().unwrap_or_default();
+                let stuck = if pid.is_empty() {
+                    String::new()
+                } else {
+                    format!("; process {pid} cannot be ended, and it is not asked again before that is gone")
+                };
+                out.fault(disk, FaultKind::Hung, format!("no answer in time; see what dmesg says of the disk{stuck}"));
+            }
             LEFT => out.fault(disk, FaultKind::Cut, "other disks took all the time; it is asked first the next time"),
             text if text.starts_with(CLOSED) => out.malformed(disk, text),
             text => out.fault(disk, FaultKind::Unsupported, text),
@@ -374,6 +417,24 @@ mod tests {
             assert_eq!(of(&got), [("sda".to_owned(), 0, 5000)]);
         }
         assert_eq!(ask_disks(&root, Some(&got), 5001, ignore), None);
+        // One in its slot, which is silent, does not inherit its word.
+        std::fs::write(folder.path().join("sys/block/sda/device/wwid"), "naa.5000c500a1b2c3d4\n").unwrap();
+        std::fs::write(&answer, "{}").unwrap();
+        let swapped = ask_disks(&root, Some(&got), 5001, ignore).unwrap();
+        assert_eq!(of(&swapped), [("sda".to_owned(), 0, 5001)]);
+        let past = |smart: &Smart| crate::measure::Past { now: 5001, smart: Some(smart.clone()), ..Default::default() };
+        let mut out = Out::beside(None, &std::sync::Arc::new(past(&got)));
+        collect(&root, &mut out);
+        let shown = out.into_measured();
+        assert!(shown.readings.is_empty() && shown.faults.len() == 1, "{:?}", shown.readings);
+        assert_eq!(Smart::parse(&swapped.bytes()), Some(swapped.clone()));
+        std::fs::remove_file(folder.path().join("sys/block/sda/device/wwid")).unwrap();
+        // Without a number of its own it is the same for this boot.
+        std::fs::create_dir_all(folder.path().join("proc/sys/kernel/random")).unwrap();
+        assert!(!disks_wait(&root, Some(&got), 5001));
+        std::fs::write(folder.path().join("proc/sys/kernel/random/boot_id"), "b2ccd7d0-another").unwrap();
+        assert!(disks_wait(&root, Some(&got), 5001));
+        std::fs::remove_file(folder.path().join("proc/sys/kernel/random/boot_id")).unwrap();
         // Another disk is asked as soon as it is there.
         std::fs::create_dir_all(folder.path().join("sys/block/sdc/device")).unwrap();
         let more = ask_disks(&root, Some(&got), 5001, ignore).unwrap();

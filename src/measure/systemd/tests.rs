@@ -276,7 +276,9 @@ fn who_says_nothing_refuses_or_talks_nonsense_is_told() {
         assert!(got.readings.is_empty(), "{:?}", got.readings);
         got.faults[0].kind
     };
+    let begin = std::time::Instant::now();
     assert_eq!(at(Duration::from_millis(200), std::mem::forget), FaultKind::Hung);
+    assert!(begin.elapsed() < PATIENCE * 4, "it took more than its time");
     let refuse = |mut link: UnixStream| {
         // Who closes before he has read takes his answer back.
         let _ = link.read(&mut [0; 512]);

@@ -1,13 +1,13 @@
 #!/bin/sh
 # A repository of RPM with two versions of one package, the newer one mends a security problem, and a root that has the
-# older one. $1: an empty folder.
+# older one; and another package, of which there is one version. $1: an empty folder.
 set -eu
 cd "$1"
 mkdir top repo root
-for version in 1 2; do
-    cat >hello.spec <<SPEC
-Name: hello
-Version: $version
+for package in hello-1 hello-2 still-1; do
+    cat >package.spec <<SPEC
+Name: ${package%-*}
+Version: ${package#*-}
 Release: 1
 Summary: x
 License: MIT
@@ -16,7 +16,7 @@ BuildArch: noarch
 x
 %files
 SPEC
-    rpmbuild -bb --quiet --define "_topdir $1/top" hello.spec
+    rpmbuild -bb --quiet --define "_topdir $1/top" package.spec
 done
 cp top/RPMS/noarch/*.rpm repo/
 createrepo_c -q repo
@@ -30,6 +30,6 @@ cat >updateinfo.xml <<XML
 XML
 modifyrepo_c --mdtype=updateinfo updateinfo.xml repo/repodata
 rpm --root "$1/root" --initdb
-rpm --root "$1/root" -i --nodeps --noscripts repo/hello-1-1.noarch.rpm
+rpm --root "$1/root" -i --nodeps --noscripts repo/hello-1-1.noarch.rpm repo/still-1-1.noarch.rpm
 mkdir -p root/etc/yum.repos.d
 printf '[r]\nname=r\nbaseurl=file://%s/repo\ngpgcheck=0\n' "$1" >root/etc/yum.repos.d/r.repo
