@@ -1,6 +1,8 @@
 //! Bastions: machines in namespaces behind each other, each with a user, a key and a host key of its own.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
 
+#[path = "support/agent.rs"]
+mod agent;
 #[path = "support/bench.rs"]
 mod bench;
 #[path = "support/sshd.rs"]
@@ -16,6 +18,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use agent::{Agent, Token};
 use bench::{Bench, shown, single, sweep};
 use fleet_health::model::cause::Cause;
 use fleet_health::model::spec::{Hop, SshSpec};
@@ -347,4 +350,31 @@ fn who_comes_late_to_a_slow_bastion_shuts_it_for_nobody() {
         crowd();
         visit(30_000).unwrap_or_else(|error| panic!("{error}"));
     }
+}
+
+#[test]
+fn nobody_goes_to_an_open_bastion_that_only_an_agent_has_the_key_of_once_that_hangs() {
+    let (gate, far) = (Sshd::start(&Options::default()), Sshd::start(&Options::default()));
+    let folder = tempfile::tempdir().unwrap();
+    let agent = Agent::start(folder.path(), &gate, 0);
+    let token = Token::before(&agent, folder.path().join("token.sock"), Duration::ZERO);
+    let by_agent = |sshd: &Sshd| {
+        let (key_files, agent_socket) = (Vec::new(), Some(token.socket.clone()));
+        SshSpec { key_files, agent: true, agent_socket, ..visit::spec(sshd) }
+    };
+    let behind = SshSpec { jumps: vec![Hop { name: "gate".into(), ssh: by_agent(&gate) }], ..visit::spec(&far) };
+    let bastions = Bastions::default();
+    let visit = |spec: &SshSpec| {
+        ssh::connect(spec, &Secrets::default(), &bastions, Instant::now() + Duration::from_secs(14)).map(drop)
+    };
+    visit(&behind).unwrap_or_else(|error| panic!("{error}"));
+    token.asleep.store(true, Ordering::Relaxed);
+    let error = visit(&by_agent(&far)).unwrap_err();
+    assert!(error.text.contains("did not answer within"), "{error}");
+    for _ in 0..3 {
+        let error = visit(&behind).unwrap_err();
+        assert_eq!(error.cause, Cause::LocalSetup, "{error}");
+        assert!(error.text.starts_with("for bastion gate: the ssh-agent did not answer"), "{error}");
+    }
+    assert_eq!(count(&gate, "Connection from"), 1, "{}", gate.log_text());
 }

@@ -282,24 +282,18 @@ fn a_host_among_thousands_of_hashed_lines_is_known_by_whichever_key_is_there() {
         let at = SystemTime::now() - Duration::from_secs(age);
         fs::File::options().write(true).open(file).unwrap().set_modified(at).unwrap();
     };
-    let again = || {
+    let connect = |lines: &str, age: u64| {
+        write(lines, age);
         let before = came();
         let deadline = Instant::now() + Duration::from_secs(20);
         let done = fleet_health::ssh::connect(&spec, &Secrets::default(), &Bastions::default(), deadline);
         (done.err().map(|error| error.cause), came() - before)
     };
-    let connect = |lines: &str, age: u64| {
-        write(lines, age);
-        again()
-    };
     assert_eq!(connect(&scene.hashed(&name, mine), 1_000), (None, 1));
-    assert_eq!(connect(&scene.hashed(&name, second), 2_000), (None, 2), "it was asked for the other first");
+    assert_eq!(connect(&scene.hashed(&name, second), 2_000), (None, 1), "it is asked for that one first");
     let both = format!("{}\n{}", scene.hashed(&name, other), scene.hashed(&name, second));
-    assert_eq!(connect(&both, 3_000).0, Some(Cause::HostKeyChanged), "as with ssh");
+    assert_eq!(connect(&both, 3_000), (Some(Cause::HostKeyChanged), 1), "as with ssh");
     assert_eq!(connect(&scene.hashed(&name, other), 4_000), (Some(Cause::HostKeyChanged), 1));
     assert_eq!(connect("", 5_000), (Some(Cause::HostKeyUnknown), 1));
     assert_eq!(connect(&format!("{name} {second}"), 6_000), (None, 1), "by a name in the clear");
-    write(&scene.hashed(&name, second), 7_000);
-    let all: usize = (0..12).map(|_| again().1).sum();
-    assert_eq!(all, 12 + 8, "after a few wrong guesses all lines are asked");
 }

@@ -1,17 +1,24 @@
 //! Every way to log in, with the real collector against a real sshd, and what is not tried twice.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
 
+#[path = "support/agent.rs"]
+mod agent;
 #[path = "support/bench.rs"]
 mod bench;
 #[path = "support/sshd.rs"]
 mod sshd;
+#[path = "support/visit.rs"]
+mod visit;
 
 use std::fs;
 use std::os::unix::net::UnixListener;
-use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
+use agent::{Agent, Token};
 use bench::{Bench, shown, single};
+use fleet_health::model::spec::SshSpec;
+use fleet_health::ssh::{self, Bastions, Secrets};
 use serde_json::Value;
 use sshd::{Options, Sshd, sh};
 
@@ -35,42 +42,11 @@ fn count(sshd: &Sshd, what: &str) -> usize {
     sshd.log_text().lines().filter(|line| line.contains(what)).count()
 }
 
-struct Agent {
-    child: Child,
-    socket: String,
-}
-
-impl Agent {
-    /// A real ssh-agent with keys that the host does not know before the one it knows.
-    fn start(bench: &Bench, sshd: &Sshd, strangers: usize) -> Self {
-        let socket = shown(&bench.path("agent.sock"));
-        let child = Command::new("ssh-agent").args(["-D", "-a", &socket]).stdout(Stdio::null()).spawn().unwrap();
-        let until = Instant::now() + Duration::from_secs(10);
-        while !bench.path("agent.sock").exists() {
-            assert!(Instant::now() < until, "ssh-agent does not start");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        for number in 0..strangers {
-            let key = shown(&bench.path(&format!("stranger{number}")));
-            sh(&format!("ssh-keygen -q -t ed25519 -N '' -f {key}; SSH_AUTH_SOCK={socket} ssh-add -q {key}"));
-        }
-        sh(&format!("SSH_AUTH_SOCK={socket} ssh-add -q {}", shown(&sshd.key)));
-        Self { child, socket }
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 #[test]
 fn with_the_keys_of_an_agent() {
     let sshd = Sshd::start(&Options::default());
     let bench = bench(&sshd, "agent=\"true\"", "20s");
-    let agent = Agent::start(&bench, &sshd, 2);
+    let agent = Agent::start(&bench.path(""), &sshd, 2);
     collected(&single(bench.command(&[]).env("SSH_AUTH_SOCK", &agent.socket)));
     // None is running, or it holds nothing: nobody refused us, so it is for this side to mend.
     let told = single(&mut bench.command(&[]));
@@ -87,7 +63,7 @@ fn with_the_keys_of_an_agent() {
 fn with_the_agent_that_ssh_would_ask() {
     let sshd = Sshd::start(&Options::default());
     let bench = bench(&sshd, "", "20s");
-    let agent = Agent::start(&bench, &sshd, 0);
+    let agent = Agent::start(&bench.path(""), &sshd, 0);
     let file = bench.path("ssh_config");
     let host = format!("<host name=\"h\" address=\"{}\"/>", sshd.address);
     bench.configure("20s", &attributes(&sshd, &format!("use-ssh-config=\"{}\"", shown(&file))), &host);
@@ -108,7 +84,7 @@ fn with_the_agent_that_ssh_would_ask() {
 fn with_an_encrypted_key_that_the_agent_has_open() {
     let sshd = Sshd::start(&Options::default());
     let bench = bench(&sshd, "", "20s");
-    let agent = Agent::start(&bench, &sshd, 0);
+    let agent = Agent::start(&bench.path(""), &sshd, 0);
     let key = shown(&bench.path("locked"));
     sh(&format!("cp {} {key} && chmod 600 {key} && ssh-keygen -q -p -N 'correct horse' -f {key}", shown(&sshd.key)));
     let host = format!("<host name=\"h\" address=\"{}\"/>", sshd.address);
@@ -133,7 +109,7 @@ fn with_a_certificate_that_an_agent_holds() {
         ));
         sshd.go_on();
         let bench = bench(&sshd, "agent=\"true\"", "20s");
-        let agent = Agent::start(&bench, &sshd, 0);
+        let agent = Agent::start(&bench.path(""), &sshd, 0);
         let told = single(bench.command(&[]).env("SSH_AUTH_SOCK", &agent.socket));
         if kind == "rsa" {
             assert_eq!(told["cause"], "authentication", "{told}");
@@ -182,6 +158,31 @@ fn an_agent_that_never_answers_costs_a_run_one_visit() {
     let (told, asked, connections) = sweep(1, "6s", "agent=\"true\"");
     assert!(told.len() == 8 && told.iter().all(|host| host["cause"] == "local-setup"), "{told:?}");
     assert_eq!((asked, connections), (1, 1));
+}
+
+#[test]
+fn an_agent_that_is_slow_hangs_for_nobody_and_those_who_have_time_get_in() {
+    let sshd = Sshd::start(&Options::default());
+    let folder = tempfile::tempdir().unwrap();
+    let agent = Agent::start(folder.path(), &sshd, 0);
+    let token = Token::before(&agent, folder.path().join("token.sock"), Duration::from_millis(300));
+    let (key_files, agent_socket) = (Vec::new(), Some(token.socket.clone()));
+    let spec = SshSpec { key_files, agent: true, agent_socket, ..visit::spec(&sshd) };
+    let bastions = Bastions::default();
+    let visit = |seconds| {
+        ssh::connect(&spec, &Secrets::default(), &bastions, Instant::now() + Duration::from_secs(seconds)).map(drop)
+    };
+    visit(60).unwrap_or_else(|error| panic!("{error}"));
+    // Their signatures alone take ten seconds.
+    let told: Vec<_> = thread::scope(|scope| {
+        let all: Vec<_> = (0..34).map(|number| scope.spawn(move || visit([2, 90][number % 2]))).collect();
+        all.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    let late = told.iter().step_by(2).filter_map(|short| short.as_ref().err());
+    assert!(late.clone().count() > 5, "{told:?}");
+    assert!(late.clone().all(|error| !error.text.contains("not asked again")), "{told:?}");
+    assert!(told.iter().skip(1).step_by(2).all(Result::is_ok), "{told:?}");
+    visit(60).unwrap_or_else(|error| panic!("{error}"));
 }
 
 #[test]

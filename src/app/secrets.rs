@@ -125,9 +125,9 @@ fn first_line(bytes: &[u8], from: &str) -> Result<Secret, String> {
 
 /// Starts the command that is its first argument. What it has as standard input is a line to us: where that ends without a
 /// word we were killed, and nobody else would end the command. A signal of the kernel (PDEATHSIG) can only be asked for
-/// by the child itself.
+/// by the child itself. Who watches is no child of the command, which may wait for all that it has.
 const WATCHED: &str = "exec 3<&0 </dev/null\n\
-                       { read -r _ <&3 || kill -KILL 0; } >/dev/null 2>&1 &\n\
+                       ( { read -r _ <&3 || kill -KILL 0; } >/dev/null 2>&1 & )\n\
                        exec 3<&-\n\
                        exec /bin/sh -c \"$1\"";
 
@@ -224,6 +224,8 @@ mod tests {
         assert_eq!(run("echo hunter2").unwrap().expose(), "hunter2");
         assert!(run("echo hunter2; exit 1").unwrap_err().contains("failed"));
         assert!(run("true").is_err());
+        let waits = "exec perl -e '1 while wait() != -1; print \"hunter2\\n\"'";
+        assert_eq!(command(waits, COMMAND_LIMIT).unwrap().expose(), "hunter2", "it has no child that it did not start");
         let start = Instant::now();
         assert!(run("sleep 30 & sleep 30").unwrap_err().contains("killed"));
         assert!(run("yes | tr -d '\\n'").is_err());

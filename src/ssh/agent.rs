@@ -6,8 +6,8 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,11 +17,15 @@ use crate::model::cause::Cause;
 
 /// Keys of an agent that are offered; sshd cuts the connection after six refused ones (MaxAuthTries).
 const MAX_KEYS: usize = 4;
-/// For an agent to list its keys, which asks nobody; never more than half of what a visit has left, so that others who wait
-/// for that still have time.
-const LISTING: Duration = Duration::from_secs(10);
-/// One that had less time than this may not be to blame.
+/// For the first answer; never more than half of the time that the first visit has left, so that others who wait for that
+/// still have some.
+const FIRST: Duration = Duration::from_secs(10);
+/// One that has answered and now answers nobody for so long hangs; a little less than what a bastion has to let us in.
+const LONG: Duration = Duration::from_secs(9);
+/// One that had less time than this for its first answer may not be to blame.
 const FAIR: Duration = Duration::from_millis(500);
+/// A step of a login that takes so long had the agent sign; one that waits for the server is over at once.
+const SIGNING: Duration = Duration::from_millis(50);
 /// libssh2 needs little; the thread of an agent that hangs stays until the end.
 const STACK: usize = 256 * 1024;
 
@@ -54,75 +58,105 @@ pub(super) enum Agent {
 pub(super) const HANGS: &str = "the ssh-agent did not answer; it is not asked again in this run";
 
 /// What is known of an agent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Known {
-    /// Somebody asks it for the first time.
+    #[default]
+    Nothing,
+    /// Somebody asks it for the first time, alone.
     Asked,
-    Answers,
+    /// It did, and the last time then.
+    Answered(Instant),
     Hangs,
+}
+
+/// One agent, for all visits of a run.
+#[derive(Default)]
+struct One {
+    known: Mutex<Known>,
+    news: Condvar,
+}
+
+impl One {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn answered(&self) {
+        *self.known() = Known::Answered(Instant::now());
+        self.news.notify_all();
+    }
+
+    /// Whether nobody has had a word from it yet, so that who asks is alone with it.
+    fn is_new(&self) -> bool {
+        matches!(*self.known(), Known::Nothing | Known::Asked)
+    }
+
+    /// A request that was sent then had no answer in all the time that it was given. An agent does one thing after the other:
+    /// as long as it answers anybody, who had no turn was late himself.
+    fn late(&self, sent: Instant, patience: Duration) {
+        let mut known = self.known();
+        let hangs = match *known {
+            Known::Nothing | Known::Hangs => false,
+            Known::Asked => patience >= FAIR,
+            Known::Answered(last) => patience >= LONG && last < sent,
+        };
+        if hangs {
+            *known = Known::Hangs;
+            self.news.notify_all();
+        }
+    }
 }
 
 /// The agents of a run, by their sockets; `None` is that of `SSH_AUTH_SOCK`.
 #[derive(Default)]
-pub(super) struct Agents {
-    known: Mutex<HashMap<Option<PathBuf>, Known>>,
-    news: Condvar,
-}
+pub(super) struct Agents(Mutex<HashMap<Option<PathBuf>, Arc<One>>>);
 
 impl Agents {
-    fn known(&self) -> MutexGuard<'_, HashMap<Option<PathBuf>, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn one(&self, socket: Option<&Path>) -> Arc<One> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry(socket.map(Path::to_owned)).or_default())
     }
 
     /// Whether it is known to hang.
     pub fn hangs(&self, socket: Option<&Path>) -> bool {
-        self.known().get(&socket.map(Path::to_owned)) == Some(&Known::Hangs)
+        *self.one(socket).known() == Known::Hangs
     }
 
     /// Waits while another is the first to ask it; `None`: it hangs, or the deadline passed.
-    fn enter(&self, socket: Option<&Path>, deadline: Instant) -> Option<Asking<'_>> {
-        let asking = || Asking { agents: self, socket: socket.map(Path::to_owned) };
-        let key = socket.map(Path::to_owned);
-        let mut known = self.known();
+    fn enter(&self, socket: Option<&Path>, deadline: Instant) -> Option<Asking> {
+        let one = self.one(socket);
+        let mut known = one.known();
         loop {
-            match known.get(&key) {
-                None => {
-                    known.insert(key, Known::Asked);
-                    return Some(asking());
+            match *known {
+                Known::Nothing => {
+                    *known = Known::Asked;
+                    break;
                 }
-                Some(Known::Answers) => return Some(asking()),
-                Some(Known::Hangs) => return None,
-                Some(Known::Asked) => {}
+                Known::Answered(_) => break,
+                Known::Hangs => return None,
+                Known::Asked => {}
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return None;
             }
-            known = self.news.wait_timeout(known, left).unwrap_or_else(PoisonError::into_inner).0;
+            known = one.news.wait_timeout(known, left).unwrap_or_else(PoisonError::into_inner).0;
         }
+        drop(known);
+        Some(Asking(one))
     }
 }
 
 /// The right to ask an agent; ends when it is dropped.
-struct Asking<'a> {
-    agents: &'a Agents,
-    socket: Option<PathBuf>,
-}
+struct Asking(Arc<One>);
 
-impl Asking<'_> {
-    fn found(&self, what: Known) {
-        self.agents.known().insert(self.socket.clone(), what);
-        self.agents.news.notify_all();
-    }
-}
-
-impl Drop for Asking<'_> {
+impl Drop for Asking {
     /// Who found out nothing leaves it to the next.
     fn drop(&mut self) {
-        let mut known = self.agents.known();
-        if known.get(&self.socket) == Some(&Known::Asked) {
-            known.remove(&self.socket);
-            self.agents.news.notify_all();
+        let mut known = self.0.known();
+        if *known == Known::Asked {
+            *known = Known::Nothing;
+            self.0.news.notify_all();
         }
     }
 }
@@ -149,15 +183,15 @@ pub(super) fn log_in(
     let (ask, asked) = mpsc::channel();
     let (say, said) = mpsc::channel();
     let name = user.to_owned();
+    let one = Arc::clone(&asking.0);
     let started = thread::Builder::new()
         .name("agent".to_owned())
         .stack_size(STACK)
-        .spawn(move || serve(agent, &name, &asked, &say));
+        .spawn(move || serve(agent, &name, &asked, &say, &one));
     if let Err(error) = started {
         return Err(session.fail(Cause::LocalSetup, format!("no thread for the ssh-agent: {error}")));
     }
     let list = wait(session, &ask, &said, Ask::List, &asking)?;
-    asking.found(Known::Answers);
     let keys = match list {
         Ok(keys) => keys,
         Err(error) => {
@@ -195,36 +229,46 @@ fn wait(
     ask: &Sender<Ask>,
     said: &Receiver<Said>,
     what: Ask,
-    asking: &Asking<'_>,
+    asking: &Asking,
 ) -> Result<Said, SshError> {
+    // A signature may have to wait for a person, and both for all others who ask the same agent.
     let left = session.left();
-    // A signature may have to wait for a person.
-    let patience = if matches!(what, Ask::List) { LISTING.min(left / 2) } else { left };
-    if ask.send(what).is_ok()
-        && let Ok(said) = gate::outside(|| said.recv_timeout(patience))
-    {
-        return Ok(said);
-    }
-    if patience >= FAIR {
-        asking.found(Known::Hangs);
+    let patience = if asking.0.is_new() { FIRST.min(left / 2) } else { left };
+    let sent = Instant::now();
+    if ask.send(what).is_ok() {
+        match gate::outside(|| said.recv_timeout(patience)) {
+            Ok(said) => return Ok(said),
+            Err(RecvTimeoutError::Timeout) => asking.0.late(sent, patience),
+            Err(RecvTimeoutError::Disconnected) => {}
+        }
     }
     // The thread still holds libssh2's session.
     session.abandon();
     Err(session.fail(Cause::LocalSetup, format!("the ssh-agent did not answer within {:.0} s", patience.as_secs_f64())))
 }
 
-fn serve(mut agent: ssh2::Agent, user: &str, asked: &Receiver<Ask>, say: &Sender<Said>) {
+/// Takes note of each answer of the agent, also of one that nobody waits for any more.
+fn serve(mut agent: ssh2::Agent, user: &str, asked: &Receiver<Ask>, say: &Sender<Said>, one: &One) {
     let mut keys = Vec::new();
     while let Ok(ask) = asked.recv() {
+        let begun = Instant::now();
         let answer = match ask {
-            Ask::List => agent.connect().and_then(|()| agent.list_identities()).map(|()| {
-                keys = agent.identities().unwrap_or_default();
-                keys.iter().map(|key| key.blob().starts_with(RSA_CERTIFICATE)).collect()
-            }),
-            Ask::Step(number) => match keys.get(number) {
-                Some(key) => agent.userauth(user, key).map(|()| Vec::new()),
-                None => return,
-            },
+            Ask::List => {
+                let list = agent.connect().and_then(|()| agent.list_identities()).map(|()| {
+                    keys = agent.identities().unwrap_or_default();
+                    keys.iter().map(|key| key.blob().starts_with(RSA_CERTIFICATE)).collect()
+                });
+                one.answered();
+                list
+            }
+            Ask::Step(number) => {
+                let Some(key) = keys.get(number) else { return };
+                let step = agent.userauth(user, key).map(|()| Vec::new());
+                if step.is_ok() || begun.elapsed() >= SIGNING {
+                    one.answered();
+                }
+                step
+            }
         };
         if say.send(answer).is_err() {
             return;
@@ -243,19 +287,37 @@ mod tests {
         let first = agents.enter(None, soon()).unwrap();
         assert!(agents.enter(None, soon()).is_none(), "the first still waits for it");
         let other = agents.enter(Some(Path::new("/other")), soon()).unwrap();
+        first.0.late(Instant::now(), FAIR / 2);
         drop(first);
-        let second = agents.enter(None, soon()).unwrap();
+        let second = agents.enter(None, soon()).expect("the first had too little time to tell");
         std::thread::scope(|scope| {
             let waits: Vec<_> =
-                (0..9).map(|_| scope.spawn(|| agents.enter(None, Instant::now() + LISTING).is_some())).collect();
-            second.found(Known::Answers);
+                (0..9).map(|_| scope.spawn(|| agents.enter(None, Instant::now() + FIRST).is_some())).collect();
+            second.0.answered();
             assert!(waits.into_iter().all(|wait| wait.join().unwrap()), "all at once");
         });
-        // It may begin to hang later, when it asks a person.
-        second.found(Known::Hangs);
-        assert!(agents.enter(None, soon()).is_none());
-        other.found(Known::Answers);
+        other.0.late(Instant::now(), FAIR);
         drop((second, other));
-        assert!(agents.enter(None, soon()).is_none() && agents.enter(Some(Path::new("/other")), soon()).is_some());
+        assert!(agents.enter(None, soon()).is_some() && agents.enter(Some(Path::new("/other")), soon()).is_none());
+    }
+
+    #[test]
+    fn an_agent_hangs_once_it_answers_nobody_for_long() {
+        let agents = Agents::default();
+        let asking = agents.enter(None, Instant::now()).unwrap();
+        let before = Instant::now();
+        asking.0.answered();
+        asking.0.late(before, LONG);
+        assert!(!agents.hangs(None), "somebody was answered meanwhile");
+        asking.0.late(Instant::now(), LONG - FAIR);
+        assert!(!agents.hangs(None), "the visit was short itself");
+        // It asks a person, say.
+        asking.0.late(Instant::now(), LONG);
+        assert!(agents.hangs(None));
+        drop(asking);
+        assert!(agents.enter(None, Instant::now()).is_none());
+        // Who had asked before gets an answer after all.
+        agents.one(None).answered();
+        assert!(agents.enter(None, Instant::now()).is_some());
     }
 }

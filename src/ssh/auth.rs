@@ -25,6 +25,9 @@ const MAX_KEY: u64 = 64 * 1024;
 /// What the types of certificates have in their names.
 const CERTIFICATE: &str = "-cert-v01@openssh.com";
 
+/// Of a host that nothing can be offered to.
+const NOTHING: &str = "no key file, agent or password is configured";
+
 /// Logs in with the key files in their order, then the agent, then the password, whichever are configured.
 pub(super) fn log_in(
     session: &mut Session,
@@ -91,11 +94,7 @@ pub(super) fn log_in(
         }
     }
     if refused.is_empty() {
-        let why = if unusable.is_empty() {
-            "no key file, agent or password is configured".to_owned()
-        } else {
-            unusable.join("; ")
-        };
+        let why = if unusable.is_empty() { NOTHING.to_owned() } else { unusable.join("; ") };
         return Err(session.fail(Cause::LocalSetup, why));
     }
     let mut text = format!("the server refused for user {}: {}", spec.user, refused.join(", "));
@@ -107,8 +106,13 @@ pub(super) fn log_in(
 
 /// Why nothing could be offered, where that is known before: who connects and then offers nothing looks like a scanner.
 pub(super) fn hopeless(spec: &SshSpec, secrets: &Secrets, agents: &Agents) -> Option<&'static str> {
-    let agent_alone = spec.agent && spec.key_files.is_empty() && secrets.password.is_none();
-    (agent_alone && agents.hangs(spec.agent_socket.as_deref())).then_some(agent::HANGS)
+    if !spec.key_files.is_empty() || secrets.password.is_some() {
+        return None;
+    }
+    if !spec.agent {
+        return Some(NOTHING);
+    }
+    agents.hangs(spec.agent_socket.as_deref()).then_some(agent::HANGS)
 }
 
 /// Offers one key, or the certificate for it, which is then its public half.

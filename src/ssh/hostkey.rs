@@ -10,7 +10,7 @@ use super::certificate::Certificate;
 pub const MIN_RSA_BITS: usize = 2048;
 
 /// A public key in SSH's wire form, checked to be well formed for its type.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostKey {
     kind: &'static str,
     blob: Vec<u8>,

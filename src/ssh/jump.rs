@@ -6,7 +6,7 @@ use super::bastions::{Bastions, Failure};
 use super::carrier::Carrier;
 use super::link::Break;
 use super::session::{BEFORE_LOGIN, Problem, Session, log_in_over};
-use super::{Secrets, SshError, connect};
+use super::{Secrets, SshError, auth, connect};
 use crate::model::cause::Cause;
 use crate::model::spec::{Hop, SshSpec};
 
@@ -23,6 +23,13 @@ pub(super) fn travel(
     let none = Secrets::default();
     let mut here: Option<(String, Session)> = None;
     for (number, hop) in spec.jumps.iter().enumerate() {
+        // Also of those further on: nobody logs in anywhere on a way that cannot be gone to its end.
+        for (number, hop) in spec.jumps.iter().enumerate().skip(number) {
+            let its = secrets.hops.get(number).unwrap_or(&none);
+            if let Some(why) = auth::hopeless(&hop.ssh, its, &bastions.agents) {
+                return Err(blame(hop, SshError::new(Cause::LocalSetup, why)));
+            }
+        }
         let its = secrets.hops.get(number).unwrap_or(&none);
         let pass = bastions.enter(&spec.jumps[..=number], deadline)?;
         let whole = Instant::now() + LET_IN;

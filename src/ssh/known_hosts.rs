@@ -1,14 +1,10 @@
 //! known_hosts with OpenSSH's semantics, pure but for what `file` has: libssh2's own matcher says yes to revoked keys,
 //! ignores wildcards and negation, and refuses a file for one bad line (design/trust.md, point 4).
 //!
-//! To ask a hashed line for a name costs an HMAC, and a fleet of thousands may have thousands of such lines. So what a host
-//! shows is looked for among the lines with that very key first. Only a key that no line has for it makes us ask all lines,
-//! to tell a changed key from an unknown host. Which types of keys a host is known by is guessed before ([`likely_kinds`]).
-//!
-//! [`likely_kinds`]: KnownHosts::likely_kinds
+//! To ask a hashed line for a name costs an HMAC, and a fleet of thousands may have thousands of such lines. So each name is
+//! asked for once, and a line that is known to be somebody else's no more.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use super::hostkey::{HostKey, Shown};
@@ -19,12 +15,6 @@ mod line;
 pub(super) use file::now;
 pub use file::{change, read};
 use line::{Hosts, Line, Mark, is_plain, parse};
-
-/// So many hashed lines are asked without a thought.
-const FEW_HASHED: usize = 256;
-/// Wrong guesses cost a connection each; after so many in a run nothing is guessed any more. An sshd with
-/// PerSourcePenalties shuts out who comes 15 times without logging in, and may be many hosts at once.
-const MOST_SURPRISES: usize = 8;
 
 /// What the files say of a host's key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,11 +35,9 @@ pub enum Verdict {
 #[derive(Debug, Default)]
 pub struct KnownHosts {
     lines: RwLock<Lines>,
-    /// Which of the lines that must be asked hold for a name: each visit wants to know it twice, and it may take as long as
-    /// the visit.
+    /// Which of the lines that must be asked hold for a name: each visit wants to know it several times, and it may take as
+    /// long as the visit.
     found: Mutex<HashMap<String, Arc<[usize]>>>,
-    /// Guesses that went wrong.
-    surprises: AtomicUsize,
 }
 
 /// Lines in their order, and where they stand.
@@ -58,16 +46,10 @@ struct Lines {
     all: Vec<Line>,
     /// Those with just this name among theirs: a fleet of thousands has a line for each of its hosts.
     named: HashMap<String, Vec<usize>>,
-    /// The others, which must be asked: wildcards and exceptions.
-    patterns: Vec<usize>,
-    /// And hashed names.
-    hashed: Vec<usize>,
-    /// Both of them by their key.
-    keys: HashMap<Arc<HostKey>, Vec<usize>>,
+    /// The others, which must be asked: wildcards, exceptions and hashed names.
+    asked: Vec<usize>,
     /// Those with a mark.
     marked: Vec<usize>,
-    /// The types of keys on hashed lines without a mark.
-    hashed_kinds: Vec<&'static str>,
 }
 
 /// `host`, or `[host]:port` where the port is not 22, in lower case: the name under which lines are looked up.
@@ -80,7 +62,7 @@ pub fn name(host: &str, port: u16) -> String {
 impl Lines {
     /// Whether a line came that must be asked.
     fn add(&mut self, text: &str) -> bool {
-        let before = self.patterns.len() + self.hashed.len();
+        let before = self.asked.len();
         for line in text.lines().filter_map(parse) {
             let at = self.all.len();
             match &line.hosts {
@@ -92,56 +74,18 @@ impl Lines {
                         }
                     }
                 }
-                hosts => {
-                    let hashed = matches!(hosts, Hosts::Hashed(_));
-                    let places = if hashed { &mut self.hashed } else { &mut self.patterns };
-                    places.push(at);
-                    self.keys.entry(Arc::clone(&line.key)).or_default().push(at);
-                    add_kind(&mut self.hashed_kinds, Some(&line).filter(|_| hashed));
-                }
+                _ => self.asked.push(at),
             }
             if line.mark != Mark::None {
                 self.marked.push(at);
             }
             self.all.push(line);
         }
-        before != self.patterns.len() + self.hashed.len()
+        before != self.asked.len()
     }
 
     fn named(&self, name: &str) -> &[usize] {
         self.named.get(name).map_or(&[], Vec::as_slice)
-    }
-
-    /// What the lines with this very key say; `None` where none of them is for that name.
-    fn by_key(&self, name: &str, key: &HostKey) -> Option<Verdict> {
-        let named = self.named(name).iter().map(|at| &self.all[*at]).filter(|line| *line.key == *key);
-        let asked = self.keys.get(key).into_iter().flatten().map(|at| &self.all[*at]);
-        let asked = asked.map(|line| (line, true));
-        let mut verdict = None;
-        for (line, ask) in named.map(|line| (line, false)).chain(asked) {
-            let counts = match line.mark {
-                Mark::None => verdict.is_none(),
-                Mark::Revoked => true,
-                Mark::Authority => false,
-            };
-            if counts && (!ask || line.hosts.hold(name)) {
-                if line.mark == Mark::Revoked {
-                    return Some(Verdict::Revoked);
-                }
-                verdict = Some(Verdict::Known);
-            }
-        }
-        verdict
-    }
-}
-
-/// Adds the type of a line's key, if the line has no mark.
-fn add_kind<'a>(kinds: &mut Vec<&'static str>, lines: impl IntoIterator<Item = &'a Line>) {
-    for line in lines {
-        let kind = line.key.kind();
-        if line.mark == Mark::None && !kinds.contains(&kind) {
-            kinds.push(kind);
-        }
     }
 }
 
@@ -166,7 +110,7 @@ impl KnownHosts {
     /// Where the lines for a name stand, which is in lower case, in their order.
     fn places(&self, lines: &Lines, name: &str) -> Vec<usize> {
         let mut places = lines.named(name).to_vec();
-        if !lines.patterns.is_empty() || !lines.hashed.is_empty() {
+        if !lines.asked.is_empty() {
             places.extend(self.asked(lines, name).iter());
             places.sort_unstable();
         }
@@ -179,8 +123,7 @@ impl KnownHosts {
         if let Some(places) = found().get(name) {
             return Arc::clone(places);
         }
-        let all = lines.patterns.iter().chain(&lines.hashed).copied();
-        let places: Arc<[usize]> = all.filter(|at| lines.all[*at].hosts.hold(name)).collect();
+        let places: Arc<[usize]> = lines.asked.iter().copied().filter(|at| lines.all[*at].hosts.hold(name)).collect();
         found().insert(name.to_owned(), Arc::clone(&places));
         places
     }
@@ -200,18 +143,22 @@ impl KnownHosts {
 
     fn check_name(&self, name: &str, key: &HostKey) -> Verdict {
         let lines = self.lines();
-        if let Some(verdict) = lines.by_key(name, key) {
-            return verdict;
-        }
         let places = self.places(&lines, name);
-        let others = places.iter().map(|at| &lines.all[*at]).filter(|line| line.mark == Mark::None);
-        let others: Vec<HostKey> = others.map(|line| line.key.as_ref().clone()).collect();
+        let with = |mark| places.iter().map(|at| &lines.all[*at]).filter(move |line| line.mark == mark);
+        let has = |mark| with(mark).any(|line| line.key == *key);
+        if has(Mark::Revoked) {
+            return Verdict::Revoked;
+        }
+        if has(Mark::None) {
+            return Verdict::Known;
+        }
+        let others: Vec<HostKey> = with(Mark::None).map(|line| line.key.clone()).collect();
         if others.is_empty() { Verdict::Unknown } else { Verdict::Changed(others) }
     }
 
     /// Whether a line has this key for a name, which is in lower case.
     fn holds(&self, name: &str, key: &HostKey) -> bool {
-        self.lines().by_key(name, key) == Some(Verdict::Known)
+        self.check_name(name, key) == Verdict::Known
     }
 
     /// Judges what a host shows, at a time in seconds since 1970. As ssh does: a certificate whose authority no line
@@ -241,16 +188,7 @@ impl KnownHosts {
         if shown.certificate.as_ref().is_some_and(|it| self.has_mark(host, port, Mark::Revoked, &it.authority)) {
             return true;
         }
-        let by_key = |port| self.lines().by_key(&name(host, port), &shown.key);
-        match by_key(port) {
-            Some(verdict) => verdict == Verdict::Revoked,
-            // What is said without port counts only where nothing is said with it.
-            None => {
-                port != 22
-                    && by_key(22) == Some(Verdict::Revoked)
-                    && self.check(host, port, &shown.key) == Verdict::Revoked
-            }
-        }
+        self.check(host, port, &shown.key) == Verdict::Revoked
     }
 
     /// Whether a line names an authority for a host, so that the server is asked for a certificate.
@@ -260,7 +198,7 @@ impl KnownHosts {
     }
 
     fn has_mark(&self, host: &str, port: u16, mark: Mark, key: &HostKey) -> bool {
-        self.any_marked(host, port, |line| line.mark == mark && *line.key == *key)
+        self.any_marked(host, port, |line| line.mark == mark && line.key == *key)
     }
 
     fn any_marked(&self, host: &str, port: u16, wanted: impl Fn(&Line) -> bool) -> bool {
@@ -276,36 +214,15 @@ impl KnownHosts {
         let lines = self.lines();
         let of = |name: &str| {
             let mut kinds = Vec::new();
-            add_kind(&mut kinds, self.places(&lines, name).iter().map(|at| &lines.all[*at]));
+            for line in self.places(&lines, name).iter().map(|at| &lines.all[*at]) {
+                if line.mark == Mark::None && !kinds.contains(&line.key.kind()) {
+                    kinds.push(line.key.kind());
+                }
+            }
             kinds
         };
         let found = of(&name(host, port));
         if found.is_empty() { of(&name(host, 22)) } else { found }
-    }
-
-    /// What [`KnownHosts::kinds`] is likely to say, without asking thousands of hashed lines; `None` where it may be asked
-    /// itself. Whoever relies on it and is shown a key that is not known must look at the truth, and ask once more if that
-    /// makes a difference.
-    #[must_use]
-    pub fn likely_kinds(&self, host: &str, port: u16) -> Option<Vec<&'static str>> {
-        let lines = self.lines();
-        if lines.hashed.len() <= FEW_HASHED || self.surprises.load(Ordering::Relaxed) >= MOST_SURPRISES {
-            return None;
-        }
-        let mut kinds = Vec::new();
-        for name in [name(host, port), name(host, 22)] {
-            let patterns = lines.patterns.iter().filter(|at| lines.all[**at].hosts.hold(&name));
-            add_kind(&mut kinds, lines.named(&name).iter().chain(patterns).map(|at| &lines.all[*at]));
-            if !kinds.is_empty() {
-                return Some(kinds);
-            }
-        }
-        Some(lines.hashed_kinds.clone())
-    }
-
-    /// Takes note of a guess that led to the wrong key.
-    pub(super) fn surprised(&self) {
-        self.surprises.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -322,12 +239,6 @@ mod tests {
         let mut blob = b"\0\0\0\x0bssh-ed25519\0\0\0\x20".to_vec();
         blob.extend([byte; 32]);
         HostKey::from_blob(&blob).unwrap()
-    }
-
-    fn rsa() -> String {
-        let fields = [&b"ssh-rsa"[..], &[1, 0, 1], &[0x80; 256]];
-        let length = |field: &[u8]| u32::try_from(field.len()).unwrap().to_be_bytes();
-        HostKey::from_blob(&fields.map(|field| [&length(field), field].concat()).concat()).unwrap().words()
     }
 
     fn verdict(text: &str, host: &str, port: u16) -> Verdict {
@@ -407,40 +318,19 @@ mod tests {
     }
 
     #[test]
-    fn a_host_with_a_known_key_asks_no_line_of_another_key_and_its_line_is_asked_for_nobody_else() {
+    fn each_line_is_asked_once_for_a_name_and_for_nobody_else_once_it_is_known_whose_it_is() {
         let mut known = KnownHosts::default();
         known.add(&(0..=255).map(|n| hashed(&format!("h{n}"), n, &key(n))).collect::<String>());
         known.add(&hashed("h7", 100, &key(100)));
-        let asked = |known: &KnownHosts| {
-            let lines = known.lines();
-            let hashed = |line: &Line| matches!(&line.hosts, Hosts::Hashed(hashed) if hashed.was_asked());
-            lines.all.iter().filter(|line| hashed(line)).count()
-        };
+        let asked = |known: &KnownHosts| known.lines().all.iter().map(|line| line.hosts.asked()).sum::<usize>();
         let judge = |host: &str, key: HostKey| known.judge(host, 22, &Shown { key, certificate: None }, 0);
-        assert_eq!(known.likely_kinds("h7", 22).as_deref(), Some(["ssh-ed25519"].as_slice()));
-        assert_eq!(judge("h7", key(7)), Verdict::Known);
-        assert_eq!(asked(&known), 1);
-        // All are asked only to tell a changed key, each line once for a name, and with all of its lines.
+        assert_eq!((known.kinds("h7", 22), asked(&known)), (vec!["ssh-ed25519"], 257));
+        assert_eq!((judge("h7", key(7)), judge("h7", key(100))), (Verdict::Known, Verdict::Known));
         assert_eq!(judge("h7", key(8)), Verdict::Changed(vec![key(7), key(100)]));
-        assert_eq!((asked(&known), known.check("h8", 22, &key(8))), (257, Verdict::Known));
-        assert_eq!(judge("new", key(8)), Verdict::Unknown);
-        // Whoever was misled too often looks at the truth.
-        (0..MOST_SURPRISES).for_each(|_| known.surprised());
-        assert_eq!((known.likely_kinds("h7", 22), known.kinds("h7", 22)), (None, vec!["ssh-ed25519"]));
-    }
-
-    #[test]
-    fn names_in_the_clear_are_guessed_by_their_own_lines() {
-        let mut known = KnownHosts::default();
-        known.add(&format!("[a]:2222 {0}\n*.net {0}\n", rsa()));
-        assert_eq!(known.likely_kinds("a", 2222), None, "few lines are asked at once");
-        known.add(&(0..=255).chain([9]).map(|n| hashed("b", n, &key(n))).collect::<String>());
-        for (host, port, kind) in [("a", 2222, "ssh-rsa"), ("a.net", 22, "ssh-rsa"), ("b", 22, "ssh-ed25519")] {
-            assert_eq!(known.likely_kinds(host, port), Some(vec![kind]), "{host}");
-            assert_eq!(known.kinds(host, port), [kind], "{host}");
-        }
-        assert_eq!(known.likely_kinds("c", 22), Some(vec!["ssh-ed25519"]));
-        assert!(known.kinds("c", 22).is_empty());
+        assert_eq!(asked(&known), 257, "nobody is asked again");
+        assert_eq!((judge("h8", key(8)), asked(&known)), (Verdict::Known, 257 + 255), "two are known to be h7");
+        known.append(&format!("new {}", key(9).words()));
+        assert_eq!((judge("h8", key(8)), asked(&known)), (Verdict::Known, 257 + 255), "a line more in the clear");
     }
 
     #[test]
@@ -449,7 +339,7 @@ mod tests {
         known.add(&format!("g,H,h {0}\nh* {1}\nh {2}", key(2).words(), key(3).words(), key(4).words()));
         assert_eq!(known.check("h", 22, &key(1)), Verdict::Changed(vec![key(2), key(3), key(4)]));
         let lines = known.lines();
-        assert_eq!((lines.named.len(), lines.patterns.as_slice()), (2, &[1][..]));
+        assert_eq!((lines.named.len(), lines.asked.as_slice()), (2, &[1][..]));
     }
 
     /// The verdict by all lines for a name, in their order.
@@ -457,10 +347,10 @@ mod tests {
         let lines = known.lines();
         let its: Vec<&Line> = lines.all.iter().filter(|line| line.hosts.hold(name)).collect();
         let with = |mark| its.iter().filter(move |line| line.mark == mark);
-        if with(Mark::Revoked).any(|line| *line.key == *key) {
+        if with(Mark::Revoked).any(|line| line.key == *key) {
             return Verdict::Revoked;
         }
-        let keys: Vec<HostKey> = with(Mark::None).map(|line| line.key.as_ref().clone()).collect();
+        let keys: Vec<HostKey> = with(Mark::None).map(|line| line.key.clone()).collect();
         match keys.contains(key) {
             true => Verdict::Known,
             false if keys.is_empty() => Verdict::Unknown,
@@ -470,7 +360,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn lines_found_by_key_say_what_all_lines_say(picks in proptest::collection::vec((0..12_usize, 0..8_u8, 0..6_usize), 0..9)) {
+        fn what_is_kept_by_name_says_what_all_lines_say(picks in proptest::collection::vec((0..12_usize, 0..8_u8, 0..6_usize), 0..9)) {
             let names = ["h", "[h]:2222", "g", "[g]:2222"];
             let lines = picks.iter().map(|&(hosts, byte, mark)| {
                 let mark = ["", "", "", "", "@revoked ", "@cert-authority "][mark];

@@ -92,7 +92,7 @@ pub fn connect(spec: &SshSpec, secrets: &Secrets, bastions: &Bastions, deadline:
         if !spec.jumps.is_empty() {
             whole = Instant::now() + jump::LET_IN;
         }
-        log_in_to_it(carrier, spec, secrets, bastions, deadline)
+        log_in_over(carrier, spec, secrets, bastions, deadline)
     });
     if let Err(error) = &session {
         knock.failed(error, jump::failure(error, whole, deadline));
@@ -100,32 +100,7 @@ pub fn connect(spec: &SshSpec, secrets: &Secrets, bastions: &Bastions, deadline:
     session
 }
 
-/// [`connect`] from where the host can be spoken to. Which type of key it is known by may be guessed; where that was wrong
-/// it is gone to once more.
-fn log_in_to_it(
-    carrier: Carrier,
-    spec: &SshSpec,
-    secrets: &Secrets,
-    bastions: &Bastions,
-    deadline: Instant,
-) -> Result<Session, SshError> {
-    let known = known_hosts::read(&spec.known_hosts).map_err(|text| SshError::new(Cause::LocalSetup, text))?;
-    let (host, port) = spec.known_name();
-    let Some(likely) = known.likely_kinds(host, port) else {
-        return log_in_over(carrier, spec, secrets, bastions, deadline);
-    };
-    {
-        let _computing = gate::enter();
-        let (session, shown) = begin(carrier, &wanted_keys(spec, &known, &likely), deadline)?;
-        if !misled(spec, &known, &likely, &shown) {
-            return admit(session, spec, &known, &shown, secrets, bastions);
-        }
-    }
-    known.surprised();
-    log_in_over(jump::travel(spec, secrets, bastions, deadline)?, spec, secrets, bastions, deadline)
-}
-
-/// [`connect`] from where the host can be spoken to, with nothing guessed.
+/// [`connect`] from where the host can be spoken to.
 pub(super) fn log_in_over(
     carrier: Carrier,
     spec: &SshSpec,
@@ -135,20 +110,8 @@ pub(super) fn log_in_over(
 ) -> Result<Session, SshError> {
     let known = known_hosts::read(&spec.known_hosts).map_err(|text| SshError::new(Cause::LocalSetup, text))?;
     let _computing = gate::enter();
-    let (session, shown) = begin(carrier, &wanted_keys(spec, &known, &kinds(spec, &known)), deadline)?;
-    admit(session, spec, &known, &shown, secrets, bastions)
-}
-
-/// Verifies what the host shows, and only then logs in.
-fn admit(
-    mut session: Session,
-    spec: &SshSpec,
-    known: &known_hosts::KnownHosts,
-    shown: &Shown,
-    secrets: &Secrets,
-    bastions: &Bastions,
-) -> Result<Session, SshError> {
-    if let Err((cause, text)) = verify(spec, known, shown) {
+    let (mut session, shown) = begin(carrier, &wanted_keys(spec, &known), deadline)?;
+    if let Err((cause, text)) = verify(spec, &known, &shown) {
         return Err(session.fail(cause, text));
     }
     auth::log_in(&mut session, spec, secrets, &bastions.agents)?;
@@ -163,7 +126,7 @@ pub fn scan(spec: &SshSpec, secrets: &Secrets, bastions: &Bastions, deadline: In
     let known = known_hosts::read(&spec.known_hosts).map_err(|text| SshError::new(Cause::LocalSetup, text))?;
     let carrier = jump::travel(spec, secrets, bastions, deadline)?;
     let _computing = gate::enter();
-    begin(carrier, &wanted_keys(spec, &known, &kinds(spec, &known)), deadline).map(|(_, key)| key)
+    begin(carrier, &wanted_keys(spec, &known), deadline).map(|(_, key)| key)
 }
 
 /// Up to the point where the host has proved its key and libssh2 asks for the login service.
@@ -194,49 +157,19 @@ fn begin(carrier: Carrier, wanted: &str, deadline: Instant) -> Result<(Session, 
     }
 }
 
-fn kinds(spec: &SshSpec, known: &known_hosts::KnownHosts) -> Vec<&'static str> {
-    let (host, port) = spec.known_name();
-    known.kinds(host, port)
-}
-
 /// The types of known keys first, so that a host with a known key is not taken for changed because of another one.
-fn wanted_keys(spec: &SshSpec, known: &known_hosts::KnownHosts, kinds: &[&str]) -> String {
+fn wanted_keys(spec: &SshSpec, known: &known_hosts::KnownHosts) -> String {
     let (host, port) = spec.known_name();
     let certificates = if known.has_authority(host, port) { CERTIFICATES } else { "" };
-    format!("{certificates}{}", in_order(kinds).join(","))
-}
-
-fn in_order(kinds: &[&str]) -> Vec<&'static str> {
+    let kinds = known.kinds(host, port);
     let (mut first, rest): (Vec<&str>, Vec<&str>) = HOST_KEYS.iter().partition(|name| kinds.contains(&kind_of(name)));
     first.extend(rest);
-    first
+    format!("{certificates}{}", first.join(","))
 }
 
 /// The type of key that proves itself in that way.
-fn kind_of(name: &'static str) -> &'static str {
+fn kind_of(name: &str) -> &str {
     if name.starts_with("rsa-") { "ssh-rsa" } else { name }
-}
-
-/// Whether a host that was asked for its keys in the order of a guess may have shown another one than in the order of what
-/// is known, and that matters.
-fn misled(spec: &SshSpec, known: &known_hosts::KnownHosts, likely: &[&str], shown: &Shown) -> bool {
-    let (host, port) = spec.known_name();
-    let now = u64::try_from(known_hosts::now()).unwrap_or(0);
-    match &spec.fingerprint {
-        Some(pinned) if *pinned == shown.key.fingerprint() => return false,
-        pinned => match known.judge(host, port, shown, now) {
-            Verdict::Known | Verdict::Revoked => return false,
-            // Whichever key is shown.
-            Verdict::Unknown if pinned.is_none() && spec.unknown_hosts == UnknownHosts::Refuse => return false,
-            _ => {}
-        },
-    }
-    // Those that it did not show though they were asked for before, it does not have.
-    let before = |kinds: &[&str]| -> Vec<&str> {
-        in_order(kinds).into_iter().map(kind_of).take_while(|kind| *kind != shown.key.kind()).collect()
-    };
-    let lacks = before(likely);
-    before(&kinds(spec, known)).iter().any(|kind| !lacks.contains(kind))
 }
 
 fn verify(spec: &SshSpec, known: &known_hosts::KnownHosts, seen: &Shown) -> Result<(), (Cause, String)> {

@@ -21,9 +21,9 @@ pub fn spec(sshd: &Sshd) -> SshSpec {
     SshSpec { user, key_files, known_hosts, ..nobody(address, sshd.port) }
 }
 
-/// Without keys, and with nothing known of the host.
+/// With a key that is nowhere, and nothing known of the host.
 pub fn nobody(address: String, port: u16) -> SshSpec {
-    SshSpec { address, port, user: "nobody".into(), ..SshSpec::default() }
+    SshSpec { address, port, user: "nobody".into(), key_files: vec!["/no/such/key".into()], ..SshSpec::default() }
 }
 
 pub struct Seen {

@@ -113,16 +113,14 @@ pub(super) fn ssh_spec(
     let (port, port_at) =
         choose(ssh.port.as_ref(), said("port").and_then(|(port, at)| Some((port.parse().ok()?, at))), || 22, report);
     let (user, user_at) = choose(ssh.user.as_ref(), said("user"), || login_name().unwrap_or_default(), report);
-    let files = |word| answer.map(|answer| (answer.files(word), &asked));
-    let (key_files, keys_at) = choose(ssh.key_files.as_ref(), files("identityfile"), Vec::new, report);
-    let certificate_files = answer.map(|answer| answer.files("certificatefile")).unwrap_or_default();
+    let their_keys = answer.map(|answer| (answer.key_files(), &asked));
+    let (key_files, keys_at) = choose(ssh.key_files.as_ref(), their_keys, Vec::new, report);
+    let certificate_files = answer.map(Answer::certificate_files).unwrap_or_default();
     // With a key of its own a host needs no agent, whose other keys would use up the server's patience. ssh asks the
     // agent all the same, unless it is told not to.
     let bare = key_files.is_empty() && ssh.password.is_none();
     let their_agent = answer.map_or(IdentityAgent::Usual, Answer::agent);
-    let open = answer
-        .filter(|_| ssh.key_files.is_none())
-        .map(|answer| (their_agent != IdentityAgent::None && !answer.yes("identitiesonly"), &asked));
+    let open = answer.filter(|_| ssh.key_files.is_none()).map(|answer| (answer.offers_agent(), &asked));
     let (agent, agent_at) = choose(ssh.agent.as_ref(), open, || bare, report);
     let theirs = answer.map(|answer| {
         let mut all = answer.list("userknownhostsfile");

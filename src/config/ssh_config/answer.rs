@@ -61,14 +61,31 @@ impl Answer {
         }
     }
 
-    /// Files that are named one a line, those that are there.
-    pub fn files(&self, word: &str) -> Vec<PathBuf> {
-        let named = self.all(word).filter(|value| *value != "none");
-        named.map(|value| self.expand(value).0).filter(|path| path.exists()).collect()
+    /// Whether ssh offers all keys of its agent.
+    pub fn offers_agent(&self) -> bool {
+        self.agent() != IdentityAgent::None && !self.yes("identitiesonly")
     }
 
-    /// What is wrong with files that are named one a line, and by the user: ssh's own defaults need not be there.
-    pub fn missing(&self, word: &str) -> Vec<String> {
+    /// Files that are named one a line.
+    fn named<'a>(&'a self, word: &'a str) -> impl Iterator<Item = PathBuf> {
+        self.all(word).filter(|value| *value != "none").map(|value| self.expand(value).0)
+    }
+
+    /// Those of the private keys that are there.
+    pub fn key_files(&self) -> Vec<PathBuf> {
+        self.named("identityfile").filter(|path| path.exists()).collect()
+    }
+
+    /// Those of the certificates that are there; ssh looks for `NAME.pub` too.
+    pub fn certificate_files(&self) -> Vec<PathBuf> {
+        let found =
+            |path: PathBuf| if path.exists() { Some(path) } else { Some(public(&path)).filter(|it| it.exists()) };
+        self.named("certificatefile").filter_map(found).collect()
+    }
+
+    /// What is wrong with files that are named one a line, and by the user: ssh's own defaults need not be there. The private
+    /// half of a key may be in an agent, if one is asked.
+    pub fn missing(&self, word: &str, agent: bool) -> Vec<String> {
         let named: Vec<&str> = self.all(word).filter(|value| *value != "none").collect();
         if DEFAULTS.iter().all(|name| named.contains(name)) {
             return Vec::new();
@@ -76,8 +93,9 @@ impl Answer {
         let wrong = named.into_iter().filter_map(|value| match self.expand(value) {
             (_, false) => Some(format!("{value} has a part that stands for nothing here")),
             (path, true) if path.exists() => None,
-            // The other half is in an agent.
-            (path, true) if Path::new(&format!("{}.pub", path.display())).exists() => None,
+            (path, true) if public(&path).exists() => (word == "identityfile" && !agent).then(|| {
+                format!("{} is not there, only its public half, and the agent is not asked for it", path.display())
+            }),
             (path, true) => Some(format!("{} is not there", path.display())),
         });
         wrong.collect()
@@ -168,6 +186,13 @@ pub(super) fn home() -> Option<PathBuf> {
     mine.map(|account| account.home).or_else(|| std::env::var_os("HOME").map(PathBuf::from))
 }
 
+/// Beside a key.
+fn public(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".pub");
+    name.into()
+}
+
 struct Account {
     name: String,
     home: PathBuf,
@@ -195,7 +220,7 @@ mod tests {
         assert_eq!((answer.one("user"), answer.one("port")), (Some("deploy"), Some("2222")));
         assert_eq!((answer.one("connecttimeout"), answer.one("logverbose")), (None, None));
         assert!(answer.yes("identitiesonly") && !answer.yes("user"));
-        assert_eq!(answer.files("identityfile"), Vec::<PathBuf>::new());
+        assert_eq!(answer.key_files(), Vec::<PathBuf>::new());
         let home = home().unwrap();
         assert_eq!(answer.list("userknownhostsfile"), [PathBuf::from("/k/10.0.0.1"), home.join("x")]);
         let agent = |line: &str| Answer::read(&format!("user deploy\n{line}\n")).agent();
@@ -255,7 +280,7 @@ mod tests {
         ];
         let keys: String = lines.iter().map(|line| format!("  IdentityFile {line}\n")).collect();
         let answer = asked(folder.path(), &keys);
-        assert_eq!(answer.files("identityfile"), [PathBuf::from(&there)]);
+        assert_eq!(answer.key_files(), [PathBuf::from(&there)]);
         let (path, root) = (std::env::var("PATH").unwrap(), account(0, "root").unwrap().home);
         let wanted = [
             format!("{path}/k is not there"),
@@ -265,10 +290,20 @@ mod tests {
             "/k/%Z has a part that stands for nothing here".to_owned(),
             "~nobody.here/k has a part that stands for nothing here".to_owned(),
         ];
-        assert_eq!(answer.missing("identityfile"), wanted);
+        assert_eq!(answer.missing("identityfile", true), wanted);
+        let alone = answer.missing("identityfile", false);
+        assert!(alone[0].starts_with(&format!("{at}/in-agent is not there, only its public half")), "{alone:?}");
+        assert_eq!(alone[1..], wanted);
+        // A certificate is its public half.
+        let answer = asked(folder.path(), &format!("  CertificateFile {at}/in-agent\n  CertificateFile {at}/none"));
+        assert_eq!(answer.certificate_files(), [folder.path().join("in-agent.pub")]);
+        assert_eq!(answer.missing("certificatefile", false), [format!("{at}/none is not there")]);
         // ssh's own defaults need not be there, nor a certificate.
         let answer = asked(folder.path(), "");
         assert!(answer.all("identityfile").count() > 3, "{answer:?}");
-        assert_eq!((answer.missing("identityfile"), answer.missing("certificatefile")), (Vec::new(), Vec::new()));
+        assert_eq!(
+            (answer.missing("identityfile", false), answer.missing("certificatefile", false)),
+            Default::default()
+        );
     }
 }
