@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::letter::{self, Written};
 use super::lines::Post;
-use super::plan::{difference, restore, tellings, unsummed};
+use super::plan::{again, difference, restore, tellings, unsummed};
 use super::world::{delta, mailbox};
 use crate::model::alert::{Mail, MailState, Pause, Plan};
 use crate::model::spec::FleetSpec;
@@ -181,14 +181,23 @@ impl Delivery<'_> {
     }
 
     /// A plan that takes back some mail to one mailbox, the last first: what it told is restored, what it summed up is
-    /// summed up again.
-    fn without(&self, lost: &[Mail]) -> store::Result<Plan> {
+    /// summed up again, and an end that perhaps arrived is told once more.
+    fn without(&self, lost: &[Mail], now: DateTime<Utc>) -> store::Result<Plan> {
         let mut plan = Plan::default();
         let known = tellings(self.store.told()?.iter().map(|(told, _)| told));
         let mut after = known.clone();
         for mail in lost.iter().rev() {
             restore(&mut after, mail);
             plan.mails.push(Mail { state: MailState::Superseded, ..mail.clone() });
+        }
+        // Also of what began again since: that was not told, and then a reminder or this end is.
+        for mail in lost.iter().filter(|mail| mail.maybe) {
+            for it in &mail.tells {
+                let ended = self.store.incident(it.incident)?;
+                if let Some(told) = ended.and_then(|incident| again(it, &incident, now)) {
+                    after.insert(((mail.destination.clone(), mail.recipient.clone()), told.incident), told);
+                }
+            }
         }
         difference(&mut plan, &known, &after, lost.iter());
         let unsummed: Vec<Option<DateTime<Utc>>> =
@@ -211,7 +220,7 @@ impl Delivery<'_> {
     /// so that news of the same problem stays in order.
     fn split(&mut self, mail: &Mail, halves: [Written; 2], first: usize, now: DateTime<Utc>) -> store::Result<()> {
         let behind: Vec<Mail> = self.behind(mail)?.filter(|it| !it.maybe && it.attempts == 0 && !it.short).collect();
-        let mut plan = self.without(&behind)?;
+        let mut plan = self.without(&behind, now)?;
         plan.mails.push(Mail { state: MailState::Superseded, ..mail.clone() });
         let (one, two) = mail.tells.split_at(first.min(mail.tells.len()));
         for (half, tells) in halves.into_iter().zip([one, two]) {
@@ -234,7 +243,7 @@ impl Delivery<'_> {
     /// alone for a day, and the alert about it goes to others.
     fn bury(&mut self, mail: &Mail, pause: bool, now: DateTime<Utc>) -> store::Result<()> {
         let lost: Vec<Mail> = std::iter::once(mail.clone()).chain(self.behind(mail)?).collect();
-        let mut plan = self.without(&lost)?;
+        let mut plan = self.without(&lost, now)?;
         plan.mails.iter_mut().filter(|it| it.id == mail.id).for_each(|it| it.state = MailState::Dead);
         if pause {
             let what = mailbox(&mail.destination, &mail.recipient);

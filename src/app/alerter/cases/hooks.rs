@@ -232,3 +232,36 @@ fn of_two_hooks_at_one_server_one_that_is_refused_holds_up_nothing_of_the_other(
     let paused: Vec<String> = field.store.pauses().unwrap().into_iter().map(|pause| pause.what).collect();
     assert_eq!(paused, [format!("webhook bad http://127.0.0.1:{}", receiver.port)]);
 }
+
+/// The answer about the end is lost, then the receiver is gone for an hour: it does not show the problem for ever.
+#[test]
+fn an_end_that_a_hook_perhaps_has_and_then_refuses_for_good_is_posted_once_more() {
+    for format in [HookFormat::Json, HookFormat::Alertmanager] {
+        let receiver = Receiver::start(|_, _, before| match before {
+            1 => 0,
+            2..=4 => 404,
+            _ => 200,
+        });
+        let mut field = Field::new(&["web01"]);
+        field.spec.alerts.destinations = vec![receiver.hook("am", format)];
+        field.all_disks([0, 5], 0.95);
+        assert_eq!(field.post(6).sent, 1);
+        field.all_disks([10, 15], 0.2);
+        for minute in [16, 18, 39, 60] {
+            assert_eq!(field.post(minute).sent, 0, "{minute}");
+        }
+        assert!(field.store.queued().unwrap().is_empty(), "given up");
+        for day in 1..4 {
+            field.post(61 + day * 24 * 60);
+        }
+        // Besides, what the hook itself had.
+        let mut posts = receiver.took("am");
+        posts.retain(|post| post.to_string().contains("filesystem.used"));
+        assert_eq!(posts.len(), 2, "{posts:?}");
+        match format {
+            HookFormat::Json => assert_eq!(posts[1]["incidents"][0]["action"], "recovered"),
+            HookFormat::Alertmanager => assert!(firing(&posts).is_empty()),
+        }
+        assert!(field.store.told().unwrap().is_empty());
+    }
+}
