@@ -162,7 +162,7 @@ pub fn turn(
     let half = sweeps.iter().any(|sweep| half_written(sweep, spec, now)) && !held_too_long(&beats, spec, now);
     let pauses = store.pauses()?;
     world.prune(now);
-    let means = world::means(store, spec, now)?;
+    let means = world::means(store, &world, now)?;
     let damage = beats.iter().find(|beat| beat.role == "store" && !beat.ok).map(|beat| beat.text.as_str());
     let silences = store.silences()?;
     let windows = hush::windows(silences.iter().chain(&spec.silences), now);
