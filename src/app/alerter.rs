@@ -157,8 +157,11 @@ pub fn turn(
     if ahead {
         world.set_right(now);
     }
-    let sweeps = world::last_sweeps(store, now)?;
     let beats = store.beats()?;
+    let (sweeps, of_the_future) = world::last_sweeps(store, &beats, now)?;
+    if let Some(beat) = of_the_future.filter(|_| !dry_run) {
+        store.beat(&beat)?;
+    }
     let half = sweeps.iter().any(|sweep| half_written(sweep, spec, now)) && !held_too_long(&beats, spec, now);
     let pauses = store.pauses()?;
     world.prune(now);
