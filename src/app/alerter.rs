@@ -71,6 +71,7 @@ pub fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Outcome {
     let spec = cli.common.spec()?;
+    clock::must_be_set(clock::now()).map_err(|text| Failure::new(Exit::Failed, text))?;
     let mut _lock = None;
     if !cli.dry_run {
         let folder = &spec.collector.state_dir;
