@@ -340,6 +340,21 @@ fn a_mean_does_not_recover_because_its_hottest_server_died() {
     assert!(!mean_is_open(&store));
 }
 
+/// What a server told last was well, and now it does not answer: that is not known to be the end.
+#[test]
+fn a_mean_does_not_close_at_a_visit_that_a_server_missed() {
+    let (spec, mut store) = (shop(), empty());
+    for minutes in [0, 5, 10] {
+        busy(&mut store, &spec, minutes, [Some(1.0), Some(0.4)]);
+    }
+    for (minutes, hot) in [(15, Some(0.1)), (20, None), (25, Some(0.1))] {
+        busy(&mut store, &spec, minutes, [hot, Some(0.4)]);
+        assert!(mean_is_open(&store), "{minutes}");
+    }
+    busy(&mut store, &spec, 30, [Some(0.1), Some(0.4)]);
+    assert!(!mean_is_open(&store));
+}
+
 /// One missed visit of the cool server, again and again, is no problem of the service, and of the hot one no recovery.
 #[test]
 fn a_mean_does_not_jump_at_one_missed_visit() {
