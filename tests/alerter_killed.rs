@@ -24,8 +24,9 @@ const HOSTS: usize = 12;
 /// What the server does by turns, once of each eight times nothing out of the usual.
 const MOOD_WORDS: [&str; 7] = ["refused", "refused", "refused", "delayed", "dripped", "dropped", "lost"];
 const MOODS: u64 = 8;
-/// A run lives no longer than so many milliseconds, if it does not wait for the server's mood.
-const LIFE: u64 = 60;
+/// How long the kills may take together: nobody hangs on how quick a run is, as each is killed within the time of the last
+/// one that came to its end.
+const MOST: Duration = Duration::from_secs(600);
 
 fn configure(folder: &Path, port: u16) {
     let hosts: String =
@@ -70,22 +71,23 @@ fn sweep(store: &mut Sqlite, ago: TimeDelta, down: &BTreeSet<usize>) {
     store.end_sweep(sweep, Utc::now(), down.len() as u32).unwrap();
 }
 
-/// Starts the alerter and kills it after a while, but not before `ready`; true where it came to its end before that.
-fn alerter(folder: &Path, life: Option<Duration>, ready: &dyn Fn() -> bool) -> bool {
+/// Starts the alerter and kills it after a while, but not before `ready`; how long it took where it came to its end before
+/// that.
+fn alerter(folder: &Path, life: Option<Duration>, ready: &dyn Fn() -> bool) -> Option<Duration> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fleet-alerter"));
     command.arg("--config").arg(folder.join("config.xml")).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().unwrap();
     let started = Instant::now();
     loop {
         if child.try_wait().unwrap().is_some() {
-            return true;
+            return Some(started.elapsed());
         }
         if life.is_some_and(|life| started.elapsed() >= life) && ready() {
             child.kill().unwrap();
             child.wait().unwrap();
-            return false;
+            return None;
         }
-        std::thread::sleep(Duration::from_millis(1));
+        std::thread::sleep(Duration::from_micros(200));
     }
 }
 
@@ -161,11 +163,12 @@ fn killed(story: u64, kills: u32) -> BTreeMap<&'static str, u32> {
     let mut down: BTreeSet<usize> = BTreeSet::new();
     let mut killed_in: BTreeMap<&'static str, u32> = BTreeMap::new();
     let mut died = 0;
-    // Runs that are quicker than their death count for nothing.
-    let most = u64::from(kills) * 3 + 400;
     let all_moods = |killed_in: &BTreeMap<&str, u32>| MOOD_WORDS.iter().all(|mood| killed_in.contains_key(mood));
+    // Runs that are quicker than their death count for nothing.
+    let (began, mut quick) = (Instant::now(), Duration::from_millis(20));
+    let most = u64::from(kills) * 6 + 400;
     for round in 0..most {
-        if died >= kills && all_moods(&killed_in) {
+        if died >= kills && all_moods(&killed_in) || began.elapsed() > MOST {
             break;
         }
         // Others fail now; two sweeps, so that it is sure.
@@ -202,11 +205,15 @@ fn killed(story: u64, kills: u32) -> BTreeMap<&'static str, u32> {
         let shown = || mood.is_none_or(|mood| server.times(mood) > before);
         let any = || true;
         let ready: &dyn Fn() -> bool = if (round / MOODS).is_multiple_of(2) { &shown } else { &any };
-        let life = Duration::from_millis(roll(LIFE));
-        if !alerter(folder, Some(life), ready) {
-            died += 1;
-            let mood = mood.filter(|mood| server.times(mood) > before).unwrap_or("nothing");
-            *killed_in.entry(mood).or_default() += 1;
+        let life = Duration::from_micros(roll((quick * 6 / 5).as_micros().max(1) as u64));
+        match alerter(folder, Some(life), ready) {
+            // Where it waited for the server that is no measure.
+            Some(took) => quick = took.min(quick * 2),
+            None => {
+                died += 1;
+                let mood = mood.filter(|mood| server.times(mood) > before).unwrap_or("nothing");
+                *killed_in.entry(mood).or_default() += 1;
+            }
         }
         hurry(folder);
     }

@@ -71,6 +71,7 @@ pub fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Outcome {
     let spec = cli.common.spec()?;
+    clock::must_be_set(clock::now()).map_err(|text| Failure::new(Exit::Failed, text))?;
     let mut _lock = None;
     if !cli.dry_run {
         let folder = &spec.collector.state_dir;
@@ -157,12 +158,15 @@ pub fn turn(
     if ahead {
         world.set_right(now);
     }
-    let sweeps = world::last_sweeps(store, now)?;
     let beats = store.beats()?;
+    let (sweeps, of_the_future) = world::last_sweeps(store, &beats, now)?;
+    if let Some(beat) = of_the_future.filter(|_| !dry_run) {
+        store.beat(&beat)?;
+    }
     let half = sweeps.iter().any(|sweep| half_written(sweep, spec, now)) && !held_too_long(&beats, spec, now);
     let pauses = store.pauses()?;
     world.prune(now);
-    let means = world::means(store, spec, now)?;
+    let means = world::means(store, &world, now)?;
     let damage = beats.iter().find(|beat| beat.role == "store" && !beat.ok).map(|beat| beat.text.as_str());
     let silences = store.silences()?;
     let windows = hush::windows(silences.iter().chain(&spec.silences), now);

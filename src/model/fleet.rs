@@ -204,6 +204,8 @@ pub struct HostFact {
 
 /// The role under which the alerter remembers since when it holds mail back for sweeps that are under way.
 pub const PLAN: &str = "plan";
+/// The row that tells of sweeps that began by a clock that was ahead: the newest that a run saw in its future, and when.
+pub const FUTURE: &str = "future";
 
 /// The last run of a program, so that others see whether it does its job.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::model::alert::Mail;
-use crate::model::fleet::{Heartbeat, Sweep};
+use crate::model::fleet::{FUTURE, Heartbeat, Sweep};
 use crate::model::level::Level;
 use crate::model::shard::{self, Shard};
 
@@ -77,7 +77,7 @@ pub fn current(mut beats: Vec<Heartbeat>) -> Vec<Heartbeat> {
     let running = shard::running(&ours, |beat| shard_of(beat), |beat| beat.at);
     let runs = |role: &str| running.iter().any(|(_, beat)| beat.is_some_and(|beat| beat.role == role));
     let lost: Vec<String> = ours.iter().filter(|beat| !runs(&beat.role)).map(|beat| beat.role.clone()).collect();
-    beats.retain(|beat| !lost.contains(&beat.role));
+    beats.retain(|beat| beat.role != FUTURE && !lost.contains(&beat.role));
     beats
 }
 

@@ -1,12 +1,12 @@
 //! The outbox: every recipient in order, "maybe" committed before a send, the answer after it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::letter::{self, Written};
 use super::lines::Post;
-use super::plan::{difference, restore, tellings, unsummed};
+use super::plan::{again, difference, restore, tellings, unsummed};
 use super::world::{delta, mailbox};
 use crate::model::alert::{Mail, MailState, Pause, Plan};
 use crate::model::spec::FleetSpec;
@@ -44,6 +44,11 @@ fn row_pause(attempts: u32) -> TimeDelta {
     TimeDelta::minutes([1, 5, 15, 30].get(attempts.saturating_sub(1) as usize).copied().unwrap_or(60))
 }
 
+/// Whose mail it is.
+fn key_of(mail: &Mail) -> (String, String) {
+    (mail.destination.clone(), mail.recipient.clone())
+}
+
 /// The delivery of one run.
 struct Delivery<'a> {
     store: &'a mut dyn Store,
@@ -69,13 +74,13 @@ pub fn deliver(
 ) -> store::Result<Delivered> {
     let pauses = store.pauses()?.into_iter().map(|pause| (pause.what.clone(), pause)).collect();
     let mut queued = store.queued()?;
-    let key = |mail: &Mail| (mail.destination.clone(), mail.recipient.clone());
-    let troubled: BTreeSet<_> = queued.iter().filter(|mail| mail.maybe || !mail.error.is_empty()).map(key).collect();
+    let troubled: BTreeSet<_> = queued.iter().filter(|mail| mail.maybe || !mail.error.is_empty()).map(key_of).collect();
     // A mailbox at which the server hangs up, or a run died, must not be the first in every run, before all others.
-    queued.sort_by_key(|mail| (troubled.contains(&key(mail)), mail.id));
+    queued.sort_by_key(|mail| (troubled.contains(&key_of(mail)), mail.id));
     let mut delivery = Delivery { store, spec, pauses, held: BTreeSet::new(), out: Delivered::default() };
-    for mut mail in queued {
-        let key = key(&mail);
+    let mut queued = VecDeque::from(queued);
+    while let Some(mut mail) = queued.pop_front() {
+        let key = key_of(&mail);
         let line = post.line(&mail);
         let now = clock();
         let paused = delivery.pauses.get(&line).is_some_and(|pause| pause.holds(now));
@@ -101,9 +106,14 @@ pub fn deliver(
                 delivery.resume(&mailbox(&mail.destination, &mail.recipient))?;
             }
             Err(refusal) => {
-                delivery.held.insert(key);
                 mail.maybe = doubtful || refusal.class == Class::Ambiguous;
-                delivery.refused(&mut mail, &line, &refusal, now)?;
+                if delivery.refused(&mut mail, &line, &refusal, now)? {
+                    queued.retain(|it| key_of(it) != key);
+                    let anew = delivery.store.queued()?.into_iter().filter(|it| key_of(it) == key);
+                    anew.rev().for_each(|it| queued.push_front(it));
+                } else {
+                    delivery.held.insert(key);
+                }
             }
         }
     }
@@ -125,7 +135,8 @@ impl Delivery<'_> {
         self.pauses.get(what).map_or(now, |pause| pause.since.min(now))
     }
 
-    fn refused(&mut self, mail: &mut Mail, line: &str, refusal: &Refusal, now: DateTime<Utc>) -> store::Result<()> {
+    /// Whether the queue of this mailbox goes on at once, as it is now in the store.
+    fn refused(&mut self, mail: &mut Mail, line: &str, refusal: &Refusal, now: DateTime<Utc>) -> store::Result<bool> {
         mail.error = format!("{}: {}", refusal.stage, refusal.text);
         let text = format!("mail to {} not delivered: {}", mail.recipient, mail.error);
         match refusal.class {
@@ -159,36 +170,71 @@ impl Delivery<'_> {
                 self.out.errors.push(text);
                 let known = self.spec.alerts.destinations.iter().any(|to| to.name == mail.destination);
                 if mail.attempts >= TRIES || !known {
-                    return self.bury(mail, known, now);
+                    return self.bury(mail, known, now).map(|()| false);
                 }
             }
-            Class::Content => {
-                if let Some((halves, first)) = letter::halves(self.spec, mail) {
-                    log::warn!("{text}; once more in two halves");
-                    return self.split(mail, halves, first, now);
-                }
-                let Some(short) = letter::short(self.spec, mail, now) else {
-                    self.out.errors.push(text);
-                    return self.bury(mail, true, now);
-                };
-                log::warn!("{text}; once more in a few words");
-                (mail.message_id, mail.subject, mail.body) = (short.message_id, short.subject, short.bytes);
-                (mail.short, mail.next) = (true, now);
-                return self.store.rewrite_mail(mail);
+            Class::Content => return self.too_large(mail, text, now),
+        }
+        self.store.update_mail(mail).map(|()| false)
+    }
+
+    /// A post goes on in halves, then bare; one that is refused even so is left out, and a mail goes in a few words.
+    fn too_large(&mut self, mail: &mut Mail, text: String, now: DateTime<Utc>) -> store::Result<bool> {
+        if let Some((halves, first)) = letter::halves(self.spec, mail) {
+            log::warn!("{text}; once more in two halves");
+            return self.split(mail, halves, first, now).map(|()| true);
+        }
+        let bare = letter::bare(self.spec, mail);
+        let at_once = bare.is_some();
+        if let Some(other) = bare.or_else(|| letter::short(self.spec, mail, now)) {
+            log::warn!("{text}; once more in a few words");
+            (mail.message_id, mail.subject, mail.body) = (other.message_id, other.subject, other.bytes);
+            (mail.short, mail.next) = (true, now);
+            return self.store.rewrite_mail(mail).map(|()| at_once);
+        }
+        self.out.errors.push(text);
+        let hook = letter::is_post(self.spec, mail);
+        if hook && (self.behind(mail)?.next().is_some() || self.gets_through(mail, now)?) {
+            // It counts as told, so that it is tried again when a reminder of it is due, and not in each run before all others.
+            mail.state = MailState::Dead;
+            return self.store.update_mail(mail).map(|()| true);
+        }
+        self.bury(mail, true, now).map(|()| false)
+    }
+
+    /// Whether a mailbox took something of what it was told in the last day.
+    fn gets_through(&self, mail: &Mail, now: DateTime<Utc>) -> store::Result<bool> {
+        let lately = |at: DateTime<Utc>| at > now - Pause::MAILBOX;
+        for (told, _) in self.store.told()? {
+            if (&told.destination, &told.recipient) != (&mail.destination, &mail.recipient) || !lately(told.at) {
+                continue;
+            }
+            let took = |it: &Mail| it.state == MailState::Sent && key_of(it) == key_of(mail) && lately(it.created);
+            if self.store.mails_telling(told.incident)?.iter().any(took) {
+                return Ok(true);
             }
         }
-        self.store.update_mail(mail)
+        Ok(false)
     }
 
     /// A plan that takes back some mail to one mailbox, the last first: what it told is restored, what it summed up is
-    /// summed up again.
-    fn without(&self, lost: &[Mail]) -> store::Result<Plan> {
+    /// summed up again, and an end that perhaps arrived is told once more.
+    fn without(&self, lost: &[Mail], now: DateTime<Utc>) -> store::Result<Plan> {
         let mut plan = Plan::default();
         let known = tellings(self.store.told()?.iter().map(|(told, _)| told));
         let mut after = known.clone();
         for mail in lost.iter().rev() {
             restore(&mut after, mail);
             plan.mails.push(Mail { state: MailState::Superseded, ..mail.clone() });
+        }
+        // Also of what began again since: that was not told, and then a reminder or this end is.
+        for mail in lost.iter().filter(|mail| mail.maybe) {
+            for it in &mail.tells {
+                let ended = self.store.incident(it.incident)?;
+                if let Some(told) = ended.and_then(|incident| again(it, &incident, now)) {
+                    after.insert(((mail.destination.clone(), mail.recipient.clone()), told.incident), told);
+                }
+            }
         }
         difference(&mut plan, &known, &after, lost.iter());
         let unsummed: Vec<Option<DateTime<Utc>>> =
@@ -207,12 +253,13 @@ impl Delivery<'_> {
         Ok(self.store.queued()?.into_iter().filter(follows))
     }
 
-    /// Puts two posts in the place of one that was too large. What was planned behind it and never tried is planned anew,
-    /// so that news of the same problem stays in order.
+    /// Puts two posts in the place of one that was too large. What waits behind it moves behind them, so that news of the
+    /// same problem stays in order, the worst first, and nothing is taken back.
     fn split(&mut self, mail: &Mail, halves: [Written; 2], first: usize, now: DateTime<Utc>) -> store::Result<()> {
-        let behind: Vec<Mail> = self.behind(mail)?.filter(|it| !it.maybe && it.attempts == 0 && !it.short).collect();
-        let mut plan = self.without(&behind)?;
-        plan.mails.push(Mail { state: MailState::Superseded, ..mail.clone() });
+        let behind: Vec<Mail> = self.behind(mail)?.collect();
+        let mut plan = Plan::default();
+        let moved = std::iter::once(mail).chain(&behind);
+        plan.mails.extend(moved.map(|it| Mail { state: MailState::Superseded, ..it.clone() }));
         let (one, two) = mail.tells.split_at(first.min(mail.tells.len()));
         for (half, tells) in halves.into_iter().zip([one, two]) {
             plan.mails.push(Mail {
@@ -227,6 +274,7 @@ impl Delivery<'_> {
                 ..mail.clone()
             });
         }
+        plan.mails.extend(behind.into_iter().map(|it| Mail { id: 0, ..it }));
         self.store.commit_plan(&plan)
     }
 
@@ -234,7 +282,7 @@ impl Delivery<'_> {
     /// alone for a day, and the alert about it goes to others.
     fn bury(&mut self, mail: &Mail, pause: bool, now: DateTime<Utc>) -> store::Result<()> {
         let lost: Vec<Mail> = std::iter::once(mail.clone()).chain(self.behind(mail)?).collect();
-        let mut plan = self.without(&lost)?;
+        let mut plan = self.without(&lost, now)?;
         plan.mails.iter_mut().filter(|it| it.id == mail.id).for_each(|it| it.state = MailState::Dead);
         if pause {
             let what = mailbox(&mail.destination, &mail.recipient);

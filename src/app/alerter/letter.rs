@@ -210,11 +210,25 @@ pub fn halves(spec: &FleetSpec, mail: &Mail) -> Option<([Written; 2], usize)> {
     }
 }
 
+/// Whether it is a post to a webhook.
+pub fn is_post(spec: &FleetSpec, mail: &Mail) -> bool {
+    matches!(destination(spec, mail).map(|to| &to.channel), Some(ChannelSpec::Webhook(_)))
+}
+
+/// A post that was too large and cannot be halved without all that may be long in it; `None` where it is that already, or
+/// no post.
+pub fn bare(spec: &FleetSpec, mail: &Mail) -> Option<Written> {
+    match &destination(spec, mail)?.channel {
+        ChannelSpec::Webhook(hook) => hook::bare(hook.format, &mail.subject, &mail.body),
+        _ => None,
+    }
+}
+
 /// The few words that take the place of a mail that the server did not want; a post has none, for a program would take
 /// them for a problem without an end.
 pub fn short(spec: &FleetSpec, mail: &Mail, now: DateTime<Utc>) -> Option<Written> {
     let to = destination(spec, mail);
-    if mail.short || matches!(to.map(|to| &to.channel), Some(ChannelSpec::Webhook(_))) {
+    if mail.short || is_post(spec, mail) {
         return None;
     }
     let numbers: Vec<String> = mail.tells.iter().take(20).map(|it| it.incident.to_string()).collect();

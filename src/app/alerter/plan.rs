@@ -115,15 +115,13 @@ pub fn unsummed(store: &dyn Store, mail: &Mail) -> store::Result<Option<DateTime
     Ok(first)
 }
 
-/// What a recipient is taken to know, where a mail was given up that perhaps told him of an end, and nothing began since: he
-/// is told of it once more, and not a third time.
-fn again(it: &Tells, incidents: &BTreeMap<i64, &Incident>, now: DateTime<Utc>) -> Option<Told> {
+/// What a recipient is taken to know, where a mail was given up that perhaps told him of an end: he is told of it once
+/// more, and not a third time.
+pub fn again(it: &Tells, incident: &Incident, now: DateTime<Utc>) -> Option<Told> {
     let before = it.before.as_ref().filter(|_| it.action == Action::Recovered.word())?;
-    let incident = incidents.get(&it.incident)?;
-    let stands = |other: &&Incident| other.closed.is_none() && other.subject == incident.subject;
     // The second time he is taken to know it since the first was given up.
     let first = incident.closed.is_some_and(|closed| before.at <= closed);
-    (first && !incidents.values().any(stands)).then(|| Told { at: now, ..before.clone() })
+    first.then(|| Told { at: now, ..before.clone() })
 }
 
 /// One run's planning.
@@ -166,8 +164,11 @@ pub fn plan(quiet: &Quiet<'_>, world: &World<'_>, stored: &Stored, now: DateTime
         stored.told.iter().map(|(told, incident)| (told.incident, incident)).collect();
     incidents.extend(stored.told_of.iter().map(|incident| (incident.id, incident)));
     incidents.extend(world.incidents.iter().map(|(id, incident)| (*id, incident)));
+    // What began since is told at once, and with it that the other ended.
+    let stands = |ended: &Incident| incidents.values().any(|it| it.closed.is_none() && it.subject == ended.subject);
     for mail in back.iter().filter(|mail| mail.maybe) {
-        let ends = mail.tells.iter().filter_map(|it| again(it, &incidents, now));
+        let over = |it: &Tells| incidents.get(&it.incident).filter(|incident| !stands(incident)).copied();
+        let ends = mail.tells.iter().filter_map(|it| again(it, over(it)?, now));
         tellings.extend(ends.map(|told| (((mail.destination.clone(), mail.recipient.clone()), told.incident), told)));
     }
     tellings.retain(|((name, recipient), _), _| listed(name, recipient));

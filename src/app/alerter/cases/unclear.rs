@@ -85,3 +85,33 @@ fn an_end_of_what_began_again_is_not_told_once_more() {
     assert_eq!(field.run(day + 26), ["[CRIT] web01 disk"]);
     assert_eq!(field.run(day + 27), NONE);
 }
+
+/// Nobody knows whether the end arrived, and then the mailbox takes nothing: after the day of rest it is told once more.
+#[test]
+fn an_end_that_perhaps_arrived_and_is_then_refused_for_good_is_told_once_more() {
+    for begins_again in [false, true] {
+        let mut field = Field::unclear(Weather::Drops);
+        assert_eq!(field.run(16), NONE);
+        field.server.weather = Weather::Refuses(b'o' - b'a', true);
+        if begins_again {
+            for minute in [17, 18] {
+                field.disk("web01", minute, 0.95);
+            }
+        }
+        for minute in [19, 40, 61] {
+            assert_eq!(field.run(minute), NONE);
+        }
+        assert!(field.store.queued().unwrap().is_empty(), "given up");
+        if begins_again {
+            for minute in [100, 105] {
+                field.disk("web01", minute, 0.2);
+            }
+        }
+        field.server.weather = Weather::Up;
+        let told = [120, 62 + DAY, 63 + DAY, 63 + 3 * DAY].into_iter().flat_map(|n| field.run(n));
+        // Besides, what the mailbox itself had.
+        let told: Vec<String> = told.filter(|subject| subject.contains("web01")).collect();
+        assert_eq!(told, ["[OK] web01 disk"], "{begins_again}");
+        assert!(field.store.queued().unwrap().is_empty() && field.store.told().unwrap().is_empty());
+    }
+}

@@ -210,6 +210,35 @@ pub fn halves(format: HookFormat, subject: &str, body: &[u8]) -> Option<([Writte
     Some(([post(one, three), post(two, four)], first))
 }
 
+/// Labels that tell which alert it is.
+const IDENTITY: [&str; 5] = ["alertname", "host", "instance", "item", "severity"];
+
+/// The same without what may be long: texts, groups and the labels of the configuration. `None` where nothing of that is in it.
+pub fn bare(format: HookFormat, subject: &str, body: &[u8]) -> Option<Written> {
+    let mut whole: Value = serde_json::from_slice(body).ok()?;
+    match format {
+        HookFormat::Json => {
+            for list in ["incidents", "passed"] {
+                for it in whole[list].as_array_mut().into_iter().flatten() {
+                    (it["text"], it["groups"], it["labels"]) = (json!(""), json!([]), json!({}));
+                }
+            }
+        }
+        HookFormat::Alertmanager => {
+            let mut alerts = whole["alerts"].as_array().cloned().unwrap_or_default();
+            for alert in &mut alerts {
+                alert["annotations"]["description"] = json!("");
+                if let Some(labels) = alert["labels"].as_object_mut() {
+                    labels.retain(|name, _| IDENTITY.contains(&name.as_str()));
+                }
+            }
+            whole = alertmanager(whole["receiver"].as_str().unwrap_or_default(), alerts);
+        }
+    }
+    let bare = written(subject.to_owned(), &whole);
+    (bare.bytes.len() < body.len()).then_some(bare)
+}
+
 /// A post that tells of no incident, and wakes nobody.
 pub fn test(
     destination: &DestinationSpec,

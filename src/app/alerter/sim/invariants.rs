@@ -168,6 +168,7 @@ impl Story {
 
     /// Reads what the server accepted.
     pub(super) fn heard(&mut self) -> Holds {
+        let old = self.doubts.clone();
         self.doubt();
         for mail in &self.server.accepted[self.read..] {
             let who = (mail.destination.clone(), mail.recipient.clone());
@@ -194,6 +195,11 @@ impl Story {
                 // A server that swallowed a mail and then wants it shorter hears the same thing twice.
                 if it.action == "recovered" && !mail.short && !doubt {
                     prop_assert!(known > Level::Ok, "I4: {who:?} hears of the end of {subject:?} alone");
+                }
+                // Whoever heard of it since a mail was given up knows what he knows.
+                let key = (who.clone(), subject);
+                if old.contains(&key) {
+                    self.doubts.remove(&key);
                 }
             }
         }

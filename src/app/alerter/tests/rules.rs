@@ -275,35 +275,100 @@ fn a_service_counts_a_server_out_when_it_does_not_answer_twice() {
     assert!(told.len() == 2 && told.iter().any(|text| text == service), "{told:?}");
 }
 
-/// Its newest sample is young enough, but it did not answer since.
-#[test]
-fn a_server_that_does_not_answer_is_in_no_mean() {
+/// Two servers of a service whose processors are to be busy to 60 % at most on average.
+fn shop() -> FleetSpec {
     let mut spec = with_rule("cpu.used", RuleKind::Average, |rule| {
         (rule.items, rule.warning) = (vec!["shop".into()], Some(0.6));
     });
     for host in &mut spec.hosts {
         host.services = vec![ServiceSpec { name: "shop".into(), ..ServiceSpec::default() }];
     }
-    let mut store = empty();
-    for (minutes, failed) in [(0, None), (5, Some(Cause::Refused)), (10, Some(Cause::Refused))] {
-        sample_of(&mut store, "web01", minutes, "a", &[("cpu.used", "", 0.9)]);
-        match failed {
-            None => sample_of(&mut store, "web02", minutes, "a", &[("cpu.used", "", 0.1)]),
-            Some(_) => drop(store.record(1, &attempt("web02", minutes, failed), &[]).unwrap()),
+    spec
+}
+
+/// A sweep and a run; `None`: the server does not answer.
+fn busy(store: &mut Memory, spec: &FleetSpec, minutes: i64, servers: [Option<f64>; 2]) {
+    for (host, value) in ["web01", "web02"].into_iter().zip(servers) {
+        match value {
+            Some(value) => sample_of(store, host, minutes, "a", &[("cpu.used", "", value)]),
+            None => drop(store.record(1, &attempt(host, minutes, Some(Cause::Refused)), &[]).unwrap()),
         }
-        go(&mut store, &spec, minutes + 1);
+    }
+    go(store, spec, minutes + 1);
+}
+
+fn mean_is_open(store: &Memory) -> bool {
+    open(store).iter().any(|text| text.starts_with("cpu.used of shop is on average"))
+}
+
+/// Its newest sample is young enough, but it is known that it does not answer.
+#[test]
+fn a_server_that_does_not_answer_is_in_no_mean() {
+    let (spec, mut store) = (shop(), empty());
+    for (minutes, cool) in [(0, Some(0.1)), (5, None), (10, None), (15, None)] {
+        assert!(!mean_is_open(&store), "{minutes}");
+        busy(&mut store, &spec, minutes, [Some(0.9), cool]);
     }
     assert!(open(&store).contains(&"cpu.used of shop is on average 90 % (warning from 60 %)".to_owned()));
     // Not visited for want of time says nothing of it.
-    for minutes in [15, 20] {
-        sample_of(&mut store, "web01", minutes, "a", &[("cpu.used", "", 0.9)]);
-        sample_of(&mut store, "web02", minutes, "a", &[("cpu.used", "", 0.1)]);
-        go(&mut store, &spec, minutes + 1);
+    for minutes in [20, 25] {
+        busy(&mut store, &spec, minutes, [Some(0.9), Some(0.1)]);
     }
-    store.record(1, &attempt("web02", 25, Some(Cause::SweepDeadline)), &[]).unwrap();
-    sample_of(&mut store, "web01", 25, "a", &[("cpu.used", "", 0.9)]);
-    go(&mut store, &spec, 26);
+    store.record(1, &attempt("web02", 30, Some(Cause::SweepDeadline)), &[]).unwrap();
+    sample_of(&mut store, "web01", 30, "a", &[("cpu.used", "", 0.9)]);
+    go(&mut store, &spec, 31);
     let states = store.states().unwrap();
     let mean = states.iter().find(|(subject, _)| subject.rule == "cpu.used.average").unwrap();
     assert!((mean.1.value - 0.5).abs() < 1e-9, "{mean:?}");
+}
+
+/// The hottest server stops answering under its load: the service is at its worst, and not well again.
+#[test]
+fn a_mean_does_not_recover_because_its_hottest_server_died() {
+    let (spec, mut store) = (shop(), empty());
+    for minutes in [0, 5, 10] {
+        busy(&mut store, &spec, minutes, [Some(1.0), Some(0.4)]);
+    }
+    assert!(mean_is_open(&store));
+    for minutes in (15..120).step_by(5) {
+        busy(&mut store, &spec, minutes, [None, Some(0.4)]);
+        assert!(mean_is_open(&store), "{minutes}");
+    }
+    // Where the rest makes good for it, and where it is back, it ends.
+    let mut rest = (120..140).step_by(5);
+    rest.by_ref().take(2).for_each(|minutes| busy(&mut store, &spec, minutes, [None, Some(0.05)]));
+    assert!(!mean_is_open(&store));
+}
+
+/// What a server told last was well, and now it does not answer: that is not known to be the end.
+#[test]
+fn a_mean_does_not_close_at_a_visit_that_a_server_missed() {
+    let (spec, mut store) = (shop(), empty());
+    for minutes in [0, 5, 10] {
+        busy(&mut store, &spec, minutes, [Some(1.0), Some(0.4)]);
+    }
+    for (minutes, hot) in [(15, Some(0.1)), (20, None), (25, Some(0.1))] {
+        busy(&mut store, &spec, minutes, [hot, Some(0.4)]);
+        assert!(mean_is_open(&store), "{minutes}");
+    }
+    busy(&mut store, &spec, 30, [Some(0.1), Some(0.4)]);
+    assert!(!mean_is_open(&store));
+}
+
+/// One missed visit of the cool server, again and again, is no problem of the service, and of the hot one no recovery.
+#[test]
+fn a_mean_does_not_jump_at_one_missed_visit() {
+    let (spec, mut store) = (shop(), empty());
+    for n in 0..12 {
+        let cool = (n % 3 == 0).then_some(0.1).or((n % 2 == 0).then_some(0.1));
+        busy(&mut store, &spec, n * 5, [Some(0.9), cool]);
+        assert!(!mean_is_open(&store), "{n}");
+    }
+    for n in 12..15 {
+        busy(&mut store, &spec, n * 5, [Some(1.0), Some(0.4)]);
+    }
+    for n in 15..24 {
+        busy(&mut store, &spec, n * 5, [(n % 2 == 0).then_some(1.0), Some(0.4)]);
+        assert!(mean_is_open(&store), "{n}");
+    }
 }

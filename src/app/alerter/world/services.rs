@@ -5,15 +5,14 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use super::super::readings;
-use super::hosts::{self, verdict};
-use super::{World, at_once, delta, samples};
+use super::hosts::verdict;
+use super::{World, at_once, samples};
 use crate::alert::ahead::is_ahead;
 use crate::alert::fold::Observation;
 use crate::alert::hush::service;
 use crate::alert::words::{SERVICE_HEALTHY, UNREACHABLE, label};
-use crate::model::alert::Subject;
+use crate::model::alert::{Subject, Verdict};
 use crate::model::catalogue;
-use crate::model::fleet::{Attempt, Outcome};
 use crate::model::level::Level;
 use crate::model::rule::RuleKind;
 use crate::model::spec::{FleetSpec, HostSpec, RuleSpec};
@@ -31,36 +30,61 @@ pub struct Mean<'a> {
     item: String,
     at: DateTime<Utc>,
     value: f64,
+    /// The same with what servers told last that do not answer any more: that one is gone is no recovery.
+    with_lost: f64,
+    /// Whether a server did not answer once, and may be back or lost at its next visit.
+    unsure: bool,
+}
+
+/// Sum and count.
+#[derive(Default)]
+struct Sum(f64, f64);
+
+impl Sum {
+    fn add(&mut self, value: f64) {
+        self.0 += value;
+        self.1 += 1.0;
+    }
+}
+
+/// What a mean is made of.
+#[derive(Default)]
+struct Sums {
+    at: Option<DateTime<Utc>>,
+    answering: Sum,
+    all: Sum,
+    unsure: bool,
 }
 
 /// The means that some rule asks for, from the newest sample of each server; what is older than three intervals, of the
-/// future, or of a host that did not answer since, does not count.
+/// future, or of a host that is known not to answer, does not count.
 ///
 /// # Errors
 /// The store's.
-pub fn means<'a>(store: &dyn Store, spec: &'a FleetSpec, now: DateTime<Utc>) -> Result<Vec<Mean<'a>>> {
+pub fn means<'a>(store: &dyn Store, world: &World<'a>, now: DateTime<Utc>) -> Result<Vec<Mean<'a>>> {
+    let spec = world.spec;
     let asks = |host: &&HostSpec| host.rules.iter().any(|rule| rule.kind == RuleKind::Average);
     if !spec.hosts.iter().any(|host| asks(&host)) {
         return Ok(Vec::new());
     }
-    let oldest = now - delta(spec.collector.interval) * 3;
-    let mut found: BTreeMap<(&'a str, String), (Mean<'a>, f64)> = BTreeMap::new();
+    let oldest = now - world.interval * 3;
+    let mut found: BTreeMap<(&'a str, String), (&'a RuleSpec, Sums)> = BTreeMap::new();
     for known in store.now()? {
         let (Some(host), Some((received, sample))) = (spec.host(&known.host), known.sample) else { continue };
-        let failed = |attempt: &Attempt| {
-            attempt.at > received
-                && matches!(attempt.outcome, Outcome::Failed { cause, .. } if !hosts::says_nothing(cause))
-        };
-        if received < oldest || is_ahead(received, now) || known.attempt.is_some_and(|attempt| failed(&attempt)) {
+        let (lost, unsure) = (world.lost(&host.name), world.failing(&host.name));
+        if is_ahead(received, now) || received < oldest && !lost {
             continue;
         }
         let rules = || host.rules.iter().filter(|rule| rule.kind == RuleKind::Average);
         let mut add = |rule: &'a RuleSpec, item: &str, value: f64| {
-            let blank = || (Mean { rule, item: item.to_owned(), at: received, value: 0.0 }, 0.0);
-            let (sum, count) = found.entry((rule.name.as_str(), item.to_owned())).or_insert_with(blank);
-            sum.at = received.max(sum.at);
-            sum.value += value;
-            *count += 1.0;
+            let (_, sums) =
+                found.entry((rule.name.as_str(), item.to_owned())).or_insert_with(|| (rule, Sums::default()));
+            sums.all.add(value);
+            if !lost {
+                sums.answering.add(value);
+                sums.at = sums.at.max(Some(received));
+                sums.unsure |= unsure;
+            }
         };
         for reading in sample.readings.iter().filter(|reading| reading.value.is_finite()) {
             let fitting = |item: &str| rules().find(|rule| rule.metric == reading.metric && readings::fits(rule, item));
@@ -74,7 +98,24 @@ pub fn means<'a>(store: &dyn Store, spec: &'a FleetSpec, now: DateTime<Utc>) -> 
             }
         }
     }
-    Ok(found.into_values().map(|(sum, count)| Mean { value: sum.value / count, ..sum }).collect())
+    let mean = |Sum(sum, count): Sum| sum / count;
+    let means = found.into_iter().filter_map(|((_, item), (rule, Sums { at, answering, all, unsure }))| {
+        Some(Mean { rule, item, at: at?, value: mean(answering), with_lost: mean(all), unsure })
+    });
+    Ok(means.collect())
+}
+
+impl Mean<'_> {
+    /// It opens and rises by the servers that answer, and closes where those do not that may be the reason for it.
+    fn verdict(&self) -> Verdict {
+        let judge = Judge::new(self.rule);
+        let (here, all) = (judge.verdict(self.value), judge.verdict(self.with_lost));
+        Verdict {
+            clear_warning: here.clear_warning && all.clear_warning && !self.unsure,
+            clear_critical: here.clear_critical && all.clear_critical && !self.unsure,
+            ..here
+        }
+    }
 }
 
 /// Whether the configuration still has what a subject is about.
@@ -104,9 +145,10 @@ impl World<'_> {
     pub(super) fn services(&mut self, now: DateTime<Utc>, means: &[Mean<'_>]) {
         self.healthy(now);
         let fleet = self.track("");
-        for Mean { rule, item, at, value } in means {
+        for mean in means {
+            let Mean { rule, item, at, value, .. } = mean;
             let slot = self.slot(fleet, &rule.name, item);
-            let seen = Observation { at: *at, value: *value, verdict: Judge::new(rule).verdict(*value) };
+            let seen = Observation { at: *at, value: *value, verdict: mean.verdict() };
             let windows = samples::windows(rule, self.interval);
             self.observe(fleet, slot, &windows, &seen, |_, level| samples::said(rule, item, *value, level));
         }
@@ -139,10 +181,15 @@ impl World<'_> {
         }
     }
 
+    /// Whether it is known that a host does not answer: one refused attempt may be a server that was busy, the second one
+    /// says it.
+    fn lost(&self, host: &str) -> bool {
+        self.built_in(host, UNREACHABLE, "").is_some_and(|state| state.level > Level::Ok)
+    }
+
     /// Why a host does not serve a service well.
     fn ill(&self, host: &HostSpec, service: &str) -> Option<String> {
-        // One refused attempt may be a server that was busy: here too the second one says it.
-        if self.built_in(&host.name, UNREACHABLE, "").is_some_and(|state| state.level > Level::Ok) {
+        if self.lost(&host.name) {
             return Some("does not answer".to_owned());
         }
         let track = &self.tracks[*self.names.get(&host.name)?];
