@@ -79,6 +79,27 @@ fn with_the_agent_that_ssh_would_ask() {
     assert!(told["text"].as_str().unwrap().contains("does one listen at /no/agent/here"), "{told}");
 }
 
+/// A token or a password manager holds the private halves, and ssh is told which to use.
+#[test]
+fn with_the_one_key_of_an_agent_whose_public_half_is_named() {
+    let sshd = Sshd::start(&Options::default());
+    let bench = bench(&sshd, "", "20s");
+    // More than are offered at all.
+    let agent = Agent::start(&bench.path(""), &sshd, 5);
+    let (file, key) = (bench.path("ssh_config"), shown(&bench.path("token")));
+    sh(&format!("cp {}.pub {key}.pub", shown(&sshd.key)));
+    fs::write(&file, format!("IdentityFile {key}\nIdentitiesOnly yes\n")).unwrap();
+    let host = format!("<host name=\"h\" address=\"{}\"/>", sshd.address);
+    bench.configure("20s", &attributes(&sshd, &format!("use-ssh-config=\"{}\"", shown(&file))), &host);
+    let ask = || single(bench.command(&[]).env("SSH_AUTH_SOCK", &agent.socket));
+    collected(&ask());
+    assert_eq!((count(&sshd, "Connection from"), count(&sshd, "Failed ")), (1, 0), "{}", sshd.log_text());
+    sh(&format!("SSH_AUTH_SOCK={} ssh-add -qd {key}.pub", agent.socket));
+    let told = ask();
+    assert_eq!(told["cause"], "local-setup", "{told}");
+    assert!(told["text"].as_str().unwrap().contains("none of the keys that IdentityFile names"), "{told}");
+}
+
 /// As people have it: the key file is encrypted, and its passphrase was typed once, to the agent.
 #[test]
 fn with_an_encrypted_key_that_the_agent_has_open() {

@@ -148,6 +148,9 @@ pub struct SshSpec {
     pub agent: bool,
     /// Where the agent listens (ssh's `IdentityAgent`); `None`: at `SSH_AUTH_SOCK`.
     pub agent_socket: Option<PathBuf>,
+    /// The keys of the agent that may be offered, each as the second word of its public half (ssh's `IdentitiesOnly`); none:
+    /// whatever it holds.
+    pub agent_keys: Vec<String>,
     /// Files with known host keys; the first is the one that `fleet hosts accept` writes to.
     pub known_hosts: Vec<PathBuf>,
     /// What happens with a host whose key is not known.

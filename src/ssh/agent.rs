@@ -11,9 +11,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use super::session::{Problem, Session};
 use super::{SshError, gate};
 use crate::model::cause::Cause;
+use crate::model::spec::SshSpec;
 
 /// Keys of an agent that are offered; sshd cuts the connection after six refused ones (MaxAuthTries).
 const MAX_KEYS: usize = 4;
@@ -162,12 +166,8 @@ impl Drop for Asking {
 }
 
 /// The agent is that of a socket, or else of `SSH_AUTH_SOCK`. The error ends the visit.
-pub(super) fn log_in(
-    session: &mut Session,
-    user: &str,
-    socket: Option<&Path>,
-    agents: &Agents,
-) -> Result<Agent, SshError> {
+pub(super) fn log_in(session: &mut Session, spec: &SshSpec, agents: &Agents) -> Result<Agent, SshError> {
+    let socket = spec.agent_socket.as_deref();
     let deadline = Instant::now() + session.left();
     let Some(asking) = gate::outside(|| agents.enter(socket, deadline)) else {
         return Ok(Agent::Unusable(HANGS.to_owned()));
@@ -182,12 +182,12 @@ pub(super) fn log_in(
     };
     let (ask, asked) = mpsc::channel();
     let (say, said) = mpsc::channel();
-    let name = user.to_owned();
+    let (name, only) = (spec.user.clone(), spec.agent_keys.clone());
     let one = Arc::clone(&asking.0);
     let started = thread::Builder::new()
         .name("agent".to_owned())
         .stack_size(STACK)
-        .spawn(move || serve(agent, &name, &asked, &say, &one));
+        .spawn(move || serve(agent, &name, &only, &asked, &say, &one));
     if let Err(error) = started {
         return Err(session.fail(Cause::LocalSetup, format!("no thread for the ssh-agent: {error}")));
     }
@@ -203,6 +203,11 @@ pub(super) fn log_in(
             return Ok(Agent::Unusable(text));
         }
     };
+    if keys.is_empty() && !spec.agent_keys.is_empty() {
+        let text =
+            "the ssh-agent holds none of the keys that IdentityFile names, and IdentitiesOnly stands there: ssh-add";
+        return Ok(Agent::Unusable(text.to_owned()));
+    }
     if keys.is_empty() {
         return Ok(Agent::Unusable("the ssh-agent holds no key: ssh-add".to_owned()));
     }
@@ -248,7 +253,7 @@ fn wait(
 }
 
 /// Takes note of each answer of the agent, also of one that nobody waits for any more.
-fn serve(mut agent: ssh2::Agent, user: &str, asked: &Receiver<Ask>, say: &Sender<Said>, one: &One) {
+fn serve(mut agent: ssh2::Agent, user: &str, only: &[String], asked: &Receiver<Ask>, say: &Sender<Said>, one: &One) {
     let mut keys = Vec::new();
     while let Ok(ask) = asked.recv() {
         let begun = Instant::now();
@@ -256,6 +261,7 @@ fn serve(mut agent: ssh2::Agent, user: &str, asked: &Receiver<Ask>, say: &Sender
             Ask::List => {
                 let list = agent.connect().and_then(|()| agent.list_identities()).map(|()| {
                     keys = agent.identities().unwrap_or_default();
+                    keys.retain(|key| only.is_empty() || only.contains(&STANDARD.encode(key.blob())));
                     keys.iter().map(|key| key.blob().starts_with(RSA_CERTIFICATE)).collect()
                 });
                 one.answered();

@@ -81,7 +81,7 @@ pub(super) fn log_in(
         return Err(session.error(Cause::Handshake, "after the key exchange", problem));
     }
     if spec.agent {
-        match agent::log_in(session, &spec.user, spec.agent_socket.as_deref(), agents)? {
+        match agent::log_in(session, spec, agents)? {
             Agent::In => return Ok(()),
             Agent::Refused(text) => refused.push(text),
             Agent::Unusable(text) => unusable.push(text),

@@ -258,6 +258,7 @@ fn write_spec(out: &mut Writer, spec: &SshSpec) {
         password,
         agent,
         agent_socket,
+        agent_keys,
         known_hosts,
         unknown_hosts,
         fingerprint,
@@ -274,6 +275,7 @@ fn write_spec(out: &mut Writer, spec: &SshSpec) {
     out.option(password.as_ref(), write_source);
     out.flag(*agent);
     out.option(agent_socket.as_deref(), Writer::path);
+    out.list(agent_keys, |out, key| out.text(key));
     out.list(known_hosts, |out, file| out.path(file));
     out.flag(*unknown_hosts == UnknownHosts::AcceptNew);
     out.option(fingerprint.as_deref(), Writer::text);
@@ -292,6 +294,7 @@ fn read_spec(from: &mut Reader<'_>) -> Result<SshSpec, Malformed> {
         password: from.option(read_source)?,
         agent: from.flag()?,
         agent_socket: from.option(Reader::path)?,
+        agent_keys: from.list(MAX_LIST, |from| from.text(MAX_WORD))?,
         known_hosts: from.list(MAX_LIST, Reader::path)?,
         unknown_hosts: if from.flag()? { UnknownHosts::AcceptNew } else { UnknownHosts::Refuse },
         fingerprint: from.option(|from| from.text(MAX_WORD))?,

@@ -12,6 +12,7 @@ fn spec(address: &str, passphrase: Option<SecretSource>, password: Option<Secret
         password,
         agent: true,
         agent_socket: Some("/run/agent".into()),
+        agent_keys: vec!["AAAA".into()],
         known_hosts: vec!["/k/known_hosts".into()],
         unknown_hosts: UnknownHosts::AcceptNew,
         fingerprint: Some("SHA256:x".into()),

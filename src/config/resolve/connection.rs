@@ -122,6 +122,9 @@ pub(super) fn ssh_spec(
     let their_agent = answer.map_or(IdentityAgent::Usual, Answer::agent);
     let open = answer.filter(|_| ssh.key_files.is_none()).map(|answer| (answer.offers_agent(), &asked));
     let (agent, agent_at) = choose(ssh.agent.as_ref(), open, || bare, report);
+    // Who says agent= means all that it holds.
+    let agent_keys = answer.filter(|_| agent && ssh.key_files.is_none() && ssh.agent.is_none());
+    let agent_keys = agent_keys.map(Answer::agent_keys).unwrap_or_default();
     let theirs = answer.map(|answer| {
         let mut all = answer.list("userknownhostsfile");
         all.extend(answer.list("globalknownhostsfile"));
@@ -184,6 +187,7 @@ pub(super) fn ssh_spec(
         password: ssh.password.as_ref().map(|typed| typed.value.clone()),
         agent,
         agent_socket,
+        agent_keys,
         known_hosts,
         unknown_hosts,
         fingerprint: fingerprint.map(|typed| typed.value.clone()),

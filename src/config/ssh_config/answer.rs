@@ -61,9 +61,22 @@ impl Answer {
         }
     }
 
-    /// Whether ssh offers all keys of its agent.
+    /// Whether ssh asks its agent for keys that it has nowhere else.
     pub fn offers_agent(&self) -> bool {
-        self.agent() != IdentityAgent::None && !self.yes("identitiesonly")
+        self.agent() != IdentityAgent::None && (!self.yes("identitiesonly") || !self.agent_keys().is_empty())
+    }
+
+    /// With `IdentitiesOnly` the keys that an agent is asked for: those that are named and of which only the public half can be
+    /// used here, as with tokens and password managers. Each as the second word of that half.
+    pub fn agent_keys(&self) -> Vec<String> {
+        if !self.yes("identitiesonly") {
+            return Vec::new();
+        }
+        let half = |path: PathBuf| {
+            let text = fs::read_to_string(public(&path)).ok()?;
+            text.split_ascii_whitespace().nth(1).map(str::to_owned)
+        };
+        self.named("identityfile").filter(|path| !path.exists() || is_locked(path)).filter_map(half).collect()
     }
 
     /// Files that are named one a line.
@@ -186,6 +199,14 @@ pub(super) fn home() -> Option<PathBuf> {
     mine.map(|account| account.home).or_else(|| std::env::var_os("HOME").map(PathBuf::from))
 }
 
+/// Whether a private key needs a passphrase.
+fn is_locked(path: &Path) -> bool {
+    // How the body of a file of OpenSSH begins where its cipher is "none" (PROTOCOL.key).
+    let open = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmU";
+    fs::read_to_string(path)
+        .is_ok_and(|text| text.contains("ENCRYPTED") || text.contains("OPENSSH PRIVATE KEY") && !text.contains(open))
+}
+
 /// Beside a key.
 fn public(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
@@ -294,6 +315,24 @@ mod tests {
         let alone = answer.missing("identityfile", false);
         assert!(alone[0].starts_with(&format!("{at}/in-agent is not there, only its public half")), "{alone:?}");
         assert_eq!(alone[1..], wanted);
+        // IdentitiesOnly: of the agent those alone that nothing else can open.
+        let (open, locked) = (format!("{at}/open"), format!("{at}/locked"));
+        // How files of ssh-keygen begin; the second is encrypted.
+        for (key, body) in [(&open, "ZXktdjEAAAAABG5vbmUAAAAE"), (&locked, "ZXktdjEAAAAACmFlczI1Ni1jdHIAAAAGYmNyeXB0")]
+        {
+            fs::write(key, format!("-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1r{body}\n")).unwrap();
+            fs::write(format!("{key}.pub"), format!("ssh-ed25519 {} me\n", key.len())).unwrap();
+        }
+        fs::write(folder.path().join("in-agent.pub"), "ssh-ed25519 AAAA me\n").unwrap();
+        let keys = format!("{keys}  IdentityFile {open}\n  IdentityFile {locked}\n");
+        let answer = asked(folder.path(), &format!("{keys}  IdentitiesOnly yes\n"));
+        assert_eq!(
+            (answer.agent_keys(), answer.offers_agent()),
+            (vec!["AAAA".to_owned(), locked.len().to_string()], true)
+        );
+        assert_eq!(asked(folder.path(), &keys).agent_keys(), [""; 0]);
+        let answer = asked(folder.path(), &format!("  IdentityFile {open}\n  IdentitiesOnly yes\n"));
+        assert!(answer.agent_keys().is_empty() && !answer.offers_agent());
         // A certificate is its public half.
         let answer = asked(folder.path(), &format!("  CertificateFile {at}/in-agent\n  CertificateFile {at}/none"));
         assert_eq!(answer.certificate_files(), [folder.path().join("in-agent.pub")]);
