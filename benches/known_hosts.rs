@@ -56,14 +56,14 @@ fn main() {
         let mut figures: Vec<[f64; 3]> = (0..rounds)
             .map(|_| {
                 let begun = Instant::now();
-                let mut known = KnownHosts::default();
+                let known = KnownHosts::default();
                 known.add(&text);
                 let read = begun.elapsed().as_secs_f64() * 1e3;
                 // Not in the order of the file.
                 let order = (0..hosts).map(|number| number * 7919 % hosts);
                 let each = visits(&known, order.map(|number| (host(number), key(number))), &Verdict::Known);
                 // Some that are new, where no line is known to be somebody's.
-                let mut known = KnownHosts::default();
+                let known = KnownHosts::default();
                 known.add(&text);
                 let new = (hosts..hosts + 20).map(|number| (host(number), key(number)));
                 [read, each, visits(&known, new, &Verdict::Unknown)]

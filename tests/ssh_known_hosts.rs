@@ -69,7 +69,7 @@ impl Scene {
     #[track_caller]
     fn agree(&self, text: &str, alias: Option<&str>) -> &'static str {
         let (kind, base64) = self.keys[0].split_once(' ').unwrap();
-        let mut known = KnownHosts::default();
+        let known = KnownHosts::default();
         known.add(text);
         let (host, port) = alias.map_or((self.sshd.address.as_str(), self.sshd.port), |alias| (alias, 22));
         let ours = match known.check(host, port, &HostKey::from_words(kind, base64).unwrap()) {

@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let text = String::from_utf8_lossy(data);
-    let mut known = KnownHosts::default();
+    let known = KnownHosts::default();
     known.add(&text);
     let mut blob = vec![0, 0, 0, 11];
     blob.extend_from_slice(b"ssh-ed25519\0\0\0\x20");

@@ -129,6 +129,12 @@ mod tests {
         targets(alerts, &case).into_iter().map(|target| target.destination).collect()
     }
 
+    /// A warning of a host without groups that nobody took, opened at 0 and looked at so many minutes later.
+    fn case(subject: &Subject, minutes: i64) -> Case<'_> {
+        let (opened, now) = (at(0), at(minutes));
+        Case { subject, host: "a", groups: &[], level: Level::Warning, opened, acked: false, now }
+    }
+
     #[test]
     fn first_match_wins_unless_it_goes_on() {
         let critical = Some(Level::Critical);
@@ -174,15 +180,7 @@ mod tests {
         assert_eq!(who(&alerts, "a", "b", "c", Level::Warning, 29), ["ops"]);
         assert_eq!(who(&alerts, "a", "b", "c", Level::Warning, 30), ["ops", "boss"]);
         let subject = Subject { host: "a".into(), rule: "b".into(), item: String::new() };
-        let mut case = Case {
-            subject: &subject,
-            host: "a",
-            groups: &[],
-            level: Level::Warning,
-            opened: at(0),
-            acked: true,
-            now: at(60),
-        };
+        let mut case = Case { acked: true, ..case(&subject, 60) };
         assert_eq!(targets(&alerts, &case).len(), 1);
         case.acked = false;
         assert_eq!(targets(&alerts, &case)[1].cap, 1);
@@ -197,15 +195,7 @@ mod tests {
         let route = RouteSpec { to: to(&["dba"]), hours: Some(hours), ..RouteSpec::default() };
         let alerts = AlertSpec { routes: vec![route], ..AlertSpec::default() };
         let subject = Subject { host: "a".into(), rule: "b".into(), item: String::new() };
-        let mut case = Case {
-            subject: &subject,
-            host: "a",
-            groups: &[],
-            level: Level::Warning,
-            opened: at(0),
-            acked: false,
-            now: at(0),
-        };
+        let mut case = case(&subject, 0);
         assert!(!targets(&alerts, &case)[0].open);
         case.now = at(600);
         assert!(targets(&alerts, &case)[0].open);
@@ -221,15 +211,7 @@ mod tests {
         let subject = Subject { host: "a".into(), rule: "b".into(), item: String::new() };
         let found = |second: &RouteSpec, level, minutes| {
             let alerts = AlertSpec { cap: 3, routes: vec![day.clone(), second.clone()], ..AlertSpec::default() };
-            let case = Case {
-                subject: &subject,
-                host: "a",
-                groups: &[],
-                level,
-                opened: at(0),
-                acked: false,
-                now: at(minutes),
-            };
+            let case = Case { level, ..case(&subject, minutes) };
             targets(&alerts, &case).into_iter().map(|target| (target.open, target.cap)).collect::<Vec<_>>()
         };
         // It is 22:13.

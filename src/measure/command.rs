@@ -58,9 +58,14 @@ pub(super) fn left(error: &io::Error) -> String {
     error.get_ref().and_then(|late| late.downcast_ref::<Late>()).map(|late| late.left.clone()).unwrap_or_default()
 }
 
+/// The number of the process with this mark; empty where there is no mark.
+pub(super) fn pid(mark: &str) -> &str {
+    mark.split(' ').next().unwrap_or_default()
+}
+
 /// Whether the process with this mark still lives.
 pub(super) fn lives(mark: &str) -> bool {
-    mark.split(' ').next().and_then(|pid| pid.parse().ok()).and_then(self::mark).is_some_and(|now| now == mark)
+    pid(mark).parse().ok().and_then(self::mark).is_some_and(|now| now == mark)
 }
 
 /// The number, start and boot of a process that lives: numbers are given again. It runs on this machine, whatever stands

@@ -90,13 +90,8 @@ impl Lines {
 }
 
 impl KnownHosts {
-    /// Adds the lines of a text.
-    pub fn add(&mut self, text: &str) {
-        self.append(text);
-    }
-
-    /// The same while others read.
-    fn append(&self, text: &str) {
+    /// Adds the lines of a text, also while others read.
+    pub fn add(&self, text: &str) {
         let mut lines = self.lines.write().unwrap_or_else(PoisonError::into_inner);
         if lines.add(text) {
             self.found.lock().unwrap_or_else(PoisonError::into_inner).clear();
@@ -242,7 +237,7 @@ mod tests {
     }
 
     fn verdict(text: &str, host: &str, port: u16) -> Verdict {
-        let mut known = KnownHosts::default();
+        let known = KnownHosts::default();
         known.add(text);
         known.check(host, port, &key(1))
     }
@@ -300,7 +295,7 @@ mod tests {
             assert_eq!(verdict(&format!("{hosts} {}", key(1).words()), "h", 2222), Verdict::Unknown, "{hosts}");
         }
         // What is found once is found again without asking each line; what is added is asked too.
-        let mut known = KnownHosts::default();
+        let known = KnownHosts::default();
         known.add(&text);
         let asked = |known: &KnownHosts, name| known.asked(&known.lines(), name);
         let places = asked(&known, "[h]:2222");
@@ -319,7 +314,7 @@ mod tests {
 
     #[test]
     fn each_line_is_asked_once_for_a_name_and_for_nobody_else_once_it_is_known_whose_it_is() {
-        let mut known = KnownHosts::default();
+        let known = KnownHosts::default();
         known.add(&(0..=255).map(|n| hashed(&format!("h{n}"), n, &key(n))).collect::<String>());
         known.add(&hashed("h7", 100, &key(100)));
         let asked = |known: &KnownHosts| known.lines().all.iter().map(|line| line.hosts.asked()).sum::<usize>();
@@ -329,13 +324,13 @@ mod tests {
         assert_eq!(judge("h7", key(8)), Verdict::Changed(vec![key(7), key(100)]));
         assert_eq!(asked(&known), 257, "nobody is asked again");
         assert_eq!((judge("h8", key(8)), asked(&known)), (Verdict::Known, 257 + 255), "two are known to be h7");
-        known.append(&format!("new {}", key(9).words()));
+        known.add(&format!("new {}", key(9).words()));
         assert_eq!((judge("h8", key(8)), asked(&known)), (Verdict::Known, 257 + 255), "a line more in the clear");
     }
 
     #[test]
     fn lines_are_found_by_name_and_one_by_one_in_their_order() {
-        let mut known = KnownHosts::default();
+        let known = KnownHosts::default();
         known.add(&format!("g,H,h {0}\nh* {1}\nh {2}", key(2).words(), key(3).words(), key(4).words()));
         assert_eq!(known.check("h", 22, &key(1)), Verdict::Changed(vec![key(2), key(3), key(4)]));
         let lines = known.lines();
@@ -371,7 +366,7 @@ mod tests {
                     _ => format!("{mark}{} {}", ["*", "[*]:2222", "g,!h", "!h,*"][hosts - 8], key.words()),
                 }
             });
-            let mut known = KnownHosts::default();
+            let known = KnownHosts::default();
             known.add(&lines.map(|line| line + "\n").collect::<String>());
             // In every order of asking, for a hashed line remembers whose it is.
             for number in 0..16_u8 {

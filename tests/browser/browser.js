@@ -4,6 +4,7 @@
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const path = require('node:path');
+const readline = require('node:readline');
 const modules = path.join(__dirname, '../../target/node/node_modules');
 const { chromium } = require(path.join(modules, 'playwright-core'));
 const axe = fs.readFileSync(path.join(modules, 'axe-core/axe.min.js'), 'utf8');
@@ -82,6 +83,14 @@ class Browser {
   }
 }
 
+// Gives the turn to the test, until it says a line.
+async function turn() {
+  console.log('READY');
+  const input = readline.createInterface(process.stdin);
+  await new Promise((done) => input.once('line', done));
+  input.close();
+}
+
 // Asks until the answer is yes.
 async function until(what, ask) {
   const start = Date.now();
@@ -115,4 +124,4 @@ function story(tell) {
   });
 }
 
-module.exports = { assert, story, until, WIDE, PHONE };
+module.exports = { assert, story, turn, until, WIDE, PHONE };

@@ -1,7 +1,6 @@
 // The page of an empty fleet, kept open, fills itself when the first host is added.
 'use strict';
-const { assert, story, until } = require('./browser.js');
-const readline = require('node:readline');
+const { assert, story, turn, until } = require('./browser.js');
 
 story(async (browser) => {
   const page = await browser.window();
@@ -9,10 +8,7 @@ story(async (browser) => {
   await browser.open(page, '/');
   assert.equal(await page.locator('#heat').count(), 0);
   // The test adds a host to the configuration now.
-  console.log('READY');
-  const input = readline.createInterface(process.stdin);
-  await new Promise((done) => input.once('line', done));
-  input.close();
+  await turn();
   await until('the first host is seen', async () => {
     await page.clock.runFor(16000);
     return (await page.locator('#heat a.c').count()) === 1;

@@ -1,7 +1,6 @@
 // Pages of two hosts, kept open: one is measured for the first time, the other is removed.
 'use strict';
-const { assert, story, until } = require('./browser.js');
-const readline = require('node:readline');
+const { assert, story, turn, until } = require('./browser.js');
 
 story(async (browser) => {
   const [fresh, removed] = [await browser.window(), await browser.window()];
@@ -18,10 +17,7 @@ story(async (browser) => {
   });
   const bar = await removed.locator('#bar a').count();
   // The test writes a sample, and takes a host out of the configuration.
-  console.log('READY');
-  const input = readline.createInterface(process.stdin);
-  await new Promise((done) => input.once('line', done));
-  input.close();
+  await turn();
   await until('it is seen that the host is gone', async () => {
     await removed.clock.runFor(16000);
     return removed.locator('#missing').isVisible();

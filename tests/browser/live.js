@@ -1,7 +1,6 @@
 // A page that stays open shows what happens, and keeps what somebody is doing.
 'use strict';
-const { assert, story, until } = require('./browser.js');
-const readline = require('node:readline');
+const { assert, story, turn, until } = require('./browser.js');
 
 story(async (browser) => {
   const page = await browser.window();
@@ -11,10 +10,7 @@ story(async (browser) => {
   await page.evaluate(() => (window.same = true));
   assert.equal(await page.locator('a.c.k').count(), 0);
   // The test writes a problem into the store now.
-  console.log('READY');
-  const input = readline.createInterface(process.stdin);
-  await new Promise((done) => input.once('line', done));
-  input.close();
+  await turn();
   await until('the problem is seen', async () => {
     await page.clock.runFor(16000);
     return (await page.locator('a.c.k').count()) === 1;

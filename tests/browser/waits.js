@@ -1,7 +1,6 @@
 // A page that was opened while the store was away shows itself when it is back.
 'use strict';
-const { assert, story, until } = require('./browser.js');
-const readline = require('node:readline');
+const { assert, story, turn, until } = require('./browser.js');
 
 story(async (browser) => {
   const page = await browser.window();
@@ -16,10 +15,7 @@ story(async (browser) => {
   await page.clock.runFor(16000);
   assert.ok(await page.evaluate(() => window.same), 'nothing is loaded anew while there is nothing to show');
   // The test brings the store back now.
-  console.log('READY');
-  const input = readline.createInterface(process.stdin);
-  await new Promise((done) => input.once('line', done));
-  input.close();
+  await turn();
   await until('the page is there', async () => {
     await page.clock.runFor(6000);
     return (await page.locator('#charts[data-ready]').count()) === 1;

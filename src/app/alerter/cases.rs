@@ -5,12 +5,12 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 
 use super::sim::crash::{Fate, Server, Weather};
-use super::tests::{at, attempt, empty, spec};
+use super::tests::{at, attempt, empty, measured, spec};
 use super::*;
 use crate::model::alert::{Ack, Event};
 use crate::model::cause::Cause;
 use crate::model::level::Level;
-use crate::model::sample::{Reading, Sample, SampleKey};
+use crate::model::sample::{Reading, Sample};
 use crate::model::silence::{Calendar, Scope, Silence, When};
 use crate::model::spec::{ChannelSpec, DestinationSpec, HostSpec, RouteSpec, RuleSpec};
 use crate::store::memory::Memory;
@@ -50,19 +50,10 @@ impl Field {
 
     fn sample(&mut self, host: &str, seconds: i64, readings: &[(&str, f64)]) -> Sample {
         self.sequence += 1;
-        let reading =
-            |(metric, value): &(&str, f64)| Reading { metric: (*metric).into(), item: String::new(), value: *value };
-        Sample {
-            // A boot each: the store in memory finds new ones quicker.
-            key: SampleKey { boot: format!("b{}", self.sequence), sequence: self.sequence },
-            taken: at(0) + TimeDelta::seconds(seconds),
-            hostname: host.into(),
-            probe: "1".into(),
-            readings: readings.iter().map(reading).collect(),
-            faults: Vec::new(),
-            facts: Vec::new(),
-            top: Vec::new(),
-        }
+        let readings: Vec<_> = readings.iter().map(|&(metric, value)| (metric, "", value)).collect();
+        // A boot each: the store in memory finds new ones quicker.
+        let boot = format!("b{}", self.sequence);
+        measured(host, (&boot, self.sequence), at(0) + TimeDelta::seconds(seconds), &readings)
     }
 
     fn answers(&mut self, host: &str, seconds: i64, readings: &[(&str, f64)]) {

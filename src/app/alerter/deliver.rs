@@ -232,7 +232,7 @@ impl Delivery<'_> {
             for it in &mail.tells {
                 let ended = self.store.incident(it.incident)?;
                 if let Some(told) = ended.and_then(|incident| again(it, &incident, now)) {
-                    after.insert(((mail.destination.clone(), mail.recipient.clone()), told.incident), told);
+                    after.insert((key_of(mail), told.incident), told);
                 }
             }
         }
@@ -248,9 +248,8 @@ impl Delivery<'_> {
 
     /// What waits behind a mail for its mailbox.
     fn behind(&self, mail: &Mail) -> store::Result<impl Iterator<Item = Mail> + use<>> {
-        let (id, destination, recipient) = (mail.id, mail.destination.clone(), mail.recipient.clone());
-        let follows = move |it: &Mail| it.id > id && (&it.destination, &it.recipient) == (&destination, &recipient);
-        Ok(self.store.queued()?.into_iter().filter(follows))
+        let (id, key) = (mail.id, key_of(mail));
+        Ok(self.store.queued()?.into_iter().filter(move |it| it.id > id && key_of(it) == key))
     }
 
     /// Puts two posts in the place of one that was too large. What waits behind it moves behind them, so that news of the

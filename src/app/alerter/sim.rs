@@ -13,14 +13,13 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 
-use super::tests::at;
+use super::tests::{at, measured};
 use super::*;
 use crate::model::alert::{Ack, Event, Subject};
 use crate::model::cause::Cause;
 use crate::model::fleet::{Attempt, Outcome as Ended};
 use crate::model::job::Traffic;
 use crate::model::level::Level;
-use crate::model::sample::{Reading, Sample, SampleKey};
 use crate::model::spec::FleetSpec;
 use crate::store::memory::Memory;
 
@@ -255,19 +254,8 @@ impl Story {
                 self.sequence += 1;
                 let value = if let Does::Answers(value) = does { value } else { 0.1 };
                 let item = if does == Does::Lacks { "/other" } else { "/" };
-                samples.push(Sample {
-                    facts: Vec::new(),
-                    top: Vec::new(),
-                    key: SampleKey { boot: "b".into(), sequence: self.sequence },
-                    taken,
-                    hostname: host.into(),
-                    probe: "1".into(),
-                    readings: vec![
-                        Reading { metric: DISK.into(), item: item.into(), value },
-                        Reading { metric: PROCESSOR.into(), item: String::new(), value },
-                    ],
-                    faults: Vec::new(),
-                });
+                let readings = [(DISK, item, value), (PROCESSOR, "", value)];
+                samples.push(measured(host, ("b", self.sequence), taken, &readings));
                 self.processors.insert(host.to_owned(), (taken, value));
                 if does != Does::Lacks {
                     self.samples.insert(host.to_owned(), (taken, value));

@@ -94,19 +94,24 @@ pub(super) fn attempt(host: &str, minutes: i64, failed: Option<Cause>) -> Attemp
     Attempt { host: host.into(), at: at(minutes), took: Duration::ZERO, outcome, traffic: Traffic::default() }
 }
 
-pub(super) fn disk(store: &mut Memory, host: &str, minutes: i64, item: &str, value: f64) {
-    let reading = Reading { metric: "filesystem.used".into(), item: item.into(), value };
-    let sample = Sample {
-        key: SampleKey { boot: "b".into(), sequence: minutes as u64 },
-        taken: at(minutes),
+/// A sample of these readings and nothing else, by its boot and sequence.
+pub(super) fn measured(host: &str, key: (&str, u64), taken: DateTime<Utc>, readings: &[(&str, &str, f64)]) -> Sample {
+    let readings =
+        readings.iter().map(|&(metric, item, value)| Reading { metric: metric.into(), item: item.into(), value });
+    Sample {
+        key: SampleKey { boot: key.0.into(), sequence: key.1 },
+        taken,
         hostname: host.into(),
         probe: "1".into(),
-        readings: vec![reading],
+        readings: readings.collect(),
         faults: Vec::new(),
         facts: Vec::new(),
         top: Vec::new(),
-    };
-    store.record(1, &attempt(host, minutes, None), &[sample]).unwrap();
+    }
+}
+
+pub(super) fn disk(store: &mut Memory, host: &str, minutes: i64, item: &str, value: f64) {
+    sample_of(store, host, minutes, "b", &[("filesystem.used", item, value)]);
 }
 
 /// A sample of any readings.
@@ -115,18 +120,7 @@ pub(super) fn sample(store: &mut Memory, minutes: i64, boot: &str, readings: &[(
 }
 
 fn sample_of(store: &mut Memory, host: &str, minutes: i64, boot: &str, readings: &[(&str, &str, f64)]) {
-    let readings =
-        readings.iter().map(|&(metric, item, value)| Reading { metric: metric.into(), item: item.into(), value });
-    let sample = Sample {
-        key: SampleKey { boot: boot.into(), sequence: minutes as u64 },
-        taken: at(minutes),
-        hostname: host.into(),
-        probe: "1".into(),
-        readings: readings.collect(),
-        faults: Vec::new(),
-        facts: Vec::new(),
-        top: Vec::new(),
-    };
+    let sample = measured(host, (boot, minutes as u64), at(minutes), readings);
     store.record(1, &attempt(host, minutes, None), &[sample]).unwrap();
 }
 

@@ -120,11 +120,11 @@ pub(super) fn ssh_spec(
     // agent all the same, unless it is told not to.
     let bare = key_files.is_empty() && ssh.password.is_none();
     let their_agent = answer.map_or(IdentityAgent::Usual, Answer::agent);
-    let open = answer.filter(|_| ssh.key_files.is_none()).map(|answer| (answer.offers_agent(), &asked));
+    let only = answer.filter(|_| ssh.key_files.is_none()).map(Answer::agent_keys);
+    let open = only.as_ref().map(|only| (only.is_some(), &asked));
     let (agent, agent_at) = choose(ssh.agent.as_ref(), open, || bare, report);
     // Who says agent= means all that it holds.
-    let agent_keys = answer.filter(|_| agent && ssh.key_files.is_none() && ssh.agent.is_none());
-    let agent_keys = agent_keys.map(Answer::agent_keys).unwrap_or_default();
+    let agent_keys = only.flatten().filter(|_| ssh.agent.is_none()).unwrap_or_default();
     let theirs = answer.map(|answer| {
         let mut all = answer.list("userknownhostsfile");
         all.extend(answer.list("globalknownhostsfile"));

@@ -88,7 +88,7 @@ impl Inn<'_> {
             self.report.error(wanted.at, text, "write each of them as a line of known_hosts: @revoked * TYPE KEY");
         }
         // Without a word they would be keys that are not offered.
-        let agent = ssh.agent.as_ref().map_or_else(|| answer.offers_agent(), |typed| typed.value);
+        let agent = ssh.agent.as_ref().map_or_else(|| answer.agent_keys().is_some(), |typed| typed.value);
         let keys = ("IdentityFile", "mend the path there, or write key-file= or agent=\"true\" here");
         let certificates = ("CertificateFile", "mend the path there");
         for (name, mend) in [Some(keys).filter(|_| ssh.key_files.is_none()), Some(certificates)].into_iter().flatten() {

@@ -61,22 +61,19 @@ impl Answer {
         }
     }
 
-    /// Whether ssh asks its agent for keys that it has nowhere else.
-    pub fn offers_agent(&self) -> bool {
-        self.agent() != IdentityAgent::None && (!self.yes("identitiesonly") || !self.agent_keys().is_empty())
-    }
-
-    /// With `IdentitiesOnly` the keys that an agent is asked for: those that are named and of which only the public half can be
-    /// used here, as with tokens and password managers. Each as the second word of that half.
-    pub fn agent_keys(&self) -> Vec<String> {
-        if !self.yes("identitiesonly") {
-            return Vec::new();
+    /// The only keys that ssh asks its agent for, each as the second word of its public half; none: all that it holds. `None`
+    /// where ssh asks no agent. With `IdentitiesOnly` they are those that are named and of which nothing else can be used
+    /// here, as with tokens and password managers.
+    pub fn agent_keys(&self) -> Option<Vec<String>> {
+        if self.agent() == IdentityAgent::None || !self.yes("identitiesonly") {
+            return (self.agent() != IdentityAgent::None).then(Vec::new);
         }
         let half = |path: PathBuf| {
             let text = fs::read_to_string(public(&path)).ok()?;
             text.split_ascii_whitespace().nth(1).map(str::to_owned)
         };
-        self.named("identityfile").filter(|path| !path.exists() || is_locked(path)).filter_map(half).collect()
+        let keys = self.named("identityfile").filter(|path| !path.exists() || is_locked(path)).filter_map(half);
+        Some(keys.collect::<Vec<_>>()).filter(|keys| !keys.is_empty())
     }
 
     /// Files that are named one a line.
@@ -326,13 +323,10 @@ mod tests {
         fs::write(folder.path().join("in-agent.pub"), "ssh-ed25519 AAAA me\n").unwrap();
         let keys = format!("{keys}  IdentityFile {open}\n  IdentityFile {locked}\n");
         let answer = asked(folder.path(), &format!("{keys}  IdentitiesOnly yes\n"));
-        assert_eq!(
-            (answer.agent_keys(), answer.offers_agent()),
-            (vec!["AAAA".to_owned(), locked.len().to_string()], true)
-        );
-        assert_eq!(asked(folder.path(), &keys).agent_keys(), [""; 0]);
+        assert_eq!(answer.agent_keys(), Some(vec!["AAAA".to_owned(), locked.len().to_string()]));
+        assert_eq!(asked(folder.path(), &keys).agent_keys(), Some(Vec::new()));
         let answer = asked(folder.path(), &format!("  IdentityFile {open}\n  IdentitiesOnly yes\n"));
-        assert!(answer.agent_keys().is_empty() && !answer.offers_agent());
+        assert_eq!(answer.agent_keys(), None);
         // A certificate is its public half.
         let answer = asked(folder.path(), &format!("  CertificateFile {at}/in-agent\n  CertificateFile {at}/none"));
         assert_eq!(answer.certificate_files(), [folder.path().join("in-agent.pub")]);

@@ -195,7 +195,7 @@ pub(super) fn show(root: &Root, name: &str, out: &mut Out) {
         return out.fault("", FaultKind::Absent, format!("{what}: {LATER}"));
     };
     if let Some(kind) = answer.silent {
-        let pid = answer.left.split(' ').next().unwrap_or_default();
+        let pid = command::pid(&answer.left);
         let text = match kind {
             _ if !answer.lacks.is_empty() => answer.lacks.clone(),
             FaultKind::Denied => line(),

@@ -267,7 +267,7 @@ impl Health {
             REFUSED => refuse(disk, program, out),
             LATE => {
                 // Of one that is stuck, its number.
-                let pid = self.left.split(' ').next().unwrap_or_default();
+                let pid = command::pid(&self.left);
                 let stuck = if pid.is_empty() {
                     String::new()
                 } else {

@@ -39,7 +39,7 @@ pub fn read(files: &[PathBuf]) -> Result<Arc<KnownHosts>, String> {
     {
         return Ok(Arc::clone(known));
     }
-    let mut known = KnownHosts::default();
+    let known = KnownHosts::default();
     for file in files {
         match (read_bytes(file), kept.get(files)) {
             (Ok(bytes), _) => known.add(&String::from_utf8_lossy(&bytes)),
@@ -133,7 +133,7 @@ pub fn change(file: &Path, host: &str, port: u16, key: &HostKey, replace: bool) 
     if text.last().is_some_and(|&byte| byte != b'\n') {
         text.push(b'\n');
     }
-    let mut known = KnownHosts::default();
+    let known = KnownHosts::default();
     known.add(&String::from_utf8_lossy(&text));
     if !known.holds(&name, key) {
         text.extend(format!("{name} {}\n", key.words()).bytes());
@@ -189,7 +189,7 @@ fn remember(file: &Path, before: Option<Stamp>, after: Stamp, line: &str) {
         };
         let Some((_, stamp)) = places.find(its) else { continue };
         *stamp = Some(after);
-        known.append(line);
+        known.add(line);
     }
 }
 

@@ -42,17 +42,7 @@ impl Wrong {
         let sweep = self.store.begin_sweep(now, 2).unwrap();
         for (host, value) in ["web01", "web02"].into_iter().zip(disks) {
             self.sequence += 1;
-            let reading = Reading { metric: "filesystem.used".into(), item: "/".into(), value };
-            let sample = Sample {
-                key: SampleKey { boot: "b".into(), sequence: self.sequence },
-                taken: now,
-                hostname: host.into(),
-                probe: "1".into(),
-                readings: vec![reading],
-                faults: Vec::new(),
-                facts: Vec::new(),
-                top: Vec::new(),
-            };
+            let sample = measured(host, ("b", self.sequence), now, &[("filesystem.used", "/", value)]);
             let visit = crate::model::fleet::Attempt { at: now, ..attempt(host, 0, None) };
             self.store.record(sweep, &visit, &[sample]).unwrap();
         }

@@ -343,17 +343,8 @@ fn clocks_that_are_off_and_probes_that_stand_still_are_told() {
     let mut field = Field::new(&["web01"]);
     let visit = |field: &mut Field, minute: i64, off: i64, outcome: Option<Cause>| {
         field.sequence += 1;
-        let reading = Reading { metric: "filesystem.used".into(), item: String::new(), value: 0.1 };
-        let sample = Sample {
-            key: SampleKey { boot: "b".into(), sequence: field.sequence },
-            taken: at(minute) + TimeDelta::seconds(off),
-            hostname: "web01".into(),
-            probe: "1".into(),
-            readings: vec![reading],
-            faults: Vec::new(),
-            facts: Vec::new(),
-            top: Vec::new(),
-        };
+        let taken = at(minute) + TimeDelta::seconds(off);
+        let sample = measured("web01", ("b", field.sequence), taken, &[("filesystem.used", "", 0.1)]);
         field.store.record(1, &attempt("web01", minute, outcome), &[sample]).unwrap();
         field.run(minute + 1)
     };
